@@ -1,0 +1,146 @@
+"""Every exception that pycgroups raises, in one tree.
+
+    Error
+    ├── InvalidConfig (ValueError)      an option is wrong; names its key path, nothing was done
+    ├── Unsupported                     this host cannot do it; says why and what would mend it
+    ├── NotFound (LookupError)
+    │   └── ImageNotFound
+    ├── AlreadyExists
+    ├── CgroupError                     a cgroup file refused
+    ├── LaunchError                     a step between clone and exec failed; names the step
+    │   ├── CommandNotFound (FileNotFoundError)      set-up worked, the program is not there
+    │   └── CommandNotExecutable (PermissionError)   set-up worked, the program is there and cannot run
+    └── (TimeoutExpired, CalledProcessError live in `pycgroups.containers.result`: they are subprocess's too)
+
+Each error carries what was tried (``operation``), on what (``path``), the kernel's answer (``errno``) and
+what would mend it (``hint``), and survives pickling.
+"""
+
+from __future__ import annotations
+
+import errno as errno_names
+import os
+from typing import Any
+
+
+class Error(Exception):
+    """Base of all errors of pycgroups.
+
+    Attributes:
+        operation: what was being done, for example ``"mount"``.
+        path: the file, cgroup or option concerned, or None.
+        errno: the kernel's error number, or None.
+        hint: what the user can do about it, or None.
+    """
+
+    operation: str
+    path: str | None
+    errno: int | None
+    hint: str | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        operation: str = "",
+        path: str | bytes | os.PathLike[str] | None = None,
+        errno: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        """Keep the facts; the text is made of them when it is asked for."""
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.path = None if path is None else os.fsdecode(path)
+        self.errno = errno
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """One line: operation, path, reason in words, and the hint."""
+        subject = self.operation
+        if self.path is not None:
+            subject = f"{subject} {printable(self.path)}".strip()
+        reason = ", ".join(part for part in (self.message, errno_text(self.errno)) if part)
+        text = ": ".join(part for part in (subject, reason) if part)
+        return f"{text} (hint: {self.hint})" if self.hint else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by state: keyword-only constructors cannot be rebuilt from ``args``."""
+        # On the subclasses that are an OSError too, errno is a slot of OSError and not in __dict__.
+        return _rebuild, (type(self), self.args, {**self.__dict__, "errno": self.errno})
+
+
+def _rebuild(cls: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> Error:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
+
+
+def errno_text(number: int | None) -> str:
+    """Name the error number in words: ``"Permission denied (EACCES)"``; empty for None."""
+    if number is None:
+        return ""
+    return f"{os.strerror(number)} ({errno_names.errorcode.get(number, number)})"
+
+
+def printable(text: str) -> str:
+    """Quote what would disturb a terminal: control characters, escapes, undecodable bytes."""
+    return text if text.isprintable() else ascii(text)
+
+
+class InvalidConfig(Error, ValueError):
+    """An option has a wrong type, unit, range or combination. Nothing was created.
+
+    ``path`` is the key path of the option, for example ``mounts[1].destination``.
+    """
+
+
+class Unsupported(Error):
+    """This host, kernel or account cannot do what was asked; ``hint`` tells what would enable it."""
+
+
+class NotFound(Error, LookupError):
+    """The named object does not exist."""
+
+
+class ImageNotFound(NotFound):
+    """The image does not exist."""
+
+
+class AlreadyExists(Error):
+    """The name is taken."""
+
+
+class CgroupError(Error):
+    """The kernel refused an operation on a cgroup; ``path`` is the cgroup file."""
+
+
+class LaunchError(Error):
+    """A step of starting the process failed; nothing of the container is left.
+
+    Attributes:
+        step: the step's name as ``explain()`` shows it, for example ``"mount proc"``.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        step: str = "",
+        path: str | bytes | os.PathLike[str] | None = None,
+        errno: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        """Name the step; it is the operation of the error."""
+        super().__init__(message, operation=step, path=path, errno=errno, hint=hint)
+        self.step = step
+
+
+class CommandNotFound(LaunchError, FileNotFoundError):
+    """The container was set up, and the program does not exist in it (a shell's 127)."""
+
+
+class CommandNotExecutable(LaunchError, PermissionError):
+    """The container was set up, and the program exists but cannot be executed (a shell's 126)."""
