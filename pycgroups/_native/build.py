@@ -1,0 +1,126 @@
+"""Build the C shim: the cffi extension ``_shim`` with the helper's executable inside.
+
+Run by setuptools (``cffi_modules`` in pyproject.toml). Environment:
+
+    CC                   the C compiler (default cc)
+    PYCGROUPS_WERROR=1   warnings are errors; development and CI
+    PYCGROUPS_SANITIZE=1 AddressSanitizer and UndefinedBehaviorSanitizer in both the shim and the helper
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shlex
+import subprocess
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+WARN = ["-std=gnu11", "-Wall", "-Wextra"] + (["-Werror"] if os.environ.get("PYCGROUPS_WERROR") else [])
+
+HELPER = ["-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector"]
+HELPER += ["-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns"]
+HELPER += ["-Wl,-z,noseparate-code,--build-id=none", "-s"]
+HOSTED = ["-O1", "-DPYCGROUPS_HOSTED", *SANITIZE]
+
+# Named here, valued by the compiler.
+CONSTANTS = """
+OP_TREE OP_FS OP_FCHDIR OP_STACK OP_BASE OP_MOUNT OP_MKDIR OP_SYMLINK OP_NODE OP_FILE OP_NULL
+OP_MASK OP_READONLY OP_ATTR OP_PROPAGATE OP_PIVOT OP_HOSTNAME OP_DOMAINNAME OP_SYSCTL OP_LO_UP OP_UNSHARE OP_SETNS
+OP_JOIN OP_BECOME_ROOT OP_CONSOLE OP_SEND OP_DEATH OP_SESSION OP_TERMINAL OP_KEYRING OP_OOM_SCORE OP_RLIMIT OP_UMASK
+OP_GROUPS OP_IDS OP_BOUNDING OP_SECUREBITS OP_CAPS OP_AMBIENT OP_NO_NEW_PRIVS OP_LABEL OP_CHDIR OP_SECCOMP OP_EXEC
+STEP_OPTIONAL PLAN_INIT PLAN_MAGIC PLAN_SLOTS PLAN_PASSED_MAX PLAN_ARGS PLAN_STRINGS
+REPORT_FAILED REPORT_STARTED REPORT_FD REPORT_EXITED
+SPAWN_MEMFD SPAWN_SOCKET SPAWN_CLONE SPAWN_CHILD
+CLONE_NEWNS CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWUSER CLONE_NEWPID CLONE_NEWNET CLONE_NEWCGROUP CLONE_NEWTIME
+MS_PRIVATE MS_SLAVE MS_SHARED MS_UNBINDABLE AT_RECURSIVE
+MOUNT_ATTR_RDONLY MOUNT_ATTR_NOSUID MOUNT_ATTR_NODEV MOUNT_ATTR_NOEXEC MOUNT_ATTR_NOATIME MOUNT_ATTR_STRICTATIME
+MOUNT_ATTR__ATIME MOUNT_ATTR_NODIRATIME MOUNT_ATTR_NOSYMFOLLOW MOUNT_ATTR_RELATIME
+RESOLVE_NO_SYMLINKS
+RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK
+RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME
+SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW
+NATIVE_AUDIT_ARCH
+"""
+
+SOURCE = """
+#include <linux/audit.h>
+#include <linux/fcntl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <asm/unistd.h>
+#include "spawn.h"
+
+#if defined(__x86_64__)
+#define NATIVE_AUDIT_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE_AUDIT_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+__asm__(".section .rodata\\n"
+        ".globl pycgroups_helper, pycgroups_helper_end\\n"
+        ".hidden pycgroups_helper, pycgroups_helper_end\\n"
+        "pycgroups_helper: .incbin \\"%(helper)s\\"\\n"
+        "pycgroups_helper_end: .byte 0\\n"
+        ".previous\\n");
+
+struct syscall_name { const char *name; int number; };
+const struct syscall_name syscall_names[] = {
+%(syscalls)s
+    {0, -1},
+};
+const int syscall_count = sizeof syscall_names / sizeof *syscall_names - 1;
+"""
+
+
+def build_helper() -> Path:
+    """Compile the helper; the answer is the executable's path."""
+    target = ROOT / "build" / "pycgroups-init"
+    target.parent.mkdir(exist_ok=True)
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else HELPER
+    sources = [str(HERE / name) for name in ("helper.c", "steps.c")]
+    subprocess.run([*compiler, *WARN, *mode, "-o", str(target), *sources], check=True)
+    return target
+
+
+def syscall_table() -> str:
+    """One line of C per system call name that this architecture's headers know."""
+    names = runpy.run_path(str(ROOT / "pycgroups" / "security" / "syscall_names.py"))["NAMES"]
+    return "\n".join(f'#ifdef __NR_{name}\n    {{"{name}", __NR_{name}}},\n#endif' for name in names)
+
+
+def make() -> FFI:
+    """Declare the extension to cffi."""
+    ffi = FFI()
+    ffi.cdef((HERE / "cdef.txt").read_text() + "".join(f"#define {name} ...\n" for name in CONSTANTS.split()))
+    ffi.set_source(
+        "pycgroups._native._shim",
+        SOURCE % {"helper": build_helper(), "syscalls": syscall_table()},
+        sources=[f"pycgroups/_native/{name}" for name in ("spawn.c", "steps.c")],
+        include_dirs=["pycgroups/_native"],
+        # cffi's own wrappers leave parameters and fields unused
+        extra_compile_args=[
+            *WARN,
+            "-O2",
+            "-Wno-unused-parameter",
+            "-Wno-missing-field-initializers",
+            *(SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else []),
+        ],
+        extra_link_args=SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else [],
+        py_limited_api=True,
+    )
+    return ffi
+
+
+ffibuilder = make()
+
+if __name__ == "__main__":
+    ffibuilder.compile(verbose=True)

@@ -1,0 +1,94 @@
+"""Typed functions over the C shim. They return what the kernel returned, a negative errno included.
+
+The names are those of spawn.h; `pycgroups.runtime.launch` turns failures into exceptions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pycgroups._native import _shim
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ffi: Any = _shim.ffi
+lib: Any = _shim.lib
+
+
+class Spawned(NamedTuple):
+    """A helper that waits for its plan; all descriptors are the caller's to close."""
+
+    pid: int
+    pidfd: int
+    control: int
+
+
+class Report(NamedTuple):
+    """One record from the helper (plan.h, struct report); ``fd`` is -1 when none came with it."""
+
+    kind: int
+    step: int
+    error: int
+    value: int
+    user_usec: int
+    system_usec: int
+    maxrss_kib: int
+    inblock: int
+    oublock: int
+    fd: int
+
+
+def helper() -> int:
+    """Make a sealed copy of the helper's executable in memory; a descriptor, or -errno."""
+    return int(lib.spawn_helper())
+
+
+def child(namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: bool, executable: int) -> tuple[int, int, Spawned]:
+    """Clone the helper into new namespaces; 0 or -errno, the call that failed (SPAWN_*), and what came to be."""
+    request = ffi.new(
+        "struct spawn_request *",
+        {"clone_flags": namespaces, "cgroup": cgroup, "stdio": stdio, "keep_caps": keep_caps},
+    )
+    out = ffi.new("struct spawned *")
+    result = lib.spawn_child(request, executable, out)
+    return result, out.failed, Spawned(out.pid, out.pidfd, out.control)
+
+
+def write_proc(spawned: Spawned, name: str, text: str) -> int:
+    """Write ``/proc/PID/name`` of the helper (``uid_map`` and its like); 0 or -errno."""
+    data = text.encode()
+    return int(lib.spawn_write(spawned.pid, spawned.pidfd, name.encode(), data, len(data)))
+
+
+def go(control: int, plan: bytes, given: Sequence[int]) -> tuple[int, int]:
+    """Perform the plan's first part here and send the rest; 0 or -errno, and the step that failed or -1."""
+    step = ffi.new("int *")
+    result = lib.spawn_go(control, ffi.from_buffer(plan), len(plan), ffi.new("int[]", given), len(given), step)
+    return result, step[0]
+
+
+def report(control: int) -> tuple[int, Report | None]:
+    """Receive one record without waiting: (1, record), (0, None) at the end of file, or (-errno, None)."""
+    record = ffi.new("struct report *")
+    fd = ffi.new("int *")
+    result = lib.spawn_report(control, record, fd)
+    if result != 1:
+        return result, None
+    return result, Report(
+        record.kind,
+        record.step,
+        record.error,
+        record.value,
+        record.user_usec,
+        record.system_usec,
+        record.maxrss_kib,
+        record.inblock,
+        record.oublock,
+        fd[0],
+    )
+
+
+def syscall_numbers() -> dict[str, int]:
+    """Return this architecture's system call numbers by name, as the kernel headers at build time have them."""
+    return {ffi.string(lib.syscall_names[i].name).decode(): lib.syscall_names[i].number for i in range(lib.syscall_count)}

@@ -1,0 +1,228 @@
+/* pycgroups-init: performs a launch plan, then is the program's init, or becomes the program.
+ *
+ * The library (spawn.c) clones a child that execs this at once, with nothing but four descriptors:
+ * 0, 1, 2 for the program, and 3, the control socket. The conversation on it:
+ *
+ *     library                                  helper
+ *     clone3 + exec        ----------------->  waits
+ *     maps the user namespace, opens what only the caller may open
+ *     plan, descriptors    ----------------->  performs `setup`
+ *                          <-----------------  FD      a pty's master, the scratch file system
+ *                          <-----------------  FAILED  step and errno: the helper exits, and all with it
+ *                          <-----------------  STARTED the program is running        (an end of file without init)
+ *                          <-----------------  EXITED  wait status, usage            (not without init)
+ *
+ * It has no C library: it is mapped and running in a tenth of the time, and there is nothing in it that the program
+ * could reach for. It runs from a sealed copy in memory, so that /proc/1/exe is no way to a file of the host.
+ */
+#include "steps.h"
+
+#include <linux/capability.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/time.h>
+#include <linux/wait.h>
+
+#include "sys.h"
+#include "text.h"
+
+enum {
+    CONTROL = 3,
+    SIGNAL_SET_BYTES = 8,
+    SIGCHLD_ = 17,
+    MSG_CMSG_CLOEXEC_ = 0x40000000,
+};
+
+static struct run run;
+static int main_failed; /* written by the main child in our memory, before it gives up */
+
+static void __attribute__((noreturn)) leave(int status)
+{
+    for (;;)
+        SYS(exit_group, status);
+}
+
+/* The header, and the descriptors that come with its first byte. */
+static long receive_header(struct plan_header *header)
+{
+    struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights;
+    struct { void *base; size_t len; } part = {header, sizeof *header};
+    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
+        .iov = &part, .iovlen = 1, .control = &rights, .controllen = sizeof rights};
+    long got = SYS_RETRY(recvmsg, CONTROL, &message, MSG_CMSG_CLOEXEC_ | 0x100 /* MSG_WAITALL */);
+    if (got != sizeof *header)
+        return got < 0 ? got : -ECONNRESET;
+    size_t count = message.controllen > 16 ? (rights.len - 16) / sizeof(int) : 0;
+    if (count != header->passed || count > PLAN_PASSED_MAX)
+        return -EPROTO;
+    for (size_t i = 0; i < count; i++)
+        run.slot[i] = rights.fds[i];
+    return 0;
+}
+
+static long receive_plan(void)
+{
+    struct plan_header header;
+    run_init(&run, 0, CONTROL);
+    long ret = receive_header(&header);
+    if (ret < 0)
+        return ret;
+    if (header.size < sizeof header)
+        return -EPROTO;
+    long memory = SYS(mmap, 0, header.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory < 0 && memory > -4096)
+        return memory;
+    char *block = (char *)memory;
+    text_copy(block, (const char *)&header, sizeof header);
+    for (size_t have = sizeof header; have < header.size;) {
+        ret = SYS_RETRY(read, CONTROL, block + have, header.size - have);
+        if (ret <= 0)
+            return ret < 0 ? ret : -ECONNRESET;
+        have += (size_t)ret;
+    }
+    run.plan = (const struct plan_header *)block;
+    return plan_check(run.plan, header.size);
+}
+
+static int perform_range(uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        int ret = perform(&run, plan_steps(run.plan) + i);
+        if (ret < 0) {
+            struct report report = {.kind = REPORT_FAILED, .step = (int32_t)i, .error = -ret};
+            send_report(CONTROL, &report, -1);
+            return ret;
+        }
+    }
+    return 0;
+}
+
+/* ---- init ------------------------------------------------------------------------------------------------------ */
+
+static void __attribute__((noreturn, noinline)) main_child(void)
+{
+    perform_range(run.plan->setup, run.plan->steps);
+    main_failed = 1;
+    leave(127);
+}
+
+/* vfork-like: the child uses our memory and stack until it execs, and we stand still for so long. It must not return
+ * from this function's frame, hence the call that never does. */
+static long __attribute__((noinline)) fork_main(void)
+{
+    struct clone_args args = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD_};
+    long pid = SYS(clone3, &args, sizeof args);
+    if (pid == 0)
+        main_child();
+    return pid;
+}
+
+/* What an init needs no more: descriptors, and every right but that to send a signal. */
+static void settle_down(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{.effective = 1U << CAP_KILL, .permitted = 1U << CAP_KILL}};
+    SYS(close_range, 0, CONTROL - 1, 0);
+    SYS(close_range, CONTROL + 1, ~0U, 0);
+    SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    SYS(capset, &header, data);
+}
+
+static void __attribute__((noreturn)) report_exit(int status)
+{
+    struct report report = {.kind = REPORT_EXITED, .value = status};
+    struct rusage usage;
+    SYS(getrusage, RUSAGE_CHILDREN, &usage);
+    report.user_usec = (uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec;
+    report.system_usec = (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec;
+    report.maxrss_kib = (uint64_t)usage.ru_maxrss;
+    report.inblock = (uint64_t)usage.ru_inblock;
+    report.oublock = (uint64_t)usage.ru_oublock;
+    send_report(CONTROL, &report, -1);
+    leave(0); /* as PID 1: the kernel kills and reaps what is left */
+}
+
+static void reap(long main_pid)
+{
+    for (;;) {
+        int status = 0;
+        long pid = SYS(wait4, -1, &status, WNOHANG | __WALL, 0);
+        if (pid <= 0)
+            return;
+        if (pid == main_pid)
+            report_exit(status);
+    }
+}
+
+static void __attribute__((noreturn)) be_init(long main_pid)
+{
+    struct report started = {.kind = REPORT_STARTED, .value = (int32_t)main_pid};
+    settle_down();
+    send_report(CONTROL, &started, -1);
+    uint64_t every = ~0ULL;
+    for (;;) {
+        reap(main_pid);
+        long signal = SYS(rt_sigtimedwait, &every, 0, 0, SIGNAL_SET_BYTES);
+        if (signal > 0 && signal != SIGCHLD_)
+            SYS(kill, main_pid, signal);
+    }
+}
+
+/* ---- */
+
+static void __attribute__((noreturn, used)) helper_main(void)
+{
+    uint64_t every = ~0ULL; /* a blocked signal waits, even for PID 1 without a handler */
+    SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, 0, SIGNAL_SET_BYTES);
+    SYS(prctl, PR_SET_NAME, "pycgroups-init", 0, 0, 0);
+    if (receive_plan() < 0)
+        leave(125);
+    SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); /* not before: an ordinary user must write our uid_map */
+    if (perform_range(run.plan->prepare, run.plan->setup) < 0)
+        leave(125);
+    if (!(run.plan->flags & PLAN_INIT)) {
+        perform_range(run.plan->setup, run.plan->steps);
+        leave(125);
+    }
+    long pid = fork_main();
+    if (pid < 0) {
+        struct report report = {.kind = REPORT_FAILED, .step = -1, .error = (int32_t)-pid};
+        send_report(CONTROL, &report, -1);
+    }
+    if (pid < 0 || main_failed)
+        leave(125);
+    be_init(pid);
+}
+
+#ifdef PYCGROUPS_HOSTED /* with a C library, for the sanitizers */
+
+int main(void)
+{
+    helper_main();
+}
+
+#else
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n xor %ebp, %ebp\n and $-16, %rsp\n call helper_main\n");
+#elif defined(__aarch64__)
+__asm__(".globl _start\n_start:\n mov x29, #0\n mov x30, #0\n bl helper_main\n");
+#endif
+
+/* The compiler may write calls to these. */
+void *memcpy(void *to, const void *from, size_t length)
+{
+    text_copy(to, from, length);
+    return to;
+}
+
+void *memset(void *to, int byte, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        ((char *)to)[i] = (char)byte;
+    return to;
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* The launch plan: what Python (runtime/plan.py) writes and the helper performs.
+ *
+ * A plan is one block of memory: struct plan_header, then `steps` times struct plan_step, then the strings.
+ * Steps come in three runs, in this order:
+ *
+ *     prepare   by the calling thread of the library, with the caller's own rights and namespaces: opens what the
+ *               helper could not open once it is in its user namespace; changes nothing but file descriptors
+ *     setup     by the helper, in the new namespaces, with all capabilities there
+ *     main      by the process that becomes the user's program
+ *
+ * A step names file descriptors by slot. The first `passed` slots are what the library hands over, in order: first
+ * the descriptors that the caller gave, then those that `prepare` opened.
+ */
+#ifndef PYCGROUPS_PLAN_H
+#define PYCGROUPS_PLAN_H
+
+#include <stdint.h>
+
+enum {
+    PLAN_MAGIC = 0x70636731, /* "pcg1" */
+    PLAN_SLOTS = 256,
+    PLAN_PASSED_MAX = 250, /* SCM_MAX_FD is 253: unix(7) */
+    PLAN_ARGS = 7,
+    PLAN_STRINGS = 3,
+};
+
+enum plan_op {
+    OP_TREE = 1,   /* slot, clone flags, attr_set, attr_clr, propagation, idmap slot or -1, directory slot or -1; path */
+    OP_FS,         /* slot, mount attributes; type, options "key=value\0flag\0..." */
+    OP_FCHDIR,     /* slot */
+    OP_STACK,      /* slot; path: mount there in the old root, so that names in it can be given to the kernel */
+    OP_BASE,       /* slot: paths are inside this mount from here on */
+    OP_MOUNT,      /* slot, resolve flags; path in the root, made as a directory or file as the source is one */
+    OP_MKDIR,      /* mode, resolve flags; path in the root; parents are made too */
+    OP_SYMLINK,    /* target; path in the root */
+    OP_NODE,       /* mode, dev; path in the root */
+    OP_FILE,       /* mode; path in the root, content: a new file */
+    OP_NULL,       /* slot; path in the root: must be the null device (1, 3) */
+    OP_MASK,       /* slot of an empty directory's mount, slot of a null device; path in the root */
+    OP_READONLY,   /* path in the root */
+    OP_ATTR,       /* slot or -1 (the root), attr_set, attr_clr, propagation, recursive */
+    OP_PROPAGATE,  /* propagation of every mount of the new mount namespace */
+    OP_PIVOT,      /* the base becomes "/", the old root is let go */
+    OP_HOSTNAME,   /* name */
+    OP_DOMAINNAME, /* name */
+    OP_SYSCTL,     /* path below /proc/sys, value */
+    OP_LO_UP,
+    OP_UNSHARE,    /* namespace flags */
+    OP_SETNS,      /* slot, type */
+    OP_JOIN,       /* slot of a cgroup's file: write "0" */
+    OP_BECOME_ROOT, /* clear groups or not: set*id(0) in the user namespace */
+    OP_CONSOLE,    /* slot for the terminal, rows, columns, uid, gid: make a pty, send its master */
+    OP_SEND,       /* slot: hand this descriptor to the library */
+    OP_DEATH,      /* signal when the thread that spawned dies */
+    OP_SESSION,
+    OP_TERMINAL,   /* slot: controlling terminal and standard streams */
+    OP_KEYRING,
+    OP_OOM_SCORE,  /* text */
+    OP_RLIMIT,     /* resource, soft, hard */
+    OP_UMASK,      /* mask */
+    OP_GROUPS,     /* count; blob of uint32 */
+    OP_IDS,        /* uid, gid */
+    OP_BOUNDING,   /* mask of what stays */
+    OP_SECUREBITS, /* bits */
+    OP_CAPS,       /* effective, permitted, inheritable */
+    OP_AMBIENT,    /* mask */
+    OP_NO_NEW_PRIVS,
+    OP_LABEL,      /* path of a /proc/thread-self/attr file; text */
+    OP_CHDIR,      /* path */
+    OP_SECCOMP,    /* flags; blob of struct sock_filter */
+    OP_EXEC,       /* argc, envc, candidates; argv, envp, paths */
+};
+
+enum plan_step_flags {
+    STEP_OPTIONAL = 1, /* a path that is not there is no error */
+};
+
+enum plan_flags {
+    PLAN_INIT = 1, /* the helper stays as an init and forks the main process */
+};
+
+struct plan_header {
+    uint32_t magic;
+    uint32_t size; /* of the whole block */
+    uint32_t flags;
+    uint32_t passed;
+    uint32_t prepare;
+    uint32_t setup;
+    uint32_t steps;
+    uint32_t reserved;
+};
+
+struct plan_step {
+    uint32_t op;
+    uint32_t flags;
+    int64_t arg[PLAN_ARGS];
+    uint32_t str[PLAN_STRINGS]; /* offset from the start of the block; strings end with NUL */
+    uint32_t len[PLAN_STRINGS]; /* without that NUL */
+};
+
+/* What comes back over the control socket, one record an event. */
+enum report_kind {
+    REPORT_FAILED = 1, /* step, error */
+    REPORT_STARTED,    /* value: pid of the main process in its own pid namespace */
+    REPORT_FD,         /* step: which one; carries the descriptor */
+    REPORT_EXITED,     /* value: wait status of the main process; usage of all that was waited for */
+};
+
+struct report {
+    uint32_t kind;
+    int32_t step;
+    int32_t error;
+    int32_t value;
+    uint64_t user_usec;
+    uint64_t system_usec;
+    uint64_t maxrss_kib;
+    uint64_t inblock;
+    uint64_t oublock;
+};
+
+#endif

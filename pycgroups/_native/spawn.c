@@ -1,0 +1,298 @@
+#include "spawn.h"
+
+#include <linux/capability.h>
+#include <linux/fcntl.h>
+#include <linux/memfd.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/socket.h>
+
+#include "steps.h"
+#include "sys.h"
+#include "text.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* 6.3 */
+#endif
+
+enum {
+    CONTROL = 3,
+    HELPER = 4,
+    SIGNAL_SET_BYTES = 8,
+    AF_UNIX_ = 1,
+    SOCK_STREAM_ = 1,
+    SOCK_CLOEXEC_ = 02000000,
+    SOL_SOCKET_ = 1,
+    SCM_RIGHTS_ = 1,
+    MSG_DONTWAIT_ = 0x40,
+    MSG_NOSIGNAL_ = 0x4000,
+    MSG_CMSG_CLOEXEC_ = 0x40000000,
+};
+
+/* The helper's executable, put here by the build. */
+extern const unsigned char pycgroups_helper[], pycgroups_helper_end[];
+
+/* ---- the helper's executable ------------------------------------------------------------------------------------ */
+
+static long write_all(long fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        long ret = SYS_RETRY(write, fd, data, length);
+        if (ret < 0)
+            return ret;
+        data += ret;
+        length -= (size_t)ret;
+    }
+    return 0;
+}
+
+/* "/proc/self/fd/N": opened anew, a file in memory loses the write access that would make its exec fail (ETXTBSY). */
+static long reopen_read_only(long fd)
+{
+    char path[32] = "/proc/self/fd/";
+    size_t n = text_length(path);
+    long unit = 1;
+    while (fd / unit >= 10)
+        unit *= 10;
+    for (; unit > 0; unit /= 10)
+        path[n++] = (char)('0' + fd / unit % 10);
+    path[n] = '\0';
+    return SYS(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+}
+
+int spawn_helper(void)
+{
+    long fd = SYS(memfd_create, "pycgroups-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd == -EINVAL) /* before 6.3 every such file is executable */
+        fd = SYS(memfd_create, "pycgroups-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return (int)fd;
+    long ret = write_all(fd, (const char *)pycgroups_helper, (size_t)(pycgroups_helper_end - pycgroups_helper));
+    if (ret == 0)
+        ret = SYS(fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    if (ret == 0)
+        ret = reopen_read_only(fd);
+    SYS(close, fd);
+    return (int)ret;
+}
+
+/* ---- clone ------------------------------------------------------------------------------------------------------ */
+
+/* In a user namespace without ids the exec would drop every capability; ambient ones stay: capabilities(7). */
+static long make_caps_ambient(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    long ret = SYS(capget, &header, data);
+    if (ret < 0)
+        return ret;
+    for (int half = 0; half < 2; half++)
+        data[half].inheritable = data[half].permitted;
+    ret = SYS(capset, &header, data);
+    for (int cap = 0; cap < 64 && ret == 0; cap++)
+        if (data[cap / 32].permitted >> (cap % 32) & 1)
+            ret = SYS(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    return ret;
+}
+
+/* Descriptors 0 to 4 are the program's streams, the control socket and the helper; nothing else goes over. First all
+ * out of the way, since any of them may have any number. */
+static long lay_descriptors(const struct spawn_request *request, int control, int helper)
+{
+    int from[5] = {request->stdio[0], request->stdio[1], request->stdio[2], control, helper};
+    for (int i = 0; i < 5; i++) {
+        long fd = SYS(fcntl, from[i], F_DUPFD_CLOEXEC, HELPER + 1);
+        if (fd < 0)
+            return fd;
+        from[i] = (int)fd;
+    }
+    for (int i = 0; i < 5; i++) {
+        long ret = SYS(dup3, from[i], i, i == HELPER ? O_CLOEXEC : 0);
+        if (ret < 0)
+            return ret;
+    }
+    return SYS(close_range, HELPER + 1, ~0U, 0);
+}
+
+/* Runs in the child, on the memory of the parent, whose thread waits. Raw system calls only: sys.h says why. */
+static long child(const struct spawn_request *request, int control, int helper)
+{
+    static const char *const argv[] = {"pycgroups-init", 0};
+    static const char *const envp[] = {0};
+    long ret = request->keep_caps ? make_caps_ambient() : 0;
+    if (ret == 0)
+        ret = lay_descriptors(request, control, helper);
+    if (ret == 0)
+        ret = SYS(execveat, HELPER, "", argv, envp, AT_EMPTY_PATH);
+    return ret;
+}
+
+struct hatch { /* what child and parent share */
+    const struct spawn_request *request;
+    int control;
+    int helper;
+    long error;
+};
+
+static void __attribute__((noreturn, noinline)) child_main(struct hatch *hatch)
+{
+    hatch->error = child(hatch->request, hatch->control, hatch->helper);
+    for (;;)
+        SYS(exit_group, 127);
+}
+
+/* clone3(2) like vfork(2): the child runs on this very stack, below this frame, while we are suspended. This frame
+ * must hold nothing that the child could overwrite, so the child's only act here is a call that never returns. */
+static long __attribute__((noinline)) clone_child(struct clone_args *args, struct hatch *hatch)
+{
+    long pid = SYS(clone3, args, sizeof *args);
+    if (pid == 0)
+        child_main(hatch);
+    return pid;
+}
+
+static long spawn_blocked(const struct spawn_request *request, int helper, const int *pair, struct spawned *out)
+{
+    int pidfd = -1;
+    struct hatch hatch = {.request = request, .control = pair[1], .helper = helper};
+    struct clone_args args = {
+        .flags = request->clone_flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND
+                 | (request->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = 17, /* SIGCHLD */
+        .cgroup = request->cgroup >= 0 ? (uint64_t)request->cgroup : 0,
+    };
+    long pid = clone_child(&args, &hatch);
+    if (pid < 0) {
+        out->failed = SPAWN_CLONE;
+        return pid;
+    }
+    out->pid = (int)pid;
+    out->pidfd = pidfd;
+    if (hatch.error == 0)
+        return 0;
+    out->failed = SPAWN_CHILD; /* it is a zombie that the caller reaps by the pidfd */
+    return hatch.error;
+}
+
+int spawn_child(const struct spawn_request *request, int helper, struct spawned *out)
+{
+    int pair[2];
+    out->pid = out->pidfd = out->control = -1;
+    out->failed = SPAWN_SOCKET;
+    long ret = SYS(socketpair, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, pair);
+    if (ret < 0)
+        return (int)ret;
+    /* No handler of the application may run in the child, on memory that is ours. */
+    uint64_t every = ~0ULL, before;
+    out->failed = SPAWN_OK;
+    SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, &before, SIGNAL_SET_BYTES);
+    ret = spawn_blocked(request, helper, pair, out);
+    SYS(rt_sigprocmask, 2, &before, 0, SIGNAL_SET_BYTES);
+    SYS(close, pair[1]);
+    if (ret < 0)
+        SYS(close, pair[0]);
+    else
+        out->control = pair[0];
+    return (int)ret;
+}
+
+int spawn_write(int pid, int pidfd, const char *name, const char *text, uint32_t length)
+{
+    char path[64] = "/proc/";
+    size_t n = text_length(path);
+    int unit = 1;
+    while (pid / unit >= 10)
+        unit *= 10;
+    for (; unit > 0; unit /= 10)
+        path[n++] = (char)('0' + pid / unit % 10);
+    path[n++] = '/';
+    text_copy(path + n, name, text_length(name) + 1);
+    long fd = SYS(openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return (int)fd;
+    /* Still our child behind that number, and not a later owner of it? */
+    long ret = SYS(pidfd_send_signal, pidfd, 0, 0, 0);
+    if (ret == 0)
+        ret = SYS_RETRY(write, fd, text, length);
+    SYS(close, fd);
+    return ret < 0 ? (int)ret : 0;
+}
+
+/* ---- plan ------------------------------------------------------------------------------------------------------- */
+
+static int prepare(struct run *run, int *step)
+{
+    for (uint32_t i = 0; i < run->plan->prepare; i++) {
+        int ret = perform(run, plan_steps(run->plan) + i);
+        if (ret < 0) {
+            *step = (int)i;
+            return ret;
+        }
+    }
+    return 0;
+}
+
+static long send_plan(const struct run *run, int control)
+{
+    const struct plan_header *plan = run->plan;
+    struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights = {
+        16 + plan->passed * sizeof(int), SOL_SOCKET_, SCM_RIGHTS_, {0}};
+    struct { const void *base; size_t len; } part = {plan, sizeof *plan};
+    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
+        .iov = &part, .iovlen = 1};
+    for (uint32_t i = 0; i < plan->passed; i++)
+        rights.fds[i] = run->slot[i];
+    if (plan->passed) {
+        message.control = &rights;
+        message.controllen = (rights.len + 7) & ~(size_t)7;
+    }
+    long ret = SYS_RETRY(sendmsg, control, &message, MSG_NOSIGNAL_);
+    const char *rest = (const char *)plan + sizeof *plan;
+    for (size_t left = plan->size - sizeof *plan; left > 0 && ret >= 0;) {
+        ret = SYS_RETRY(sendto, control, rest, left, MSG_NOSIGNAL_, 0, 0);
+        if (ret > 0) {
+            rest += ret;
+            left -= (size_t)ret;
+        }
+    }
+    return ret < 0 ? ret : 0;
+}
+
+int spawn_go(int control, const void *plan, uint32_t size, const int *given, uint32_t count, int *step)
+{
+    struct run run;
+    *step = -1;
+    int ret = plan_check(plan, size);
+    if (ret < 0 || count > PLAN_PASSED_MAX)
+        return -EINVAL;
+    run_init(&run, plan, control);
+    for (uint32_t i = 0; i < count; i++)
+        run.slot[i] = given[i];
+    ret = prepare(&run, step);
+    if (ret == 0)
+        ret = (int)send_plan(&run, control);
+    for (int i = (int)count; i < PLAN_SLOTS; i++)
+        if (run.slot[i] >= 0)
+            SYS(close, run.slot[i]);
+    return ret;
+}
+
+int spawn_report(int control, struct report *report, int *fd)
+{
+    struct { size_t len; int level, type; int fd; } rights;
+    struct { void *base; size_t len; } part = {report, sizeof *report};
+    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
+        .iov = &part, .iovlen = 1, .control = &rights, .controllen = sizeof rights};
+    *fd = -1;
+    long got = SYS_RETRY(recvmsg, control, &message, MSG_DONTWAIT_ | MSG_CMSG_CLOEXEC_);
+    if (got == -ECONNRESET) /* the peer died with unread bytes: an end of file like another */
+        return 0;
+    if (got < 0)
+        return (int)got;
+    if (message.controllen >= 16 + sizeof(int))
+        *fd = rights.fd;
+    if (got == 0)
+        return 0;
+    return got == sizeof *report ? 1 : -EPROTO;
+}

@@ -1,0 +1,48 @@
+/* The library's half of a launch: the conversation is drawn in helper.c. */
+#ifndef PYCGROUPS_SPAWN_H
+#define PYCGROUPS_SPAWN_H
+
+#include <stdint.h>
+
+#include "plan.h"
+
+struct spawn_request {
+    uint64_t clone_flags; /* CLONE_NEW* */
+    int cgroup;           /* a cgroup v2 directory to be born in, or -1 */
+    int stdio[3];
+    int keep_caps; /* the child is in a user namespace that has no ids yet: keep capabilities over the exec */
+};
+
+struct spawned {
+    int pid;
+    int pidfd;
+    int control;
+    int failed; /* which call failed: enum spawn_call */
+};
+
+enum spawn_call {
+    SPAWN_OK = 0,
+    SPAWN_MEMFD,
+    SPAWN_SOCKET,
+    SPAWN_CLONE,
+    SPAWN_CHILD,
+};
+
+/* A sealed copy of the helper in memory. A descriptor or -errno. */
+int spawn_helper(void);
+
+/* Clone and exec the helper in its namespaces; it waits for its plan. 0 or -errno.
+ * The calling thread stands still until the exec; other threads do not. */
+int spawn_child(const struct spawn_request *request, int helper, struct spawned *out);
+
+/* Write one file of /proc/PID (uid_map, gid_map, setgroups) of a child that is still alive. 0 or -errno. */
+int spawn_write(int pid, int pidfd, const char *name, const char *text, uint32_t length);
+
+/* Perform the plan's `prepare` steps here, and send the plan with all descriptors. 0 or -errno; *step is the step
+ * that failed or -1. `given` fills the first slots. */
+int spawn_go(int control, const void *plan, uint32_t size, const int *given, uint32_t count, int *step);
+
+/* Receive one record without waiting. 1 one came, 0 end of file, -EAGAIN nothing yet, or -errno. */
+int spawn_report(int control, struct report *report, int *fd);
+
+#endif

@@ -1,0 +1,721 @@
+#include "steps.h"
+
+#include <linux/capability.h>
+#include <linux/fcntl.h>
+#include <linux/filter.h>
+#include <linux/if.h>
+#include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <linux/mman.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/poll.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/seccomp.h>
+#include <linux/socket.h>
+#include <linux/sockios.h>
+#include <linux/stat.h>
+#include <linux/un.h>
+#include <asm/ioctls.h>
+#include <asm/statfs.h>
+#include <asm/termios.h>
+
+#include "sys.h"
+#include "text.h"
+
+enum {
+    PATH_BYTES = 4096,
+    OPEN_TRIES = 128, /* openat2(2): EAGAIN when a rename elsewhere got in the way */
+    MODE_TYPE = 0170000,
+    MODE_DIR = 0040000,
+    MODE_CHAR = 0020000,
+    AF_INET_ = 2,
+    SOCK_DGRAM_ = 2,
+    SOCK_CLOEXEC_ = 02000000,
+    SOL_SOCKET_ = 1,
+    SCM_RIGHTS_ = 1,
+    MSG_NOSIGNAL_ = 0x4000,
+};
+
+/* ---- the plan ------------------------------------------------------------------------------------------------ */
+
+const struct plan_step *plan_steps(const struct plan_header *plan)
+{
+    return (const struct plan_step *)(plan + 1);
+}
+
+int plan_check(const struct plan_header *plan, uint32_t size)
+{
+    if (size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != size)
+        return -EINVAL;
+    if (plan->steps > (size - sizeof *plan) / sizeof(struct plan_step))
+        return -EINVAL;
+    if (plan->prepare > plan->setup || plan->setup > plan->steps || plan->passed > PLAN_PASSED_MAX)
+        return -EINVAL;
+    const char *start = (const char *)plan;
+    for (uint32_t i = 0; i < plan->steps; i++) {
+        const struct plan_step *step = plan_steps(plan) + i;
+        for (int s = 0; s < PLAN_STRINGS; s++) {
+            uint32_t end = step->str[s] + step->len[s];
+            if (end < step->str[s] || end >= size || start[end] != '\0')
+                return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+void run_init(struct run *run, const struct plan_header *plan, int control)
+{
+    run->plan = plan;
+    run->control = control;
+    run->root = -1;
+    for (int i = 0; i < PLAN_SLOTS; i++)
+        run->slot[i] = -1;
+}
+
+static const char *str(const struct run *run, const struct plan_step *step, int i)
+{
+    return (const char *)run->plan + step->str[i];
+}
+
+/* The descriptor in a slot; -EBADF is an answer that every system call gives for itself. */
+static int fd_of(const struct run *run, int64_t slot)
+{
+    return slot >= 0 && slot < PLAN_SLOTS ? run->slot[slot] : -1;
+}
+
+static int keep(struct run *run, int64_t slot, long fd)
+{
+    if (fd < 0)
+        return (int)fd;
+    if (slot < 0 || slot >= PLAN_SLOTS)
+        return -EINVAL;
+    if (run->slot[slot] >= 0)
+        SYS(close, run->slot[slot]);
+    run->slot[slot] = (int)fd;
+    return 0;
+}
+
+/* ---- paths inside the root: always by openat2(2), never followed out of it -------------------------------------- */
+
+static int open_in_root(const struct run *run, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+    struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    long fd = -EAGAIN;
+    for (int i = 0; i < OPEN_TRIES && (fd == -EAGAIN || fd == -EINTR); i++)
+        fd = SYS(openat2, run->root, *path ? path : "/", &how, sizeof how);
+    return (int)fd;
+}
+
+/* Open a directory of the root, making what is missing of its path. Each prefix is resolved from the root anew, so
+ * that a symlink on the way means inside what it meant when it was made. */
+static int open_dir_made(const struct run *run, const char *path, uint32_t mode, uint64_t resolve)
+{
+    int fd = open_in_root(run, path, O_PATH | O_DIRECTORY, 0, resolve);
+    if (fd != -ENOENT)
+        return fd;
+    char prefix[PATH_BYTES];
+    size_t length = text_length(path);
+    if (length >= sizeof prefix)
+        return -ENAMETOOLONG;
+    int parent = open_in_root(run, "/", O_PATH | O_DIRECTORY, 0, resolve);
+    size_t name = 0;
+    for (size_t i = 0; i <= length && parent >= 0; i++) {
+        prefix[i] = path[i];
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        if (i == name) {
+            name = i + 1;
+            continue;
+        }
+        prefix[i] = '\0';
+        fd = open_in_root(run, prefix, O_PATH | O_DIRECTORY, 0, resolve);
+        if (fd == -ENOENT) {
+            long made = SYS(mkdirat, parent, prefix + name, mode);
+            fd = made < 0 && made != -EEXIST ? (int)made : open_in_root(run, prefix, O_PATH | O_DIRECTORY, 0, resolve);
+        }
+        SYS(close, parent);
+        parent = fd;
+        prefix[i] = path[i];
+        name = i + 1;
+    }
+    return parent;
+}
+
+/* Split "a/b/c" into the directory, opened (and made), and the last name. */
+static int open_parent_made(const struct run *run, const char *path, uint64_t resolve, const char **name)
+{
+    char parent[PATH_BYTES];
+    size_t slash = text_length(path);
+    while (slash > 0 && path[slash - 1] != '/')
+        slash--;
+    if (slash >= sizeof parent)
+        return -ENAMETOOLONG;
+    text_copy(parent, path, slash);
+    parent[slash] = '\0';
+    *name = path + slash;
+    return open_dir_made(run, parent, 0755, resolve);
+}
+
+static int open_file_made(const struct run *run, const char *path, uint64_t resolve)
+{
+    int fd = open_in_root(run, path, O_PATH, 0, resolve);
+    if (fd != -ENOENT)
+        return fd;
+    const char *name;
+    int parent = open_parent_made(run, path, resolve, &name);
+    if (parent < 0)
+        return parent;
+    long made = SYS(openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    SYS(close, parent);
+    if (made < 0)
+        return (int)made;
+    SYS(close, made);
+    return open_in_root(run, path, O_PATH, 0, resolve);
+}
+
+static int file_type(int fd)
+{
+    struct statx facts;
+    long ret = SYS(statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &facts);
+    return ret < 0 ? (int)ret : facts.stx_mode & MODE_TYPE;
+}
+
+static int is_procfs(int fd)
+{
+    struct statfs facts;
+    long ret = SYS(fstatfs, fd, &facts);
+    if (ret < 0)
+        return (int)ret;
+    return facts.f_type == PROC_SUPER_MAGIC ? 0 : -EXDEV;
+}
+
+static int write_and_close(long fd, const char *text, size_t length)
+{
+    if (fd < 0)
+        return (int)fd;
+    long ret = 0;
+    while (length > 0 && ret >= 0) {
+        ret = SYS_RETRY(write, fd, text, length);
+        if (ret > 0) {
+            text += ret;
+            length -= (size_t)ret;
+        }
+    }
+    SYS(close, fd);
+    return ret < 0 ? (int)ret : 0;
+}
+
+/* ---- mounts --------------------------------------------------------------------------------------------------- */
+
+static int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int userns, int recursive)
+{
+    struct mount_attr attr = {
+        .attr_set = set | (userns >= 0 ? MOUNT_ATTR_IDMAP : 0),
+        .attr_clr = clear,
+        .propagation = propagation,
+        .userns_fd = userns >= 0 ? (uint64_t)userns : 0,
+    };
+    return (int)SYS(mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof attr);
+}
+
+static int attach(int tree, int target)
+{
+    return (int)SYS(move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+static int do_tree(struct run *run, const struct plan_step *step)
+{
+    int directory = step->arg[6] < 0 ? AT_FDCWD : fd_of(run, step->arg[6]);
+    const char *path = str(run, step, 0);
+    uint64_t recursive = (uint64_t)step->arg[1] & AT_RECURSIVE;
+    long fd = SYS(open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | step->arg[1] | (*path ? 0 : AT_EMPTY_PATH));
+    int ret = keep(run, step->arg[0], fd);
+    if (ret < 0)
+        return ret;
+    int userns = step->arg[5] < 0 ? -1 : fd_of(run, step->arg[5]);
+    return set_attr((int)fd, (uint64_t)step->arg[2], (uint64_t)step->arg[3], (uint64_t)step->arg[4], userns, recursive != 0);
+}
+
+static int configure(int context, const char *options, uint32_t length)
+{
+    for (const char *end = options + length; options < end; options += text_length(options) + 1) {
+        char key[64];
+        size_t n = 0;
+        while (options[n] && options[n] != '=' && n < sizeof key - 1) {
+            key[n] = options[n];
+            n++;
+        }
+        key[n] = '\0';
+        long ret = options[n] == '=' ? SYS(fsconfig, context, FSCONFIG_SET_STRING, key, options + n + 1, 0)
+                                     : SYS(fsconfig, context, FSCONFIG_SET_FLAG, key, 0, 0);
+        if (ret < 0)
+            return (int)ret;
+    }
+    return (int)SYS(fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+}
+
+static int do_fs(struct run *run, const struct plan_step *step)
+{
+    long context = SYS(fsopen, str(run, step, 0), FSOPEN_CLOEXEC);
+    if (context < 0)
+        return (int)context;
+    long ret = configure((int)context, str(run, step, 1), step->len[1]);
+    if (ret == 0)
+        ret = keep(run, step->arg[0], SYS(fsmount, context, FSMOUNT_CLOEXEC, step->arg[1]));
+    SYS(close, context);
+    return (int)ret;
+}
+
+static int do_stack(struct run *run, const struct plan_step *step)
+{
+    return (int)SYS(move_mount, fd_of(run, step->arg[0]), "", AT_FDCWD, str(run, step, 0), MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+static int do_base(struct run *run, const struct plan_step *step)
+{
+    run->root = fd_of(run, step->arg[0]);
+    return 0;
+}
+
+static int do_mount(struct run *run, const struct plan_step *step)
+{
+    int tree = fd_of(run, step->arg[0]);
+    int type = file_type(tree);
+    if (type < 0)
+        return type;
+    const char *path = str(run, step, 0);
+    uint64_t resolve = (uint64_t)step->arg[1];
+    int target = type == MODE_DIR ? open_dir_made(run, path, 0755, resolve) : open_file_made(run, path, resolve);
+    if (target < 0)
+        return target;
+    int ret = attach(tree, target);
+    SYS(close, target);
+    return ret;
+}
+
+static int do_mask(struct run *run, const struct plan_step *step)
+{
+    int target = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (target < 0)
+        return target;
+    int type = file_type(target);
+    int source = fd_of(run, step->arg[type == MODE_DIR ? 0 : 1]);
+    long copy = type < 0 ? type : SYS(open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    int ret = (int)copy;
+    if (copy >= 0)
+        ret = attach((int)copy, target);
+    else if (copy == -EINVAL) /* before 6.15 only what is attached somewhere can be cloned: this is the first mask */
+        ret = attach(source, target);
+    if (copy >= 0)
+        SYS(close, copy);
+    SYS(close, target);
+    return ret;
+}
+
+static int do_readonly(struct run *run, const struct plan_step *step)
+{
+    int target = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (target < 0)
+        return target;
+    long copy = SYS(open_tree, target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+    int ret = copy < 0 ? (int)copy : set_attr((int)copy, MOUNT_ATTR_RDONLY, 0, 0, -1, 1);
+    if (ret == 0)
+        ret = attach((int)copy, target);
+    if (copy >= 0)
+        SYS(close, copy);
+    SYS(close, target);
+    return ret;
+}
+
+static int do_propagate(const struct plan_step *step)
+{
+    struct mount_attr attr = {.propagation = (uint64_t)step->arg[0]};
+    return (int)SYS(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr);
+}
+
+/* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is taken off. */
+static int do_pivot(struct run *run)
+{
+    long ret = SYS(fchdir, run->root);
+    if (ret == 0)
+        ret = SYS(pivot_root, ".", ".");
+    if (ret == 0)
+        ret = SYS(umount2, ".", 2 /* MNT_DETACH */);
+    if (ret == 0)
+        ret = SYS(chdir, "/");
+    return (int)ret;
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------- */
+
+static int do_mkdir(struct run *run, const struct plan_step *step)
+{
+    int fd = open_dir_made(run, str(run, step, 0), (uint32_t)step->arg[0], (uint64_t)step->arg[1]);
+    if (fd < 0)
+        return fd;
+    SYS(close, fd);
+    return 0;
+}
+
+static int do_symlink(struct run *run, const struct plan_step *step)
+{
+    const char *name;
+    int parent = open_parent_made(run, str(run, step, 1), RESOLVE_NO_SYMLINKS, &name);
+    if (parent < 0)
+        return parent;
+    long ret = SYS(symlinkat, str(run, step, 0), parent, name);
+    SYS(close, parent);
+    return (int)ret;
+}
+
+static int do_node(struct run *run, const struct plan_step *step)
+{
+    const char *name;
+    int parent = open_parent_made(run, str(run, step, 0), RESOLVE_NO_SYMLINKS, &name);
+    if (parent < 0)
+        return parent;
+    long ret = SYS(mknodat, parent, name, step->arg[0], step->arg[1]);
+    if (ret == 0)
+        ret = SYS(fchmodat, parent, name, step->arg[0] & 07777);
+    SYS(close, parent);
+    return (int)ret;
+}
+
+static int do_file(struct run *run, const struct plan_step *step)
+{
+    int fd = open_in_root(run, str(run, step, 0), O_WRONLY | O_CREAT | O_EXCL, (uint64_t)step->arg[0], RESOLVE_NO_SYMLINKS);
+    return write_and_close(fd, str(run, step, 1), step->len[1]);
+}
+
+/* What hides a file must be the real null device: CVE-2025-31133. */
+static int do_null(struct run *run, const struct plan_step *step)
+{
+    int fd = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int ret = keep(run, step->arg[0], fd);
+    if (ret < 0)
+        return ret;
+    struct statx facts;
+    ret = (int)SYS(statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &facts);
+    if (ret < 0)
+        return ret;
+    int null = (facts.stx_mode & MODE_TYPE) == MODE_CHAR && facts.stx_rdev_major == 1 && facts.stx_rdev_minor == 3;
+    return null ? 0 : -ENODEV;
+}
+
+static int do_sysctl(struct run *run, const struct plan_step *step)
+{
+    char path[PATH_BYTES] = "/proc/sys/";
+    size_t length = text_length(path);
+    if (length + step->len[0] >= sizeof path)
+        return -ENAMETOOLONG;
+    text_copy(path + length, str(run, step, 0), step->len[0] + 1);
+    int fd = open_in_root(run, path, O_WRONLY, 0, RESOLVE_NO_SYMLINKS);
+    if (fd < 0)
+        return fd;
+    int ret = is_procfs(fd);
+    if (ret < 0) {
+        SYS(close, fd);
+        return ret;
+    }
+    return write_and_close(fd, str(run, step, 1), step->len[1]);
+}
+
+/* A file of the process's own /proc, once the root has been changed: "/proc/self/..." must be procfs. */
+static int write_own_proc(const char *path, const char *text, size_t length)
+{
+    long fd = SYS(openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+    int ret = fd < 0 ? (int)fd : is_procfs((int)fd);
+    if (ret < 0) {
+        if (fd >= 0)
+            SYS(close, fd);
+        return ret;
+    }
+    return write_and_close(fd, text, length);
+}
+
+/* ---- namespaces ------------------------------------------------------------------------------------------------- */
+
+static int do_lo_up(void)
+{
+    long fd = SYS(socket, AF_INET_, SOCK_DGRAM_ | SOCK_CLOEXEC_, 0);
+    if (fd < 0)
+        return (int)fd;
+    struct ifreq request = {.ifr_name = "lo"};
+    long ret = SYS(ioctl, fd, SIOCGIFFLAGS, &request);
+    request.ifr_flags |= IFF_UP;
+    if (ret == 0)
+        ret = SYS(ioctl, fd, SIOCSIFFLAGS, &request);
+    SYS(close, fd);
+    return (int)ret;
+}
+
+/* In a fresh user namespace: leave the caller's ids and groups for 0 of the namespace. */
+static int do_become_root(const struct plan_step *step)
+{
+    long ret = step->arg[0] ? SYS(setgroups, 0, 0) : 0;
+    if (ret == 0)
+        ret = SYS(setresgid, 0, 0, 0);
+    if (ret == 0)
+        ret = SYS(setresuid, 0, 0, 0);
+    return (int)ret;
+}
+
+/* prctl(2): the signal comes when the thread that spawned us ends. It may have ended before we asked. */
+static int do_death(struct run *run, const struct plan_step *step)
+{
+    long ret = SYS(prctl, PR_SET_PDEATHSIG, step->arg[0], 0, 0, 0);
+    if (ret < 0)
+        return (int)ret;
+    struct pollfd peer = {.fd = run->control};
+    struct { long sec, nsec; } at_once = {0, 0};
+    SYS(ppoll, &peer, 1, &at_once, 0, 8);
+    return peer.revents & POLLHUP ? -ESRCH : 0;
+}
+
+/* ---- the terminal ----------------------------------------------------------------------------------------------- */
+
+int send_report(int control, const struct report *report, int fd)
+{
+    struct { size_t len; int level, type; int fd; } rights = {16 + sizeof(int), SOL_SOCKET_, SCM_RIGHTS_, fd};
+    struct { const void *base; size_t len; } part = {report, sizeof *report};
+    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
+        .iov = &part, .iovlen = 1, .control = fd < 0 ? 0 : &rights, .controllen = fd < 0 ? 0 : sizeof rights};
+    long ret = SYS_RETRY(sendmsg, control, &message, MSG_NOSIGNAL_);
+    return ret < 0 ? (int)ret : 0;
+}
+
+static int send_fd(struct run *run, const struct plan_step *step, int fd)
+{
+    struct report report = {.kind = REPORT_FD, .step = (int32_t)(step - plan_steps(run->plan))};
+    return send_report(run->control, &report, fd);
+}
+
+static int do_console(struct run *run, const struct plan_step *step)
+{
+    int master = open_in_root(run, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0, RESOLVE_NO_SYMLINKS);
+    if (master < 0)
+        return master;
+    int unlock = 0;
+    struct winsize size = {.ws_row = (unsigned short)step->arg[1], .ws_col = (unsigned short)step->arg[2]};
+    long ret = SYS(ioctl, master, TIOCSPTLCK, &unlock);
+    if (ret == 0)
+        ret = keep(run, step->arg[0], SYS(ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    int terminal = fd_of(run, step->arg[0]);
+    if (ret == 0 && size.ws_row)
+        ret = SYS(ioctl, terminal, TIOCSWINSZ, &size);
+    if (ret == 0)
+        ret = SYS(fchown, terminal, step->arg[3], step->arg[4]);
+    if (ret == 0)
+        ret = send_fd(run, step, master);
+    SYS(close, master);
+    return (int)ret;
+}
+
+static int do_terminal(struct run *run, const struct plan_step *step)
+{
+    int terminal = fd_of(run, step->arg[0]);
+    long ret = SYS(ioctl, terminal, TIOCSCTTY, 0);
+    for (int fd = 0; fd <= 2 && ret >= 0; fd++)
+        ret = SYS(dup3, terminal, fd, 0);
+    return ret < 0 ? (int)ret : 0;
+}
+
+/* ---- what the process may do ---------------------------------------------------------------------------------- */
+
+static int do_ids(const struct plan_step *step)
+{
+    /* capabilities(7): a change from uid 0 drops them all unless KEEPCAPS says otherwise; OP_CAPS sets them next. */
+    long ret = SYS(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (ret == 0)
+        ret = SYS(setresgid, step->arg[1], step->arg[1], step->arg[1]);
+    if (ret == 0)
+        ret = SYS(setresuid, step->arg[0], step->arg[0], step->arg[0]);
+    return (int)ret;
+}
+
+static int do_bounding(const struct plan_step *step)
+{
+    uint64_t stays = (uint64_t)step->arg[0];
+    for (int cap = 0; cap < 64; cap++) {
+        if (stays >> cap & 1)
+            continue;
+        long ret = SYS(prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
+        if (ret == -EINVAL) /* beyond the last capability of this kernel */
+            return 0;
+        if (ret < 0)
+            return (int)ret;
+    }
+    return 0;
+}
+
+static int do_caps(const struct plan_step *step)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    for (int half = 0; half < 2; half++) {
+        data[half].effective = (uint32_t)((uint64_t)step->arg[0] >> (32 * half));
+        data[half].permitted = (uint32_t)((uint64_t)step->arg[1] >> (32 * half));
+        data[half].inheritable = (uint32_t)((uint64_t)step->arg[2] >> (32 * half));
+    }
+    return (int)SYS(capset, &header, data);
+}
+
+static int do_ambient(const struct plan_step *step)
+{
+    long ret = SYS(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    for (int cap = 0; cap < 64 && ret == 0; cap++)
+        if ((uint64_t)step->arg[0] >> cap & 1)
+            ret = SYS(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    return (int)ret;
+}
+
+static int do_rlimit(const struct plan_step *step)
+{
+    struct rlimit64 limit = {.rlim_cur = (uint64_t)step->arg[1], .rlim_max = (uint64_t)step->arg[2]};
+    return (int)SYS(prlimit64, 0, step->arg[0], &limit, 0);
+}
+
+static int do_seccomp(struct run *run, const struct plan_step *step)
+{
+    struct sock_fprog program = {
+        .len = (unsigned short)(step->len[0] / sizeof(struct sock_filter)),
+        .filter = (struct sock_filter *)(uintptr_t)str(run, step, 0),
+    };
+    return (int)SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
+}
+
+/* A directory that the root cannot reach shows as "(unreachable)/...": getcwd(2). CVE-2024-21626. */
+static int do_chdir(struct run *run, const struct plan_step *step)
+{
+    char cwd[PATH_BYTES];
+    long ret = SYS(chdir, str(run, step, 0));
+    if (ret == 0)
+        ret = SYS(getcwd, cwd, sizeof cwd);
+    if (ret < 0)
+        return (int)ret;
+    return cwd[0] == '/' ? 0 : -EXDEV;
+}
+
+/* ---- exec ------------------------------------------------------------------------------------------------------ */
+
+/* The kernel wants an array of pointers; the plan has the strings one after the other. */
+static const char **point_at(const char **table, const char *strings, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++, strings += text_length(strings) + 1)
+        *table++ = strings;
+    *table++ = 0;
+    return table;
+}
+
+static int count_strings(const char *strings, uint32_t length)
+{
+    int count = 0;
+    for (uint32_t i = 0; i <= length; i++)
+        count += strings[i] == '\0';
+    return count;
+}
+
+/* Try the candidates as a shell does along PATH: not found goes on, not permitted is remembered. */
+static int exec_first(const char *path, int64_t candidates, const char **argv, const char **envp)
+{
+    int answer = -ENOENT;
+    for (int64_t i = 0; i < candidates; i++, path += text_length(path) + 1) {
+        long ret = SYS(execve, path, argv, envp);
+        if (ret == -EACCES)
+            answer = -EACCES;
+        else if (ret != -ENOENT && ret != -ENOTDIR)
+            return (int)ret;
+    }
+    return answer;
+}
+
+static int do_exec(struct run *run, const struct plan_step *step)
+{
+    for (int i = 0; i < PLAN_STRINGS; i++)
+        if (step->arg[i] < 0 || step->arg[i] > count_strings(str(run, step, i), step->len[i]))
+            return -EINVAL;
+    size_t size = (size_t)(step->arg[0] + step->arg[1] + 2) * sizeof(char *);
+    long memory = SYS(mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory < 0 && memory > -PATH_BYTES)
+        return (int)memory;
+    const char **argv = (const char **)memory;
+    const char **envp = point_at(argv, str(run, step, 0), step->arg[0]);
+    point_at(envp, str(run, step, 1), step->arg[1]);
+    uint64_t nothing = 0;
+    long ret = SYS(close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+    if (ret == 0)
+        ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
+    if (ret == 0)
+        ret = exec_first(str(run, step, 2), step->arg[2], argv, envp);
+    SYS(munmap, memory, size);
+    return (int)ret;
+}
+
+/* ---- all steps ------------------------------------------------------------------------------------------------- */
+
+static int do_step(struct run *run, const struct plan_step *step)
+{
+    switch ((enum plan_op)step->op) {
+    case OP_TREE: return do_tree(run, step);
+    case OP_FS: return do_fs(run, step);
+    case OP_FCHDIR: return (int)SYS(fchdir, fd_of(run, step->arg[0]));
+    case OP_STACK: return do_stack(run, step);
+    case OP_BASE: return do_base(run, step);
+    case OP_MOUNT: return do_mount(run, step);
+    case OP_MKDIR: return do_mkdir(run, step);
+    case OP_SYMLINK: return do_symlink(run, step);
+    case OP_NODE: return do_node(run, step);
+    case OP_FILE: return do_file(run, step);
+    case OP_NULL: return do_null(run, step);
+    case OP_MASK: return do_mask(run, step);
+    case OP_READONLY: return do_readonly(run, step);
+    case OP_ATTR:
+        return set_attr(step->arg[0] < 0 ? run->root : fd_of(run, step->arg[0]), (uint64_t)step->arg[1],
+                        (uint64_t)step->arg[2], (uint64_t)step->arg[3], -1, step->arg[4] != 0);
+    case OP_PROPAGATE: return do_propagate(step);
+    case OP_PIVOT: return do_pivot(run);
+    case OP_HOSTNAME: return (int)SYS(sethostname, str(run, step, 0), step->len[0]);
+    case OP_DOMAINNAME: return (int)SYS(setdomainname, str(run, step, 0), step->len[0]);
+    case OP_SYSCTL: return do_sysctl(run, step);
+    case OP_LO_UP: return do_lo_up();
+    case OP_UNSHARE: return (int)SYS(unshare, step->arg[0]);
+    case OP_SETNS: return (int)SYS(setns, fd_of(run, step->arg[0]), step->arg[1]);
+    case OP_JOIN: return write_and_close(SYS(fcntl, fd_of(run, step->arg[0]), F_DUPFD_CLOEXEC, 0), "0", 1);
+    case OP_BECOME_ROOT: return do_become_root(step);
+    case OP_CONSOLE: return do_console(run, step);
+    case OP_SEND: return send_fd(run, step, fd_of(run, step->arg[0]));
+    case OP_DEATH: return do_death(run, step);
+    case OP_SESSION: {
+        long session = SYS(setsid);
+        return session < 0 ? (int)session : 0;
+    }
+    case OP_TERMINAL: return do_terminal(run, step);
+    case OP_KEYRING: {
+        long key = SYS(keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
+        return key < 0 ? (int)key : 0;
+    }
+    case OP_OOM_SCORE: return write_own_proc("/proc/self/oom_score_adj", str(run, step, 0), step->len[0]);
+    case OP_RLIMIT: return do_rlimit(step);
+    case OP_UMASK: SYS(umask, step->arg[0]); return 0;
+    case OP_GROUPS: return (int)SYS(setgroups, step->arg[0], str(run, step, 0));
+    case OP_IDS: return do_ids(step);
+    case OP_BOUNDING: return do_bounding(step);
+    case OP_SECUREBITS: return (int)SYS(prctl, PR_SET_SECUREBITS, step->arg[0], 0, 0, 0);
+    case OP_CAPS: return do_caps(step);
+    case OP_AMBIENT: return do_ambient(step);
+    case OP_NO_NEW_PRIVS: return (int)SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    case OP_LABEL: return write_own_proc(str(run, step, 0), str(run, step, 1), step->len[1]);
+    case OP_CHDIR: return do_chdir(run, step);
+    case OP_SECCOMP: return do_seccomp(run, step);
+    case OP_EXEC: return do_exec(run, step);
+    }
+    return -ENOSYS;
+}
+
+int perform(struct run *run, const struct plan_step *step)
+{
+    int ret = do_step(run, step);
+    return ret == -ENOENT && step->flags & STEP_OPTIONAL ? 0 : ret;
+}

@@ -1,0 +1,28 @@
+/* The interpreter of launch plans: one step at a time, no policy. See plan.h for the steps. */
+#ifndef PYCGROUPS_STEPS_H
+#define PYCGROUPS_STEPS_H
+
+#include "plan.h"
+
+/* Where a plan is performed: its memory, its descriptors, the socket that its results go to. */
+struct run {
+    const struct plan_header *plan;
+    int control;
+    int root;
+    int slot[PLAN_SLOTS];
+};
+
+/* Check that no offset or count of the plan points outside of it. 0 or -EINVAL. */
+int plan_check(const struct plan_header *plan, uint32_t size);
+
+void run_init(struct run *run, const struct plan_header *plan, int control);
+
+const struct plan_step *plan_steps(const struct plan_header *plan);
+
+/* Perform one step. 0 or -errno; OP_EXEC returns only when it failed. */
+int perform(struct run *run, const struct plan_step *step);
+
+/* Send one record, with a descriptor when fd >= 0. 0 or -errno. */
+int send_report(int control, const struct report *report, int fd);
+
+#endif
