@@ -1,0 +1,1 @@
+"""Models of the OCI specifications: data and their JSON form, no behaviour."""

@@ -1,0 +1,89 @@
+"""What would mend a failed step: the file, sysctl, package or option to change."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from pycgroups._native.calls import lib
+
+if TYPE_CHECKING:
+    from pycgroups.runtime.plan import Step
+
+_NO_USERNS = (
+    "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "
+    "for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+)
+_SUBIDS = "install uidmap, and give the account ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+
+_CALLS = {
+    ("clone3", errno.EPERM): _NO_USERNS,
+    ("clone3", errno.ENOSPC): "the limit of namespaces is reached: sysctl user.max_user_namespaces user.max_net_namespaces",
+    ("clone3", errno.EAGAIN): "the limit of processes is reached: ulimit -u, or pids.max of the caller's cgroup",
+    ("clone3", errno.EINVAL): "a kernel without one of the namespaces, or older than 5.7",
+    ("clone3", errno.ENOSYS): "a seccomp filter around this process, or a kernel older than 5.3, has no clone3(2)",
+    ("clone3", errno.EBUSY): "a cgroup with controllers takes no processes beside child groups",
+    ("exec of the helper", errno.EACCES): "sysctl vm.memfd_noexec=0, or a security module forbids programs in memory",
+    ("memfd_create", errno.EACCES): "sysctl vm.memfd_noexec=0",
+    ("newuidmap", errno.ENOENT): _SUBIDS,
+    ("newgidmap", errno.ENOENT): _SUBIDS,
+    ("newuidmap", errno.EPERM): _SUBIDS,
+    ("newgidmap", errno.EPERM): _SUBIDS,
+    ("uid_map", errno.EPERM): _NO_USERNS,
+    ("gid_map", errno.EPERM): _NO_USERNS,
+    ("setgroups", errno.EACCES): _NO_USERNS,
+    ("setgroups", errno.EPERM): _NO_USERNS,
+}
+
+_SYMLINK = "the image has a symlink on this path, where only a directory or file of its own is safe"
+_UNMAPPED = "the container's root has no right here: the owner on the host is not in its id map (userns, idmap=True)"
+
+_STEPS = {
+    (lib.OP_TREE, errno.ENOENT): "the directory does not exist on the host",
+    (lib.OP_TREE, errno.EACCES): "the caller may not reach this path",
+    (lib.OP_TREE, errno.EINVAL): "the file system does not know idmapped mounts (5.12 and newer, not all), "
+    'or holds mounts that must stay hidden; try userns="host" or another directory',
+    (lib.OP_TREE, errno.EPERM): "the file system or this user namespace does not allow idmapped mounts",
+    (lib.OP_MOUNT, errno.ELOOP): _SYMLINK,
+    (lib.OP_MOUNT, errno.EACCES): _UNMAPPED,
+    (lib.OP_MOUNT, errno.EROFS): "make the mount point in the rootfs, or allow writes (read_only=False)",
+    (lib.OP_MOUNT, errno.ENOTDIR): "a part of the path is a file in the rootfs",
+    (lib.OP_MKDIR, errno.EACCES): _UNMAPPED,
+    (lib.OP_MASK, errno.ELOOP): _SYMLINK,
+    (lib.OP_READONLY, errno.ELOOP): _SYMLINK,
+    (lib.OP_NULL, errno.ENODEV): "/dev/null of the rootfs is not the null device",
+    (lib.OP_NULL, errno.ELOOP): _SYMLINK,
+    (lib.OP_NULL, errno.ENOENT): "the rootfs has no /dev/null to mask paths with; mount a tmpfs at /dev",
+    (lib.OP_FS, errno.EPERM): "a user namespace may mount this only where the caller sees a whole one; inside another "
+    "container its masks on /proc and /sys are in the way",
+    (lib.OP_FS, errno.ENODEV): "the kernel does not have this file system",
+    (lib.OP_SYSCTL, errno.EACCES): "this sysctl is not the container's to set",
+    (lib.OP_SYSCTL, errno.ENOENT): "no such sysctl in the container's namespaces",
+    (lib.OP_SYSCTL, errno.EXDEV): "/proc of the container is not procfs",
+    (lib.OP_SETNS, errno.EPERM): 'a container in a user namespace of its own may not join it; try userns="host"',
+    (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",
+    (lib.OP_RLIMIT, errno.EPERM): "above the caller's hard limit, and raising that needs CAP_SYS_RESOURCE",
+    (lib.OP_OOM_SCORE, errno.EACCES): "below the caller's own value, and lowering it needs CAP_SYS_RESOURCE",
+    (lib.OP_IDS, errno.EINVAL): "the user is not in the container's id map; an account with one mapped id can only be 0",
+    (lib.OP_GROUPS, errno.EINVAL): "a group is not in the container's id map",
+    (lib.OP_CHDIR, errno.ENOENT): "the working directory (cwd) does not exist in the container",
+    (lib.OP_CHDIR, errno.EACCES): "the user may not enter the working directory (cwd)",
+    (lib.OP_CHDIR, errno.ENOTDIR): "the working directory (cwd) is a file",
+    (lib.OP_CHDIR, errno.EXDEV): "the working directory (cwd) is outside of the container's root",
+    (lib.OP_JOIN, errno.EAGAIN): "the limit of processes of the cgroup is reached",
+    (lib.OP_EXEC, errno.ENOEXEC): "no format that the kernel knows: a script without #!, or another architecture",
+    (lib.OP_EXEC, errno.EACCES): "no execute permission, a directory, or a mount with noexec",
+    (lib.OP_EXEC, errno.E2BIG): "arguments and environment together are over the kernel's limit: execve(2)",
+    (lib.OP_SECCOMP, errno.EINVAL): "the kernel does not take this filter",
+    (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
+}
+
+
+def for_call(call: str, number: int) -> str | None:
+    """Return what mends a failed call of the launch itself, if known."""
+    return _CALLS.get((call, number))
+
+
+def for_step(step: Step, number: int) -> str | None:
+    """Return what mends a failed step of the plan, if known."""
+    return _STEPS.get((step.op, number))

@@ -1,0 +1,54 @@
+"""What a container's root is made of, as data: a directory used as it is, or layers under a throw-away top."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Directory:
+    """A directory of the host that is the root file system.
+
+    Attributes:
+        path: the directory.
+        idmapped: show it through the container's id map (mount_setattr(2), MOUNT_ATTR_IDMAP; Linux 5.12, and the
+            file system must know it), so that what root owns on disk is root's inside.
+    """
+
+    path: str
+    idmapped: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Layer:
+    """One piece of a layered root.
+
+    Attributes:
+        source: a directory of the host.
+        at: where it shows in the root; ``"/"`` is the root itself.
+        overlay: writes are taken by the throw-away top; otherwise the piece is shown read-only, with all that is
+            mounted below it.
+    """
+
+    source: str
+    at: str
+    overlay: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Layered:
+    """A root whose writes go to a tmpfs of the container's own, and vanish with it.
+
+    Attributes:
+        layers: in the order of mounting; when the first is not at ``"/"``, the root is an empty tmpfs.
+        links: ``(path, target)`` of symlinks to make.
+        directories: ``(path, mode)`` of directories that are empty inside, whatever the layers hold there.
+        writable: directories of an overlay at ``"/"`` that belong to the container's root.
+        size: bytes that all these may take together, or None for the kernel's default (half of the memory).
+    """
+
+    layers: tuple[Layer, ...]
+    links: tuple[tuple[str, str], ...] = ()
+    directories: tuple[tuple[str, int], ...] = ()
+    writable: tuple[str, ...] = ()
+    size: int | None = None
