@@ -1,0 +1,53 @@
+"""Control groups: v1, v2 and hybrid hosts behind one interface.
+
+A control group ("cgroup", `cgroups(7)`) limits, counts and kills a set of processes. It serves any process,
+not only a container:
+
+    with Cgroup.create("jobs/a", memory="1G", pids=64) as group:
+        group.add(pid)
+
+Layers, top to bottom; an import only points down:
+
+    group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
+    places.py           where this process may make groups, per controller; `info()`
+    sweep.py            groups whose creator died are removed
+    v1/ and v2/         one directory in one hierarchy: `manager`, and a module per controller, same names in both
+    manager.py          what both managers and both sets of controllers offer
+    tree.py             the processes and subgroups below a directory: list, kill, remove
+    detect.py           what is mounted where, and where this process is
+    files.py, limits.py reading and writing interface files; the words of limits
+
+The names are loaded when first used: a program that sets no limit pays nothing for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pycgroups.cgroups.group import Cgroup
+    from pycgroups.cgroups.limits import Limits, parse_size
+    from pycgroups.cgroups.manager import Sample
+    from pycgroups.cgroups.places import Info, info
+
+__all__ = ["Cgroup", "Info", "Limits", "Sample", "info", "parse_size"]
+
+_HOMES = {
+    "Cgroup": "group",
+    "Info": "places",
+    "Limits": "limits",
+    "Sample": "manager",
+    "info": "places",
+    "parse_size": "limits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds a public name (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,158 @@
+"""Read and write the interface files of a cgroup; an error names the file.
+
+An interface file is read whole and written in one `write(2)`: the kernel takes each write as one command.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Self
+
+from pycgroups.errors import CgroupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHUNK = 4096
+_CHILDLESS = 2  # st_nlink on kernfs is 2 and the number of subdirectories: nothing need be listed
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+GONE = (errno.ENOENT, errno.ENODEV)
+"""What the kernel says of a file whose cgroup was removed: before open, and after it."""
+
+
+class Directory:
+    """An open directory of a cgroup; files in it are reached from its descriptor, which cannot be renamed away.
+
+    Attributes:
+        path: where it was opened; for messages, and to remove it.
+        fd: the open descriptor, close-on-exec.
+    """
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str, fd: int | None = None) -> None:
+        """Open it.
+
+        Raises:
+            OSError: as `open(2)` has it.
+        """
+        self.path = path
+        self.fd = os.open(path, _DIRECTORY) if fd is None else fd
+
+    def close(self) -> None:
+        """Close the descriptor, once."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def open(self, name: str, flags: int) -> int:
+        """Open an interface file.
+
+        Raises:
+            CgroupError: it cannot be opened.
+        """
+        try:
+            return os.open(name, flags | os.O_CLOEXEC, dir_fd=self.fd)
+        except OSError as error:
+            raise self._error("open", name, error) from None
+
+    def read(self, name: str) -> str:
+        """Text of an interface file.
+
+        Raises:
+            CgroupError: it cannot be read.
+        """
+        fd = self.open(name, os.O_RDONLY)
+        try:
+            return _read(fd)
+        except OSError as error:
+            raise self._error("read", name, error) from None
+
+    def read_if_there(self, name: str) -> str:
+        """Text of an interface file that only some kernels have; "" without it."""
+        try:
+            return self.read(name)
+        except CgroupError as error:
+            if error.errno in GONE:
+                return ""
+            raise
+
+    def number(self, name: str) -> int | None:
+        """Value of a file with one number; None without it, and for "max"."""
+        text = self.read_if_there(name).strip()
+        return int(text) if text.isdigit() else None
+
+    def counts(self, name: str) -> dict[str, int]:
+        """Value of a file with a name and a number in each line; empty without it."""
+        pairs = (line.split() for line in self.read_if_there(name).splitlines())
+        return {key: int(value) for key, value in pairs}
+
+    def write(self, name: str, value: str) -> None:
+        """Write a value to an interface file.
+
+        Raises:
+            CgroupError: the kernel refuses it.
+        """
+        fd = self.open(name, os.O_WRONLY)
+        try:
+            os.write(fd, value.encode())
+        except OSError as error:
+            raise self._error(f"write {value!r} to", name, error) from None
+        finally:
+            os.close(fd)
+
+    def write_if_there(self, name: str, value: str) -> bool:
+        """Write to a file that only some kernels have; tell whether it is there."""
+        try:
+            self.write(name, value)
+        except CgroupError as error:
+            if error.errno in GONE:
+                return False
+            raise
+        return True
+
+    def subgroups(self) -> Iterator[Directory]:
+        """Open each child cgroup in turn; it is closed when the next one is asked for."""
+        if os.fstat(self.fd).st_nlink == _CHILDLESS:
+            return
+        with os.scandir(self.fd) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for name in names:
+            try:
+                fd = os.open(name, _DIRECTORY, dir_fd=self.fd)
+            except FileNotFoundError:
+                continue
+            with Directory(f"{self.path}/{name}", fd) as child:
+                yield child
+
+    def _error(self, operation: str, name: str, error: OSError) -> CgroupError:
+        return CgroupError(operation=operation, path=f"{self.path}/{name}", errno=error.errno)
+
+
+def read_path(path: str) -> str:
+    """Text of a file by path; "" if it cannot be read, for files that are looked at to learn what there is."""
+    try:
+        return _read(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:
+        return ""
+
+
+def _read(fd: int) -> str:
+    """Text up to the end, then close. A short read is not the end: seq files stop between two lines."""
+    try:
+        text = b""
+        while chunk := os.read(fd, _CHUNK):
+            text += chunk
+    finally:
+        os.close(fd)
+    return text.decode()

@@ -1,0 +1,84 @@
+"""What makes limits possible where they are not: the commands to type."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from pycgroups.cgroups import detect
+
+if TYPE_CHECKING:
+    from pycgroups.cgroups.detect import Hierarchy
+
+_SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
+_DROP_IN = "/etc/systemd/system/user@.service.d/delegate.conf"
+
+
+def for_missing(missing: frozenset[str], found: tuple[Hierarchy, ...]) -> str:
+    """Tell how to make the missing controllers usable by this process."""
+    legacy = [hierarchy for hierarchy in found if hierarchy.version == detect.V1 and hierarchy.controllers & missing]
+    if legacy:
+        return _on_v1(legacy)
+    if not found:
+        return "this process sees no cgroups; as root: mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+    absent = missing.difference(*(hierarchy.controllers for hierarchy in found))
+    if absent:
+        return f"the kernel, or a container around, does not offer {_names(absent)}: see /proc/cgroups"
+    return _on_v2(next(hierarchy for hierarchy in found if hierarchy.version == detect.V2), missing)
+
+
+def _on_v1(hierarchies: list[Hierarchy]) -> str:
+    if any(_read_only(hierarchy) for hierarchy in hierarchies):
+        return _remount(hierarchies[0])
+    paths = [shlex.quote(f"{hierarchy.own}/pycgroups") for hierarchy in hierarchies]
+    command = f"as root: install -d -o {os.geteuid()} {' '.join(paths)}"
+    for path, hierarchy in zip(paths, hierarchies, strict=True):
+        if "cpuset" in hierarchy.controllers:
+            command += f" && chown {os.geteuid()} {path}/cpuset.cpus {path}/cpuset.mems"
+    return command
+
+
+def _on_v2(unified: Hierarchy, missing: frozenset[str]) -> str:
+    if _read_only(unified):
+        return _remount(unified)
+    if os.geteuid() == 0:
+        return _move_processes_down(unified.mount)
+    if not os.path.isdir(_SYSTEMD_RUNS):
+        return _delegate_by_hand(unified.mount, missing)
+    if "/user@" not in unified.own:
+        return "run the program in a cgroup of the user's: systemd-run --user --scope -p Delegate=yes COMMAND"
+    return (
+        f"{_names(missing)} is not delegated to users; as root: mkdir -p {os.path.dirname(_DROP_IN)} &&"
+        f" printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' > {_DROP_IN} && systemctl daemon-reload;"
+        " then log in again"
+    )
+
+
+def _move_processes_down(top: str) -> str:
+    """In a container, where the top is no real root: what has processes cannot hand controllers down."""
+    top = shlex.quote(top)
+    return f'mkdir {top}/init && for p in $(cat {top}/cgroup.procs); do echo "$p" > {top}/init/cgroup.procs; done'
+
+
+def _delegate_by_hand(top: str, missing: frozenset[str]) -> str:
+    """Without systemd: a cgroup of the user's own, and this process in a leaf of it."""
+    group = shlex.quote(f"{top}/user-{os.geteuid()}")
+    enable = " ".join(f"+{name}" for name in sorted(missing))
+    return (
+        f"as root: mkdir -p {group}/self && echo {enable} > {shlex.quote(top)}/cgroup.subtree_control &&"
+        f" chown {os.geteuid()} {group} {group}/cgroup.procs {group}/cgroup.subtree_control &&"
+        f" echo {os.getpid()} > {group}/self/cgroup.procs"
+    )
+
+
+def _read_only(hierarchy: Hierarchy) -> bool:
+    return bool(os.statvfs(hierarchy.own).f_flag & os.ST_RDONLY)
+
+
+def _remount(hierarchy: Hierarchy) -> str:
+    return f"cgroups are mounted read-only; as root: mount -o remount,rw {shlex.quote(hierarchy.mount)}"
+
+
+def _names(controllers: frozenset[str]) -> str:
+    return ", ".join(sorted(controllers))

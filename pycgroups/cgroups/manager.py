@@ -1,0 +1,135 @@
+"""What v1 and v2 have in common: a manager for a directory, controllers for its files, the shape of a sample."""
+
+from __future__ import annotations
+
+import abc
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from pycgroups.cgroups import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pycgroups.cgroups.files import Directory
+    from pycgroups.cgroups.limits import Limits
+
+
+@attrs.frozen(kw_only=True)
+class Sample:
+    """What a group has used until now. A field is None where this host or this group does not count it.
+
+    Attributes:
+        peak_memory: bytes, the most that was in use at once, page cache included (v2: kernel 5.19).
+        cpu_time: seconds of CPU time, user and system, of every process that was ever in the group.
+        user_time: seconds in user mode.
+        system_time: seconds in the kernel.
+        io_read: bytes read from block devices (v2 with the io controller).
+        io_written: bytes written to block devices.
+        processes_peak: the most processes and threads at once (kernel 6.6; v1: 6.11).
+        oom: processes that the OOM killer killed. The count of kills, not of times that the limit was
+            reached: reaching it and reclaiming page cache is a normal day of a program that reads files.
+        pids_hits: forks and clones that the limit of `pids` refused.
+    """
+
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+    user_time: float | None = None
+    system_time: float | None = None
+    io_read: int | None = None
+    io_written: int | None = None
+    processes_peak: int | None = None
+    oom: int | None = None
+    pids_hits: int | None = None
+
+
+class Controller:
+    """The files of one controller of `v1` or `v2`, and what they mean. Each overrides what it has."""
+
+    def check(self, parent: str, limits: Limits) -> tuple[str, ...]:  # noqa: ARG002
+        """Words of `limits` that cannot be enforced in groups below `parent`, asked before one is made.
+
+        Raises:
+            InvalidConfig: a value that no group below `parent` can have.
+        """
+        return ()
+
+    def apply(self, directory: Directory, limits: Limits) -> None:
+        """Write the limits of this controller.
+
+        Raises:
+            CgroupError: the kernel refuses one.
+        """
+
+    def sample(self, directory: Directory) -> dict[str, Any]:  # noqa: ARG002
+        """Fields of `Sample` that this controller counts."""
+        return {}
+
+
+class Manager(abc.ABC):
+    """One directory in one hierarchy: the whole of a group on v2, one of several parts of it on v1.
+
+    Attributes:
+        directory: the open directory of the cgroup.
+        controllers: names of the controllers that it has.
+        clone_fd: descriptor for CLONE_INTO_CGROUP (v2), or None.
+        join_fd: descriptor of a file that a thread writes "0" to, to enter (v1), or None.
+    """
+
+    __slots__ = ("clone_fd", "controllers", "directory", "join_fd")
+
+    modules: ClassVar[Mapping[str, Controller]]
+    """The controllers of this version that we know."""
+
+    def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
+        """Take over an open directory."""
+        self.directory = directory
+        self.controllers = controllers & self.modules.keys()
+        self.clone_fd: int | None = None
+        self.join_fd: int | None = None
+
+    @classmethod
+    def check(cls, parent: str, controllers: frozenset[str], limits: Limits) -> list[str]:
+        """Words of `limits` that some controllers cannot enforce in groups below `parent`; see `Controller`."""
+        used = sorted(controllers & limits.controllers & cls.modules.keys())
+        return [word for name in used for word in cls.modules[name].check(parent, limits)]
+
+    def apply(self, limits: Limits) -> None:
+        """Write the limits that this directory's controllers enforce."""
+        for name in sorted(self.controllers & limits.controllers):
+            self.modules[name].apply(self.directory, limits)
+
+    def sample(self) -> dict[str, Any]:
+        """Fields of `Sample` that this directory counts."""
+        fields: dict[str, Any] = {}
+        for name in self.controllers:
+            fields |= self.modules[name].sample(self.directory)
+        return fields
+
+    def add(self, pid: int) -> None:
+        """Move a process here, with all its threads."""
+        self.directory.write("cgroup.procs", str(pid))
+
+    @staticmethod
+    @abc.abstractmethod
+    def kill_all(directory: Directory) -> None:
+        """Send SIGKILL to every process in a directory of this version and below; some may be missed."""
+
+    def kill(self, deadline: float) -> None:
+        """Kill every process here and below, and wait until none is left; see `tree.kill`."""
+        tree.kill(self.directory, self.kill_all, deadline)
+
+    def remove(self, deadline: float) -> None:
+        """Kill, remove all here and below, and close; see `tree.remove`. It may be tried again."""
+        if self.directory.fd >= 0:
+            tree.remove(self.directory, self.kill_all, deadline)
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptors; the cgroup stays."""
+        if self.join_fd is not None:
+            os.close(self.join_fd)
+        self.clone_fd = self.join_fd = None
+        self.directory.close()

@@ -1,0 +1,194 @@
+"""Where this process may make groups: for each controller a directory, in the hierarchy that has it.
+
+There is one directory named "pycgroups", shared by all processes that are where this one is, and below it a
+directory per group:
+
+    v1   MOUNT/OWN_CGROUP/pycgroups/GROUP                 in the hierarchy of each controller
+    v2   MOUNT/OWN_CGROUP_OR_ABOVE/pycgroups/GROUP        once, see `v2.manager.find`
+
+On a hybrid host a group has both: the v1 controllers, and a directory in the v2 tree even where that has no
+controller, since it counts CPU time, kills all at once and admits a process as it is born.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+
+import attrs
+
+from pycgroups.cgroups import detect, hints, tree
+from pycgroups.cgroups.files import Directory
+from pycgroups.cgroups.v1 import manager as v1
+from pycgroups.cgroups.v2 import manager as v2
+from pycgroups.errors import CgroupError
+
+SHARED = "pycgroups"
+MANAGERS = {detect.V1: v1.Manager, detect.V2: v2.Manager}
+LIMITABLE = frozenset({"cpu", "cpuset", "memory", "pids"})
+"""Controllers that enforce a limit of `Limits`."""
+
+
+@attrs.frozen(cache_hash=True)
+class Place:
+    """A directory to make groups in.
+
+    Attributes:
+        version: 1 or 2.
+        path: the directory; its last part is "pycgroups".
+        controllers: what groups in it have.
+    """
+
+    version: int
+    path: str
+    controllers: frozenset[str]
+
+
+@functools.cache
+def places(needed: frozenset[str]) -> tuple[Place, ...]:
+    """Find the directories for groups that need some controllers, as many of these as there are. Cached.
+
+    Nothing is made. The v2 one, if any, comes first: it kills best.
+    """
+    found = detect.hierarchies()
+    unified = [place for hierarchy in found if hierarchy.version == detect.V2 for place in _on_v2(hierarchy, needed)]
+    wanted = needed if unified else needed | {"cpuacct"}
+    legacy = [
+        Place(detect.V1, path, hierarchy.controllers)
+        for hierarchy in found
+        if hierarchy.version == detect.V1 and hierarchy.controllers & wanted and (path := v1.find(hierarchy, SHARED))
+    ]
+    return (*unified, *legacy)
+
+
+def _on_v2(hierarchy: detect.Hierarchy, needed: frozenset[str]) -> list[Place]:
+    found = v2.find(hierarchy, needed & hierarchy.controllers)
+    return [Place(detect.V2, f"{found[0]}/{SHARED}", found[1])] if found else []
+
+
+def offered(found: tuple[Place, ...]) -> frozenset[str]:
+    """Name the controllers that a group in all of these has."""
+    return frozenset().union(*(place.controllers for place in found))
+
+
+def shared_directories() -> list[tuple[int, str]]:
+    """Version and path of every directory where processes like this one may have made groups."""
+    shared = []
+    for hierarchy in detect.hierarchies():
+        above = v2.upwards(hierarchy) if hierarchy.version == detect.V2 else [hierarchy.own]
+        shared += [(hierarchy.version, f"{path}/{SHARED}") for path in above]
+    return shared
+
+
+@functools.cache
+def prepare(place: Place) -> None:
+    """Make the shared directory, once per process; `_leave` removes it.
+
+    Raises:
+        CgroupError: it cannot be made.
+    """
+    if place.version == detect.V2:
+        with opened(os.path.dirname(place.path)) as above:
+            v2.prepare(above, place.controllers)
+    # 0711: other users need not know the names of groups, and could keep a group from being made by its lock.
+    make_directory(place.path, 0o711)
+    with opened(place.path) as directory:
+        hand_down(place, directory)
+    if not _to_leave:
+        atexit.register(_leave)
+    _to_leave.add(place.path)
+
+
+def hand_down(place: Place, directory: Directory) -> None:
+    """Make a directory at or below a place fit to have groups below it."""
+    if place.version == detect.V2:
+        v2.prepare(directory, place.controllers)
+    else:
+        v1.prepare(directory, place.controllers)
+
+
+def make_directory(path: str, mode: int = 0o755) -> bool:
+    """Make a cgroup; False if it is there.
+
+    Raises:
+        CgroupError: it cannot be made.
+    """
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise CgroupError(operation="mkdir", path=path, errno=error.errno) from None
+    return True
+
+
+def opened(path: str) -> Directory:
+    """Open a cgroup.
+
+    Raises:
+        CgroupError: it cannot be opened.
+    """
+    try:
+        return Directory(path)
+    except OSError as error:
+        raise CgroupError(operation="open", path=path, errno=error.errno) from None
+
+
+def forget() -> None:
+    """Look again at the next question: a directory vanished, or this process was moved."""
+    detect.forget()
+    places.cache_clear()
+    prepare.cache_clear()
+
+
+_to_leave: set[str] = set()
+
+
+def _leave() -> None:
+    """Remove what `prepare` made, unless another process has groups there; who finds it gone makes it again."""
+    for path in _to_leave:
+        try:
+            tree.try_rmdir(path)
+        except CgroupError:
+            continue  # at exit nobody is left to tell
+
+
+@attrs.frozen(kw_only=True)
+class Info:
+    """What this process can do with cgroups.
+
+    Attributes:
+        hierarchy: "v1", "v2", "hybrid" (v1 controllers beside a v2 tree) or "none".
+        controllers: every controller that is mounted where this process can see it.
+        usable: those with which this process can limit groups of its own.
+        writable: every controller of `Limits` is usable.
+        delegated: groups are made in a subtree that was handed to this ordinary user.
+        paths: the directories that groups would be made in.
+        hint: what would make the rest usable; None if nothing is missing.
+    """
+
+    hierarchy: str
+    controllers: tuple[str, ...]
+    usable: tuple[str, ...]
+    writable: bool
+    delegated: bool
+    paths: tuple[str, ...]
+    hint: str | None
+
+
+def info() -> Info:
+    """Look at this host's cgroups; makes and changes nothing."""
+    found = detect.hierarchies()
+    chosen = places(LIMITABLE)
+    usable = offered(chosen) & LIMITABLE
+    missing = LIMITABLE - usable
+    return Info(
+        hierarchy=detect.kind(found),
+        controllers=tuple(sorted(frozenset().union(*(hierarchy.controllers for hierarchy in found)))),
+        usable=tuple(sorted(usable)),
+        writable=not missing,
+        delegated=bool(usable) and os.geteuid() != 0,
+        paths=tuple(place.path for place in chosen),
+        hint=hints.for_missing(missing, found) if missing else None,
+    )

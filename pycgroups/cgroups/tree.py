@@ -1,0 +1,140 @@
+"""Everything at and below one cgroup directory: list its processes, kill them, remove the directories."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from pycgroups.cgroups.files import GONE, Directory
+from pycgroups.errors import CgroupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE = 10.0
+"""Seconds that killing and removing wait for processes to die before they give up."""
+
+_FIRST_PAUSE = 0.000_2
+_LONGEST_PAUSE = 0.02
+_BATCH = 200  # descriptors held at once: the usual limit is 1024
+_SHOWN = 20  # pids in a message
+
+
+def processes(directory: Directory) -> list[int]:
+    """Pids of the processes here and below; 0 stands for one outside this process's pid namespace."""
+    found = _processes_of(directory)
+    for child in directory.subgroups():
+        found += processes(child)
+    return found
+
+
+def kill_each(directory: Directory) -> None:
+    """Send SIGKILL once to every process here and below; new ones may appear meanwhile."""
+    pids = _processes_of(directory)
+    for start in range(0, len(pids), _BATCH):
+        _kill_batch(directory, pids[start : start + _BATCH])
+    for child in directory.subgroups():
+        kill_each(child)
+
+
+def kill(directory: Directory, kill_all: Callable[[Directory], None], deadline: float) -> None:
+    """Call `kill_all(directory)` until no process is left here and below.
+
+    Raises:
+        CgroupError: some are left at `deadline` (`time.monotonic()`), and are named; or the caller is inside.
+    """
+    pause = _FIRST_PAUSE
+    while pids := processes(directory):
+        if os.getpid() in pids:
+            raise CgroupError("this process is inside itself", operation="kill cgroup", path=directory.path)
+        if time.monotonic() > deadline:
+            raise _undying(directory, pids)
+        kill_all(directory)
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def remove_subgroups(directory: Directory) -> None:
+    """Remove the cgroups below, children first; what is busy stays for the next try."""
+    for child in directory.subgroups():
+        remove_subgroups(child)
+        try_rmdir(child.path)
+
+
+def try_rmdir(path: str) -> bool:
+    """Remove a cgroup; False if it has processes or children.
+
+    Raises:
+        CgroupError: any other reason.
+    """
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True  # by someone else: gone is what was wanted
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return False
+        raise CgroupError(operation="remove", path=path, errno=error.errno) from None
+    return True
+
+
+def remove(directory: Directory, kill_all: Callable[[Directory], None], deadline: float) -> None:
+    """Remove a cgroup and all below, and kill what is in it.
+
+    Raises:
+        CgroupError: it is not gone at `deadline`; names the processes.
+    """
+    pause = _FIRST_PAUSE
+    while not try_rmdir(directory.path):
+        kill(directory, kill_all, deadline)
+        remove_subgroups(directory)
+        if try_rmdir(directory.path):
+            return
+        if time.monotonic() > deadline:
+            raise _undying(directory, processes(directory))
+        time.sleep(pause)  # the last process has left the list but not yet the cgroup
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _processes_of(directory: Directory) -> list[int]:
+    try:
+        return [int(pid) for pid in directory.read("cgroup.procs").split()]
+    except CgroupError as error:
+        # A threaded cgroup (v2) does not list processes: its domain, at or above it, does.
+        if error.errno in (*GONE, errno.EOPNOTSUPP):
+            return []
+        raise
+
+
+def _kill_batch(directory: Directory, pids: list[int]) -> None:
+    """Kill by pidfd what is still listed after the pidfd was opened: a reused pid is never hit."""
+    handles: dict[int, int] = {}
+    try:
+        for pid in pids:
+            try:
+                handles[pid] = os.pidfd_open(pid)
+            except OSError:
+                continue  # dead already, or 0: not of this pid namespace
+        for pid in handles.keys() & _processes_of(directory):
+            try:
+                signal.pidfd_send_signal(handles[pid], signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue  # who may not be killed is named when time is up
+    finally:
+        for handle in handles.values():
+            os.close(handle)
+
+
+def _undying(directory: Directory, pids: list[int]) -> CgroupError:
+    shown = ", ".join(map(str, pids[:_SHOWN])) + (", ..." if len(pids) > _SHOWN else "")
+    return CgroupError(
+        f"still has processes: {shown}" if pids else "still busy",
+        operation="empty cgroup",
+        path=directory.path,
+        errno=errno.EBUSY,
+        hint="a frozen process (freezer), or one in an uninterruptible system call (state D in ps), dies when it"
+        " goes on; then try again",
+    )

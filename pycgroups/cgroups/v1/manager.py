@@ -1,0 +1,66 @@
+"""One directory in one v1 hierarchy."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, ClassVar
+
+from pycgroups.cgroups import manager, tree
+from pycgroups.cgroups.v1 import cpuset
+from pycgroups.cgroups.v1.cpu import Cpu
+from pycgroups.cgroups.v1.cpuacct import Cpuacct
+from pycgroups.cgroups.v1.cpuset import Cpuset
+from pycgroups.cgroups.v1.memory import Memory
+from pycgroups.cgroups.v1.pids import Pids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.files import Directory
+    from pycgroups.cgroups.manager import Controller
+
+
+def find(hierarchy: Hierarchy, name: str) -> str | None:
+    """Path of the directory `name` that is to hold the groups: below this process's own cgroup.
+
+    None if it is not there and this process may not make it, or may not make groups in it.
+    """
+    path = f"{hierarchy.own}/{name}"
+    nearest = path if os.path.isdir(path) else hierarchy.own
+    return path if os.access(nearest, os.W_OK | os.X_OK, effective_ids=True) else None
+
+
+def prepare(directory: Directory, controllers: frozenset[str]) -> None:
+    """Make a directory fit to have groups below it."""
+    if "cpuset" in controllers and not directory.read("cpuset.cpus").strip():
+        cpuset.inherit(directory)
+
+
+class Manager(manager.Manager):
+    """A directory that a thread enters through its "tasks" file."""
+
+    __slots__ = ()
+
+    modules: ClassVar[Mapping[str, Controller]] = {
+        "memory": Memory(),
+        "cpu": Cpu(),
+        "cpuacct": Cpuacct(),
+        "cpuset": Cpuset(),
+        "pids": Pids(),
+    }
+
+    def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
+        """Take over an open directory.
+
+        Raises:
+            CgroupError: it was removed meanwhile.
+        """
+        super().__init__(directory, controllers)
+        # "tasks" moves one thread, which needs a lock less than cgroup.procs: a child that enters has just one.
+        self.join_fd = directory.open("tasks", os.O_WRONLY)
+
+    @staticmethod
+    def kill_all(directory: Directory) -> None:
+        """Signal each process: v1 has nothing that kills all at once."""
+        tree.kill_each(directory)

@@ -1,0 +1,116 @@
+"""One directory in the v2 hierarchy, and where it may be."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pycgroups.cgroups import manager, tree
+from pycgroups.cgroups.files import read_path
+from pycgroups.cgroups.v2.cpu import Cpu
+from pycgroups.cgroups.v2.cpuset import Cpuset
+from pycgroups.cgroups.v2.io import Io
+from pycgroups.cgroups.v2.memory import Memory
+from pycgroups.cgroups.v2.pids import Pids
+from pycgroups.errors import CgroupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.files import Directory
+    from pycgroups.cgroups.manager import Controller
+
+_CPU = Cpu()
+_ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
+_MOST_WANTED = frozenset({"memory", "pids"})
+_WRITTEN = ("", "/cgroup.procs", "/cgroup.subtree_control")  # what whoever makes groups below writes to
+
+
+def find(hierarchy: Hierarchy, needed: frozenset[str]) -> tuple[str, frozenset[str]] | None:
+    """Directory to make groups below, and the controllers that they can have; None if there is no such directory.
+
+    It is this process's own cgroup or one above it: a process may only be moved by who may write to the
+    cgroup.procs of the common ancestor (cgroup-v2.rst, "Delegation Containment"). A cgroup with processes
+    cannot hand controllers down ("No Internal Process Constraint"). The deepest of those that offer most of
+    what is needed is taken, so that limits set above this process hold for the groups too.
+    """
+    candidates = [(path, offer) for path in upwards(hierarchy) if (offer := _offer(path)) is not None]
+    if not candidates:
+        return None
+    path, offer = max(candidates, key=lambda each: (len(each[1] & needed), len(each[1] & _MOST_WANTED)))
+    return path, offer & (needed | _ACCOUNTING)
+
+
+def prepare(directory: Directory, controllers: frozenset[str]) -> None:
+    """Hand controllers down to the groups below a directory, as far as it has them.
+
+    Raises:
+        CgroupError: the kernel refuses one.
+    """
+    missing = controllers - set(directory.read("cgroup.subtree_control").split())
+    for name in sorted(missing):
+        try:
+            directory.write("cgroup.subtree_control", f"+{name}")
+        except CgroupError as error:
+            error.hint = (
+                "EBUSY: a process is in this cgroup itself; EINVAL with cpu: a realtime process (chrt -p PID)"
+                " is below it; EOPNOTSUPP: it is threaded"
+            )
+            raise
+
+
+def upwards(hierarchy: Hierarchy) -> Iterator[str]:
+    """Give this process's own cgroup, the one above it, and so on to the mount."""
+    path = hierarchy.own
+    yield path
+    while path != hierarchy.mount:
+        path = os.path.dirname(path)
+        yield path
+
+
+def _offer(path: str) -> frozenset[str] | None:
+    """Name the controllers that a cgroup can hand down; None if this process cannot make groups there."""
+    if not all(os.access(path + name, os.W_OK, effective_ids=True) for name in _WRITTEN):
+        return None
+    type_ = read_path(f"{path}/cgroup.type").strip()
+    if type_ not in ("", "domain"):
+        return None  # threaded: the groups would be part of a domain that is not ours
+    # Only the real root has no cgroup.type; it alone may have both processes and controllers below.
+    if type_ and read_path(f"{path}/cgroup.procs"):
+        return frozenset()
+    return frozenset(read_path(f"{path}/cgroup.controllers").split())
+
+
+class Manager(manager.Manager):
+    """A directory that a process is started in, by CLONE_INTO_CGROUP."""
+
+    __slots__ = ()
+
+    modules: ClassVar[Mapping[str, Controller]] = {
+        "memory": Memory(),
+        "cpu": _CPU,
+        "cpuset": Cpuset(),
+        "pids": Pids(),
+        "io": Io(),
+    }
+
+    def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
+        """Take over an open directory.
+
+        Raises:
+            CgroupError: it was removed meanwhile.
+        """
+        super().__init__(directory, controllers)
+        self.clone_fd = directory.fd
+        directory.read("cgroup.events")
+
+    def sample(self) -> dict[str, Any]:
+        """Ask each controller, and for CPU time also where there is no such controller."""
+        return super().sample() if "cpu" in self.controllers else super().sample() | _CPU.sample(self.directory)
+
+    @staticmethod
+    def kill_all(directory: Directory) -> None:
+        """Write cgroup.kill (kernel 5.14), which frozen processes obey too and no fork escapes."""
+        if not directory.write_if_there("cgroup.kill", "1"):
+            tree.kill_each(directory)
