@@ -1,0 +1,27 @@
+"""The C parts, compiled when they are needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread")
+
+
+def build(source: str, output: Path, *flags: str) -> Path:
+    """Compile `source` of this directory to `output`."""
+    compiler = os.environ.get("CC", "cc")
+    subprocess.run([compiler, *FLAGS, *flags, "-o", output, HERE / source], check=True)
+    return output
+
+
+def floor(directory: Path) -> Path:
+    """The program floor.c."""
+    return build("floor.c", directory / "floor")
+
+
+def stall(directory: Path) -> Path:
+    """The library stall.c."""
+    return build("stall.c", directory / "stall.so", "-shared", "-fPIC")

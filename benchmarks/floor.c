@@ -1,0 +1,706 @@
+/*
+ * The floor: how fast can a container start when there is nothing around the system calls?
+ *
+ * Starts /bin/true of a root file system N times, in as many namespaces and with as many rules as the flags ask for,
+ * and prints for each how long it took from before the first system call to after the last, in nanoseconds.
+ *
+ *     parent                                        child (in the parent's memory until it executes the program)
+ *       create cgroups                --limits
+ *       clone3  ------------------------------->    wait for the gate                             --userns
+ *       map ids, idmap the rootfs     --userns      join cgroups (v1; v2 is in already)           --limits
+ *       open the gate                 --userns      root, proc, /dev, pivot_root
+ *                                                   identity, capabilities, seccomp               --oci
+ *       wait  <---------------------------------    execve
+ *       read usage, remove cgroups    --limits
+ *
+ * No pipes, no checks of what is mounted, no answer but the exit status: a library that does these needs more.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/magic.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define STACK_SIZE (64 * 1024)
+
+/* What was asked for on the command line. */
+static struct {
+	bool net, oci, overlay, limits, userns;
+	int count, threads;
+	const char *rootfs;
+} asked = {.count = 100, .threads = 1};
+
+/* One start: what parent and child share. */
+struct start {
+	atomic_int gate;                /* 0 until the ids are mapped */
+	int tree;                       /* the rootfs, id-mapped, as a detached mount */
+	char group_name[64];            /* of its cgroups */
+	int group[2];                   /* directories of its cgroups, one in each hierarchy */
+	char *stack;
+};
+
+static _Noreturn void die(const char *step)
+{
+	dprintf(STDERR_FILENO, "floor: %s: %s\n", step, strerror(errno));
+	_exit(125);
+}
+
+static long must(long rc, const char *step)
+{
+	if (rc < 0)
+		die(step);
+	return rc;
+}
+
+static void write_file(int dir, const char *path, const char *text)
+{
+	int fd = must(openat(dir, path, O_WRONLY | O_CLOEXEC), path);
+	must(write(fd, text, strlen(text)), path);
+	close(fd);
+}
+
+static void read_file(int dir, const char *path, char *buffer, size_t size)
+{
+	int fd = must(openat(dir, path, O_RDONLY | O_CLOEXEC), path);
+	buffer[must(read(fd, buffer, size - 1), path)] = 0;
+	close(fd);
+}
+
+/* ---- cgroups: one hierarchy in v2, one for memory and one for pids in v1 ---- */
+
+struct hierarchy {
+	const char *controller;         /* its name in /proc/self/cgroup; "" is v2 */
+	const char *mount;
+	const char *settings[4][2];     /* file, value */
+	const char *answers[5];         /* files read when the program has ended */
+	int base;                       /* the directory that our groups are made in */
+};
+
+static struct hierarchy v1[] = {
+	{.controller = "memory", .mount = "/sys/fs/cgroup/memory",
+	 .settings = {{"memory.limit_in_bytes", "67108864"}, {"memory.memsw.limit_in_bytes", "67108864"}},
+	 .answers = {"memory.max_usage_in_bytes", "memory.oom_control"}},
+	{.controller = "pids", .mount = "/sys/fs/cgroup/pids",
+	 .settings = {{"pids.max", "64"}}, .answers = {"pids.events"}},
+};
+static struct hierarchy v2[] = {
+	{.controller = "", .mount = "/sys/fs/cgroup",
+	 .settings = {{"memory.max", "67108864"}, {"memory.swap.max", "0"}, {"pids.max", "64"}},
+	 .answers = {"memory.peak", "memory.events", "pids.events", "cpu.stat"}},
+};
+static struct hierarchy *hierarchies;
+static size_t hierarchy_count;
+
+static bool is_v2(void)
+{
+	return hierarchies == v2;
+}
+
+/* The caller's own group: the line "ID:controllers:/path" of /proc/self/cgroup, cgroups(7). */
+static void own_group(const struct hierarchy *h, char *path, size_t size)
+{
+	char text[8192], line[64];
+	read_file(AT_FDCWD, "/proc/self/cgroup", text, sizeof text);
+	snprintf(line, sizeof line, ":%s:/", h->controller);
+	char *found = strstr(text, line);
+	if (!found)
+		die("no controller in /proc/self/cgroup");
+	found += strlen(line);
+	found[strcspn(found, "\n")] = 0;
+	snprintf(path, size, "%s/%s", h->mount, found);
+}
+
+/* Only a group that has no process of its own hands controllers down in v2: go up to the first that does. */
+static void climb_to_delegating(char *path)
+{
+	char file[PATH_MAX + 32], text[256];
+	for (;;) {
+		snprintf(file, sizeof file, "%s/cgroup.subtree_control", path);
+		read_file(AT_FDCWD, file, text, sizeof text);
+		if (strstr(text, "memory") && strstr(text, "pids"))
+			return;
+		if (!strcmp(path, v2->mount) || !strrchr(path + 1, '/'))
+			die("no cgroup above hands memory and pids down in its cgroup.subtree_control");
+		*strrchr(path, '/') = 0;
+	}
+}
+
+static void find_hierarchies(void)
+{
+	struct statfs fs;
+	must(statfs("/sys/fs/cgroup", &fs), "statfs /sys/fs/cgroup");
+	bool unified = fs.f_type == CGROUP2_SUPER_MAGIC;
+	hierarchies = unified ? v2 : v1;
+	hierarchy_count = unified ? LENGTH(v2) : LENGTH(v1);
+	for (struct hierarchy *h = hierarchies; h < hierarchies + hierarchy_count; h++) {
+		char path[PATH_MAX];
+		own_group(h, path, sizeof path);
+		if (unified)
+			climb_to_delegating(path);
+		h->base = must(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), path);
+	}
+}
+
+static void create_groups(struct start *s)
+{
+	for (size_t i = 0; i < hierarchy_count; i++) {
+		struct hierarchy *h = &hierarchies[i];
+		must(mkdirat(h->base, s->group_name, 0755), "mkdir cgroup");
+		s->group[i] = must(openat(h->base, s->group_name, O_PATH | O_DIRECTORY | O_CLOEXEC), "open cgroup");
+		/* The accounting of swap can be off, and then its file isn't there. */
+		for (size_t k = 0; k < LENGTH(h->settings) && h->settings[k][0]; k++)
+			if (k == 0 || !strstr(h->settings[k][0], "sw") || !faccessat(s->group[i], h->settings[k][0], F_OK, 0))
+				write_file(s->group[i], h->settings[k][0], h->settings[k][1]);
+	}
+}
+
+/* The writer of "0" joins by itself: `tasks` has no machine-wide lock, unlike cgroup.procs. */
+static void join_groups(const struct start *s)
+{
+	for (size_t i = 0; i < hierarchy_count && !is_v2(); i++)
+		write_file(s->group[i], "tasks", "0");
+}
+
+static void remove_groups(struct start *s)
+{
+	char text[4096];
+	for (size_t i = 0; i < hierarchy_count; i++) {
+		for (const char **answer = hierarchies[i].answers; *answer; answer++)
+			read_file(s->group[i], *answer, text, sizeof text);
+		close(s->group[i]);
+		while (unlinkat(hierarchies[i].base, s->group_name, AT_REMOVEDIR))
+			if (errno != EBUSY)
+				die("rmdir cgroup");
+	}
+}
+
+/* ---- the root file system ---- */
+
+static void bind_mount(const char *from, const char *to)
+{
+	must(mount(from, to, NULL, MS_BIND | MS_REC, NULL), to);
+}
+
+static void mount_kind(const char *kind, const char *to, unsigned long flags, const char *data)
+{
+	must(mount(kind, to, kind, flags, data), to);
+}
+
+/* Makes the rootfs a mount of its own, id-mapped with a user namespace, and stands in it. */
+static void enter_rootfs(const struct start *s)
+{
+	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private /");
+	if (asked.userns)
+		must(syscall(SYS_move_mount, s->tree, "", AT_FDCWD, asked.rootfs, MOVE_MOUNT_F_EMPTY_PATH), "move_mount");
+	else
+		bind_mount(asked.rootfs, asked.rootfs);
+	must(chdir(asked.rootfs), "chdir rootfs");
+}
+
+/* As the first user of the namespace: what is created now must belong to an id that is mapped. */
+static void become_root(void)
+{
+	must(syscall(SYS_setgroups, 0, NULL), "setgroups");
+	must(syscall(SYS_setresgid, 0, 0, 0), "setresgid");
+	must(syscall(SYS_setresuid, 0, 0, 0), "setresuid");
+}
+
+/* A throw-away layer on top of the rootfs, which the tmpfs that holds it is hidden under. */
+static void mount_overlay(void)
+{
+	mount_kind("tmpfs", "tmp", MS_NOSUID | MS_NODEV, "mode=0755");
+	must(mkdir("tmp/upper", 0755), "mkdir upper");
+	must(mkdir("tmp/work", 0755), "mkdir work");
+	mount_kind("overlay", ".", 0, "lowerdir=.,upperdir=tmp/upper,workdir=tmp/work");
+	must(chdir(asked.rootfs), "chdir overlay");
+}
+
+static const struct {
+	const char *path, *host;
+	int major, minor;
+} devices[] = {
+	{"dev/null", "/dev/null", 1, 3},     {"dev/zero", "/dev/zero", 1, 5},       {"dev/full", "/dev/full", 1, 7},
+	{"dev/random", "/dev/random", 1, 8}, {"dev/urandom", "/dev/urandom", 1, 9}, {"dev/tty", "/dev/tty", 5, 0},
+};
+
+static const char *const links[][2] = {
+	{"/proc/self/fd", "dev/fd"},         {"/proc/self/fd/0", "dev/stdin"}, {"/proc/self/fd/1", "dev/stdout"},
+	{"/proc/self/fd/2", "dev/stderr"},   {"pts/ptmx", "dev/ptmx"},
+};
+
+/* A user namespace other than the first may not make devices: there they are bound. */
+static void make_devices(void)
+{
+	for (size_t i = 0; i < LENGTH(devices); i++) {
+		mode_t kind = asked.userns ? S_IFREG : S_IFCHR;
+		dev_t number = asked.userns ? 0 : makedev(devices[i].major, devices[i].minor);
+		must(mknod(devices[i].path, kind | 0666, number), devices[i].path);
+		if (asked.userns)
+			bind_mount(devices[i].host, devices[i].path);
+	}
+	for (size_t i = 0; i < LENGTH(links); i++)
+		must(symlink(links[i][0], links[i][1]), links[i][1]);
+}
+
+static void mount_in_dev(const char *kind, const char *to, unsigned long flags, const char *data)
+{
+	must(mkdir(to, 0755), to);
+	mount_kind(kind, to, flags, data);
+}
+
+/* The file systems and devices that every Linux container has: OCI runtime-spec, config-linux.md. */
+static void mount_oci(void)
+{
+	const unsigned long quiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	make_devices();
+	mount_in_dev("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
+	mount_in_dev("tmpfs", "dev/shm", quiet, "mode=1777,size=65536k");
+	mount_in_dev("mqueue", "dev/mqueue", quiet, NULL);
+	mount_kind("sysfs", "sys", quiet | MS_RDONLY, NULL);
+}
+
+static void mount_root(const struct start *s)
+{
+	enter_rootfs(s);
+	if (asked.userns)
+		become_root();
+	if (asked.overlay)
+		mount_overlay();
+	mount_kind("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_kind("tmpfs", "dev", MS_NOSUID, "mode=0755,size=65536k");
+	if (asked.oci)
+		mount_oci();
+}
+
+/* pivot_root(2), "pivot_root(".", ".")": the old root comes to lie on top of the new one, and is taken away. */
+static void pivot(void)
+{
+	must(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+	must(umount2(".", MNT_DETACH), "umount old root");
+	must(chdir("/"), "chdir /");
+}
+
+/* Docker's lists: what the kernel shows to everyone in /proc and /sys. */
+static const char *const masked_paths[] = {
+	"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+	"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+	"/sys/devices/virtual/powercap", "/sys/devices/system/cpu/cpu0/thermal_throttle",
+	"/sys/devices/system/cpu/cpu1/thermal_throttle",
+};
+static const char *const readonly_paths[] = {
+	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+};
+
+static void mask(const char *path)
+{
+	if (!mount("/dev/null", path, NULL, MS_BIND, NULL) || errno == ENOENT)
+		return;
+	if (errno != ENOTDIR)
+		die(path);
+	mount_kind("tmpfs", path, MS_RDONLY, "nr_blocks=1,nr_inodes=1");
+}
+
+static void make_readonly(const char *path)
+{
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+	if (mount(path, path, NULL, MS_BIND | MS_REC, NULL)) {
+		if (errno != ENOENT)
+			die(path);
+		return;
+	}
+	must(syscall(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &attr, sizeof attr), path);
+}
+
+static void protect_paths(void)
+{
+	for (size_t i = 0; i < LENGTH(masked_paths); i++)
+		mask(masked_paths[i]);
+	for (size_t i = 0; i < LENGTH(readonly_paths); i++)
+		make_readonly(readonly_paths[i]);
+}
+
+/* ---- what the program may do ---- */
+
+static void bring_lo_up(void)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
+	must(ioctl(fd, SIOCSIFFLAGS, &lo), "lo up");
+	close(fd);
+}
+
+static void set_process(void)
+{
+	const struct rlimit files = {1024, 1024};
+	must(setsid(), "setsid");
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL), "pdeathsig");
+	must(sethostname("floor", 5), "sethostname");
+	must(syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL), "prlimit");
+}
+
+/* Docker's set without CAP_MKNOD. */
+static const int kept_capabilities[] = {
+	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
+	CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, CAP_AUDIT_WRITE, CAP_SETFCAP,
+};
+
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	uint64_t kept = 0;
+	for (size_t i = 0; i < LENGTH(kept_capabilities); i++)
+		kept |= 1ULL << kept_capabilities[i];
+	for (int cap = 0; cap < 64; cap++)
+		if (!(kept >> cap & 1) && prctl(PR_CAPBSET_DROP, cap) && errno == EINVAL)
+			break; /* beyond the last one that this kernel knows */
+	const struct __user_cap_data_struct data[2] = {
+		{.effective = (uint32_t)kept, .permitted = (uint32_t)kept},
+		{.effective = kept >> 32, .permitted = kept >> 32},
+	};
+	must(syscall(SYS_capset, &header, data), "capset");
+	must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "ambient");
+}
+
+/* What Docker's profile refuses without further capabilities, by name: numbers differ between architectures. */
+static const unsigned refused[] = {
+	SYS_acct, SYS_add_key, SYS_bpf, SYS_clock_adjtime, SYS_clock_settime, SYS_clone3, SYS_delete_module,
+	SYS_fanotify_init, SYS_finit_module, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_get_mempolicy,
+	SYS_init_module, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_kcmp, SYS_kexec_file_load,
+	SYS_kexec_load, SYS_keyctl, SYS_lookup_dcookie, SYS_mbind, SYS_migrate_pages, SYS_mount, SYS_mount_setattr,
+	SYS_move_mount, SYS_move_pages, SYS_nfsservctl, SYS_open_by_handle_at, SYS_open_tree, SYS_perf_event_open,
+	SYS_personality, SYS_pivot_root, SYS_process_vm_readv, SYS_process_vm_writev, SYS_quotactl, SYS_quotactl_fd,
+	SYS_reboot, SYS_request_key, SYS_set_mempolicy, SYS_set_mempolicy_home_node, SYS_setdomainname,
+	SYS_sethostname, SYS_setns, SYS_settimeofday, SYS_swapoff, SYS_swapon, SYS_syslog, SYS_umount2, SYS_unshare,
+	SYS_userfaultfd, SYS_vhangup,
+#ifdef SYS_iopl /* x86 */
+	SYS_afs_syscall, SYS_create_module, SYS_epoll_ctl_old, SYS_epoll_wait_old, SYS_get_kernel_syms, SYS_getpmsg,
+	SYS_ioperm, SYS_iopl, SYS_putpmsg, SYS_query_module, SYS_security, SYS_sysfs, SYS_tuxcall, SYS_uselib,
+	SYS_ustat, SYS_vserver, SYS__sysctl,
+#endif
+};
+#define FIRST_UNKNOWN_CALL 470 /* newer than the profile: ENOSYS, so that programs fall back */
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#endif
+
+static struct sock_filter filter[1024];
+static struct sock_fprog program = {.filter = filter};
+
+/* System calls are answered in ranges: from `first` up to the next range's first. */
+static struct range {
+	unsigned first, action;
+} ranges[2 * LENGTH(refused) + 2];
+
+static int by_number(const void *a, const void *b)
+{
+	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+	return (x > y) - (x < y);
+}
+
+static size_t collect_ranges(void)
+{
+	unsigned numbers[LENGTH(refused)];
+	size_t n = 1;
+	memcpy(numbers, refused, sizeof refused);
+	qsort(numbers, LENGTH(numbers), sizeof numbers[0], by_number);
+	ranges[0] = (struct range){0, SECCOMP_RET_ALLOW};
+	for (size_t i = 0; i < LENGTH(numbers); i++) {
+		if (ranges[n - 1].first == numbers[i])
+			n--; /* next to the one before: one range */
+		else
+			ranges[n++] = (struct range){numbers[i], SECCOMP_RET_ERRNO | EPERM};
+		ranges[n++] = (struct range){numbers[i] + 1, SECCOMP_RET_ALLOW};
+	}
+	ranges[n++] = (struct range){FIRST_UNKNOWN_CALL, SECCOMP_RET_ERRNO | ENOSYS};
+	return n;
+}
+
+static void emit(struct sock_filter instruction)
+{
+	filter[program.len++] = instruction;
+}
+
+/* A balanced tree: the kernel runs a new filter once for every system call number, so its depth is what it costs. */
+static void emit_tree(size_t from, size_t to)
+{
+	if (to - from == 1) {
+		emit((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, ranges[from].action));
+		return;
+	}
+	size_t middle = (from + to) / 2;
+	unsigned left = 2 * (middle - from) - 1; /* instructions of a tree over so many ranges */
+	emit((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ranges[middle].first, left, 0));
+	emit_tree(from, middle);
+	emit_tree(middle, to);
+}
+
+static void compile_filter(void)
+{
+	emit((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+	emit((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0));
+	emit((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+	emit((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+	emit_tree(0, collect_ranges());
+}
+
+static void restrict_process(void)
+{
+	bring_lo_up();
+	protect_paths();
+	set_process();
+	drop_capabilities();
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+	must(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp");
+}
+
+/* ---- the two halves ---- */
+
+static long futex(atomic_int *word, int operation, int value)
+{
+	return syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+}
+
+static void wait_for_gate(struct start *s)
+{
+	while (!atomic_load(&s->gate))
+		futex(&s->gate, FUTEX_WAIT_PRIVATE, 0);
+}
+
+static void open_gate(struct start *s)
+{
+	atomic_store(&s->gate, 1);
+	futex(&s->gate, FUTEX_WAKE_PRIVATE, 1);
+}
+
+static _Noreturn void child(void *argument)
+{
+	static char *const arguments[] = {"true", NULL}, *const environment[] = {"PATH=/bin", NULL};
+	struct start *s = argument;
+	if (asked.userns)
+		wait_for_gate(s);
+	if (asked.limits)
+		join_groups(s);
+	mount_root(s);
+	pivot();
+	if (asked.oci)
+		restrict_process();
+	execve("/bin/true", arguments, environment);
+	die("execve /bin/true");
+}
+
+/* clone3 with a stack: the child begins in `run`, the parent comes back with its pid. libc has no such call. */
+static long clone_into(struct clone_args *args, void (*run)(void *), void *argument)
+{
+#if defined(__x86_64__)
+	register void *r12 __asm__("r12") = (void *)run;
+	register void *r13 __asm__("r13") = argument;
+	long rc;
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %%r13, %%rdi\n\t"
+			 "call *%%r12\n\t"
+			 "1:"
+			 : "=a"(rc)
+			 : "a"(SYS_clone3), "D"(args), "S"(sizeof *args), "r"(r12), "r"(r13)
+			 : "rcx", "r11", "memory", "cc");
+#elif defined(__aarch64__)
+	register long rc __asm__("x0") = (long)args;
+	register long size __asm__("x1") = sizeof *args;
+	register long number __asm__("x8") = SYS_clone3;
+	register void *x9 __asm__("x9") = (void *)run;
+	register void *x10 __asm__("x10") = argument;
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, xzr\n\t"
+			 "mov x0, x10\n\t"
+			 "blr x9\n\t"
+			 "1:"
+			 : "+r"(rc)
+			 : "r"(size), "r"(number), "r"(x9), "r"(x10)
+			 : "memory", "cc");
+#endif
+	if (rc >= 0)
+		return rc;
+	errno = -rc;
+	return -1;
+}
+
+static pid_t spawn(struct start *s)
+{
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_FILES | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC
+			| CLONE_NEWCGROUP | CLONE_NEWNET,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)s->stack,
+		.stack_size = STACK_SIZE,
+	};
+	/* With a user namespace the parent has to map ids meanwhile, so it may not be suspended. */
+	args.flags |= asked.userns ? CLONE_NEWUSER : CLONE_VFORK;
+	if (asked.limits && is_v2()) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = s->group[0];
+	}
+	return must(clone_into(&args, child, s), "clone3");
+}
+
+/* 65,536 ids from 524288 on, for the process and, by an id-mapped mount (kernel 5.12), for the rootfs. */
+static void map_ids(struct start *s, pid_t pid)
+{
+	static const char map[] = "0 524288 65536";
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/uid_map", pid);
+	write_file(AT_FDCWD, path, map);
+	snprintf(path, sizeof path, "/proc/%d/gid_map", pid);
+	write_file(AT_FDCWD, path, map);
+	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
+	int userns = must(open(path, O_RDONLY | O_CLOEXEC), path);
+	/* Private, or it would be a peer of the mount that it is a copy of, and pivot_root refuses such a one. */
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .propagation = MS_PRIVATE, .userns_fd = userns};
+	s->tree = must(syscall(SYS_open_tree, AT_FDCWD, asked.rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), "open_tree");
+	must(syscall(SYS_mount_setattr, s->tree, "", AT_EMPTY_PATH, &attr, sizeof attr), "idmap rootfs");
+	close(userns);
+}
+
+static int reap(pid_t pid)
+{
+	int status;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			die("waitpid");
+	return status;
+}
+
+static void start_once(struct start *s)
+{
+	atomic_store(&s->gate, 0);
+	if (asked.limits)
+		create_groups(s);
+	pid_t pid = spawn(s);
+	if (asked.userns) {
+		map_ids(s, pid);
+		open_gate(s);
+	}
+	int status = reap(pid);
+	if (asked.userns)
+		close(s->tree);
+	if (asked.limits)
+		remove_groups(s);
+	if (status) {
+		dprintf(STDERR_FILENO, "floor: /bin/true ended with wait status %#x\n", status);
+		exit(EXIT_FAILURE);
+	}
+}
+
+static int64_t now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void *worker(void *times)
+{
+	struct start s = {0};
+	s.stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (s.stack == MAP_FAILED)
+		die("mmap");
+	snprintf(s.group_name, sizeof s.group_name, "pycgroups-floor-%d", gettid());
+	for (int64_t *time = times; time < (int64_t *)times + asked.count; time++) {
+		int64_t begin = now();
+		start_once(&s);
+		*time = now() - begin;
+	}
+	munmap(s.stack, STACK_SIZE);
+	return NULL;
+}
+
+static void run_workers(int64_t *times)
+{
+	pthread_t threads[asked.threads];
+	for (int i = 0; i < asked.threads; i++)
+		if (pthread_create(&threads[i], NULL, worker, times + (size_t)i * asked.count))
+			die("pthread_create");
+	for (int i = 0; i < asked.threads; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"net", no_argument, NULL, 'n'},           {"oci", no_argument, NULL, 'o'},
+		{"overlay", no_argument, NULL, 'v'},       {"limits", no_argument, NULL, 'l'},
+		{"userns", no_argument, NULL, 'u'},        {"threads", required_argument, NULL, 't'},
+		{"count", required_argument, NULL, 'c'},   {0},
+	};
+	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		switch (option) {
+		case 'n': asked.net = true; break;
+		case 'o': asked.net = asked.oci = true; break;
+		case 'v': asked.overlay = true; break;
+		case 'l': asked.limits = true; break;
+		case 'u': asked.userns = true; break;
+		case 't': asked.threads = atoi(optarg); break;
+		case 'c': asked.count = atoi(optarg); break;
+		}
+	}
+	if (optind != argc - 1 || !asked.net || asked.threads < 1 || asked.count < 1) {
+		fputs("usage: floor --net|--oci [--overlay] [--limits] [--userns] [--threads N] [--count N] ROOTFS\n", stderr);
+		exit(2);
+	}
+	asked.rootfs = argv[optind];
+}
+
+int main(int argc, char **argv)
+{
+	parse(argc, argv);
+	size_t total = (size_t)asked.threads * asked.count;
+	int64_t *times = calloc(total, sizeof *times);
+	if (!times)
+		die("calloc");
+	umask(0); /* the modes of /dev are meant as they are written */
+	compile_filter();
+	if (asked.limits)
+		find_hierarchies();
+	run_workers(times);
+	for (size_t i = 0; i < total; i++)
+		printf("%lld\n", (long long)times[i]);
+	free(times);
+	return 0;
+}

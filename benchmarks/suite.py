@@ -1,0 +1,174 @@
+"""All measurements, one after the other, and what they say together."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from benchmarks import (
+    bandwidth,
+    bigprocess,
+    command,
+    compiled,
+    importing,
+    rootfs,
+    startup,
+    steady,
+    throughput,
+)
+from benchmarks.figures import Figure, ratio
+from benchmarks.timing import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.timing import Row
+
+Pair = tuple[float, float] | tuple[None, None]
+
+
+@attrs.frozen(kw_only=True)
+class Effort:
+    """How much is measured."""
+
+    rounds: int = 50
+    few_rounds: int = 25
+    short_ones: int = 500
+    in_a_row: int = 1000
+    transfer: int = 1 << 30
+    repeats: int = 3
+
+
+QUICK = Effort(rounds=12, few_rounds=8, short_ones=200, in_a_row=300, transfer=1 << 28, repeats=1)
+
+
+@attrs.frozen(kw_only=True)
+class Bench:
+    """What the measurements need."""
+
+    effort: Effort
+    rootfs: Path
+    work: Path
+    floor: Path
+    stall: Path
+
+
+@contextmanager
+def bench(effort: Effort) -> Iterator[Bench]:
+    """Make the root file system and compile the C parts; all is gone in the end."""
+    with tempfile.TemporaryDirectory(prefix="pycgroups-bench-") as directory, rootfs.temporary() as root:
+        work = Path(directory)
+        yield Bench(effort=effort, rootfs=root, work=work, floor=compiled.floor(work), stall=compiled.stall(work))
+
+
+@attrs.define
+class Report:
+    """What came out so far."""
+
+    rows: dict[str, Row] = attrs.Factory(dict)
+    figures: list[Figure] = attrs.Factory(list)
+    skipped: dict[str, str] = attrs.Factory(dict)
+
+    def add(self, rows: dict[str, Row]) -> None:
+        """Add rows, and remember why some are empty."""
+        self.rows |= rows
+        self.skipped |= {row.name: row.skipped for row in rows.values() if row.skipped}
+
+    def median(self, name: str) -> float | None:
+        """Return the median of a row, in seconds."""
+        return self.rows[name].median
+
+    def against(self, name: str, other: str, target: float, aim: float | None = None) -> None:
+        """Add the ratio of two rows."""
+        value = ratio(self.median(name), self.median(other))
+        self.figures.append(Figure(what=name, against=other, value=value, target=target, aim=aim))
+
+    def attempt(self, name: str, measure: Callable[[], tuple[float, float]]) -> Pair:
+        """Measure a pair, or remember why not."""
+        try:
+            return measure()
+        except Exception as error:  # noqa: BLE001  whatever it is, the others are measured
+            self.skipped[name] = reason(error)
+            return None, None
+
+
+def measure_startup(b: Bench, report: Report) -> None:
+    """One start."""
+    report.add(startup.measure(b.floor, b.rootfs, b.effort.rounds))
+    report.against("pc.run", "floor+OCI", 1.35, 1.15)
+    for peer, target in (("bubblewrap", 0.6), ("crun", 0.3), ("runc", 0.08), ("podman", 0.03)):
+        report.against("pc.run", peer, target)
+    report.against("pc.run + limits", "floor+OCI+limits", 1.35, 1.2)
+    report.against("pc.run + limits + userns", "floor+OCI+limits+userns", 1.35, 1.2)
+
+
+def measure_bigprocess(b: Bench, report: Report) -> None:
+    """A start from a big process."""
+    found = bigprocess.measure(b.rootfs, b.stall, b.effort.few_rounds)
+    report.add(found.rows)
+    report.against("pc.run, big process", "pc.run, small process", 1.1)
+    what = f"longest stall of a thread (idle {found.stall_idle * 1e3:.2f} ms, fork {found.stall_fork * 1e3:.0f} ms)"
+    value = None if found.stall is None else found.stall * 1e3
+    report.figures.append(Figure(what=what, value=value, unit="ms", target=2))
+
+
+def measure_throughput(b: Bench, report: Report) -> None:
+    """Many short ones."""
+    what, against = f"{b.effort.short_ones} short ones, {throughput.THREADS} threads, limits", "floor"
+    mine, floor = report.attempt(
+        what, lambda: throughput.measure(b.floor, b.rootfs, b.effort.short_ones, b.effort.repeats)
+    )
+    if mine is not None and floor is not None:
+        what, against = f"{what}: {mine:.0f}/s", f"floor: {floor:.0f}/s"
+    value = ratio(mine, floor)
+    report.figures.append(Figure(what=what, against=against, value=value, target=0.7, aim=0.85, more=True))
+
+
+def measure_steady(b: Bench, report: Report) -> None:
+    """Many in a row."""
+    what = f"{b.effort.in_a_row} in a row: the last {steady.WINDOW}"
+    last, first = report.attempt(what, lambda: steady.measure(b.rootfs, b.effort.in_a_row))
+    against = f"the first {steady.WINDOW}"
+    report.figures.append(Figure(what=what, against=against, value=ratio(last, first), target=1.1, aim=1.0))
+
+
+def measure_import(b: Bench, report: Report) -> None:
+    """The import."""
+    report.add(importing.measure(b.effort.few_rounds))
+    loaded, empty = report.median("python, import pycgroups"), report.median("python")
+    value = None if loaded is None or empty is None else (loaded - empty) * 1e3
+    what = "import pycgroups, over an empty interpreter"
+    report.figures.append(Figure(what=what, value=value, unit="ms", target=25, aim=10))
+
+
+def measure_command(b: Bench, report: Report) -> None:
+    """The command line."""
+    report.add(command.measure(b.rootfs, b.work, b.effort.few_rounds))
+    report.against("pycgroups run", "runc run", 1.0)
+    own = report.median("pycgroups run")
+    value = None if own is None else own * 1e3
+    report.figures.append(Figure(what="pycgroups run, whole command", value=value, unit="ms", target=40, aim=25))
+
+
+def measure_bandwidth(b: Bench, report: Report) -> None:
+    """Bytes through pipes."""
+    what, against = f"{b.effort.transfer >> 20} MiB through stdin and stdout", "plain pipes"
+    mine, plain = report.attempt(what, lambda: bandwidth.measure(b.rootfs, b.effort.transfer, b.effort.repeats))
+    if mine is not None and plain is not None:
+        what, against = f"{what}: {mine / 1e9:.2f} GB/s", f"plain pipes: {plain / 1e9:.2f} GB/s"
+    report.figures.append(Figure(what=what, against=against, value=ratio(mine, plain), target=0.7, more=True))
+
+
+CONCEPTS: dict[str, Callable[[Bench, Report], None]] = {
+    "startup": measure_startup,
+    "bigprocess": measure_bigprocess,
+    "throughput": measure_throughput,
+    "steady": measure_steady,
+    "importing": measure_import,
+    "command": measure_command,
+    "bandwidth": measure_bandwidth,
+}
