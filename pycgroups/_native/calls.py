@@ -89,6 +89,11 @@ def report(control: int) -> tuple[int, Report | None]:
     )
 
 
+def open_inside(root: bytes, path: bytes) -> int:
+    """Open a file for reading, its path resolved as if `root` were "/"; a descriptor or -errno."""
+    return int(lib.spawn_open_inside(root, path))
+
+
 def syscall_numbers() -> dict[str, int]:
     """Return this architecture's system call numbers by name, as the kernel headers at build time have them."""
     return {ffi.string(lib.syscall_names[i].name).decode(): lib.syscall_names[i].number for i in range(lib.syscall_count)}

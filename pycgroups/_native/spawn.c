@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/memfd.h>
+#include <linux/openat2.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/socket.h>
@@ -295,4 +296,18 @@ int spawn_report(int control, struct report *report, int *fd)
     if (got == 0)
         return 0;
     return got == sizeof *report ? 1 : -EPROTO;
+}
+
+int spawn_open_inside(const char *root, const char *path)
+{
+    struct open_how how = {
+        .flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, /* a FIFO must not hold us */
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+    };
+    long directory = SYS(openat, AT_FDCWD, root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (directory < 0)
+        return (int)directory;
+    long fd = SYS_RETRY(openat2, directory, path, &how, sizeof how);
+    SYS(close, directory);
+    return (int)fd;
 }

@@ -45,4 +45,10 @@ int spawn_go(int control, const void *plan, uint32_t size, const int *given, uin
 /* Receive one record without waiting. 1 one came, 0 end of file, -EAGAIN nothing yet, or -errno. */
 int spawn_report(int control, struct report *report, int *fd);
 
+/* Open a file inside a directory for reading, resolved as if the directory were "/". A descriptor or -errno. */
+int spawn_open_inside(const char *root, const char *path);
+
+/* Open a file for reading, its path resolved as if `root` were "/". A descriptor or -errno. */
+int spawn_open_inside(const char *root, const char *path);
+
 #endif

@@ -134,18 +134,9 @@ def launch(
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
     """
-    executable = calls.helper()
-    if executable < 0:
-        raise LaunchError(step="memfd_create", errno=-executable, hint=hints.for_call("memfd_create", -executable))
-    try:
-        result, failed, spawned = calls.child(plan.namespaces, cgroup, stdio, bool(uid_mappings), executable)
-    finally:
-        os.close(executable)
+    spawned = _spawn(plan.namespaces, cgroup, stdio, keep_caps=bool(uid_mappings))
     running = Running(plan, spawned)
     try:
-        if result < 0:
-            call = _CALLS[failed]
-            raise LaunchError(step=call, errno=-result, hint=hints.for_call(call, -result))
         if uid_mappings:
             map_ids(spawned, uid_mappings, gid_mappings)
         _go(running, plan, encoded, given)
@@ -155,19 +146,54 @@ def launch(
     return running
 
 
-def _go(running: Running, plan: Plan, encoded: bytes, given: Sequence[int]) -> None:
-    userns = -1
-    if plan.needs_userns:
-        userns = os.open(f"/proc/{running.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        given = [*given, userns]
+def _spawn(namespaces: int, cgroup: int, stdio: Sequence[int], *, keep_caps: bool) -> calls.Spawned:
+    executable = calls.helper()
+    if executable < 0:
+        raise LaunchError(step="memfd_create", errno=-executable, hint=hints.for_call("memfd_create", -executable))
     try:
-        result, step = calls.go(running.control, encoded, given)
+        result, failed, spawned = calls.child(namespaces, cgroup, stdio, keep_caps, executable)
     finally:
-        if userns >= 0:
-            os.close(userns)
+        os.close(executable)
+    if result < 0:
+        end(spawned)
+        call = _CALLS[failed]
+        raise LaunchError(step=call, errno=-result, hint=hints.for_call(call, -result))
+    return spawned
+
+
+def _go(running: Running, plan: Plan, encoded: bytes, given: Sequence[int]) -> None:
+    namespaces: list[int] = []
+    try:
+        for maps in plan.idmaps:
+            namespaces.append(_open_userns(running.pid) if maps is None else make_userns(*maps))
+        result, step = calls.go(running.control, encoded, [*given, *namespaces])
+    finally:
+        for fd in namespaces:
+            os.close(fd)
     if result < 0:
         running.hear()  # a helper that is gone has perhaps said why
         raise running.failure or step_error(plan.steps[step] if step >= 0 else None, -result)
+
+
+def _open_userns(pid: int) -> int:
+    try:
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise LaunchError(step="open the user namespace", path=error.filename, errno=error.errno) from None
+
+
+def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int:
+    """Make a user namespace with these maps, held by the descriptor alone; for idmapped mounts."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        spawned = _spawn(lib.CLONE_NEWUSER, -1, (null, null, null), keep_caps=False)
+    finally:
+        os.close(null)
+    try:
+        map_ids(spawned, uids, gids)
+        return _open_userns(spawned.pid)
+    finally:
+        end(spawned)
 
 
 def discard(running: Running) -> None:
@@ -176,6 +202,16 @@ def discard(running: Running) -> None:
         running.kill()
         running.reap()
     running.close()
+
+
+def end(spawned: calls.Spawned) -> None:
+    """End a helper that has no plan, as far as it came to be."""
+    for fd in (spawned.control, spawned.pidfd):  # without its control socket it leaves
+        if fd >= 0:
+            os.close(fd)
+    if spawned.pid >= 0:
+        with suppress(ChildProcessError):
+            os.waitpid(spawned.pid, 0)
 
 
 def step_error(step: Step | None, number: int) -> LaunchError:

@@ -19,13 +19,15 @@ import attrs
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig
 from pycgroups.runtime import mount_options
-from pycgroups.runtime.rootfs import Directory, Layered
+from pycgroups.runtime.rootfs import Directory, Layer, Layered
 from pycgroups.security import capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pycgroups.oci.runtime_spec import Mount, Process, Spec
+    from pycgroups.oci.runtime_spec import IdMapping, Mount, Process, Spec
+
+    IdMaps = tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]
 
 # Slots with a fixed use, from the top.
 TEMPORARY, SCRATCH, ROOT, NULL, EMPTY, TERMINAL = range(lib.PLAN_SLOTS - 1, lib.PLAN_SLOTS - 7, -1)
@@ -136,9 +138,10 @@ class Plan:
         prepare: performed by the calling thread.
         setup: performed by the helper.
         main: performed by the process that becomes the program.
-        given: how many descriptors the launch gives, the first slots.
+        given: how many descriptors the launch gives, the first slots: cgroup files, namespaces to join, and the
+            user namespaces of ``idmaps``.
+        idmaps: what idmapped mounts need, each ``(uid mappings, gid mappings)``; None is the container's own.
         init: the helper stays as PID 1 and reaps.
-        needs_userns: the last of ``given`` is the container's user namespace, for idmapped mounts.
     """
 
     namespaces: int
@@ -146,8 +149,8 @@ class Plan:
     setup: tuple[Step, ...]
     main: tuple[Step, ...]
     given: int
+    idmaps: tuple[IdMaps | None, ...]
     init: bool
-    needs_userns: bool
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -229,11 +232,12 @@ def make_plan(
     Raises:
         InvalidConfig: more mounts than a plan can hold.
     """
-    plan = _Planner(spec, privileged=privileged, joins=joins)
+    plan = _Planner(spec, rootfs, privileged=privileged, joins=joins)
     plan.enter(init=init)
-    plan.make_root(rootfs)
+    plan.make_root()
     for mount in spec.mounts:
         plan.mount(mount)
+    plan.show_files()
     plan.fill_dev()
     plan.protect()
     if terminal:
@@ -249,15 +253,16 @@ def make_plan(
 class _Planner:
     """Collects the steps; each method is one paragraph of the plan."""
 
-    def __init__(self, spec: Spec, *, privileged: bool, joins: int) -> None:
+    def __init__(self, spec: Spec, rootfs: Directory | Layered, *, privileged: bool, joins: int) -> None:
         self.spec = spec
+        self.rootfs = rootfs
         self.privileged = privileged
         self.joins = joins
         self.fresh = {space.type for space in spec.linux.namespaces if space.path is None}
         self.joined = [space for space in spec.linux.namespaces if space.path is not None]
         self.userns = "user" in self.fresh
-        self.needs_userns = privileged and self.userns
-        self.given = joins + len(self.joined) + self.needs_userns
+        self.idmaps = self.wanted_idmaps() if self.userns and privileged else ()
+        self.given = joins + len(self.joined) + len(self.idmaps)
         self.trees = 0
         self.prepare: list[Step] = []
         self.early: list[Step] = []
@@ -266,6 +271,15 @@ class _Planner:
 
     def add(self, op: int, *args: int, texts: tuple[bytes, ...] = (), optional: bool = False) -> None:
         self.setup.append(Step(op, args, texts, optional))
+
+    def wanted_idmaps(self) -> tuple[IdMaps | None, ...]:
+        wanted: dict[IdMaps | None, None] = {}
+        if isinstance(self.rootfs, Directory) and self.rootfs.idmapped:
+            wanted[None] = None
+        for mount in self.spec.mounts:
+            if mount_options.parse(mount.options).idmap:
+                wanted[_idmaps(mount)] = None
+        return tuple(wanted)
 
     # -- trees of the host, opened before the root changes and before the caller's ids are left ------------------
 
@@ -277,7 +291,7 @@ class _Planner:
         attributes: int = 0,
         clear: int = 0,
         propagation: int = 0,
-        idmapped: bool = False,
+        idmap: IdMaps | bool | None = False,
     ) -> int:
         """Open a tree of the host; the answer is its slot."""
         slot = self.given + self.trees
@@ -287,7 +301,7 @@ class _Planner:
                 f"more than {MAX_TREES - self.given} files and directories of the host are to be mounted",
                 operation="mounts",
             )
-        userns = self.given - 1 if idmapped and self.needs_userns else -1
+        userns = self.given - len(self.idmaps) + self.idmaps.index(idmap) if idmap in self.idmaps else -1
         flags = lib.AT_RECURSIVE if recursive else 0
         args = (slot, flags, attributes, clear, propagation or lib.MS_PRIVATE, userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
@@ -317,57 +331,68 @@ class _Planner:
 
     # -- the root ---------------------------------------------------------------------------------------------
 
-    def make_root(self, rootfs: Directory | Layered) -> None:
-        if isinstance(rootfs, Directory):
-            # Devices of a rootfs are not the container's to open; those it has are made below.
-            slot = self.tree(rootfs.path, attributes=lib.MOUNT_ATTR_NODEV, idmapped=rootfs.idmapped)
-            self.use_root(slot)
-        else:
+    def make_root(self) -> None:
+        rootfs = self.rootfs
+        if isinstance(rootfs, Layered):
+            self.make_scratch(rootfs.size)
             self.make_layers(rootfs)
+            return
+        # Devices of a rootfs are not the container's to open; those it has are made below.
+        idmap = None if rootfs.idmapped else False
+        slot = self.tree(rootfs.path, attributes=lib.MOUNT_ATTR_NODEV, idmap=idmap)
+        if rootfs.files:
+            self.make_scratch(None)
+        self.use_root(slot)
 
     def use_root(self, slot: int) -> None:
         self.add(lib.OP_STACK, slot, texts=(b"/",))
         self.add(lib.OP_BASE, slot)
 
-    def make_layers(self, rootfs: Layered) -> None:
-        # Two tmpfs directories cannot be renamed into one another's limits: all that is written is in this one.
-        size = () if rootfs.size is None else (f"size={rootfs.size}",)
-        self.file_system("tmpfs", SCRATCH, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, ("mode=755", *size))
+    def make_scratch(self, size: int | None) -> None:
+        """The one tmpfs that takes all that is written, so that one size limits it."""
+        options = ("mode=755",) if size is None else ("mode=755", f"size={size}")
+        self.file_system("tmpfs", SCRATCH, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options)
         # Somewhere in the old root, to go away with it, and not on top of it: that would take a second umount2(2).
         self.add(lib.OP_STACK, SCRATCH, texts=(b"/proc",))
         self.add(lib.OP_BASE, SCRATCH)
+        for number, (_, content) in enumerate(self.rootfs.files):
+            self.add(lib.OP_FILE, 0o644, texts=(b"file%d" % number, os.fsencode(content)))
+
+    def bind_scratch(self, name: str, slot: int) -> None:
+        self.add(lib.OP_TREE, slot, 0, 0, 0, lib.MS_PRIVATE, -1, SCRATCH, texts=(name.encode(),))
+
+    def show_files(self) -> None:
+        for number, (path, _) in enumerate(self.rootfs.files):
+            self.bind_scratch(f"file{number}", TEMPORARY)
+            self.add(lib.OP_MOUNT, TEMPORARY, 0, texts=(os.fsencode(path),))
+
+    def make_layers(self, rootfs: Layered) -> None:
         if not rootfs.layers or rootfs.layers[0].at != "/":
             self.add(lib.OP_MKDIR, 0o755, 0, texts=(b"root",))
             self.bind_scratch("root", ROOT)
         else:
             self.overlay(0, rootfs.layers[0].source, ROOT, rootfs.writable)
         rest = [layer for layer in rootfs.layers if layer.at != "/"]
-        for number, layer in enumerate(rest, 1):
-            self.make_layer(number, layer.source, overlay=layer.overlay)
+        slots = [self.make_layer(number, layer) for number, layer in enumerate(rest, 1)]
         for number, (_, mode) in enumerate(rootfs.directories):
             self.add(lib.OP_MKDIR, mode, 0, texts=(b"empty%d" % number,))
         self.use_root(ROOT)
-        for number, layer in enumerate(rest, 1):
-            self.add(lib.OP_MOUNT, self.layer_slots[number - 1], 0, texts=(os.fsencode(layer.at),))
-        for path, target in rootfs.links:
-            self.add(lib.OP_SYMLINK, texts=(os.fsencode(target), os.fsencode(path)))
+        for slot, layer in zip(slots, rest, strict=True):
+            self.add(lib.OP_MOUNT, slot, 0, texts=(os.fsencode(layer.at),))
         for number, (path, _) in enumerate(rootfs.directories):
             self.bind_scratch(f"empty{number}", TEMPORARY)
             self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(path),))
+        for path, target in rootfs.links:
+            self.add(lib.OP_SYMLINK, texts=(os.fsencode(target), os.fsencode(path)))
         self.add(lib.OP_SEND, SCRATCH)
 
-    layer_slots: tuple[int, ...] = ()
-
-    def make_layer(self, number: int, source: str, *, overlay: bool) -> None:
-        if overlay:
-            slot = TERMINAL - number
-            self.overlay(number, source, slot, ())
-        else:
-            slot = self.tree(source, attributes=lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV)
-        self.layer_slots += (slot,)
-
-    def bind_scratch(self, name: str, slot: int) -> None:
-        self.add(lib.OP_TREE, slot, 0, 0, 0, lib.MS_PRIVATE, -1, SCRATCH, texts=(name.encode(),))
+    def make_layer(self, number: int, layer: Layer) -> int:
+        if not layer.overlay:
+            attributes = lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV
+            return self.tree(layer.source, attributes=attributes)
+        slot = TERMINAL - number
+        self.overlay(number, layer.source, slot, ())
+        return slot
 
     def overlay(self, number: int, source: str, slot: int, writable: tuple[str, ...]) -> None:
         """Overlay `source` with a fresh upper directory. The options name directories of our own, so that no path of
@@ -400,7 +425,7 @@ class _Planner:
                 attributes=options.attributes,
                 clear=options.clear,
                 propagation=options.propagation,
-                idmapped=options.idmap,
+                idmap=_idmaps(mount) if options.idmap else False,
             )
         else:
             slot = TEMPORARY
@@ -540,9 +565,14 @@ class _Planner:
             setup=(*self.early, *self.setup),
             main=tuple(self.main),
             given=self.given,
+            idmaps=self.idmaps,
             init=init,
-            needs_userns=self.needs_userns,
         )
+
+
+def _idmaps(mount: Mount) -> IdMaps | None:
+    """The maps of an idmapped mount, or None for those of the container; config.md, "uidMappings"."""
+    return (mount.uid_mappings, mount.gid_mappings) if mount.uid_mappings else None
 
 
 def candidates(program: str, env: tuple[str, ...]) -> list[str]:

@@ -13,10 +13,12 @@ class Directory:
         path: the directory.
         idmapped: show it through the container's id map (mount_setattr(2), MOUNT_ATTR_IDMAP; Linux 5.12, and the
             file system must know it), so that what root owns on disk is root's inside.
+        files: ``(path, content)`` of files to show, whatever the root holds there; they are not written to it.
     """
 
     path: str
     idmapped: bool = False
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +46,7 @@ class Layered:
         links: ``(path, target)`` of symlinks to make.
         directories: ``(path, mode)`` of directories that are empty inside, whatever the layers hold there.
         writable: directories of an overlay at ``"/"`` that belong to the container's root.
+        files: as in `Directory`.
         size: bytes that all these may take together, or None for the kernel's default (half of the memory).
     """
 
@@ -52,3 +55,4 @@ class Layered:
     directories: tuple[tuple[str, int], ...] = ()
     writable: tuple[str, ...] = ()
     size: int | None = None
+    files: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,127 @@
+"""Linux containers as Python objects.
+
+    >>> import pycgroups as pc
+    >>> pc.run(["echo", "hello"], memory="64M", timeout=5).stdout
+    b'hello\\n'
+
+From the top down, each a package of its own that may be used alone:
+
+    run, explain, doctor    the faces
+    containers              options, verdicts, streams: one container
+    runtime                 OCI Spec -> launch plan -> running process
+    security                capabilities, seccomp, masked paths, labels
+    cgroups                 control groups, for any processes
+    namespaces              maps of ids
+    oci                     models of the OCI specifications
+    _native                 the C shim
+
+Every name is loaded when it is first used: importing pycgroups takes a millisecond.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pycgroups import cgroups
+    from pycgroups.cgroups import Cgroup, Limits
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.explain import Explanation, explain
+    from pycgroups.containers.mounts import Mount
+    from pycgroups.containers.result import CalledProcessError, Result, TimeoutExpired
+    from pycgroups.containers.run import run
+    from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
+    from pycgroups.containers.verdict import Hits, Usage
+    from pycgroups.errors import (
+        AlreadyExists,
+        CgroupError,
+        CommandNotExecutable,
+        CommandNotFound,
+        Error,
+        ImageNotFound,
+        InvalidConfig,
+        LaunchError,
+        NotFound,
+        Unsupported,
+    )
+    from pycgroups.features import Doctor, doctor
+    from pycgroups.namespaces.idmap import IdMap
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
+    "AlreadyExists",
+    "CalledProcessError",
+    "Cgroup",
+    "CgroupError",
+    "CommandNotExecutable",
+    "CommandNotFound",
+    "ContainerConfig",
+    "Doctor",
+    "Error",
+    "Explanation",
+    "Hits",
+    "IdMap",
+    "ImageNotFound",
+    "InvalidConfig",
+    "LaunchError",
+    "Limits",
+    "Mount",
+    "NotFound",
+    "Result",
+    "TimeoutExpired",
+    "Unsupported",
+    "Usage",
+    "cgroups",
+    "doctor",
+    "explain",
+    "run",
+]
+
+_HOMES = {
+    "containers.streams": ("DEVNULL", "PIPE", "STDOUT"),
+    "containers.result": ("CalledProcessError", "Result", "TimeoutExpired"),
+    "containers.config": ("ContainerConfig",),
+    "containers.explain": ("Explanation", "explain"),
+    "containers.mounts": ("Mount",),
+    "containers.run": ("run",),
+    "containers.verdict": ("Hits", "Usage"),
+    "cgroups.group": ("Cgroup",),
+    "cgroups.limits": ("Limits",),
+    "features": ("Doctor", "doctor"),
+    "namespaces.idmap": ("IdMap",),
+    "errors": (
+        "AlreadyExists",
+        "CgroupError",
+        "CommandNotExecutable",
+        "CommandNotFound",
+        "Error",
+        "ImageNotFound",
+        "InvalidConfig",
+        "LaunchError",
+        "NotFound",
+        "Unsupported",
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds a public name (PEP 562)."""
+    from importlib import import_module
+
+    if name == "cgroups":
+        return import_module("pycgroups.cgroups")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Containers: what was asked, how it runs, what came of it."""

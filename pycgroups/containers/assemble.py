@@ -1,0 +1,155 @@
+"""Config, and what is known of the host -> Spec, root and launch plan, ready to launch.
+
+The outcome depends on nothing but its arguments, so it is kept: a program that runs one command a thousand times
+makes one plan.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import attrs
+
+from pycgroups._native import calls
+from pycgroups.containers import caller as callers
+from pycgroups.containers import hostroot, ids
+from pycgroups.containers.identity import Identity, identify
+from pycgroups.containers.spec import make_spec
+from pycgroups.errors import InvalidConfig, NotFound
+from pycgroups.runtime.plan import Plan, Terminal, make_plan
+from pycgroups.runtime.rootfs import Directory, Layered
+from pycgroups.security import lsm
+from pycgroups.security.bpf import SyscallTable, compile_filter
+from pycgroups.security.seccomp_policy import filter_flags
+
+if TYPE_CHECKING:
+    from pycgroups.containers.caller import Caller
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.hostroot import HostRoot
+    from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.oci.runtime_spec import Spec
+
+
+@attrs.frozen(kw_only=True)
+class Assembly:
+    """All that a launch needs, but for the descriptors and ids of the moment."""
+
+    config: ContainerConfig
+    caller: Caller
+    idmap: IdMap
+    spec: Spec
+    rootfs: Directory | Layered
+    plan: Plan
+    encoded: bytes
+
+
+def assemble(config: ContainerConfig, *, joins: int, terminal: Terminal | None) -> Assembly:
+    """Look at the host, and plan.
+
+    Args:
+        config: what was asked for.
+        joins: how many cgroup files the process will have to write itself into.
+        terminal: the size of its terminal, if it gets one.
+
+    Raises:
+        InvalidConfig: the rootfs is none, or a user is not in it.
+        Unsupported: this host or account cannot do it.
+    """
+    if config.rootfs is not None:
+        check_rootfs(config.rootfs)
+    caller = callers.caller()
+    identity = identify(config.user, config.groups, config.rootfs or "/")
+    host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.privileged)
+    files = _files(config)
+    return _assemble(config, caller, identity, host, files, joins, terminal)
+
+
+@lru_cache(maxsize=64)
+def _assemble(
+    config: ContainerConfig,
+    caller: Caller,
+    identity: Identity,
+    host: HostRoot | None,
+    files: tuple[tuple[str, str], ...],
+    joins: int,
+    terminal: Terminal | None,
+) -> Assembly:
+    idmap = ids.choose_map(config, caller)
+    interpreter = None if host is None else host.interpreter
+    spec = make_spec(config, identity=identity, caller=caller, idmap=idmap, interpreter=interpreter)
+    rootfs: Directory | Layered
+    if host is not None:
+        rootfs = host.rootfs(config.disk, files)
+    else:
+        assert config.rootfs is not None
+        idmapped = caller.privileged and idmap.kind == "map"
+        rootfs = Directory(path=config.rootfs, idmapped=idmapped, files=files)
+    plan = make_plan(
+        spec,
+        rootfs,
+        privileged=caller.privileged,
+        joins=joins,
+        init=config.init,
+        terminal=terminal,
+        secure_bits=config.securebits,
+        labels=_labels(config),
+        seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
+        seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
+    )
+    return Assembly(
+        config=config, caller=caller, idmap=idmap, spec=spec, rootfs=rootfs, plan=plan, encoded=plan.encode()
+    )
+
+
+def check_rootfs(path: str) -> None:
+    """Say what is wrong with a root file system before anything is made.
+
+    Raises:
+        NotFound: there is nothing.
+        InvalidConfig: it is not a directory, or cannot be reached.
+    """
+    try:
+        if os.path.isdir(path):
+            return
+        os.stat(path)
+    except FileNotFoundError as error:
+        raise NotFound(operation="open rootfs", path=path, errno=error.errno) from None
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        raise InvalidConfig(operation="option", path="rootfs", errno=number) from None
+    raise InvalidConfig(f"{path!r} is not a directory", operation="option", path="rootfs")
+
+
+@lru_cache(maxsize=1)
+def syscall_table() -> SyscallTable:
+    """Return the system calls of this architecture, as the kernel headers at build time have them."""
+    return SyscallTable(audit_arch=calls.lib.NATIVE_AUDIT_ARCH, numbers=calls.syscall_numbers())
+
+
+def _labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
+    labels = []
+    if config.apparmor is not None:
+        labels.append(lsm.check_apparmor(config.apparmor))
+    if config.selinux_label is not None:
+        labels.append(lsm.check_selinux(config.selinux_label))
+    return tuple((f"/proc/thread-self/{path}", text) for path, text in labels)
+
+
+def _files(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
+    """What /etc/hosts and /etc/resolv.conf must say, where the root's own cannot do."""
+    files = []
+    if config.extra_hosts:
+        names = [("127.0.0.1", "localhost"), ("::1", "localhost")]
+        names += [(address, name) for name, address in config.extra_hosts]
+        files.append(("/etc/hosts", "".join(f"{address}\t{name}\n" for address, name in names)))
+    if config.dns:
+        files.append(("/etc/resolv.conf", "".join(f"nameserver {address}\n" for address in config.dns)))
+    elif config.network == "host":  # the host's may be a symlink into /run, which is the container's own
+        try:
+            with open("/etc/resolv.conf", encoding="utf-8", errors="surrogateescape") as file:
+                files.append(("/etc/resolv.conf", file.read(65536)))
+        except OSError:
+            pass
+    return tuple(files)

@@ -1,0 +1,400 @@
+"""`ContainerConfig`: everything that was asked for one container, checked and in one normal form.
+
+The words are those of `pycgroups.run` and of every other face. Nothing here looks at the host, but for the
+files that ``env_file`` and ``seccomp`` name: whether the host can do it is found out later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import attrs
+
+from pycgroups.cgroups.limits import Limits, parse_size
+from pycgroups.containers import options, values
+from pycgroups.containers.mounts import Mount, mounts, volumes
+from pycgroups.containers.values import flag, integer, invalid, text
+from pycgroups.errors import Unsupported
+from pycgroups.namespaces.idmap import IdMap
+from pycgroups.oci.runtime_spec import Rlimit, Seccomp
+
+AUTO = IdMap.auto()
+HOST = IdMap.host()
+NO_LIMITS = Limits()
+WORKSPACE = "/workspace"
+
+# OCI's names of the namespaces that can be chosen, and the kernel's in /proc/PID/ns. The mount namespace is
+# not among them: the root file system is made in it.
+NAMESPACES = {"network": "net", "pid": "pid", "ipc": "ipc", "uts": "uts", "cgroup": "cgroup", "user": "user"}
+
+
+def _as_given(value: Any) -> Any:
+    """Let type checkers accept what `_PARSERS` will turn into the type of the field."""
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class ContainerConfig:
+    """The options of one container. All are keywords; None always means "not given".
+
+    The types below are the normal forms; `pycgroups.containers.options` tells what else may be written.
+    Sizes are bytes, or "64M" (powers of 1024); times are seconds. Two configurations that ask for the same
+    are equal and have the same hash.
+
+    Attributes:
+        command: the program and its arguments; one str is a program's name, there is no shell.
+        entrypoint: what comes before ``command``.
+        env: variables, added to the container's default environment.
+        env_file: files of variables in docker's format; ``env`` wins over them.
+        cwd: absolute path inside to start in; default the root directory, or the workspace if there is one.
+        user: (user, group), each an id or a name of the container; a None group is the user's own.
+        groups: supplementary groups.
+        umask: 0 to 0o777; default the caller's.
+        tty: whether stdin, stdout and stderr are a terminal of the container's own.
+        init: whether a tiny init is PID 1, reaps and forwards signals.
+        ulimits: limits of getrlimit(2); default the caller's.
+        oom_score_adj: -1000 to 1000, proc_pid_oom_score_adj(5); default the caller's.
+        stop_signal: what asks it to end; default SIGTERM.
+        stop_timeout: seconds from that to SIGKILL; default 10.
+        name: the container's name; default made up.
+        hostname: default made of the container's id.
+        domainname: the NIS domain, setdomainname(2).
+        labels: text by name, to find containers by.
+        annotations: text by name, for the OCI spec.
+        memory: bytes of memory; see `Limits` for the five of the cgroup.
+        memory_swap: bytes of memory and swap together, -1 for any; default no swap.
+        cpus: CPU time per time.
+        cpuset: which CPUs, "0-1,3".
+        pids: how many processes and threads.
+        disk: bytes that may be written to the overlay.
+        timeout: seconds until everything in it is killed.
+        require_limits: whether a limit that cannot be enforced is an error.
+        mounts: file systems to have inside, in this order.
+        volumes: docker's notation for the usual kinds, after ``mounts``.
+        read_only: whether the root file system is.
+        rootfs: a host directory that is the root file system; instead of ``image``.
+        image: "host", the default: the host's own root, with a throw-away overlay on top.
+        workspace: a host directory to have at /workspace, files written there being the caller's.
+        network: "none", the default: loopback only; or "host".
+        dns: addresses of name servers.
+        extra_hosts: (name, address), for /etc/hosts.
+        userns: the map of ids: "auto" (the default), "host" for none, or an `IdMap`; user_namespaces(7).
+        namespaces: (OCI kind, absolute path | "host" | "private"); default private; namespaces(7).
+        caps_add: capabilities(7) added to the default ones.
+        caps_drop: capabilities taken away from them.
+        seccomp: "default", "unconfined" or a profile: an OCI dict, or the path of a JSON file; seccomp(2).
+        no_new_privileges: whether execve(2) can give no privileges; PR_SET_NO_NEW_PRIVS(2const).
+        privileged: whether nothing is held back: all capabilities and devices, no filter, no masked paths.
+        securebits: capabilities(7), "The securebits flags".
+        devices: (host path, path inside, access: some of "rwm").
+        masked_paths: what cannot be read inside; default `pycgroups.security.paths`.
+        readonly_paths: what cannot be written inside; likewise.
+        apparmor: a loaded AppArmor profile.
+        selinux_label: an SELinux context.
+        sysctls: settings of the container's own namespaces; sysctl(8).
+        landlock: not yet.
+        environment: derived: ``env_file`` and ``env`` together.
+        limits: derived: the limits of the cgroup together.
+
+    Raises:
+        InvalidConfig: an option has a wrong type, unit or range, or two contradict each other.
+        Unsupported: an option is known and what it asks for is not there yet.
+    """
+
+    command: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
+    entrypoint: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
+    env: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+    env_file: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
+    cwd: str | None = attrs.field(default=None, converter=_as_given)
+    user: tuple[int | str, int | str | None] | None = attrs.field(default=None, converter=_as_given)
+    groups: tuple[int | str, ...] = attrs.field(default=(), converter=_as_given)
+    umask: int | None = attrs.field(default=None, converter=_as_given)
+    tty: bool = attrs.field(default=False, converter=_as_given)
+    init: bool = attrs.field(default=True, converter=_as_given)
+    ulimits: tuple[Rlimit, ...] = attrs.field(default=(), converter=_as_given)
+    oom_score_adj: int | None = attrs.field(default=None, converter=_as_given)
+    stop_signal: int | None = attrs.field(default=None, converter=_as_given)
+    stop_timeout: float = attrs.field(default=10.0, converter=_as_given)
+
+    name: str | None = attrs.field(default=None, converter=_as_given)
+    hostname: str | None = attrs.field(default=None, converter=_as_given)
+    domainname: str | None = attrs.field(default=None, converter=_as_given)
+    labels: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+    annotations: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+
+    memory: int | None = attrs.field(default=None, converter=_as_given)
+    memory_swap: int | None = attrs.field(default=None, converter=_as_given)
+    cpus: float | None = attrs.field(default=None, converter=_as_given)
+    cpuset: str | None = attrs.field(default=None, converter=_as_given)
+    pids: int | None = attrs.field(default=None, converter=_as_given)
+    disk: int | None = attrs.field(default=None, converter=_as_given)
+    timeout: float | None = attrs.field(default=None, converter=_as_given)
+    require_limits: bool = attrs.field(default=True, converter=_as_given)
+
+    mounts: tuple[Mount, ...] = attrs.field(default=(), converter=_as_given)
+    volumes: tuple[Mount, ...] = attrs.field(default=(), converter=_as_given)
+    read_only: bool = attrs.field(default=False, converter=_as_given)
+    rootfs: str | None = attrs.field(default=None, converter=_as_given)
+    image: str | None = attrs.field(default=None, converter=_as_given)
+    workspace: str | None = attrs.field(default=None, converter=_as_given)
+
+    network: Literal["none", "host"] = attrs.field(default="none", converter=_as_given)
+    dns: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
+    extra_hosts: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+
+    userns: IdMap = attrs.field(default=AUTO, converter=_as_given)
+    namespaces: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+    caps_add: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
+    caps_drop: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
+    seccomp: Literal["default", "unconfined"] | Seccomp = attrs.field(default="default", converter=_as_given)
+    no_new_privileges: bool = attrs.field(default=True, converter=_as_given)
+    privileged: bool = attrs.field(default=False, converter=_as_given)
+    securebits: int = attrs.field(default=0, converter=_as_given)
+    devices: tuple[tuple[str, str, str], ...] = attrs.field(default=(), converter=_as_given)
+    masked_paths: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
+    readonly_paths: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
+    apparmor: str | None = attrs.field(default=None, converter=_as_given)
+    selinux_label: str | None = attrs.field(default=None, converter=_as_given)
+    sysctls: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+    landlock: None = attrs.field(default=None, converter=_as_given)
+
+    environment: tuple[tuple[str, str], ...] = attrs.field(init=False, default=())
+    limits: Limits = attrs.field(init=False, default=NO_LIMITS)
+
+    def __attrs_post_init__(self) -> None:
+        """Turn each option into its normal form, then check and settle what concerns several."""
+        for name, parse in _PARSERS.items():
+            value, default = getattr(self, name), _DEFAULTS[name]
+            if value is not default:
+                _set(self, name, default if value is None else parse(value, name))
+        _set(self, "environment", _environment(self))
+        _settle_limits(self)
+        _settle_root(self)
+        if self.namespaces:
+            _settle_namespaces(self)
+        if self.caps_add or self.caps_drop:
+            from pycgroups.security.capabilities import resolve  # the usual run names none
+
+            resolve(self.caps_add, self.caps_drop)
+        _check_mounts(self)
+        _check_shared_namespaces(self)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The entry point and the command: what is executed."""
+        return (self.entrypoint or ()) + (self.command or ())
+
+
+_set = object.__setattr__  # how a frozen class fills its own fields
+
+
+# What concerns several options
+
+
+def _environment(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
+    if not config.env_file:
+        return config.env
+    result: dict[str, str] = {}
+    for path in config.env_file:
+        result.update(options.env_file(values.read_text(path, "env_file"), "env_file"))
+    result.update(config.env)
+    return tuple(result.items())
+
+
+def _settle_limits(config: ContainerConfig) -> None:
+    words = {word: getattr(config, word) for word in ("memory", "memory_swap", "cpus", "cpuset", "pids")}
+    if any(value is not None for value in words.values()):
+        limits = Limits(**words)
+        _set(config, "limits", limits)
+        for word in words:
+            _set(config, word, getattr(limits, word))
+
+
+def _settle_root(config: ContainerConfig) -> None:
+    if config.rootfs is None:
+        _set(config, "image", "host")
+    elif config.image is not None:
+        raise invalid("rootfs", config.rootfs, "rootfs or image, not both")
+    elif config.disk is not None and config.require_limits:
+        raise invalid("disk", config.disk, "with an image, whose overlay it limits; rootfs is used as it is")
+    if not config.argv:
+        raise invalid("command", config.command, "a program and its arguments: nothing else names one")
+
+
+def _settle_namespaces(config: ContainerConfig) -> None:
+    """Bring ``network`` and ``userns`` in line with the namespaces they are about."""
+    given = dict(config.namespaces)
+    for kind, option, default, host in (("network", "network", "none", "host"), ("user", "userns", AUTO, HOST)):
+        if kind not in given:
+            continue
+        where, asked = given[kind], getattr(config, option)
+        agrees = {"private": asked != host, "host": asked in (default, host)}.get(where, asked == default)
+        if not agrees:
+            raise invalid(option, asked, f"{option} or a {kind} namespace, not both")
+        if where == "host":
+            _set(config, option, host)
+
+
+def _check_mounts(config: ContainerConfig) -> None:
+    taken = set() if config.workspace is None else {WORKSPACE}
+    for option, some in (("mounts", config.mounts), ("volumes", config.volumes)):
+        for index, mount in enumerate(some):
+            where = f"{option}[{index}]"
+            if mount.kind == "volume":
+                message = "named volumes come with the store; this version has bind mounts"
+                raise Unsupported(
+                    message, operation="option", path=where, hint="Mount.bind, or volumes={'/host': '/in'}"
+                )
+            if mount.destination in taken:
+                raise invalid(where, mount.destination, "one mount at each destination")
+            if mount.idmap and config.userns == HOST:
+                raise invalid(where, mount, "idmap with a user namespace, whose ids it takes")
+            taken.add(mount.destination)
+
+
+def _check_shared_namespaces(config: ContainerConfig) -> None:
+    """Refuse to set in a namespace of the host, or of another container, what belongs to that one."""
+    shared = {kind: where for kind, where in config.namespaces if where != "private"}
+    if config.network == "host":
+        shared["network"] = "host"
+    for option in ("hostname", "domainname"):
+        if "uts" in shared and getattr(config, option) is not None:
+            raise invalid(option, getattr(config, option), "with a UTS namespace of the container's own")
+    for name, setting in config.sysctls:
+        if shared.get(str(options.sysctl_namespace(name))) is not None:
+            allowed = f"with a {options.sysctl_namespace(name)} namespace of the container's own"
+            raise invalid(f"sysctls[{name!r}]", setting, allowed)
+
+
+# The normal form of each option, by its name
+
+
+def _network(value: object, key: str) -> str:
+    if not isinstance(value, str) or value in {"none", "host"}:
+        return values.choice(value, key, ("none", "host"))
+    message = f"got {values.shown(value)}, and this version has 'none' and 'host': the others come with networks"
+    raise Unsupported(message, operation="option", path=key, hint='network="host" for the network of the host')
+
+
+def _image(value: object, key: str) -> str:
+    if not isinstance(value, str) or value in {"", "host"}:
+        return values.choice(value, key, ("host",))
+    message = f"got {values.shown(value)}: image references come with the image store"
+    raise Unsupported(message, operation="option", path=key, hint='image="host", or rootfs= an unpacked directory')
+
+
+def _landlock(value: object, key: str) -> None:
+    message = f"got {values.shown(value)}: this version makes no Landlock rules"
+    raise Unsupported(message, operation="option", path=key, hint="leave it out")
+
+
+def _userns(value: object, key: str) -> IdMap:
+    if isinstance(value, IdMap):
+        return {"auto": AUTO, "host": HOST}.get(value.kind, value)
+    if not isinstance(value, str) or not value[:1].isdigit():
+        return AUTO if values.choice(value, key, ("auto", "host")) == "auto" else HOST
+    return IdMap.parse(value)
+
+
+def _namespaces(value: object, key: str) -> tuple[tuple[str, str], ...]:
+    result: dict[str, str] = {}
+    for where, word, item in values.pairs(value, key):
+        kind = "network" if word == "net" else word
+        if not isinstance(kind, str) or kind not in NAMESPACES or kind in result:
+            raise invalid(where, word, f"each once of {', '.join(NAMESPACES.values())}")
+        if isinstance(item, int):
+            result[kind] = f"/proc/{integer(item, where, 1, 2**22)}/ns/{NAMESPACES[kind]}"
+        elif isinstance(item, str) and item in {"host", "private"}:
+            result[kind] = item
+        elif isinstance(item, str | os.PathLike) and text(item, where).startswith("/"):
+            result[kind] = values.host_path(item, where)
+        else:
+            raise invalid(where, item, "an absolute path, a process id, 'host' or 'private'")
+    return tuple(sorted(result.items()))
+
+
+def _seccomp(value: object, key: str) -> str | Seccomp:
+    if isinstance(value, Seccomp):
+        return value
+    from pycgroups.oci.reading import from_json  # the usual run names no profile
+
+    if isinstance(value, Mapping):
+        return from_json(Seccomp, value, key)
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and "/" in value):
+        return from_json(Seccomp, _json_file(values.host_path(value, key), key), key)
+    return values.choice(value, key, ("default", "unconfined", "a profile: a dict or a path with a slash"))
+
+
+def _json_file(path: str, key: str) -> object:
+    import json  # likewise
+
+    document = values.read_text(path, key)
+    try:
+        return json.loads(document)
+    except (ValueError, RecursionError) as error:
+        raise invalid(key, path, f"a file of JSON; {error}") from None
+
+
+def _line(value: object, key: str) -> str:
+    line = text(value, key)
+    if not line or not line.isprintable():
+        raise invalid(key, value, "one line of printable text")
+    return line
+
+
+def _env_file(value: object, key: str) -> tuple[str, ...]:
+    several = value if isinstance(value, list | tuple) else (value,)
+    return values.each(values.host_path, "paths")(several, key)
+
+
+_PARSERS: dict[str, Callable[[Any, str], Any]] = {
+    "command": options.command,
+    "entrypoint": options.entrypoint,
+    "env": options.environment,
+    "env_file": _env_file,
+    "cwd": values.inside_path,
+    "user": options.user,
+    "groups": values.each(options.account, "a list of groups"),
+    "umask": lambda value, key: integer(value, key, 0, 0o777),
+    "tty": flag,
+    "init": flag,
+    "ulimits": options.ulimits,
+    "oom_score_adj": lambda value, key: integer(value, key, -1000, 1000),
+    "stop_signal": options.signal_number,
+    "stop_timeout": lambda value, key: values.seconds(value, key, zero=True),
+    "name": options.name,
+    "hostname": options.hostname,
+    "domainname": options.hostname,
+    "labels": options.labels,
+    "annotations": options.labels,
+    "disk": lambda value, key: parse_size(key, value),
+    "timeout": values.seconds,
+    "require_limits": flag,
+    "mounts": mounts,
+    "volumes": volumes,
+    "read_only": flag,
+    "rootfs": values.host_path,
+    "image": _image,
+    "workspace": values.host_path,
+    "network": _network,
+    "dns": values.each(options.address, "a list of addresses"),
+    "extra_hosts": options.extra_hosts,
+    "userns": _userns,
+    "namespaces": _namespaces,
+    "caps_add": options.capability_names,
+    "caps_drop": options.capability_names,
+    "seccomp": _seccomp,
+    "no_new_privileges": flag,
+    "privileged": flag,
+    "securebits": options.securebits,
+    "devices": options.devices,
+    "masked_paths": values.inside_paths,
+    "readonly_paths": values.inside_paths,
+    "apparmor": _line,
+    "selinux_label": _line,
+    "sysctls": options.sysctls,
+    "landlock": _landlock,
+}
+_DEFAULTS = {field.name: field.default for field in attrs.fields(ContainerConfig)}

@@ -1,0 +1,108 @@
+"""Who the program is: ids from numbers, and from names looked up in the container's own passwd and group files.
+
+The files belong to the image and may be hostile: they are opened inside the root only, must be regular files, and
+no more than a megabyte of them is read. passwd(5), group(5).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import attrs
+
+from pycgroups._native import calls
+from pycgroups.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LARGEST = 2**20
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """The ids of a process, and where its home is."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    home: str = "/root"
+
+
+ROOT = Identity()
+
+
+def identify(
+    user: tuple[int | str, int | str | None] | None, groups: tuple[int | str, ...], root: str
+) -> Identity:
+    """Find the ids for the options ``user`` and ``groups`` in the root file system at `root`.
+
+    A user without a group has the group of their passwd entry, and 0 without an entry, as docker has it. A user
+    given by name is in the supplementary groups that list them, too.
+
+    Raises:
+        InvalidConfig: a name is not in the container's files, or a number there is none.
+    """
+    if user is None and not groups:
+        return ROOT
+    name, group = user or (0, None)
+    entry = _passwd_entry(root, name)
+    if entry is None and isinstance(name, str):
+        raise _unknown("user", name, "/etc/passwd")
+    account, uid, own_gid, home = entry or ("", int(name), 0, "/root" if name == 0 else "/")
+    gid = own_gid if group is None else _group_id(root, group, "user")
+    extra = {_group_id(root, some, "groups") for some in groups}
+    if isinstance(name, str) and group is None:
+        extra |= {number for _, number, members in _groups(root) if account in members}
+    return Identity(uid=uid, gid=gid, groups=tuple(sorted(extra - {gid})), home=home or "/")
+
+
+def _passwd_entry(root: str, wanted: int | str) -> tuple[str, int, int, str] | None:
+    for fields in _lines(root, "/etc/passwd", 7):
+        uid, gid = _number(fields[2]), _number(fields[3])
+        if uid is not None and gid is not None and wanted == (uid if isinstance(wanted, int) else fields[0]):
+            return fields[0], uid, gid, fields[5]
+    return None
+
+
+def _groups(root: str) -> Iterator[tuple[str, int, list[str]]]:
+    for fields in _lines(root, "/etc/group", 4):
+        gid = _number(fields[2])
+        if gid is not None:
+            yield fields[0], gid, fields[3].split(",")
+
+
+def _group_id(root: str, wanted: int | str, option: str) -> int:
+    if isinstance(wanted, int):
+        return wanted
+    for name, gid, _ in _groups(root):
+        if name == wanted:
+            return gid
+    raise _unknown(option, wanted, "/etc/group")
+
+
+def _unknown(option: str, name: str, file: str) -> InvalidConfig:
+    return InvalidConfig(f"{name!r} is not in the container's {file}; ids work without", operation="option", path=option)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**32 - 1 else None
+
+
+def _lines(root: str, path: str, fields: int) -> Iterator[list[str]]:
+    for line in _read(root, path).split("\n"):
+        parts = line.split(":")
+        if len(parts) == fields:
+            yield parts
+
+
+def _read(root: str, path: str) -> str:
+    fd = calls.open_inside(os.fsencode(root), os.fsencode(path))
+    if fd < 0:
+        return ""
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return os.fsdecode(file.read(LARGEST))

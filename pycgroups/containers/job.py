@@ -1,0 +1,233 @@
+"""One container from start to end: its cgroup, its range of ids, its process, and the loop that waits for it."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import attrs
+
+from pycgroups._native.calls import lib
+from pycgroups.containers import assemble, ids
+from pycgroups.containers.verdict import make_hits, make_reason, make_usage
+from pycgroups.runtime import launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pycgroups.cgroups import Cgroup
+    from pycgroups.cgroups.manager import Sample
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.streams import Streams
+    from pycgroups.containers.verdict import Hits, Reason, Usage
+    from pycgroups.namespaces.ranges import Range
+    from pycgroups.runtime.plan import Terminal
+
+_SIGKILL = 9
+# A tmpfs does not count the writes it refused: it is looked at this often (seconds), and at the end.
+_DISK_INTERVAL = 0.1
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """How a container ended."""
+
+    returncode: int
+    reason: Reason
+    hits: Hits
+    usage: Usage
+    unenforced: tuple[str, ...]
+
+
+class Job:
+    """A container that runs until its program ends.
+
+    Use: `start`, `wait` until it answers, always `close`.
+    """
+
+    def __init__(self, config: ContainerConfig, streams: Streams, terminal: Terminal | None = None) -> None:
+        """Take the options; nothing is started."""
+        self.config = config
+        self.streams = streams
+        self.terminal = terminal
+        self.master = -1
+        self.on_terminal: Callable[[int], None] | None = None
+        self._group: Cgroup | None = None
+        self._range: Range | None = None
+        self._running: launch.Running | None = None
+        self._poll = select.poll()
+        self._begin = 0.0
+        self._timed_out = False
+        self._disk_full = False
+
+    # -- start ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the container.
+
+        Raises:
+            Error: of the kinds that `pycgroups.run` names. Nothing is left; `close` is still to be called.
+        """
+        self._begin = time.monotonic()
+        joins: tuple[int, ...] = ()
+        cgroup = -1
+        if self.config.limits.controllers:
+            joins, cgroup = self._make_group()
+        parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal)
+        plan, uids, gids = parts.plan, parts.idmap.uids, parts.idmap.gids
+        if ids.is_leased(self.config, parts.caller):
+            from pycgroups.namespaces import ranges
+
+            self._range = ranges.lease()
+            first = self._range.first
+            uids, gids = ids.shift(uids, first), ids.shift(gids, first)
+            idmaps = tuple(
+                maps and (ids.shift_outside(maps[0], first), ids.shift_outside(maps[1], first)) for maps in plan.idmaps
+            )
+            if idmaps != plan.idmaps:
+                plan = attrs.evolve(plan, idmaps=idmaps)
+        joined = [_open_namespace(space.path) for space in parts.spec.linux.namespaces if space.path is not None]
+        try:
+            self._running = launch.launch(
+                plan,
+                parts.encoded,
+                stdio=self.streams.child,
+                cgroup=cgroup,
+                given=[*joins, *joined],
+                uid_mappings=uids,
+                gid_mappings=gids,
+            )
+        finally:
+            for fd in joined:
+                os.close(fd)
+        self.streams.started()
+
+    def _make_group(self) -> tuple[tuple[int, ...], int]:
+        from pycgroups.cgroups import Cgroup
+
+        self._group = Cgroup.for_limits(self.config.limits, require_limits=self.config.require_limits)
+        clone_fd = self._group.clone_fd
+        return self._group.join_fds, -1 if clone_fd is None else clone_fd
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def wait(self) -> Outcome:
+        """Serve the streams until every process of the container has ended.
+
+        Raises:
+            LaunchError: the program did not start.
+        """
+        running = self._running
+        assert running is not None
+        streams, poll = self.streams, self._poll
+        poll.register(running.control, select.POLLIN)
+        poll.register(running.pidfd, select.POLLIN)
+        for fd in streams.sources:
+            poll.register(fd, select.POLLIN)
+        if streams.feed >= 0:
+            poll.register(streams.feed, select.POLLOUT)
+        timeout = self.config.timeout
+        deadline = None if timeout is None else self._begin + timeout
+        while True:
+            ready = poll.poll(self._patience(deadline))
+            if deadline is not None and time.monotonic() >= deadline and not self._timed_out:
+                self._timed_out = True
+                running.kill()
+            for fd, _ in ready:
+                if fd == running.pidfd:
+                    return self._end(running)
+                self._serve(fd, running)
+
+    def _serve(self, fd: int, running: launch.Running) -> None:
+        if fd == running.control:
+            if not running.hear():
+                self._poll.unregister(fd)
+            self._adopt_terminal(running)
+        elif fd == self.streams.feed:
+            if not self.streams.write():
+                self._poll.unregister(fd)
+        elif fd in self.streams.sources and not self.streams.read(fd):
+            self._poll.unregister(fd)
+
+    def _adopt_terminal(self, running: launch.Running) -> None:
+        """The program's terminal has come: what is written to it is the output."""
+        master = running.descriptors.pop(lib.OP_CONSOLE, -1)
+        if master < 0:
+            return
+        self.master = master
+        os.set_blocking(master, False)
+        self.streams.use_terminal(master)
+        self._poll.register(master, select.POLLIN)
+        if self.streams.feed == master:
+            self._poll.modify(master, select.POLLIN | select.POLLOUT)
+
+    def _patience(self, deadline: float | None) -> float | None:
+        """Milliseconds to wait at most, None for ever; the disk is looked at on the way."""
+        seconds = None if deadline is None or self._timed_out else max(0.0, deadline - time.monotonic())
+        if self.config.disk is not None and not self._disk_full:
+            self._look_at_disk()
+            seconds = _DISK_INTERVAL if seconds is None else min(seconds, _DISK_INTERVAL)
+        return None if seconds is None else seconds * 1000 + 0.5
+
+    def _look_at_disk(self) -> None:
+        scratch = -1 if self._running is None else self._running.descriptors.get(lib.OP_SEND, -1)
+        if self.config.disk is not None and scratch >= 0 and not os.fstatvfs(scratch).f_bfree:
+            self._disk_full = True
+
+    def kill(self, number: int = _SIGKILL) -> None:
+        """Send a signal; SIGKILL ends every process of the container."""
+        if self._running is not None:
+            self._running.signal(number)
+
+    # -- end --------------------------------------------------------------------------------------------------------
+
+    def _end(self, running: launch.Running) -> Outcome:
+        running.hear()
+        self._adopt_terminal(running)
+        own_status, usage = running.reap()
+        wall_time = time.monotonic() - self._begin
+        self.streams.drain()
+        if running.failure is not None:
+            raise running.failure
+        status = running.status if running.status is not None else own_status
+        returncode = -_SIGKILL if status is None else os.waitstatus_to_exitcode(status)
+        sample = self._sample()
+        self._look_at_disk()
+        hits = make_hits(sample, disk=self._disk_full)
+        return Outcome(
+            returncode=returncode,
+            reason=make_reason(returncode, hits, timed_out=self._timed_out),
+            hits=hits,
+            usage=make_usage(wall_time, sample, usage, running.report),
+            unenforced=() if self._group is None else self._group.unenforced,
+        )
+
+    def _sample(self) -> Sample | None:
+        return None if self._group is None else self._group.sample()
+
+    def close(self) -> None:
+        """Kill what is left and give everything back. May be called at any time, and twice."""
+        self.streams.close()
+        if self._running is not None:
+            launch.discard(self._running)
+            self._running = None
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+        if self._group is not None:
+            group, self._group = self._group, None
+            group.remove()
+        if self._range is not None:
+            self._range.close()
+            self._range = None
+
+
+def _open_namespace(path: str) -> int:
+    from pycgroups.errors import NotFound
+
+    with suppress(OSError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    raise NotFound(operation="open namespace", path=path, hint="the path of a namespace file, as /proc/PID/ns/net")

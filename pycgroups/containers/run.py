@@ -1,0 +1,133 @@
+"""`run`: a program in a container, from start to end, in one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pycgroups.containers.config import ContainerConfig
+from pycgroups.containers.job import Job
+from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT, Streams
+from pycgroups.containers.values import invalid
+from pycgroups.runtime.plan import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Unpack
+
+    from pycgroups.containers.vocabulary import Options, Path
+    from pycgroups.containers.result import Result
+    from pycgroups.containers.streams import Stream
+
+__all__ = ["DEVNULL", "PIPE", "STDOUT", "run"]
+
+
+def run(
+    command: Path | Sequence[Path],
+    *,
+    input: str | bytes | memoryview | None = None,  # noqa: A002 (subprocess's name)
+    stdin: Stream = None,
+    stdout: Stream = PIPE,
+    stderr: Stream = PIPE,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    check: bool = False,
+    **options: Unpack[Options],
+) -> Result:
+    """Run a program in a container of its own and wait for its end; `subprocess.run` with walls and limits.
+
+    By default: the host's own root file system, read-only underneath with a throw-away top, no network, its own
+    users, processes and devices, a short list of capabilities, a system call filter. Nothing of it stays.
+
+    Args:
+        command: the program and its arguments; a str alone is a program's name, there is no shell.
+        input: what the program reads as its standard input.
+        stdin: where it reads from instead; `PIPE`, `DEVNULL`, a file or a descriptor. Nothing by default.
+        stdout: where its output goes; captured by default. None: where the caller's goes.
+        stderr: likewise; `STDOUT` for the same place.
+        text: input and output are str, in the locale's encoding.
+        encoding: likewise, in this encoding.
+        errors: how to treat what cannot be encoded or decoded; `open` has the words.
+        check: raise an exception if the program does not exit 0, or the timeout passes.
+        **options: see `pycgroups.containers.config.ContainerConfig`: `memory="256M"`, `cpus=1`, `pids=64`,
+            `timeout=5` (seconds), `rootfs=...`, `volumes=...`, `network=...`, `user=...` and the others.
+
+    Returns:
+        Exit status, output, the reason of the end, limits hit, and usage. A timeout or a limit is no exception.
+
+    Raises:
+        InvalidConfig: an option is wrong; nothing was created.
+        Unsupported: this host cannot do it, or not enforce a limit; nothing was created.
+        NotFound: ``rootfs`` does not exist.
+        CommandNotFound: the program is not in the container.
+        CommandNotExecutable: it is, and cannot be executed.
+        LaunchError: a step of the set-up failed; names it. Nothing is left.
+        CalledProcessError: with ``check``: the program did not exit 0.
+        TimeoutExpired: with ``check``: the timeout passed.
+
+    Linux 5.12 or newer. Sources: namespaces(7), cgroups(7), capabilities(7), seccomp(2), the OCI runtime spec.
+    """
+    is_text = bool(text) or encoding is not None or errors is not None
+    config = ContainerConfig(command=command, **options)  # type: ignore[arg-type]  # it parses what Options allows
+    data = _encoded(input, encoding, errors, is_text=is_text)
+    if stdin is None and data is None:
+        stdin = DEVNULL  # the caller's own is not handed on unasked
+    streams = Streams(stdin=stdin, stdout=stdout, stderr=stderr, data=data)
+    job = Job(config, streams, Terminal() if config.tty else None)
+    try:
+        job.start()
+        outcome = job.wait()
+    finally:
+        job.close()
+
+    from pycgroups.containers.result import CalledProcessError, Result, TimeoutExpired  # slow: subprocess
+
+    out, err = (None if chunks is None else b"".join(chunks) for chunks in streams.captured)
+    result = Result(
+        config.argv,
+        outcome.returncode,
+        _decoded(out, encoding, errors) if is_text else out,
+        _decoded(err, encoding, errors) if is_text else err,
+        reason=outcome.reason,
+        hits=outcome.hits,
+        usage=outcome.usage,
+        unenforced=outcome.unenforced,
+    )
+    if check and result.reason == "timeout":
+        assert config.timeout is not None
+        raise TimeoutExpired(result, config.timeout)
+    if check and result.returncode:
+        raise CalledProcessError(result)
+    return result
+
+
+def _encoded(
+    given: str | bytes | memoryview | None, encoding: str | None, errors: str | None, *, is_text: bool
+) -> bytes | memoryview | None:
+    if given is None:
+        return None
+    if is_text != isinstance(given, str):
+        raise invalid("input", given, "str" if is_text else "bytes, or str with text=True")
+    if not isinstance(given, str):
+        try:
+            return memoryview(given)
+        except TypeError:
+            raise invalid("input", given, "bytes, or str with text=True") from None
+    import io
+
+    buffer = io.BytesIO()
+    with io.TextIOWrapper(buffer, encoding=encoding, errors=errors, newline="") as writer:
+        writer.write(given)
+        writer.flush()
+        return buffer.getvalue()
+
+
+def _decoded(data: bytes | None, encoding: str | None, errors: str | None) -> str | None:
+    """Decode as subprocess does, with universal newlines."""
+    if data is None:
+        return None
+    import io
+
+    with io.TextIOWrapper(io.BytesIO(data), encoding=encoding, errors=errors) as reader:
+        return reader.read()

@@ -1,0 +1,291 @@
+"""ContainerConfig -> OCI runtime Spec. Pure: what is known of the host comes in as arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pycgroups.cgroups.limits import CPU_PERIOD
+from pycgroups.containers.config import WORKSPACE
+from pycgroups.containers.ids import outside
+from pycgroups.errors import Unsupported
+from pycgroups.oci import runtime_spec as oci
+from pycgroups.security import capabilities, seccomp
+from pycgroups.security.paths import MASKED_PATHS, READONLY_PATHS
+
+if TYPE_CHECKING:
+    from pycgroups.containers import mounts
+    from pycgroups.containers.caller import Caller
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.hostroot import Interpreter
+    from pycgroups.containers.identity import Identity
+    from pycgroups.namespaces.idmap import IdMap
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_QUIET = ("nosuid", "noexec", "nodev")
+_PROC = oci.Mount(destination="/proc", type="proc", source="proc", options=_QUIET)
+_DEV = oci.Mount(
+    destination="/dev", type="tmpfs", source="tmpfs", options=("nosuid", "noexec", "mode=755", "size=64k")
+)
+_SHM = oci.Mount(destination="/dev/shm", type="tmpfs", source="shm", options=(*_QUIET, "mode=1777", "size=64m"))  # noqa: S108
+_MQUEUE = oci.Mount(destination="/dev/mqueue", type="mqueue", source="mqueue", options=_QUIET)
+_SYS = oci.Mount(destination="/sys", type="sysfs", source="sysfs", options=(*_QUIET, "ro"))
+_TTY_GROUP = 5
+
+
+def make_spec(
+    config: ContainerConfig, *, identity: Identity, caller: Caller, idmap: IdMap, interpreter: Interpreter | None
+) -> oci.Spec:
+    """Describe the container in the words of the OCI runtime specification.
+
+    Raises:
+        Unsupported: this version or this kind of container cannot do it.
+        InvalidConfig: an id that the container does not have.
+    """
+    fresh = _namespaces(config, idmap)
+    for wanted, option in ((identity.uid, "user"), *((gid, "groups") for gid in identity.groups)):
+        if idmap.kind == "map":
+            outside(idmap.uids if option == "user" else idmap.gids, wanted, option)
+    return oci.Spec(
+        process=_process(config, identity, interpreter),
+        root=oci.Root(path=config.rootfs or "/", readonly=config.read_only),
+        hostname=(config.hostname or config.name or "pycgroups") if _is_own(fresh, "uts") else None,
+        domainname=config.domainname,
+        mounts=(
+            *_system_mounts(config, fresh, idmap),
+            *_interpreter_mounts(interpreter, caller),
+            *_workspace(config, identity, caller, idmap),
+            *_devices(config),
+            *map(_mount, (*config.mounts, *config.volumes)),
+        ),
+        annotations=config.annotations,
+        linux=oci.Linux(
+            namespaces=fresh,
+            uid_mappings=idmap.uids,
+            gid_mappings=idmap.gids,
+            sysctl=config.sysctls,
+            resources=_resources(config),
+            masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
+            readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
+            seccomp=_seccomp(config),
+        ),
+    )
+
+
+# -- the process -----------------------------------------------------------------------------------------------
+
+
+def _process(config: ContainerConfig, identity: Identity, interpreter: Interpreter | None) -> oci.Process:
+    held = _capabilities(config)
+    own = held if identity.uid == 0 else ()  # capabilities(7): what exec gives to root, and to nobody else
+    return oci.Process(
+        args=config.argv,
+        cwd=config.cwd or (WORKSPACE if config.workspace else "/"),
+        env=_environment(config, identity, interpreter),
+        terminal=config.tty,
+        user=oci.User(uid=identity.uid, gid=identity.gid, additional_gids=identity.groups, umask=config.umask),
+        rlimits=config.ulimits,
+        capabilities=oci.Capabilities(bounding=held, effective=own, permitted=own),
+        no_new_privileges=config.no_new_privileges,
+        oom_score_adj=config.oom_score_adj,
+        apparmor_profile=config.apparmor,
+        selinux_label=config.selinux_label,
+    )
+
+
+def _capabilities(config: ContainerConfig) -> tuple[str, ...]:
+    return capabilities.resolve(("ALL",) if config.privileged else config.caps_add, config.caps_drop)
+
+
+def _seccomp(config: ContainerConfig) -> oci.Seccomp | None:
+    if isinstance(config.seccomp, oci.Seccomp):
+        return config.seccomp
+    if config.seccomp == "unconfined" or config.privileged:
+        return None
+    return seccomp.default_profile(frozenset(_capabilities(config)))
+
+
+def _environment(config: ContainerConfig, identity: Identity, interpreter: Interpreter | None) -> tuple[str, ...]:
+    """What the program finds: PATH, HOME, with a terminal TERM, and what was asked for; nothing of the caller's."""
+    path = PATH
+    if interpreter is not None:
+        path = ":".join(dict.fromkeys((*interpreter.path, *PATH.split(":"))))
+    variables = {"PATH": path, "HOME": identity.home}
+    if config.tty:
+        variables["TERM"] = "xterm"
+    variables.update(config.environment)
+    return tuple(f"{name}={value}" for name, value in variables.items())
+
+
+# -- namespaces, limits, paths ---------------------------------------------------------------------------------------
+
+
+def _namespaces(config: ContainerConfig, idmap: IdMap) -> tuple[oci.NamespaceSpec, ...]:
+    chosen = dict(config.namespaces)
+    if chosen.get("pid", "private") != "private":
+        raise Unsupported(
+            "the container's own pid namespace is how every process of it is found and killed",
+            operation="option",
+            path="namespaces['pid']",
+            hint="leave it private",
+        )
+    if chosen.get("user", "private") not in {"private", "host"}:
+        raise Unsupported(
+            "this version makes user namespaces and does not join them", operation="option", path="namespaces['user']"
+        )
+    chosen.setdefault("network", "host" if config.network == "host" else "private")
+    result = []
+    for kind in ("user", "pid", "mount", "uts", "ipc", "cgroup", "network"):
+        where = chosen.get(kind, "private")
+        if where == "host" or (kind == "user" and idmap.kind == "host"):
+            continue
+        result.append(oci.NamespaceSpec(kind, None if where == "private" else where))
+    return tuple(result)
+
+
+def _is_own(namespaces: tuple[oci.NamespaceSpec, ...], kind: str) -> bool:
+    return any(space.type == kind and space.path is None for space in namespaces)
+
+
+def _resources(config: ContainerConfig) -> oci.Resources | None:
+    limits = config.limits
+    if not limits.controllers:
+        return None
+    swap = limits.memory_swap if limits.memory_swap is not None else limits.memory
+    quota = None if limits.cpus is None else round(limits.cpus * CPU_PERIOD)
+    cpu = oci.Cpu(quota=quota, period=CPU_PERIOD if quota else None, cpus=limits.cpuset)
+    return oci.Resources(
+        memory=None if limits.memory is None else oci.Memory(limit=limits.memory, swap=swap),
+        cpu=None if cpu == oci.Cpu() else cpu,
+        pids=None if limits.pids is None else oci.Pids(limit=limits.pids),
+    )
+
+
+def _or_default(
+    given: tuple[str, ...] | None, default: tuple[str, ...], config: ContainerConfig
+) -> tuple[str, ...]:
+    if given is not None:
+        return given
+    return () if config.privileged else default
+
+
+# -- mounts -----------------------------------------------------------------------------------------------------
+
+
+def _system_mounts(
+    config: ContainerConfig, namespaces: tuple[oci.NamespaceSpec, ...], idmap: IdMap
+) -> tuple[oci.Mount, ...]:
+    userns = idmap.kind == "map"
+    # A user namespace may only mount what belongs to namespaces of its own; else the host's is shown.
+    sysfs = _SYS if not userns or _is_own(namespaces, "network") else _bind("/sys", "/sys", *_QUIET, "ro")
+    if config.privileged:
+        sysfs = oci.Mount(
+            destination="/sys",
+            type=sysfs.type,
+            source=sysfs.source,
+            options=tuple(word for word in sysfs.options if word != "ro"),
+        )
+    own_ipc = _is_own(namespaces, "ipc")
+    shared = () if own_ipc else (_bind("/dev/shm", "/dev/shm", *_QUIET), _bind("/dev/mqueue", "/dev/mqueue", *_QUIET))  # noqa: S108
+    if config.privileged:
+        return (_PROC, _bind("/dev", "/dev", "nosuid"), _devpts(idmap), sysfs)
+    return (_PROC, _DEV, _devpts(idmap), *((_SHM, _MQUEUE) if own_ipc else shared), sysfs)
+
+
+def _devpts(idmap: IdMap) -> oci.Mount:
+    options: tuple[str, ...] = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")
+    has_group = idmap.kind == "host" or any(
+        each.container_id <= _TTY_GROUP < each.container_id + each.size for each in idmap.gids
+    )
+    if has_group:
+        options += (f"gid={_TTY_GROUP}",)
+    return oci.Mount(destination="/dev/pts", type="devpts", source="devpts", options=options)
+
+
+def _bind(source: str, destination: str, *options: str) -> oci.Mount:
+    return oci.Mount(destination=destination, type="none", source=source, options=("rbind", *options))
+
+
+def _interpreter_mounts(interpreter: Interpreter | None, caller: Caller) -> tuple[oci.Mount, ...]:
+    if interpreter is None:
+        return ()
+    # The caller's private files of its own Python are the container root's to read; nobody writes.
+    idmap = ("idmap",) if caller.privileged else ()
+    return tuple(_bind(place, place, "ro", "nosuid", "nodev", *idmap) for place in interpreter.directories)
+
+
+def _workspace(
+    config: ContainerConfig, identity: Identity, caller: Caller, idmap: IdMap
+) -> tuple[oci.Mount, ...]:
+    """Bind the workspace so that the program, whoever it is inside, writes as the caller."""
+    if config.workspace is None:
+        return ()
+    bind = _bind(config.workspace, WORKSPACE, "nosuid", "nodev")
+    if idmap.kind == "host":
+        return (bind,)
+    uid, gid = outside(idmap.uids, identity.uid, "user"), outside(idmap.gids, identity.gid, "user")
+    if not caller.privileged:
+        if (uid, gid) != (caller.uid, caller.gid):
+            raise Unsupported(
+                "files that an ordinary user's container writes belong to its mapped ids: only 0 inside is the caller",
+                operation="option",
+                path="workspace",
+                hint="leave out user, or run as root, whose mounts can be idmapped",
+            )
+        return (bind,)
+    return (
+        oci.Mount(
+            destination=bind.destination,
+            type=bind.type,
+            source=bind.source,
+            options=(*bind.options, "idmap"),
+            uid_mappings=(oci.IdMapping(caller.uid, uid, 1),),
+            gid_mappings=(oci.IdMapping(caller.gid, gid, 1),),
+        ),
+    )
+
+
+def _devices(config: ContainerConfig) -> tuple[oci.Mount, ...]:
+    result = []
+    for index, (source, destination, access) in enumerate(config.devices):
+        if not {"r", "w"} <= set(access):
+            raise Unsupported(
+                "reading or writing alone is for the devices controller, which this version does not use yet",
+                operation="option",
+                path=f"devices[{index}]",
+                hint='give "rw" or "rwm"',
+            )
+        result.append(
+            oci.Mount(
+                destination=destination, type="none", source=source, options=("bind", "nosuid", "noexec", "dev")
+            )
+        )
+    return tuple(result)
+
+
+def _mount(mount: mounts.Mount) -> oci.Mount:
+    access = "ro" if mount.read_only else "rw"
+    if mount.kind == "bind":
+        words = ["rbind" if mount.recursive else "bind", *(["ro"] if mount.read_only else ())]
+        words += ["nosuid", "nodev", mount.propagation, *(["idmap"] if mount.idmap else ())]
+        return oci.Mount(
+            destination=mount.destination, type="none", source=mount.source, options=tuple(words)
+        )
+    if mount.kind == "tmpfs":
+        size = () if mount.size is None else (f"size={mount.size}",)
+        options = (access, "nosuid", "nodev", f"mode={mount.mode:o}", *size)
+        return oci.Mount(destination=mount.destination, type="tmpfs", source="tmpfs", options=options)
+    layers = [f"lowerdir={':'.join(map(_escape, mount.lowers))}"]
+    if mount.upper is not None:
+        layers += [f"upperdir={mount.upper}", f"workdir={mount.work}"]
+    return oci.Mount(
+        destination=mount.destination,
+        type="overlay",
+        source="overlay",
+        options=(access, "nosuid", "nodev", *layers),
+    )
+
+
+def _escape(path: str) -> str:
+    """Write a lower directory so that overlayfs reads it as one; filesystems/overlayfs.rst, "Multiple lower layers"."""
+    return path.replace("\\", "\\\\").replace(":", "\\:")

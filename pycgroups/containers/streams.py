@@ -1,0 +1,165 @@
+"""The standard streams of a run: what the program gets, and what is read and written meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pycgroups.containers.values import invalid
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    Stream = int | IO[bytes] | IO[str] | None
+
+PIPE, STDOUT, DEVNULL = -1, -2, -3  # subprocess's, which is slow to import
+
+_CHUNK = 65536
+_LARGE = 1 << 20  # what an ordinary user's pipe may hold: pipe(7), /proc/sys/fs/pipe-max-size
+
+
+class Streams:
+    """Descriptors for a program, and our ends of its pipes.
+
+    Attributes:
+        child: what becomes 0, 1 and 2.
+        feed: where to write the input to, or -1.
+        sources: the descriptors to read, each with what was read.
+    """
+
+    def __init__(self, *, stdin: Stream, stdout: Stream, stderr: Stream, data: bytes | memoryview | None) -> None:
+        """Make the pipes.
+
+        Raises:
+            InvalidConfig: a stream is none of those of subprocess.
+        """
+        self.child: list[int] = []
+        self.feed = -1
+        self.sources: dict[int, list[bytes]] = {}
+        self.captured: list[list[bytes] | None] = [None, None]
+        self._data = memoryview(data if data is not None else b"").cast("B")
+        self._ours: list[int] = []
+        self._size: dict[int, int] = {}
+        try:
+            self.child.append(self._input(stdin, data))
+            self.child.append(self._output(stdout, 0))
+            self.child.append(self._output(stderr, 1))
+        except BaseException:
+            self.close()
+            raise
+
+    def _input(self, stdin: Stream, data: object) -> int:
+        if data is None and stdin != PIPE:
+            return self._given(stdin, 0, "stdin")
+        if data is not None and stdin not in (None, DEVNULL, PIPE):
+            raise invalid("stdin", stdin, "stdin or input, not both")
+        read, self.feed = self._pipe()
+        os.set_blocking(self.feed, False)
+        return read
+
+    def _output(self, stream: Stream, number: int) -> int:
+        if stream == STDOUT and number == 1:
+            return self.child[1]
+        if stream != PIPE:
+            return self._given(stream, number + 1, ("stdout", "stderr")[number])
+        read, write = self._pipe()
+        os.set_blocking(read, False)
+        self.captured[number] = self.read_from(read)
+        return write
+
+    def read_from(self, fd: int) -> list[bytes]:
+        """Read this descriptor, too; the answer is what will have been read."""
+        self.sources[fd] = chunks = []
+        self._size[fd] = _CHUNK
+        return chunks
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe2(os.O_CLOEXEC)
+        self._ours += ends
+        return ends
+
+    def _given(self, stream: Stream, inherited: int, name: str) -> int:
+        if stream is None:
+            return inherited
+        if stream == DEVNULL:
+            fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            self._ours.append(fd)
+            return fd
+        if isinstance(stream, int):
+            if isinstance(stream, bool) or stream < 0:
+                raise invalid(name, stream, "PIPE, DEVNULL, None, a file or a descriptor")
+            return stream
+        try:
+            return stream.fileno()
+        except (AttributeError, OSError, ValueError):
+            raise invalid(name, stream, "PIPE, DEVNULL, None, a file or a descriptor") from None
+
+    def use_terminal(self, master: int) -> None:
+        """Take the terminal's master for input and output; the pipes, if any, are for nothing then."""
+        chunks = self.read_from(master)
+        if self.captured[0] is not None:
+            self.captured[0] = chunks
+        if self._data:
+            self.feed = master
+
+    def started(self) -> None:
+        """Close the program's ends: it has them now."""
+        for fd in {fd for fd in self.child if fd in self._ours}:
+            self._close(fd)
+
+    def write(self) -> bool:
+        """Write input as far as it goes; False when there is no more to write."""
+        try:
+            written = os.write(self.feed, self._data[:_LARGE])
+        except BlockingIOError:
+            return True
+        except OSError:  # EPIPE: the program does not want it
+            written = len(self._data)
+        self._data = self._data[written:]
+        if self._data:
+            if written >= _CHUNK:
+                self._enlarge(self.feed)
+            return True
+        self._close(self.feed)
+        self.feed = -1
+        return False
+
+    def read(self, fd: int) -> bool:
+        """Read what is there; False at the end."""
+        try:
+            chunk = os.read(fd, self._size[fd])
+        except BlockingIOError:
+            return True
+        except OSError:  # EIO: the other side of a terminal is gone
+            chunk = b""
+        if not chunk:
+            return False
+        self.sources[fd].append(chunk)
+        if len(chunk) == _CHUNK == self._size[fd]:
+            self._enlarge(fd)
+            self._size[fd] = _LARGE
+        return True
+
+    def drain(self) -> None:
+        """Read what is left when every process is dead. Somebody else's copy of a pipe does not hold us up."""
+        for fd in self.sources:
+            os.set_blocking(fd, False)
+            before = -1
+            while len(self.sources[fd]) != before:
+                before = len(self.sources[fd])
+                self.read(fd)
+
+    def _enlarge(self, fd: int) -> None:
+        with suppress(OSError):  # over the user's share of pipe memory: it works as it is
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _LARGE)
+
+    def _close(self, fd: int) -> None:
+        self._ours.remove(fd)
+        os.close(fd)
+
+    def close(self) -> None:
+        """Close all our descriptors."""
+        while self._ours:
+            os.close(self._ours.pop())

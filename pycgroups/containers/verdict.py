@@ -1,0 +1,111 @@
+"""How a run ended, and why: exit status, limits that were hit, and usage, put together. Pure."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+if TYPE_CHECKING:
+    from pycgroups._native.calls import Report
+    from pycgroups.cgroups.manager import Sample
+
+    Reason = Literal["exited", "signal", "timeout", "oom", "pids", "disk"]
+
+_BLOCK = 512  # getrusage(2) counts file system input and output in these
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """What all processes of a container used together: counted by its cgroup, else by getrusage(2).
+
+    Attributes:
+        wall_time: seconds from the start to the end.
+        cpu_time: seconds of CPU time.
+        user_time: seconds of it in user mode.
+        system_time: seconds of it in the kernel.
+        peak_memory: bytes at once at most, page cache included; without a memory cgroup of the greatest process.
+        io_read: bytes read from disks.
+        io_written: bytes written to disks.
+        processes: the most processes and threads at once; None without a pids cgroup.
+    """
+
+    wall_time: float
+    cpu_time: float
+    user_time: float
+    system_time: float
+    peak_memory: int
+    io_read: int
+    io_written: int
+    processes: int | None
+
+
+class Hits(dict[str, int]):
+    """How often each limit was hit: ``oom``, ``pids``, ``disk``."""
+
+    def __init__(self, *, oom: int = 0, pids: int = 0, disk: int = 0) -> None:
+        """Count nothing unless told."""
+        super().__init__(oom=oom, pids=pids, disk=disk)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a plain dict's items: the constructor takes keywords only."""
+        return _rebuild_hits, (dict(self),)
+
+
+def _rebuild_hits(values: dict[str, int]) -> Hits:
+    return Hits(**values)
+
+
+def make_usage(
+    wall_time: float, sample: Sample | None, usage: os.struct_rusage | None, report: Report | None
+) -> Usage:
+    """Take each figure from the cgroup where it counts it, else from the usage of the reaped process, else from
+    what the init reported (when somebody else has reaped it).
+    """
+    if usage is not None:
+        user, system, peak = usage.ru_utime, usage.ru_stime, usage.ru_maxrss
+        read, written = usage.ru_inblock, usage.ru_oublock
+    elif report is not None:
+        user, system, peak = report.user_usec / 1e6, report.system_usec / 1e6, report.maxrss_kib
+        read, written = report.inblock, report.oublock
+    else:
+        user = system = 0.0
+        peak = read = written = 0
+    counted = {} if sample is None else {name: value for name, value in _items(sample) if value is not None}
+    return Usage(
+        wall_time=wall_time,
+        cpu_time=counted.get("cpu_time", user + system),
+        user_time=counted.get("user_time", user),
+        system_time=counted.get("system_time", system),
+        peak_memory=counted.get("peak_memory", peak * 1024),
+        io_read=counted.get("io_read", read * _BLOCK),
+        io_written=counted.get("io_written", written * _BLOCK),
+        processes=counted.get("processes_peak"),
+    )
+
+
+def _items(sample: Sample) -> list[tuple[str, Any]]:
+    return [(field, getattr(sample, field)) for field in sample.__slots__ if not field.startswith("__")]
+
+
+def make_hits(sample: Sample | None, *, disk: bool) -> Hits:
+    """Count the limits that were hit."""
+    if sample is None:
+        return Hits(disk=int(disk))
+    return Hits(oom=sample.oom or 0, pids=sample.pids_hits or 0, disk=int(disk))
+
+
+def make_reason(returncode: int, hits: Hits, *, timed_out: bool) -> Reason:
+    """Name what ended the program. A limit it was that was hit, unless the program coped and exited 0."""
+    if timed_out:
+        return "timeout"
+    if returncode == 0:
+        return "exited"
+    if hits["oom"]:
+        return "oom"
+    if hits["pids"]:
+        return "pids"
+    if hits["disk"]:
+        return "disk"
+    return "signal" if returncode < 0 else "exited"

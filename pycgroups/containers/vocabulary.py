@@ -1,0 +1,70 @@
+"""The vocabulary of options as types: what each keyword of `run` and its kin may be. For type checkers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, Literal, TypedDict
+
+from pycgroups.containers.mounts import Mount
+from pycgroups.namespaces.idmap import IdMap
+from pycgroups.oci.runtime_spec import Seccomp
+
+Path = str | bytes | PathLike[str] | PathLike[bytes]
+Size = int | str
+Pairs = Mapping[str, str] | Sequence[str]
+
+
+class Options(TypedDict, total=False):
+    """See `pycgroups.containers.config.ContainerConfig` for the meaning of each, with units and defaults."""
+
+    entrypoint: Path | Sequence[Path] | None
+    env: Pairs | None
+    env_file: Path | Sequence[Path] | None
+    cwd: Path | None
+    user: int | str | None
+    groups: Sequence[int | str] | None
+    umask: int | None
+    tty: bool
+    init: bool
+    ulimits: Mapping[str, int | str | tuple[int | str, int | str]] | None
+    oom_score_adj: int | None
+    stop_signal: int | str | None
+    stop_timeout: float | None
+    name: str | None
+    hostname: str | None
+    domainname: str | None
+    labels: Pairs | None
+    annotations: Pairs | None
+    memory: Size | None
+    memory_swap: Size | None
+    cpus: float | None
+    cpuset: str | None
+    pids: int | None
+    disk: Size | None
+    timeout: float | None
+    require_limits: bool
+    mounts: Sequence[Mount] | None
+    volumes: Mapping[str, Any] | Sequence[str] | None
+    read_only: bool
+    rootfs: Path | None
+    image: str | None
+    workspace: Path | None
+    network: Literal["none", "host"]
+    dns: Sequence[str] | None
+    extra_hosts: Pairs | None
+    userns: Literal["auto", "host"] | str | IdMap
+    namespaces: Mapping[str, str | int] | None
+    caps_add: Sequence[str] | None
+    caps_drop: Sequence[str] | None
+    seccomp: str | Mapping[str, Any] | PathLike[str] | Seccomp
+    no_new_privileges: bool
+    privileged: bool
+    securebits: int | Sequence[str] | None
+    devices: Sequence[str] | None
+    masked_paths: Sequence[str] | None
+    readonly_paths: Sequence[str] | None
+    apparmor: str | None
+    selinux_label: str | None
+    sysctls: Mapping[str, str] | None
+    landlock: None

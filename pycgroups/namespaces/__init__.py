@@ -1,0 +1,1 @@
+"""Namespaces and the maps of ids between them."""
