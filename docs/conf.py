@@ -1,0 +1,51 @@
+"""Sphinx: `make docs`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+project = "pycgroups"
+author = "the pycgroups developers"
+release = version = installed_version("pycgroups")
+copyright = f"2026, {author}"  # noqa: A001 (Sphinx's name)
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build", "reference/_generated"]
+html_theme = "furo"
+html_title = "pycgroups"
+pygments_style = "default"
+
+default_role = "code"  # docstrings have single backticks, as in Markdown
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "mixed"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_attr_annotations = True
+napoleon_use_ivar = True
+
+# Every reference to a name of ours must resolve. Those to the standard library would need its inventory from the
+# network, and a build must work without.
+nitpick_ignore_regex = [("py:.*", r"(?!pycgroups\.).*")]
+
+
+def write_help() -> None:
+    """Write what ``--help`` says, for the pages that show it."""
+    target = HERE / "reference/_generated"
+    target.mkdir(exist_ok=True)
+    for command in ("", "run", "explain", "doctor"):
+        words = [sys.executable, "-m", "pycgroups", *command.split(), "--help"]
+        env = {"COLUMNS": "100", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}
+        said = subprocess.run(words, capture_output=True, text=True, check=True, env=env).stdout
+        (target / f"help-{command or 'pycgroups'}.txt").write_text(said)
+
+
+write_help()

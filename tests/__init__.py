@@ -1,0 +1,1 @@
+"""The tests of pycgroups, and the worlds they run in."""

@@ -1,0 +1,64 @@
+"""What is given away works: the source distribution builds in isolation, and its wheel runs a container."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.long, pytest.mark.requires("root", "host")]
+
+
+def succeed(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    out = tmp_path_factory.mktemp("sdist")
+    program = f"from setuptools.build_meta import build_sdist; build_sdist({os.fspath(out)!r})"
+    succeed(sys.executable, "-c", program, cwd=TREE)
+    (made,) = out.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist):
+    succeed(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", "wheel", sdist, cwd=sdist.parent)
+    (made,) = (sdist.parent / "wheel").iterdir()
+    return made
+
+
+def test_the_sdist_has_the_sources_and_nothing_made_of_them(sdist):
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = succeed("git", "ls-files", "pycgroups", cwd=TREE).splitlines()
+    assert set(tracked) <= names
+    assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
+
+
+def test_the_wheel_is_for_every_python_from_3_11_on(wheel):
+    platform = sysconfig.get_platform().replace("-", "_")
+    assert wheel.name.endswith(f"-cp311-abi3-{platform}.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        binaries = [name for name in archive.namelist() if name.endswith(".so")]
+        assert "pycgroups/py.typed" in archive.namelist()
+    assert binaries == ["pycgroups/_native/_shim.abi3.so"]
+
+
+def test_the_wheel_runs_a_container(wheel, tmp_path):
+    succeed(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv/bin/python"
+    succeed(python, "-m", "pip", "install", wheel, cwd=tmp_path)
+    program = "import pycgroups; print(pycgroups.run(['echo', 'from a container'], text=True).stdout)"
+    assert "from a container" in succeed(python, "-c", program, cwd=tmp_path)

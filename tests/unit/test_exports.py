@@ -1,0 +1,57 @@
+"""The public names are there, and importing them is cheap."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pycgroups
+
+SLOW = {"asyncio", "hashlib", "json", "logging", "numpy", "rich", "ssl", "subprocess", "tempfile"}
+BROUGHT_BY_ATTRS = {"ast", "dis", "inspect"}
+
+
+@pytest.mark.parametrize("name", pycgroups.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(pycgroups, name) is not None
+    assert name in dir(pycgroups)
+
+
+def test_public_names_are_sorted_and_unique():
+    assert list(pycgroups.__all__) == sorted(set(pycgroups.__all__))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = pycgroups.no_such_name
+
+
+def test_star_import_gives_the_public_names():
+    names: dict[str, object] = {}
+    exec("from pycgroups import *", names)  # the only way to write it inside a function
+    assert set(pycgroups.__all__) <= set(names)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Name the modules that a fresh interpreter has after the statement."""
+    program = f"import sys; {statement}; names = list(sys.modules); import json; print(json.dumps(names))"
+    # -S: a site-packages with .pth files imports what it likes.
+    path = f"import sys; sys.path[:] = {sys.path!r}; "
+    out = subprocess.run([sys.executable, "-S", "-c", path + program], capture_output=True, check=True).stdout
+    return set(json.loads(out))
+
+
+def test_importing_is_cheap():
+    assert loaded_by("import pycgroups") & (SLOW | BROUGHT_BY_ATTRS) == set()
+
+
+def test_the_first_run_imports_nothing_slow():
+    assert loaded_by("import pycgroups; pycgroups.run") & SLOW == set()
+
+
+def test_the_package_is_typed():
+    assert (Path(pycgroups.__file__).parent / "py.typed").is_file()

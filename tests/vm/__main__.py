@@ -1,0 +1,31 @@
+"""The command line of the test machine: ``python -m tests.vm --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests import vm
+from tests.vm import machine
+
+
+def main() -> int:
+    """Run one command in the machine; 125 is a failure of the machine itself."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.vm", description=vm.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--user", action="store_true", help="run as an ordinary user with a delegated cgroup")
+    parser.add_argument("--timeout", type=float, default=1800.0, help="seconds, the boot included (default: 1800)")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("command", nargs="+", metavar="-- COMMAND")
+    args = parser.parse_args()
+    env = dict(setting.split("=", 1) for setting in args.env)
+    try:
+        return machine.run(machine.Job(command=args.command, env=env, as_user=args.user, timeout=args.timeout))
+    except machine.VmError as error:
+        print(f"vm: {error}", file=sys.stderr)
+        return 125
+
+
+if __name__ == "__main__":
+    sys.exit(main())

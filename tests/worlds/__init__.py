@@ -1,0 +1,16 @@
+"""The worlds that the tests run in, one pytest session each.
+
+    python -m tests.worlds [--world NAME]... [-- PYTEST ARGUMENTS...]
+
+| world | where | who |
+| --- | --- | --- |
+| unit | this machine | whoever calls; needs no privilege |
+| host | this machine | root |
+| rootless | this machine | an ordinary user with subordinate ids in /etc/subuid |
+| rootless-single | this machine | an ordinary user without any: a single id can be mapped |
+| account | this machine | the caller, where that is not root (instead of the three above) |
+| vm | a virtual machine with cgroup v2 alone | root |
+| vm-user | the same | an ordinary user with subordinate ids and a delegated cgroup |
+
+What a test needs of its world it says with ``@pytest.mark.requires(...)``, in the words of `tests.worlds.features`.
+"""

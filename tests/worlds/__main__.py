@@ -1,0 +1,172 @@
+"""Run the tests in every world that this machine offers and add up: ``python -m tests.worlds --help``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tests import worlds
+from tests.vm import machine
+from tests.worlds import ordinary_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+TREE = Path(__file__).parents[2]
+PYTHON = str(TREE / ".venv/bin/python")
+COUNTS = "WORLD-COUNTS "
+"Begins the line by which a session tells its counts; printed by tests/conftest.py."
+NO_TESTS_COLLECTED = 5
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """One way to run a pytest session."""
+
+    name: str
+    tests: str
+    lacking: Callable[[], str | None]
+    "Why this machine cannot offer it, or None."
+    wrap: Callable[[list[str]], contextlib.AbstractContextManager[list[str]]] = contextlib.nullcontext
+    "Makes the pytest command run there."
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What came of one session."""
+
+    world: str = ""
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+
+def _needs_root() -> str | None:
+    return None if os.geteuid() == 0 else "needs root"
+
+
+def _needs_account() -> str | None:
+    return None if os.geteuid() != 0 else "the caller is root"
+
+
+def _as_user(subids: int) -> Callable[[list[str]], contextlib.AbstractContextManager[list[str]]]:
+    @contextlib.contextmanager
+    def wrap(command: list[str]) -> Iterator[list[str]]:
+        # Not a TemporaryDirectory: the user's files may belong to his subordinate ids, and the mode of a directory
+        # in it may keep even its owner out.
+        scratch = tempfile.mkdtemp(prefix="world-")
+        try:
+            yield [
+                *("unshare", "--mount", "--propagation=slave", "--"),
+                *(sys.executable, "-m", ordinary_user.__name__, scratch, str(subids), *command),
+            ]
+        finally:
+            shutil.rmtree(scratch)
+
+    return wrap
+
+
+def _in_vm(*options: str) -> Callable[[list[str]], contextlib.AbstractContextManager[list[str]]]:
+    @contextlib.contextmanager
+    def wrap(command: list[str]) -> Iterator[list[str]]:
+        env = [f"--env={name}={os.environ[name]}" for name in ("CI", "PYCGROUPS_TEST_WORLD") if name in os.environ]
+        yield [sys.executable, "-m", "tests.vm", *options, *env, "--", *command]
+
+    return wrap
+
+
+WORLDS = [
+    World(name="unit", tests="tests/unit", lacking=lambda: None),
+    World(name="host", tests="tests/integration", lacking=_needs_root),
+    World(name="account", tests="tests/integration", lacking=_needs_account),
+    World(name="rootless", tests="tests/integration", lacking=_needs_root, wrap=_as_user(65536)),
+    World(name="rootless-single", tests="tests/integration", lacking=_needs_root, wrap=_as_user(0)),
+    World(name="vm", tests="tests/integration", lacking=machine.missing, wrap=_in_vm()),
+    World(name="vm-user", tests="tests/integration", lacking=machine.missing, wrap=_in_vm("--user")),
+]
+
+
+def _tests(world: World, arguments: Sequence[str]) -> list[str]:
+    """Name the world's tests: all of its own, or those among the arguments."""
+    named = [word for word in arguments if word.startswith("tests")]
+    return [word for word in named if word.startswith(world.tests)] if named else [world.tests]
+
+
+def run(world: World, arguments: Sequence[str]) -> Outcome:
+    """Run the tests in one world, passing their output on."""
+    reason = world.lacking()
+    if reason:
+        return Outcome(world=world.name, note=f"not run: {reason}")
+    tests = _tests(world, arguments)
+    if not tests:
+        return Outcome(world=world.name, note="not run: none of these tests")
+    options = [word for word in arguments if not word.startswith("tests")]
+    print(f"\n######## {world.name}", flush=True)
+    os.environ["PYCGROUPS_TEST_WORLD"] = world.name
+    started = time.monotonic()
+    with world.wrap([PYTHON, "-m", "pytest", *options, *tests]) as command:
+        returncode, counts = _relay(command)
+    outcome = attrs.evolve(counts, world=world.name, seconds=time.monotonic() - started)
+    if returncode in (0, NO_TESTS_COLLECTED) or outcome.failed:
+        return outcome
+    # Interrupted, a usage error, killed by a signal: more than the counts can tell.
+    return attrs.evolve(outcome, failed=1, note=f"the session ended with exit code {returncode}")
+
+
+def _relay(command: list[str]) -> tuple[int, Outcome]:
+    """Run the session, copy its output, and pick the counts out of it."""
+    counts = Outcome()
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as session:
+        assert session.stdout
+        for line in session.stdout:
+            if line.startswith(COUNTS.encode()):
+                counts = Outcome(**json.loads(line.removeprefix(COUNTS.encode())))
+            else:
+                sys.stdout.buffer.write(line)
+                sys.stdout.flush()
+    return session.returncode, counts
+
+
+def report(outcomes: Sequence[Outcome]) -> None:
+    """Print one line a world and, last, the sums."""
+    print(f"\n{'world':<16}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for one in outcomes:
+        print(f"{one.world:<16}{one.passed:>8}{one.failed:>8}{one.skipped:>9}{one.seconds:>9.1f}  {one.note}".rstrip())
+    passed, failed, skipped = (sum(getattr(one, kind) for one in outcomes) for kind in ("passed", "failed", "skipped"))
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+
+
+def main() -> int:
+    """Run what the command line asks for; 1 when anything failed or nothing ran."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.worlds", description=worlds.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [world.name for world in WORLDS]
+    parser.add_argument("--world", action="append", choices=names, help="only this one (may be given again)")
+    parser.add_argument("--long", action="store_true", help="the tests marked long as well")
+    parser.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENT", help="options; tests")
+    args = parser.parse_args()
+    arguments = [*args.arguments, *(["--long"] if args.long else [])]
+    chosen = [world for world in WORLDS if not args.world or world.name in args.world]
+    outcomes = [run(world, arguments) for world in chosen]
+    report(outcomes)
+    return 0 if any(one.passed for one in outcomes) and not any(one.failed for one in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""What this world can do, probed without pycgroups: the words of ``@pytest.mark.requires(...)``.
+
+Each word is a function here that returns None when the world has the feature, else the reason why not.
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CGROUP = Path("/sys/fs/cgroup")
+IN_VM = os.environ.get("PYCGROUPS_TEST_WORLD", "").startswith("vm")
+
+
+def root() -> str | None:
+    return None if os.geteuid() == 0 else "needs root"
+
+
+def rootless() -> str | None:
+    return None if os.geteuid() != 0 else "needs an ordinary user"
+
+
+def cgroup_v2() -> str | None:
+    """Cgroup v2 alone, with all controllers."""
+    return None if (CGROUP / "cgroup.controllers").exists() else "needs cgroup v2 alone"
+
+
+def cgroup_v1() -> str | None:
+    """Cgroup v1 controllers (a hybrid host counts)."""
+    return None if (CGROUP / "memory/tasks").exists() and (CGROUP / "pids/tasks").exists() else "needs cgroup v1"
+
+
+def limits() -> str | None:
+    """A memory and a pids limit can be set by this user."""
+    if cgroup_v1() is None:
+        writable = os.access(CGROUP / "memory", os.W_OK) and os.access(CGROUP / "pids", os.W_OK)
+        return None if writable else "needs write access to the v1 memory and pids hierarchies"
+    if os.geteuid() == 0:
+        return None  # may make a group anywhere
+    parent = CGROUP / Path("/proc/self/cgroup").read_text().splitlines()[-1].removeprefix("0::/")
+    if not os.access(parent, os.W_OK):
+        return "needs a delegated cgroup"
+    offered = set((parent / "cgroup.controllers").read_text().split())
+    return None if {"memory", "pids"} <= offered else "needs the memory and pids controllers delegated"
+
+
+def userns() -> str | None:
+    """A user namespace can be made."""
+    pid = os.posix_spawn("/usr/bin/unshare", ["unshare", "--user", "true"], os.environ)
+    return None if os.waitpid(pid, 0)[1] == 0 else "needs permission to make user namespaces"
+
+
+def subuid() -> str | None:
+    """Ranges of ids can be mapped: as root, or by newuidmap and /etc/subuid."""
+    if os.geteuid() == 0:
+        return None
+    owners = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines()]
+    if not shutil.which("newuidmap"):
+        return "needs newuidmap"
+    return None if {getpass.getuser(), str(os.getuid())} & set(owners) else "needs a range in /etc/subuid"
+
+
+def no_subuid() -> str | None:
+    """Only the caller's own id can be mapped."""
+    return None if subuid() else "needs an account without a range in /etc/subuid"
+
+
+def host() -> str | None:
+    """The real kernel at its real speed, not the emulated one."""
+    return "needs the host itself" if IN_VM else None
+
+
+def _program(name: str) -> Callable[[], str | None]:
+    return lambda: None if shutil.which(name) else f"needs the program {name}"
+
+
+FEATURES: dict[str, Callable[[], str | None]] = {
+    **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits)},
+    **{probe.__name__: probe for probe in (userns, subuid, no_subuid, host)},
+    **{name: _program(name) for name in ("busybox", "gcc", "gdb", "ip", "script", "strace", "unshare")},
+}
+
+PROMISES = {
+    "host": ("root", "limits", "userns", "subuid"),
+    "rootless": ("rootless", "userns", "subuid"),
+    "rootless-single": ("rootless", "userns", "no_subuid"),
+    "vm": ("root", "cgroup_v2", "limits", "userns"),
+    "vm-user": ("rootless", "cgroup_v2", "limits", "userns", "subuid"),
+}
+"What a world must have: a world that lost it would skip its tests without anybody noticing."
+
+
+@functools.cache
+def lack(feature: str) -> str | None:
+    """Tell why this world lacks the feature; None if it has it."""
+    return FEATURES[feature]()
