@@ -79,11 +79,12 @@ class _Mount:
 
     def directory_of(self, path: str) -> str | None:
         """Directory of a cgroup of /proc/self/cgroup; None if it is not below this mount, or hidden."""
-        # Outside the cgroup namespace's root, both read "/../..": what is above the mount cannot be reached.
-        relative = os.path.relpath(path, self.root)
-        if relative.startswith(".."):
+        top = self.root.rstrip("/")
+        below = path.removeprefix(top)
+        # ".." stands for what is above the root of the cgroup namespace, which cannot be reached from here.
+        if not f"{path}/".startswith(f"{top}/") or ".." in below.split("/"):
             return None
-        directory = os.path.normpath(os.path.join(self.point, relative))
+        directory = f"{self.point}{below}".rstrip("/")
         return directory if os.path.isdir(directory) else None
 
 

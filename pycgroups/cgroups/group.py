@@ -197,8 +197,8 @@ class Cgroup:
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
             CgroupError: the kernel refuses one; those written before it are in force.
         """
-        words = {"memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpuset": cpuset, "pids": pids}
-        given: dict[str, Any] = {word: value for word, value in words.items() if value is not None}
+        asked = {"memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpuset": cpuset, "pids": pids}
+        given: dict[str, Any] = {word: value for word, value in asked.items() if value is not None}
         limits = attrs.evolve(self.limits, **given)
         missing = (limits.controllers - self.limits.controllers).difference(
             *(each.controllers for each in self._managers)
@@ -210,7 +210,9 @@ class Cgroup:
                 hint="give the group some limit of this kind when it is made",
             )
         for manager in self._managers:
-            manager.check(os.path.dirname(manager.directory.path), manager.controllers, limits)
+            words = manager.check(os.path.dirname(manager.directory.path), manager.controllers, limits)
+            if not set(words) <= set(self.unenforced):
+                raise _unsupported(f"limit {', '.join(words)}", frozenset())
         for manager in self._managers:
             manager.apply(limits)
         self.limits = limits
@@ -283,7 +285,7 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
     """Make the group's directory in one hierarchy, and hold it."""
     while not places.make_directory(path):
         if not sweep.reclaim(place.version, path):
-            raise AlreadyExists(operation="create cgroup", path=path)
+            raise AlreadyExists("somebody has made it", operation="create cgroup", path=path)
     try:
         directory = _hold(path, marked=marked)
         try:

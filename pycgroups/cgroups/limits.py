@@ -198,7 +198,8 @@ def _size_of_text(text: str) -> int | None:
     parts = (whole, fraction) if dot else (whole,)
     if factor is None or len(number) > _LONGEST_NUMBER or not all(p.isascii() and p.isdigit() for p in parts):
         return None
-    return int(whole + fraction) * factor // 10 ** len(fraction)
+    size: int = int(whole + fraction) * factor // 10 ** len(fraction)
+    return size
 
 
 def _integer(value: object) -> int | None:

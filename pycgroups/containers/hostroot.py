@@ -36,7 +36,7 @@ HIDDEN = {
 _SKIPPED = frozenset({"dev", "proc", "sys", "lost+found", "boot", "run", "tmp", "home", "root", "media", "mnt"})
 # Where a host may have mounts of its own that belong to its system.
 _SYSTEM = frozenset({"usr", "etc", "opt", "var", "srv", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"})
-# The throw-away top lets the container's root make files in these.
+# The throw-away top lets the container's root make files in these, and in each top directory of its own.
 _WRITABLE = ("/etc", "/opt", "/srv", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/local/share", "/var/lib")
 _PSEUDO = frozenset(
     "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue nsfs "
@@ -51,13 +51,14 @@ class Interpreter:
     """The Python that runs pycgroups.
 
     Attributes:
-        directories: what to bring in, where it is no part of the visible host.
+        directories: ``(path, private)`` of what to bring in, where it is no part of the visible host; private ones
+            are not for strangers to read.
         hidden: directories of the host on the way to those, which strangers may not enter: empty inside.
         path: what comes first on PATH.
         links: symlinks to make, ``(path, target)``.
     """
 
-    directories: tuple[str, ...]
+    directories: tuple[tuple[str, bool], ...]
     hidden: tuple[str, ...]
     path: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
@@ -100,14 +101,14 @@ def _host_root(mountinfo: bytes, privileged: bool) -> HostRoot:
     hidden.update((place, 0o755) for place in interpreter.hidden)
     present = {place: mode for place, mode in hidden.items() if _is_directory(place)}
     directories = tuple(sorted(present.items()))
-    if privileged:
-        layers = (Layer(source="/", at="/"), *_submounts(mounts))
-        writable = tuple(place for place in _WRITABLE if _is_directory(place))
-        return HostRoot(
-            layers=layers, links=(), directories=directories, writable=writable, interpreter=interpreter
-        )
-    layers, links = _pieces(mounts)
-    return HostRoot(layers=layers, links=links, directories=directories, writable=(), interpreter=interpreter)
+    layers, links = ((Layer(source="/", at="/"), *_submounts(mounts)), ()) if privileged else _pieces(mounts)
+    return HostRoot(
+        layers=layers,
+        links=links,
+        directories=directories,
+        writable=tuple(place for place in _WRITABLE if _is_directory(place)),
+        interpreter=interpreter,
+    )
 
 
 def _mounts(mountinfo: bytes) -> Iterator[tuple[str, str]]:
@@ -182,7 +183,8 @@ def find_interpreter(hidden: tuple[str, ...]) -> Interpreter:
         if bar is not None and bar != place and not any(_is_below(bar, other) for other in hidden):
             barred.append(bar)
     path, links = _search_path()
-    return Interpreter(directories=tuple(wanted), hidden=tuple(barred), path=path, links=links)
+    directories = tuple((place, not _is_open(place)) for place in wanted)
+    return Interpreter(directories=directories, hidden=tuple(barred), path=path, links=links)
 
 
 def _is_below(place: str, other: str) -> bool:
@@ -200,6 +202,13 @@ def _first_barred(place: str) -> str | None:
         except OSError:
             return path
     return None
+
+
+def _is_open(place: str) -> bool:
+    try:
+        return os.stat(place).st_mode & 0o5 == 0o5  # noqa: PLR2004 (r-x for others)
+    except OSError:
+        return True
 
 
 def _user_packages() -> Iterable[str]:

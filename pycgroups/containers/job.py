@@ -123,8 +123,9 @@ class Job:
         running = self._running
         assert running is not None
         streams, poll = self.streams, self._poll
-        poll.register(running.control, select.POLLIN)
         poll.register(running.pidfd, select.POLLIN)
+        if self.terminal is not None:  # else what the helper says can wait: each wake-up is time of the program's
+            poll.register(running.control, select.POLLIN)
         for fd in streams.sources:
             poll.register(fd, select.POLLIN)
         if streams.feed >= 0:
@@ -132,7 +133,7 @@ class Job:
         timeout = self.config.timeout
         deadline = None if timeout is None else self._begin + timeout
         while True:
-            ready = poll.poll(self._patience(deadline))
+            ready = poll.poll(self._patience(running, deadline))
             if deadline is not None and time.monotonic() >= deadline and not self._timed_out:
                 self._timed_out = True
                 running.kill()
@@ -164,17 +165,18 @@ class Job:
         if self.streams.feed == master:
             self._poll.modify(master, select.POLLIN | select.POLLOUT)
 
-    def _patience(self, deadline: float | None) -> float | None:
+    def _patience(self, running: launch.Running, deadline: float | None) -> float | None:
         """Milliseconds to wait at most, None for ever; the disk is looked at on the way."""
         seconds = None if deadline is None or self._timed_out else max(0.0, deadline - time.monotonic())
         if self.config.disk is not None and not self._disk_full:
-            self._look_at_disk()
+            self._look_at_disk(running)
             seconds = _DISK_INTERVAL if seconds is None else min(seconds, _DISK_INTERVAL)
         return None if seconds is None else seconds * 1000 + 0.5
 
-    def _look_at_disk(self) -> None:
-        scratch = -1 if self._running is None else self._running.descriptors.get(lib.OP_SEND, -1)
-        if self.config.disk is not None and scratch >= 0 and not os.fstatvfs(scratch).f_bfree:
+    def _look_at_disk(self, running: launch.Running) -> None:
+        running.hear()
+        scratch = running.descriptors.get(lib.OP_SEND, -1)
+        if scratch >= 0 and not os.fstatvfs(scratch).f_bfree:
             self._disk_full = True
 
     def kill(self, number: int = _SIGKILL) -> None:
@@ -195,7 +197,8 @@ class Job:
         status = running.status if running.status is not None else own_status
         returncode = -_SIGKILL if status is None else os.waitstatus_to_exitcode(status)
         sample = self._sample()
-        self._look_at_disk()
+        if self.config.disk is not None:
+            self._look_at_disk(running)
         hits = make_hits(sample, disk=self._disk_full)
         return Outcome(
             returncode=returncode,
@@ -212,7 +215,7 @@ class Job:
         """Kill what is left and give everything back. May be called at any time, and twice."""
         self.streams.close()
         if self._running is not None:
-            launch.discard(self._running)
+            self._running.close()
             self._running = None
         if self.master >= 0:
             os.close(self.master)

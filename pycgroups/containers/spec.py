@@ -209,9 +209,11 @@ def _bind(source: str, destination: str, *options: str) -> oci.Mount:
 def _interpreter_mounts(interpreter: Interpreter | None, caller: Caller) -> tuple[oci.Mount, ...]:
     if interpreter is None:
         return ()
-    # The caller's private files of its own Python are the container root's to read; nobody writes.
-    idmap = ("idmap",) if caller.privileged else ()
-    return tuple(_bind(place, place, "ro", "nosuid", "nodev", *idmap) for place in interpreter.directories)
+    # A Python that is private to the caller is the container root's to read; nobody writes.
+    return tuple(
+        _bind(place, place, "ro", "nosuid", "nodev", *(("idmap",) if private and caller.privileged else ()))
+        for place, private in interpreter.directories
+    )
 
 
 def _workspace(

@@ -52,6 +52,7 @@ class Running:
         self.failure: LaunchError | None = None
         self.descriptors: dict[int, int] = {}
         self._plan = plan
+        self._reaped = False
 
     def hear(self) -> bool:
         """Take in all that the helper has said; False when there is nothing more to come."""
@@ -89,6 +90,7 @@ class Running:
         Both are None when somebody else in this process has reaped it: a SIGCHLD handler that waits for any
         child, or SIGCHLD ignored. The helper's report has the facts then.
         """
+        self._reaped = True
         with suppress(ChildProcessError):
             # By number: the child cannot be anybody else before it is reaped, and waitid(2) gives no usage.
             pid, status, usage = os.wait4(self.pid, 0)
@@ -96,7 +98,10 @@ class Running:
         return None, None
 
     def close(self) -> None:
-        """Close all descriptors."""
+        """Kill what has not ended, and close all descriptors."""
+        if self.pidfd >= 0 and not self._reaped:
+            self.kill()
+            self.reap()
         for fd in (self.pidfd, self.control, *self.descriptors.values()):
             if fd >= 0:
                 os.close(fd)
@@ -141,7 +146,7 @@ def launch(
             map_ids(spawned, uid_mappings, gid_mappings)
         _go(running, plan, encoded, given)
     except BaseException:
-        discard(running)
+        running.close()
         raise
     return running
 
@@ -194,14 +199,6 @@ def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int
         return _open_userns(spawned.pid)
     finally:
         end(spawned)
-
-
-def discard(running: Running) -> None:
-    """End a process that is of no use, and everything in it."""
-    if running.pidfd >= 0:
-        running.kill()
-        running.reap()
-    running.close()
 
 
 def end(spawned: calls.Spawned) -> None:

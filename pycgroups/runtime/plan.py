@@ -371,7 +371,7 @@ class _Planner:
             self.add(lib.OP_MKDIR, 0o755, 0, texts=(b"root",))
             self.bind_scratch("root", ROOT)
         else:
-            self.overlay(0, rootfs.layers[0].source, ROOT, rootfs.writable)
+            self.overlay(0, rootfs.layers[0], ROOT)
         rest = [layer for layer in rootfs.layers if layer.at != "/"]
         slots = [self.make_layer(number, layer) for number, layer in enumerate(rest, 1)]
         for number, (_, mode) in enumerate(rootfs.directories):
@@ -384,24 +384,28 @@ class _Planner:
             self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(path),))
         for path, target in rootfs.links:
             self.add(lib.OP_SYMLINK, texts=(os.fsencode(target), os.fsencode(path)))
-        self.add(lib.OP_SEND, SCRATCH)
+        if rootfs.size is not None:  # whether it is full is asked from outside
+            self.add(lib.OP_SEND, SCRATCH)
 
     def make_layer(self, number: int, layer: Layer) -> int:
         if not layer.overlay:
             attributes = lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV
             return self.tree(layer.source, attributes=attributes)
         slot = TERMINAL - number
-        self.overlay(number, layer.source, slot, ())
+        self.overlay(number, layer, slot)
         return slot
 
-    def overlay(self, number: int, source: str, slot: int, writable: tuple[str, ...]) -> None:
-        """Overlay `source` with a fresh upper directory. The options name directories of our own, so that no path of
+    def overlay(self, number: int, layer: Layer, slot: int) -> None:
+        """Overlay a directory with a fresh upper one. The options name directories of our own, so that no path of
         the user's is ever parsed by overlayfs, with its separators and escapes.
         """
         lower, upper, work = (f"{kind}{number}" for kind in ("lower", "upper", "work"))
-        tree = self.tree(source, recursive=False, attributes=lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV)
+        tree = self.tree(layer.source, recursive=False, attributes=lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV)
         self.add(lib.OP_MOUNT, tree, 0, texts=(lower.encode(),))
-        for name in (upper, work, *(upper + path for path in writable)):
+        assert isinstance(self.rootfs, Layered)
+        top = layer.at.rstrip("/") + "/"
+        own = [path[len(top) - 1 :] for path in self.rootfs.writable if path.startswith(top)]
+        for name in (upper, work, *(upper + path for path in own)):
             self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(name),))
         self.add(lib.OP_FCHDIR, SCRATCH)
         options = (f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}")

@@ -45,7 +45,7 @@ class Layered:
         layers: in the order of mounting; when the first is not at ``"/"``, the root is an empty tmpfs.
         links: ``(path, target)`` of symlinks to make.
         directories: ``(path, mode)`` of directories that are empty inside, whatever the layers hold there.
-        writable: directories of an overlay at ``"/"`` that belong to the container's root.
+        writable: directories of the overlays that belong to the container's root, so that it can make files in them.
         files: as in `Directory`.
         size: bytes that all these may take together, or None for the kernel's default (half of the memory).
     """

@@ -12,6 +12,7 @@ import pycgroups
 PACKAGE = Path(pycgroups.__file__).parent
 ROOMS = [
     {"cli", "oci_cli", "pytest_plugin", "executor", "aio", "__main__"},
+    {"features"},
     {"containers"},
     {"runtime"},
     {"images"},

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from tests import vm
 from tests.vm import machine
+
+KEEP = ("CI", "PYCGROUPS_TEST_WORLD", "TERM")
+"What the command inherits of the caller's environment."
 
 
 def main() -> int:
@@ -16,10 +20,9 @@ def main() -> int:
     )
     parser.add_argument("--user", action="store_true", help="run as an ordinary user with a delegated cgroup")
     parser.add_argument("--timeout", type=float, default=1800.0, help="seconds, the boot included (default: 1800)")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("command", nargs="+", metavar="-- COMMAND")
     args = parser.parse_args()
-    env = dict(setting.split("=", 1) for setting in args.env)
+    env = {name: os.environ[name] for name in KEEP if name in os.environ}
     try:
         return machine.run(machine.Job(command=args.command, env=env, as_user=args.user, timeout=args.timeout))
     except machine.VmError as error:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ class World:
     "Why this machine cannot offer it, or None."
     wrap: Callable[[list[str]], contextlib.AbstractContextManager[list[str]]] = contextlib.nullcontext
     "Makes the pytest command run there."
+    alone: bool = True
+    "Tests there look at the clock, so nothing else may run beside them."
 
 
 @attrs.frozen(kw_only=True)
@@ -80,12 +83,7 @@ def _as_user(subids: int) -> Callable[[list[str]], contextlib.AbstractContextMan
 
 
 def _in_vm(*options: str) -> Callable[[list[str]], contextlib.AbstractContextManager[list[str]]]:
-    @contextlib.contextmanager
-    def wrap(command: list[str]) -> Iterator[list[str]]:
-        env = [f"--env={name}={os.environ[name]}" for name in ("CI", "PYCGROUPS_TEST_WORLD") if name in os.environ]
-        yield [sys.executable, "-m", "tests.vm", *options, *env, "--", *command]
-
-    return wrap
+    return lambda command: contextlib.nullcontext([sys.executable, "-m", "tests.vm", *options, "--", *command])
 
 
 WORLDS = [
@@ -94,8 +92,8 @@ WORLDS = [
     World(name="account", tests="tests/integration", lacking=_needs_account),
     World(name="rootless", tests="tests/integration", lacking=_needs_root, wrap=_as_user(65536)),
     World(name="rootless-single", tests="tests/integration", lacking=_needs_root, wrap=_as_user(0)),
-    World(name="vm", tests="tests/integration", lacking=machine.missing, wrap=_in_vm()),
-    World(name="vm-user", tests="tests/integration", lacking=machine.missing, wrap=_in_vm("--user")),
+    World(name="vm", tests="tests/integration", lacking=machine.missing, wrap=_in_vm(), alone=False),
+    World(name="vm-user", tests="tests/integration", lacking=machine.missing, wrap=_in_vm("--user"), alone=False),
 ]
 
 
@@ -115,10 +113,9 @@ def run(world: World, arguments: Sequence[str]) -> Outcome:
         return Outcome(world=world.name, note="not run: none of these tests")
     options = [word for word in arguments if not word.startswith("tests")]
     print(f"\n######## {world.name}", flush=True)
-    os.environ["PYCGROUPS_TEST_WORLD"] = world.name
     started = time.monotonic()
     with world.wrap([PYTHON, "-m", "pytest", *options, *tests]) as command:
-        returncode, counts = _relay(command)
+        returncode, counts = _relay(world, command)
     outcome = attrs.evolve(counts, world=world.name, seconds=time.monotonic() - started)
     if returncode in (0, NO_TESTS_COLLECTED) or outcome.failed:
         return outcome
@@ -126,20 +123,32 @@ def run(world: World, arguments: Sequence[str]) -> Outcome:
     return attrs.evolve(outcome, failed=1, note=f"the session ended with exit code {returncode}")
 
 
-def _relay(command: list[str]) -> tuple[int, Outcome]:
+def _relay(world: World, command: list[str]) -> tuple[int, Outcome]:
     """Run the session, copy its output, and pick the counts out of it."""
     counts = Outcome()
+    prefix = b"" if world.alone else f"{world.name:<8}| ".encode()
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        env={**os.environ, "PYCGROUPS_TEST_WORLD": world.name},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as session:
         assert session.stdout
         for line in session.stdout:
             if line.startswith(COUNTS.encode()):
                 counts = Outcome(**json.loads(line.removeprefix(COUNTS.encode())))
             else:
-                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.write(prefix + line)
                 sys.stdout.flush()
     return session.returncode, counts
+
+
+def run_all(chosen: Sequence[World], arguments: Sequence[str]) -> list[Outcome]:
+    """Run the worlds one after the other, and those that do not mind at the same time in the end."""
+    outcomes = [run(world, arguments) for world in chosen if world.alone]
+    with ThreadPoolExecutor() as pool:
+        return outcomes + list(pool.map(lambda world: run(world, arguments), [w for w in chosen if not w.alone]))
 
 
 def report(outcomes: Sequence[Outcome]) -> None:
@@ -163,7 +172,7 @@ def main() -> int:
     args = parser.parse_args()
     arguments = [*args.arguments, *(["--long"] if args.long else [])]
     chosen = [world for world in WORLDS if not args.world or world.name in args.world]
-    outcomes = [run(world, arguments) for world in chosen]
+    outcomes = run_all(chosen, arguments)
     report(outcomes)
     return 0 if any(one.passed for one in outcomes) and not any(one.failed for one in outcomes) else 1
 

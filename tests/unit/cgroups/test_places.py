@@ -1,0 +1,204 @@
+"""Where groups may be made, on fake hierarchies."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import pytest
+
+from pycgroups import cgroups
+from pycgroups.cgroups import Cgroup, Limits, detect, hints, places
+from pycgroups.cgroups.v2 import manager as v2
+from pycgroups.errors import CgroupError, InvalidConfig, Unsupported
+
+MEMORY = frozenset({"memory"})
+
+
+def unified(fake, own, controllers="cpu memory pids"):
+    return detect.Hierarchy(
+        version=2,
+        controllers=frozenset(controllers.split()),
+        mount=str(fake.path),
+        own=f"{fake.path}/{own}".rstrip("/"),
+    )
+
+
+def legacy(fake, name, *controllers):
+    fake.make(f"{name}/own")
+    mount = f"{fake.path}/{name}"
+    return detect.Hierarchy(version=1, controllers=frozenset(controllers or (name,)), mount=mount, own=f"{mount}/own")
+
+
+def test_the_deepest_without_processes(fake):
+    fake.v2(".", type_="", procs="1\n")
+    for name in ("user", "user/app"):
+        fake.v2(name)
+    fake.v2("user/app/own", procs="77\n")
+    assert v2.find(unified(fake, "user/app/own"), MEMORY) == (f"{fake.path}/user/app", frozenset({"memory", "pids"}))
+
+
+def test_the_real_root_may_have_processes(fake):
+    fake.v2(".", type_="", procs="1\n77\n")
+    assert v2.find(unified(fake, ""), MEMORY) == (str(fake.path), frozenset({"memory", "pids"}))
+
+
+def test_the_top_of_a_namespace_may_not(fake):
+    fake.v2(".", procs="1\n77\n")
+    assert v2.find(unified(fake, ""), MEMORY) == (str(fake.path), frozenset())
+
+
+def test_further_up_for_a_controller(fake):
+    """Systemd hands the cpu controller down only where a unit asks for it."""
+    fake.v2(".", type_="", procs="1\n")
+    fake.v2("system", controllers="memory pids")
+    fake.v2("system/own", controllers="memory pids", procs="77\n")
+    hierarchy = unified(fake, "system/own")
+    assert v2.find(hierarchy, MEMORY) == (f"{fake.path}/system", frozenset({"memory", "pids"}))
+    assert v2.find(hierarchy, MEMORY | {"cpu"}) == (str(fake.path), frozenset({"cpu", "memory", "pids"}))
+
+
+def test_not_where_it_may_not_write(fake):
+    fake.make(".", cgroup_controllers="memory pids\n", cgroup_procs="")  # no cgroup.subtree_control to write to
+    fake.v2("app", controllers="pids")
+    fake.v2("app/own", controllers="", procs="77\n")
+    assert v2.find(unified(fake, "app/own"), MEMORY) == (f"{fake.path}/app", frozenset({"pids"}))
+
+
+def test_not_in_threaded_cgroups(fake):
+    fake.v2(".", type_="", procs="1\n")
+    fake.v2("threads", type_="domain threaded\n")
+    fake.v2("threads/own", type_="threaded\n")
+    assert v2.find(unified(fake, "threads/own"), MEMORY) == (str(fake.path), frozenset({"memory", "pids"}))
+
+
+def test_nowhere(fake):
+    fake.make("own")
+    assert v2.find(unified(fake, "own"), MEMORY) is None
+
+
+def test_v1_below_the_own_cgroup(fake, hierarchies):
+    hierarchies(*(legacy(fake, name) for name in ("memory", "pids", "cpuset", "cpuacct")))
+    found = places.places(frozenset({"memory", "pids"}))
+    assert [place.path for place in found] == [
+        f"{fake.path}/{name}/own/pycgroups" for name in ("memory", "pids", "cpuacct")
+    ]
+    assert places.offered(found) == {"memory", "pids", "cpuacct"}
+
+
+def test_one_directory_for_controllers_mounted_together(fake, hierarchies):
+    hierarchies(legacy(fake, "cpu,cpuacct", "cpu", "cpuacct"))
+    (place,) = places.places(frozenset({"cpu"}))
+    assert place.controllers == {"cpu", "cpuacct"}
+
+
+def test_hybrid_takes_each_controller_where_it_is(fake, hierarchies):
+    fake.v2(".", type_="", controllers="pids hugetlb", procs="1\n")
+    hierarchies(legacy(fake, "memory"), legacy(fake, "cpuacct"), unified(fake, "", controllers="pids hugetlb"))
+    found = places.places(frozenset({"memory", "pids"}))
+    assert [(place.version, place.controllers) for place in found] == [
+        (2, frozenset({"pids"})),
+        (1, frozenset({"memory"})),
+    ]
+
+
+def test_controllers_are_handed_down_once(fake, hierarchies):
+    fake.v2(".", type_="", procs="1\n")
+    fake.v2("pycgroups", subtree="memory pids")
+    hierarchies(unified(fake, ""))
+    (place,) = places.places(MEMORY)
+    places.prepare(place)
+    places.prepare(place)
+    # In a regular file the last write lies over the one before it.
+    assert (fake.path / "cgroup.subtree_control").read_text() == "+pidsry"
+    assert (fake.path / "pycgroups/cgroup.subtree_control").read_text() == "memory pids"
+
+
+def test_info(fake, hierarchies):
+    fake.v2(".", type_="", procs="1\n")
+    hierarchies(unified(fake, ""))
+    info = cgroups.info()
+    assert info.hierarchy == "v2"
+    assert info.usable == ("cpu", "memory", "pids")
+    assert not info.writable
+    assert info.hint is not None
+    assert "cpuset" in info.hint
+    assert info.paths == (f"{fake.path}/pycgroups",)
+
+
+def test_info_without_cgroups(hierarchies):
+    hierarchies()
+    info = cgroups.info()
+    assert (info.hierarchy, info.usable, info.writable, info.delegated) == ("none", (), False, False)
+
+
+def test_limits_without_cgroups(hierarchies):
+    hierarchies()
+    with pytest.raises(Unsupported) as caught:
+        Cgroup.create(memory="1G", pids=5)
+    assert "memory, pids" in str(caught.value)
+    assert caught.value.hint
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with Cgroup.for_limits(Limits(memory="1G", pids=5), require_limits=False) as group:
+        assert group.unenforced == ("memory", "pids")
+
+
+def test_bad_names_and_limits_come_first(hierarchies):
+    hierarchies()
+    for name in ("../x", "", "/a"):
+        with pytest.raises(InvalidConfig):
+            Cgroup.create(name)
+    with pytest.raises(InvalidConfig):
+        Cgroup.create(pids=0)
+
+
+def test_nothing_is_made_for_a_limit_that_cannot_be(fake, hierarchies):
+    hierarchies(legacy(fake, "memory"))
+    with pytest.raises(Unsupported):
+        Cgroup.create(memory="1G", cpus=1)
+    assert os.listdir(fake.path / "memory/own/pycgroups") == []
+
+
+@pytest.fixture
+def user(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+
+
+def test_hint_for_v1(fake, user):
+    found = (legacy(fake, "memory"), legacy(fake, "cpuset"), legacy(fake, "pids"))
+    hint = hints.for_missing(frozenset({"memory", "cpuset"}), found)
+    assert hint.startswith(
+        f"as root: install -d -o 1234 {fake.path}/memory/own/pycgroups {fake.path}/cpuset/own/pycgroups"
+    )
+    assert hint.endswith(
+        f"&& chown 1234 {fake.path}/cpuset/own/pycgroups/cpuset.cpus {fake.path}/cpuset/own/pycgroups/cpuset.mems"
+    )
+
+
+@pytest.mark.parametrize(
+    ("systemd", "own", "expected"),
+    [
+        (True, "user.slice/session-1.scope", "systemd-run --user --scope -p Delegate=yes"),
+        (True, "user.slice/user@1234.service/app.slice", "Delegate=cpu cpuset io memory pids"),
+        (False, "some/where", "/user-1234/self/cgroup.procs"),
+    ],
+)
+def test_hints_for_users_on_v2(fake, user, *, systemd, own, expected):
+    fake.make(own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hints, "_SYSTEMD_RUNS", str(fake.path) if systemd else f"{fake.path}/no")
+        assert expected in hints.for_missing(MEMORY, (unified(fake, own),))
+
+
+def test_hint_for_root_in_a_container(fake, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert f"mkdir {fake.path}/init" in hints.for_missing(MEMORY, (unified(fake, ""),))
+
+
+def test_hint_for_a_controller_that_is_not_there(fake):
+    assert "does not offer cpuset" in hints.for_missing(frozenset({"cpuset", "cpu"}), (unified(fake, ""),))
+
+
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
+    with pytest.raises(CgroupError, match="mkdir"):
+        places.make_directory(f"{tmp_path}/none/group")
