@@ -44,7 +44,9 @@ def helper() -> int:
     return int(lib.spawn_helper())
 
 
-def child(namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: bool, executable: int) -> tuple[int, int, Spawned]:
+def child(
+    namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int, executable: int
+) -> tuple[int, int, Spawned]:
     """Clone the helper into new namespaces; 0 or -errno, the call that failed (SPAWN_*), and what came to be."""
     request = ffi.new(
         "struct spawn_request *",

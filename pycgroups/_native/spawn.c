@@ -80,7 +80,7 @@ int spawn_helper(void)
 /* ---- clone ------------------------------------------------------------------------------------------------------ */
 
 /* In a user namespace without ids the exec would drop every capability; ambient ones stay: capabilities(7). */
-static long make_caps_ambient(void)
+static long make_caps_ambient(uint64_t caps)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
@@ -88,10 +88,10 @@ static long make_caps_ambient(void)
     if (ret < 0)
         return ret;
     for (int half = 0; half < 2; half++)
-        data[half].inheritable = data[half].permitted;
+        data[half].inheritable = data[half].permitted & (uint32_t)(caps >> (32 * half));
     ret = SYS(capset, &header, data);
     for (int cap = 0; cap < 64 && ret == 0; cap++)
-        if (data[cap / 32].permitted >> (cap % 32) & 1)
+        if (data[cap / 32].inheritable >> (cap % 32) & 1)
             ret = SYS(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
     return ret;
 }
@@ -120,7 +120,7 @@ static long child(const struct spawn_request *request, int control, int helper)
 {
     static const char *const argv[] = {"pycgroups-init", 0};
     static const char *const envp[] = {0};
-    long ret = request->keep_caps ? make_caps_ambient() : 0;
+    long ret = request->keep_caps ? make_caps_ambient(request->keep_caps) : 0;
     if (ret == 0)
         ret = lay_descriptors(request, control, helper);
     if (ret == 0)

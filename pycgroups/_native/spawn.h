@@ -10,7 +10,7 @@ struct spawn_request {
     uint64_t clone_flags; /* CLONE_NEW* */
     int cgroup;           /* a cgroup v2 directory to be born in, or -1 */
     int stdio[3];
-    int keep_caps; /* the child is in a user namespace that has no ids yet: keep capabilities over the exec */
+    uint64_t keep_caps; /* in a user namespace that has no ids yet an exec drops all capabilities but these */
 };
 
 struct spawned {

@@ -9,7 +9,8 @@ not only a container:
 Layers, top to bottom; an import only points down:
 
     group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
-    places.py           where this process may make groups, per controller; `info()`
+    host.py, hints.py   what works here, and what would mend the rest
+    places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed
     v1/ and v2/         one directory in one hierarchy: `manager`, and a module per controller, same names in both
     manager.py          what both managers and both sets of controllers offer
@@ -26,18 +27,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.group import Cgroup
+    from pycgroups.cgroups.host import Info, info
     from pycgroups.cgroups.limits import Limits, parse_size
     from pycgroups.cgroups.manager import Sample
-    from pycgroups.cgroups.places import Info, info
 
 __all__ = ["Cgroup", "Info", "Limits", "Sample", "info", "parse_size"]
 
 _HOMES = {
     "Cgroup": "group",
-    "Info": "places",
+    "Info": "host",
     "Limits": "limits",
     "Sample": "manager",
-    "info": "places",
+    "info": "host",
     "parse_size": "limits",
 }
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from pycgroups.cgroups import detect, hints, names, places, sweep, tree
+from pycgroups.cgroups import detect, names, places, sweep, tree
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
@@ -312,6 +312,8 @@ def _unsupported(operation: str, missing: frozenset[str]) -> Unsupported:
     if not missing:
         hint = "boot with swapaccount=1, or without swap: swapoff -a; or allow swap: memory_swap=-1"
         return Unsupported("this kernel does not count swap", operation=operation, hint=hint)
+    from pycgroups.cgroups import hints  # not needed where all is well
+
     found = detect.hierarchies()
     controllers = ", ".join(sorted(missing))
     return Unsupported(

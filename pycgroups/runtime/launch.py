@@ -139,7 +139,7 @@ def launch(
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
     """
-    spawned = _spawn(plan.namespaces, cgroup, stdio, keep_caps=bool(uid_mappings))
+    spawned = _spawn(plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
     running = Running(plan, spawned)
     try:
         if uid_mappings:
@@ -151,7 +151,7 @@ def launch(
     return running
 
 
-def _spawn(namespaces: int, cgroup: int, stdio: Sequence[int], *, keep_caps: bool) -> calls.Spawned:
+def _spawn(namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> calls.Spawned:
     executable = calls.helper()
     if executable < 0:
         raise LaunchError(step="memfd_create", errno=-executable, hint=hints.for_call("memfd_create", -executable))
@@ -191,7 +191,7 @@ def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int
     """Make a user namespace with these maps, held by the descriptor alone; for idmapped mounts."""
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
-        spawned = _spawn(lib.CLONE_NEWUSER, -1, (null, null, null), keep_caps=False)
+        spawned = _spawn(lib.CLONE_NEWUSER, -1, (null, null, null), 0)
     finally:
         os.close(null)
     try:

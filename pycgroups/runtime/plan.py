@@ -58,6 +58,12 @@ DEFAULT_LINKS = (
 # File systems that belong at a place of their own: nothing in the image may lead them elsewhere (CVE-2019-19921).
 _STRICT_TYPES = frozenset({"proc", "sysfs", "devpts", "mqueue"})
 
+# For mounts, names and sysctls of the namespaces, for their files, for the ids and the capabilities themselves.
+_SETUP_CAPABILITIES = (
+    *("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_RESOURCE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"),
+    *("CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"),
+)
+
 _CHAR_DEVICE = 0o020000
 _BLOCK_DEVICE = 0o060000
 _FIFO = 0o010000
@@ -142,6 +148,7 @@ class Plan:
             user namespaces of ``idmaps``.
         idmaps: what idmapped mounts need, each ``(uid mappings, gid mappings)``; None is the container's own.
         init: the helper stays as PID 1 and reaps.
+        keep_caps: the capabilities that the steps need in a new user namespace, as a mask.
     """
 
     namespaces: int
@@ -151,6 +158,7 @@ class Plan:
     given: int
     idmaps: tuple[IdMaps | None, ...]
     init: bool
+    keep_caps: int
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -559,6 +567,10 @@ class _Planner:
             texts=tuple(b"\0".join(words) for words in (argv, env, paths)),
         )
 
+    def needed_capabilities(self) -> int:
+        assert self.spec.process is not None
+        return capabilities.mask((*_SETUP_CAPABILITIES, *self.spec.process.capabilities.bounding))
+
     def done(self, *, init: bool) -> Plan:
         flags = 0
         for kind in self.fresh - {"cgroup"}:
@@ -571,6 +583,7 @@ class _Planner:
             given=self.given,
             idmaps=self.idmaps,
             init=init,
+            keep_caps=self.needed_capabilities(),
         )
 
 

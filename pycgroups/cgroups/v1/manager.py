@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 def find(hierarchy: Hierarchy, name: str) -> str | None:
     """Path of the directory `name` that is to hold the groups: below this process's own cgroup.
 
-    None if it is not there and this process may not make it, or may not make groups in it.
+    None if this process may make groups neither there nor in its own cgroup.
     """
     path = f"{hierarchy.own}/{name}"
-    nearest = path if os.path.isdir(path) else hierarchy.own
-    return path if os.access(nearest, os.W_OK | os.X_OK, effective_ids=True) else None
+    # The directory comes and goes with other processes: that it is not there now says nothing.
+    writable = any(os.access(each, os.W_OK | os.X_OK, effective_ids=True) for each in (path, hierarchy.own))
+    return path if writable else None
 
 
 def prepare(directory: Directory, controllers: frozenset[str]) -> None:

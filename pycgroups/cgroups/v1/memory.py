@@ -22,7 +22,7 @@ class Memory(Controller):
 
     def check(self, parent: str, limits: Limits) -> tuple[str, ...]:
         """Swap may not be counted here."""
-        return unenforceable(f"{parent}/{_LIMIT_WITH_SWAP}", limits)
+        return unenforceable(parent, _LIMIT, _LIMIT_WITH_SWAP, limits)
 
     def apply(self, directory: Directory, limits: Limits) -> None:
         """Write both limits; memory may never exceed memory and swap (EINVAL), so raising begins with the sum."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.limits import Limits
 
+_LIMIT = "memory.max"
 _SWAP_LIMIT = "memory.swap.max"
 
 
@@ -20,14 +21,14 @@ class Memory(Controller):
 
     def check(self, parent: str, limits: Limits) -> tuple[str, ...]:
         """Swap may not be counted here."""
-        return unenforceable(f"{parent}/{_SWAP_LIMIT}", limits)
+        return unenforceable(parent, _LIMIT, _SWAP_LIMIT, limits)
 
     def apply(self, directory: Directory, limits: Limits) -> None:
         """Write both limits. v2 limits swap by itself, OCI the sum of both."""
         total = limits.memory_and_swap
         if limits.memory is None or total is None:
             return
-        directory.write("memory.max", str(limits.memory))
+        directory.write(_LIMIT, str(limits.memory))
         directory.write_if_there(_SWAP_LIMIT, "max" if total == UNLIMITED else str(total - limits.memory))
 
     def sample(self, directory: Directory) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def test_a_missing_file_is_an_error_with_its_path(group):
 )
 def test_swap_that_is_not_counted(fake, monkeypatch, *, controller, limits, swap_there, unenforced):
     monkeypatch.setattr(swap, "_host_has_swap", lambda: swap_there)
-    parent = fake.make("parent")
+    parent = fake.make("parent", memory_max="max\n", memory_limit_in_bytes="-1\n")
     assert controller.check(str(parent), limits) == unenforced
     for name in ("memory.memsw.limit_in_bytes", "memory.swap.max"):
         (parent / name).touch()
@@ -193,3 +193,12 @@ def test_io(group, files):
 def test_io_of_nothing(group, files):
     files(io_stat="")
     assert Io().sample(group) == {"io_read": 0, "io_written": 0}
+
+
+@pytest.mark.parametrize("controller", [Memory1(), Memory2()])
+@pytest.mark.parametrize("parent", ["removed", "made anew without the controller"])
+def test_a_parent_that_vanished_is_no_missing_swap(controller, parent, fake):
+    fake.make("made anew without the controller", cgroup_procs="")
+    with pytest.raises(CgroupError) as caught:
+        controller.check(f"{fake.path}/{parent}", Limits(memory="1G"))
+    assert caught.value.errno == errno.ENOENT

@@ -77,6 +77,20 @@ def test_nowhere(fake):
     assert v2.find(unified(fake, "own"), MEMORY) is None
 
 
+def test_v1_whether_the_shared_directory_is_there_or_not(fake, hierarchies, monkeypatch):
+    """Other processes make and remove it, also between two looks at it."""
+    writable = {f"{fake.path}/pids/own"}
+    monkeypatch.setattr(os, "access", lambda path, _mode, **_: path in writable)
+    hierarchies(legacy(fake, "pids"))
+    assert places.places(frozenset({"pids"}))
+    writable = {f"{fake.path}/pids/own/pycgroups"}
+    hierarchies(legacy(fake, "pids"))
+    assert places.places(frozenset({"pids"}))
+    writable = set()
+    hierarchies(legacy(fake, "pids"))
+    assert not places.places(frozenset({"pids"}))
+
+
 def test_v1_below_the_own_cgroup(fake, hierarchies):
     hierarchies(*(legacy(fake, name) for name in ("memory", "pids", "cpuset", "cpuacct")))
     found = places.places(frozenset({"memory", "pids"}))
@@ -153,10 +167,10 @@ def test_bad_names_and_limits_come_first(hierarchies):
 
 
 def test_nothing_is_made_for_a_limit_that_cannot_be(fake, hierarchies):
-    hierarchies(legacy(fake, "memory"))
+    hierarchies(legacy(fake, "pids"))
     with pytest.raises(Unsupported):
-        Cgroup.create(memory="1G", cpus=1)
-    assert os.listdir(fake.path / "memory/own/pycgroups") == []
+        Cgroup.create(pids=5, cpus=1)
+    assert os.listdir(fake.path / "pids/own/pycgroups") == []
 
 
 @pytest.fixture
