@@ -50,13 +50,14 @@ test: $(VENV)/.has-test test-packages
 test-long: $(VENV)/.has-test test-packages
 	@$(BIN)/python -m tests.worlds --long $(ARGS)
 
-# The extension in the tree is the instrumented one meanwhile, so the next target has to build it anew.
+# In a copy of the package of its own, which is found before the one in the tree.
 test-asan: $(VENV)/.has-test test-packages
-	@rm -f $(VENV)/.has-*
-	PYCGROUPS_SANITIZE=1 $(PIP) install --no-build-isolation --no-deps --editable .
+	@rm -rf build
+	PYCGROUPS_SANITIZE=1 $(PIP) install --no-build-isolation --no-deps --target build/asan .
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	PYCGROUPS_TEST_WORLD=asan $(BIN)/python -m pytest $(or $(ARGS),tests)
+	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/asan:$(CURDIR) PYCGROUPS_TEST_WORLD=asan \
+	$(BIN)/python -m pytest $(or $(ARGS),tests)
 
 lint: $(VENV)/.has-lint
 	$(BIN)/ruff check .

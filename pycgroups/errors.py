@@ -18,6 +18,7 @@ what would mend it (``hint``), and survives pickling.
 
 from __future__ import annotations
 
+import contextlib
 import errno as errno_names
 import os
 from typing import Any
@@ -48,7 +49,7 @@ class Error(Exception):
         hint: str | None = None,
     ) -> None:
         """Keep the facts; the text is made of them when it is asked for."""
-        super().__init__(message)
+        Exception.__init__(self, message)  # not super(): the next may be an error of subprocess, with its own arguments
         self.message = message
         self.operation = operation
         self.path = None if path is None else os.fsdecode(path)
@@ -136,6 +137,22 @@ class LaunchError(Error):
         """Name the step; it is the operation of the error."""
         super().__init__(message, operation=step, path=path, errno=errno, hint=hint)
         self.step = step
+
+
+class own_errors(contextlib.ContextDecorator):  # noqa: N801 (used as a function)
+    """An `OSError` in the block, or in the function, that is none of ours becomes a `LaunchError` of this step."""
+
+    def __init__(self, step: str) -> None:
+        """Keep the name of the step."""
+        self.step = step
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Translate."""
+        if isinstance(error, OSError) and not isinstance(error, Error):
+            raise LaunchError(step=self.step, path=error.filename, errno=error.errno) from error
 
 
 class CommandNotFound(LaunchError, FileNotFoundError):

@@ -23,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart() -> None:
+    # AddressSanitizer has to come first in a process that loads instrumented code (make test-asan), but other programs
+    # that tests start would need many times their memory with it.
+    os.environ.pop("LD_PRELOAD", None)
     broken = [reason for feature in features.PROMISES.get(WORLD, ()) if (reason := features.lack(feature))]
     if broken:
         pytest.exit(f"the world {WORLD} is not what it promises to be: {'; '.join(broken)}", returncode=3)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PATIENCE = 3.0
 "Seconds that the kernel, and other users of this machine, get to make something vanish."
 NAME = "pycgroups"
+STATE = {"ids"}
+"Files of the state directory that are there for good (pycgroups/namespaces/ranges.py)."
 
 
 def holdings() -> frozenset[str]:
@@ -80,5 +82,6 @@ def _files() -> Iterator[str]:
     places = {tempfile.gettempdir(), "/tmp", "/run", "/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "/run")}
     for place in sorted(places):
         for path in Path(place).glob(f"*{NAME}*"):
-            # The state directory itself may stay; what is in it may not.
-            yield from (f"file {found}" for found in (path.iterdir() if path.name == NAME else [path]))
+            # The state directory itself may stay; what is in it may not. Another user's cannot be looked into.
+            found = path.iterdir() if path.name == NAME and os.access(path, os.R_OK) else [path]
+            yield from (f"file {each}" for each in found if each.name not in STATE)

@@ -16,12 +16,36 @@ ffi: Any = _shim.ffi
 lib: Any = _shim.lib
 
 
-class Spawned(NamedTuple):
-    """A helper that waits for its plan; all descriptors are the caller's to close."""
+class Spawned:
+    """A helper, as far as it came to be: `child` fills it in, so that no exception of a signal handler can come between.
 
-    pid: int
-    pidfd: int
-    control: int
+    Attributes:
+        pid: process id, or -1.
+        pidfd: descriptor of the process, or -1.
+        control: the control socket, or -1.
+    """
+
+    __slots__ = ("out",)
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self.out = ffi.new("struct spawned *", {"pid": -1, "pidfd": -1, "control": -1, "peer": -1})
+
+    @property
+    def pid(self) -> int:
+        return int(self.out.pid)
+
+    @property
+    def pidfd(self) -> int:
+        return int(self.out.pidfd)
+
+    @property
+    def control(self) -> int:
+        return int(self.out.control)
+
+    def close(self) -> None:
+        """Close both descriptors; twice is allowed."""
+        lib.spawn_close(self.out)
 
 
 class Report(NamedTuple):
@@ -44,17 +68,21 @@ def helper() -> int:
     return int(lib.spawn_helper())
 
 
+def socket(spawned: Spawned) -> int:
+    """Make the control socket; 0 or -errno."""
+    return int(lib.spawn_socket(spawned.out))
+
+
 def child(
-    namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int, executable: int
-) -> tuple[int, int, Spawned]:
-    """Clone the helper into new namespaces; 0 or -errno, the call that failed (SPAWN_*), and what came to be."""
+    spawned: Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int, executable: int
+) -> tuple[int, int]:
+    """Clone the helper into new namespaces; 0 or -errno, and the call that failed (SPAWN_*)."""
     request = ffi.new(
         "struct spawn_request *",
         {"clone_flags": namespaces, "cgroup": cgroup, "stdio": stdio, "keep_caps": keep_caps},
     )
-    out = ffi.new("struct spawned *")
-    result = lib.spawn_child(request, executable, out)
-    return result, out.failed, Spawned(out.pid, out.pidfd, out.control)
+    result = lib.spawn_child(request, executable, spawned.out)
+    return result, spawned.out.failed
 
 
 def write_proc(spawned: Spawned, name: str, text: str) -> int:
@@ -75,9 +103,21 @@ def report(control: int) -> tuple[int, Report | None]:
     record = ffi.new("struct report *")
     fd = ffi.new("int *")
     result = lib.spawn_report(control, record, fd)
-    if result != 1:
-        return result, None
-    return result, Report(
+    return (result, _report(record, fd[0])) if result == 1 else (result, None)
+
+
+def reap(pidfd: int) -> tuple[int | None, Report | None]:
+    """Wait for a child's end: its wait status, and a record with its usage.
+
+    No usage when somebody else in this process has reaped it, and before Linux 6.15 no status either.
+    """
+    record = ffi.new("struct report *")
+    result = lib.spawn_reap(pidfd, record)
+    return (None if result < 0 else record.value), (_report(record, -1) if result == 1 else None)
+
+
+def _report(record: Any, fd: int) -> Report:
+    return Report(
         record.kind,
         record.step,
         record.error,
@@ -87,7 +127,7 @@ def report(control: int) -> tuple[int, Report | None]:
         record.maxrss_kib,
         record.inblock,
         record.oublock,
-        fd[0],
+        fd,
     )
 
 

@@ -31,6 +31,7 @@
 enum {
     CONTROL = 3,
     SIGNAL_SET_BYTES = 8,
+    SIGKILL_ = 9,
     SIGCHLD_ = 17,
     MSG_CMSG_CLOEXEC_ = 0x40000000,
 };
@@ -130,16 +131,27 @@ static void settle_down(void)
     SYS(capset, &header, data);
 }
 
+/* The kernel would kill what is left by itself, but getrusage(2) counts only what has been waited for. */
+static void end_others(void)
+{
+    struct { long sec, nsec; } patience = {1, 0};
+    uint64_t every = ~0ULL;
+    long pid;
+    while ((pid = SYS(wait4, -1, 0, WNOHANG | __WALL, 0)) >= 0) {
+        if (pid == 0 && SYS(kill, -1, SIGKILL_) < 0)
+            return;
+        if (pid == 0 && SYS(rt_sigtimedwait, &every, 0, &patience, SIGNAL_SET_BYTES) < 0)
+            return;
+    }
+}
+
 static void __attribute__((noreturn)) report_exit(int status)
 {
+    end_others();
     struct report report = {.kind = REPORT_EXITED, .value = status};
     struct rusage usage;
     SYS(getrusage, RUSAGE_CHILDREN, &usage);
-    report.user_usec = (uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec;
-    report.system_usec = (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec;
-    report.maxrss_kib = (uint64_t)usage.ru_maxrss;
-    report.inblock = (uint64_t)usage.ru_inblock;
-    report.oublock = (uint64_t)usage.ru_oublock;
+    report_usage(&report, &usage);
     send_report(CONTROL, &report, -1);
     leave(0); /* as PID 1: the kernel kills and reaps what is left */
 }
@@ -172,10 +184,20 @@ static void __attribute__((noreturn)) be_init(long main_pid)
 
 /* ---- */
 
+/* CLONE_CLEAR_SIGHAND and exec leave what the caller ignores ignored: SIGPIPE in every Python, and with SIGCHLD no
+ * child could be waited for. */
+static void reset_signals(void)
+{
+    static const uint64_t by_default[4]; /* struct sigaction of the kernel, with SIG_DFL */
+    for (int signal = 1; signal <= 64; signal++)
+        SYS(rt_sigaction, signal, by_default, 0, SIGNAL_SET_BYTES);
+}
+
 static void __attribute__((noreturn, used)) helper_main(void)
 {
     uint64_t every = ~0ULL; /* a blocked signal waits, even for PID 1 without a handler */
     SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, 0, SIGNAL_SET_BYTES);
+    reset_signals();
     SYS(prctl, PR_SET_NAME, "pycgroups-init", 0, 0, 0);
     if (receive_plan() < 0)
         leave(125);

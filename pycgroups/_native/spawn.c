@@ -7,6 +7,8 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/socket.h>
+#include <linux/wait.h>
+#include <asm/siginfo.h>
 
 #include "steps.h"
 #include "sys.h"
@@ -152,10 +154,10 @@ static long __attribute__((noinline)) clone_child(struct clone_args *args, struc
     return pid;
 }
 
-static long spawn_blocked(const struct spawn_request *request, int helper, const int *pair, struct spawned *out)
+static long spawn_blocked(const struct spawn_request *request, int helper, struct spawned *out)
 {
     int pidfd = -1;
-    struct hatch hatch = {.request = request, .control = pair[1], .helper = helper};
+    struct hatch hatch = {.request = request, .control = out->peer, .helper = helper};
     struct clone_args args = {
         .flags = request->clone_flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND
                  | (request->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
@@ -176,26 +178,73 @@ static long spawn_blocked(const struct spawn_request *request, int helper, const
     return hatch.error;
 }
 
-int spawn_child(const struct spawn_request *request, int helper, struct spawned *out)
+static void close_once(int *fd)
+{
+    if (*fd >= 0)
+        SYS(close, *fd);
+    *fd = -1;
+}
+
+int spawn_socket(struct spawned *out)
 {
     int pair[2];
-    out->pid = out->pidfd = out->control = -1;
-    out->failed = SPAWN_SOCKET;
     long ret = SYS(socketpair, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, pair);
+    out->failed = ret < 0 ? SPAWN_SOCKET : SPAWN_OK;
     if (ret < 0)
         return (int)ret;
+    out->control = pair[0];
+    out->peer = pair[1];
+    return 0;
+}
+
+int spawn_child(const struct spawn_request *request, int helper, struct spawned *out)
+{
     /* No handler of the application may run in the child, on memory that is ours. */
     uint64_t every = ~0ULL, before;
     out->failed = SPAWN_OK;
     SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, &before, SIGNAL_SET_BYTES);
-    ret = spawn_blocked(request, helper, pair, out);
+    long ret = spawn_blocked(request, helper, out);
     SYS(rt_sigprocmask, 2, &before, 0, SIGNAL_SET_BYTES);
-    SYS(close, pair[1]);
-    if (ret < 0)
-        SYS(close, pair[0]);
-    else
-        out->control = pair[0];
+    close_once(&out->peer);
     return (int)ret;
+}
+
+void spawn_close(struct spawned *spawned)
+{
+    close_once(&spawned->control);
+    close_once(&spawned->peer);
+    close_once(&spawned->pidfd);
+}
+
+/* ioctl_pidfd(2), PIDFD_GET_INFO: linux/pidfd.h has it since 6.13, and the exit code since 6.15. */
+static int status_of_reaped(int pidfd)
+{
+    enum { GET_INFO = 0xc040ff0b, INFO_EXIT = 1 << 3 };
+    struct { uint64_t mask, cgroup; uint32_t ids[11]; int32_t exit_code; } info = {.mask = INFO_EXIT};
+    long ret = SYS(ioctl, pidfd, GET_INFO, &info);
+    if (ret < 0)
+        return (int)ret;
+    return info.mask & INFO_EXIT ? info.exit_code : -ENODATA;
+}
+
+/* By pidfd: nobody can be mistaken for the child. And with usage: the kernel's waitid(2) has one argument more than the
+ * C library's. */
+int spawn_reap(int pidfd, struct report *report)
+{
+    enum { P_PIDFD_ = 3, CORE_DUMPED = 0x80 };
+    siginfo_t info;
+    struct rusage usage;
+    long ret = SYS_RETRY(waitid, P_PIDFD_, pidfd, &info, WEXITED | __WALL, &usage);
+    if (ret == -ECHILD) {
+        report->value = status_of_reaped(pidfd);
+        return report->value < 0 ? report->value : 0;
+    }
+    if (ret < 0)
+        return (int)ret;
+    report->value = info.si_code == CLD_EXITED ? info.si_status << 8
+                                               : info.si_status | (info.si_code == CLD_DUMPED ? CORE_DUMPED : 0);
+    report_usage(report, &usage);
+    return 1;
 }
 
 int spawn_write(int pid, int pidfd, const char *name, const char *text, uint32_t length)

@@ -17,6 +17,7 @@ struct spawned {
     int pid;
     int pidfd;
     int control;
+    int peer;   /* the helper's end of the control socket, until it has it */
     int failed; /* which call failed: enum spawn_call */
 };
 
@@ -31,14 +32,24 @@ enum spawn_call {
 /* A sealed copy of the helper in memory. A descriptor or -errno. */
 int spawn_helper(void);
 
-/* Clone and exec the helper in its namespaces; it waits for its plan. 0 or -errno.
+/* Make the control socket. 0 or -errno. */
+int spawn_socket(struct spawned *out);
+
+/* Clone and exec the helper in its namespaces; it waits for its plan, if that is not there yet. 0 or -errno.
  * The calling thread stands still until the exec; other threads do not. */
 int spawn_child(const struct spawn_request *request, int helper, struct spawned *out);
+
+/* Close the descriptors of a child, if they are open. */
+void spawn_close(struct spawned *spawned);
+
+/* Wait for the end of a child. 1 with wait status and usage in the record; 0 with the status alone, when somebody else
+ * in this process has reaped it (Linux 6.15); or -errno. */
+int spawn_reap(int pidfd, struct report *report);
 
 /* Write one file of /proc/PID (uid_map, gid_map, setgroups) of a child that is still alive. 0 or -errno. */
 int spawn_write(int pid, int pidfd, const char *name, const char *text, uint32_t length);
 
-/* Perform the plan's `prepare` steps here, and send the plan with all descriptors. 0 or -errno; *step is the step
+/* Perform the plan's `prepare` steps here, and send the plan with all descriptors; before the helper is there or after. 0 or -errno; *step is the step
  * that failed or -1. `given` fills the first slots. */
 int spawn_go(int control, const void *plan, uint32_t size, const int *given, uint32_t count, int *step);
 

@@ -486,6 +486,15 @@ int send_report(int control, const struct report *report, int fd)
     return ret < 0 ? (int)ret : 0;
 }
 
+void report_usage(struct report *report, const struct rusage *usage)
+{
+    report->user_usec = (uint64_t)usage->ru_utime.tv_sec * 1000000 + (uint64_t)usage->ru_utime.tv_usec;
+    report->system_usec = (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec;
+    report->maxrss_kib = (uint64_t)usage->ru_maxrss;
+    report->inblock = (uint64_t)usage->ru_inblock;
+    report->oublock = (uint64_t)usage->ru_oublock;
+}
+
 static int send_fd(struct run *run, const struct plan_step *step, int fd)
 {
     struct report report = {.kind = REPORT_FD, .step = (int32_t)(step - plan_steps(run->plan))};

@@ -2,6 +2,8 @@
 #ifndef PYCGROUPS_STEPS_H
 #define PYCGROUPS_STEPS_H
 
+#include <linux/resource.h>
+
 #include "plan.h"
 
 /* Where a plan is performed: its memory, its descriptors, the socket that its results go to. */
@@ -21,6 +23,9 @@ const struct plan_step *plan_steps(const struct plan_header *plan);
 
 /* Perform one step. 0 or -errno; OP_EXEC returns only when it failed. */
 int perform(struct run *run, const struct plan_step *step);
+
+/* Take over what getrusage(2) tells. */
+void report_usage(struct report *report, const struct rusage *usage);
 
 /* Send one record, with a descriptor when fd >= 0. 0 or -errno. */
 int send_report(int control, const struct report *report, int fd);

@@ -43,9 +43,9 @@ class Directory:
 
     def close(self) -> None:
         """Close the descriptor, once."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        fd, self.fd = self.fd, -1  # in this order: a signal handler's exception may come between
+        if fd >= 0:
+            os.close(fd)
 
     def __enter__(self) -> Self:
         """Close at the end of the block."""

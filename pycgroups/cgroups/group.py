@@ -253,6 +253,12 @@ class Cgroup:
                 if sweep.abandoned(above):
                     tree.try_rmdir(above.path)
 
+    def let_go(self) -> None:
+        """Close the descriptors, and leave the group to the next process that makes one."""
+        for held in (*self._managers, *self._above):
+            held.close()
+        self._managers, self._above = [], []
+
     def __enter__(self) -> Self:
         """Remove the group at the end of the block."""
         return self
@@ -273,11 +279,11 @@ def _hold(path: str, *, marked: bool) -> Directory:
     directory = places.opened(path)
     try:
         sweep.lock(directory)
-    except CgroupError:
+        if marked:
+            sweep.mark(directory)
+    except BaseException:
         directory.close()
         raise
-    if marked:
-        sweep.mark(directory)
     return directory
 
 
@@ -290,10 +296,10 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
         directory = _hold(path, marked=marked)
         try:
             return places.MANAGERS[place.version](directory, place.controllers)
-        except CgroupError:
+        except BaseException:
             directory.close()
             raise
-    except CgroupError:
+    except BaseException:
         with contextlib.suppress(CgroupError):
             tree.try_rmdir(path)
         raise

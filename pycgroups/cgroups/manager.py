@@ -129,7 +129,7 @@ class Manager(abc.ABC):
 
     def close(self) -> None:
         """Close the descriptors; the cgroup stays."""
-        if self.join_fd is not None:
-            os.close(self.join_fd)
-        self.clone_fd = self.join_fd = None
+        join_fd, self.clone_fd, self.join_fd = self.join_fd, None, None
+        if join_fd is not None:
+            os.close(join_fd)
         self.directory.close()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from pycgroups.containers import caller as callers
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.runtime.plan import Terminal
@@ -71,6 +70,7 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
 
 
 def _joins(config: ContainerConfig) -> int:
-    """How many v1 hierarchies the limits would be set in."""
-    del callers
-    return 0
+    """How many v1 hierarchies the process would enter by itself; into a v2 group it is born."""
+    from pycgroups.cgroups.places import places
+
+    return sum(place.version == 1 for place in places(config.limits.controllers)) if config.limits.controllers else 0

@@ -13,11 +13,10 @@ import attrs
 from pycgroups._native.calls import lib
 from pycgroups.containers import assemble, ids
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
+from pycgroups.errors import Error, LaunchError, own_errors
 from pycgroups.runtime import launch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.manager import Sample
     from pycgroups.containers.config import ContainerConfig
@@ -54,7 +53,6 @@ class Job:
         self.streams = streams
         self.terminal = terminal
         self.master = -1
-        self.on_terminal: Callable[[int], None] | None = None
         self._group: Cgroup | None = None
         self._range: Range | None = None
         self._running: launch.Running | None = None
@@ -65,6 +63,7 @@ class Job:
 
     # -- start ----------------------------------------------------------------------------------------------------
 
+    @own_errors("start")
     def start(self) -> None:
         """Start the container.
 
@@ -89,10 +88,14 @@ class Job:
             )
             if idmaps != plan.idmaps:
                 plan = attrs.evolve(plan, idmaps=idmaps)
-        joined = [_open_namespace(space.path) for space in parts.spec.linux.namespaces if space.path is not None]
+        self._running = launch.Running(plan)
+        joined: list[int] = []
         try:
-            self._running = launch.launch(
-                plan,
+            for space in parts.spec.linux.namespaces:
+                if space.path is not None:
+                    joined.append(_open_namespace(space.path))
+            launch.launch(
+                self._running,
                 parts.encoded,
                 stdio=self.streams.child,
                 cgroup=cgroup,
@@ -114,6 +117,7 @@ class Job:
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
+    @own_errors("wait")
     def wait(self) -> Outcome:
         """Serve the streams until every process of the container has ended.
 
@@ -122,14 +126,11 @@ class Job:
         """
         running = self._running
         assert running is not None
-        streams, poll = self.streams, self._poll
+        poll = self._poll
         poll.register(running.pidfd, select.POLLIN)
         if self.terminal is not None:  # else what the helper says can wait: each wake-up is time of the program's
             poll.register(running.control, select.POLLIN)
-        for fd in streams.sources:
-            poll.register(fd, select.POLLIN)
-        if streams.feed >= 0:
-            poll.register(streams.feed, select.POLLOUT)
+        self.streams.attach(poll, terminal=self.terminal is not None)
         timeout = self.config.timeout
         deadline = None if timeout is None else self._begin + timeout
         while True:
@@ -143,27 +144,21 @@ class Job:
                 self._serve(fd, running)
 
     def _serve(self, fd: int, running: launch.Running) -> None:
-        if fd == running.control:
-            if not running.hear():
-                self._poll.unregister(fd)
-            self._adopt_terminal(running)
-        elif fd == self.streams.feed:
-            if not self.streams.write():
-                self._poll.unregister(fd)
-        elif fd in self.streams.sources and not self.streams.read(fd):
+        if fd != running.control:
+            self.streams.serve(fd)
+            return
+        if not running.hear():
             self._poll.unregister(fd)
+        if running.started:  # before, it is not yet the program's: a typed ^C would be for nobody
+            self._adopt_terminal(running)
 
     def _adopt_terminal(self, running: launch.Running) -> None:
         """The program's terminal has come: what is written to it is the output."""
         master = running.descriptors.pop(lib.OP_CONSOLE, -1)
-        if master < 0:
-            return
-        self.master = master
-        os.set_blocking(master, False)
-        self.streams.use_terminal(master)
-        self._poll.register(master, select.POLLIN)
-        if self.streams.feed == master:
-            self._poll.modify(master, select.POLLIN | select.POLLOUT)
+        if master >= 0:
+            self.master = master
+            os.set_blocking(master, False)
+            self.streams.use_terminal(master)
 
     def _patience(self, running: launch.Running, deadline: float | None) -> float | None:
         """Milliseconds to wait at most, None for ever; the disk is looked at on the way."""
@@ -194,12 +189,13 @@ class Job:
         self.streams.drain()
         if running.failure is not None:
             raise running.failure
-        status = running.status if running.status is not None else own_status
-        returncode = -_SIGKILL if status is None else os.waitstatus_to_exitcode(status)
         sample = self._sample()
         if self.config.disk is not None:
             self._look_at_disk(running)
         hits = make_hits(sample, disk=self._disk_full)
+        returncode = self._returncode(running, own_status)
+        if self.config.init and not running.started and not self._timed_out and not hits["oom"]:
+            raise LaunchError("the helper was killed", step="start of the program")
         return Outcome(
             returncode=returncode,
             reason=make_reason(returncode, hits, timed_out=self._timed_out),
@@ -208,24 +204,55 @@ class Job:
             unenforced=() if self._group is None else self._group.unenforced,
         )
 
+    def _returncode(self, running: launch.Running, own_status: int | None) -> int:
+        if running.status is not None:
+            return os.waitstatus_to_exitcode(running.status)
+        if own_status is not None:
+            return os.waitstatus_to_exitcode(own_status)
+        if self.config.init:  # which says how the program ended, unless it is killed
+            return -_SIGKILL
+        raise Error(
+            "somebody else in this process has taken the exit status: SIGCHLD is ignored, or its handler waits for any",
+            operation="wait",
+            hint="leave init at True, or use Linux 6.15 or newer",
+        )
+
     def _sample(self) -> Sample | None:
         return None if self._group is None else self._group.sample()
 
     def close(self) -> None:
-        """Kill what is left and give everything back. May be called at any time, and twice."""
+        """Kill what is left and give everything back. May be called at any time, and twice.
+
+        Raises:
+            CgroupError: the group could not be removed; the next process that makes one will try again.
+        """
+        try:
+            self._close()
+        except Error:
+            raise
+        except BaseException:  # a signal handler's came between: the rest is still to be done
+            self._close()
+            raise
+
+    def _close(self) -> None:
         self.streams.close()
         if self._running is not None:
             self._running.close()
             self._running = None
-        if self.master >= 0:
-            os.close(self.master)
-            self.master = -1
-        if self._group is not None:
-            group, self._group = self._group, None
-            group.remove()
-        if self._range is not None:
-            self._range.close()
-            self._range = None
+        master, self.master = self.master, -1
+        if master >= 0:
+            os.close(master)
+        try:
+            if self._group is not None:
+                self._group.remove()
+                self._group = None
+        except Error:
+            assert self._group is not None
+            self._group.let_go()
+            raise
+        finally:
+            if self._range is not None:
+                self._range.close()
 
 
 def _open_namespace(path: str) -> int:

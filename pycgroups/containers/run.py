@@ -74,12 +74,15 @@ def run(
     if stdin is None and data is None:
         stdin = DEVNULL  # the caller's own is not handed on unasked
     streams = Streams(stdin=stdin, stdout=stdout, stderr=stderr, data=data)
-    job = Job(config, streams, Terminal() if config.tty else None)
     try:
-        job.start()
-        outcome = job.wait()
+        job = Job(config, streams, Terminal() if config.tty else None)
+        try:
+            job.start()
+            outcome = job.wait()
+        finally:
+            job.close()
     finally:
-        job.close()
+        streams.close()
 
     from pycgroups.containers.result import CalledProcessError, Result, TimeoutExpired  # slow: subprocess
 

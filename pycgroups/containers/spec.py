@@ -185,11 +185,11 @@ def _system_mounts(
             source=sysfs.source,
             options=tuple(word for word in sysfs.options if word != "ro"),
         )
-    own_ipc = _is_own(namespaces, "ipc")
-    shared = () if own_ipc else (_bind("/dev/shm", "/dev/shm", *_QUIET), _bind("/dev/mqueue", "/dev/mqueue", *_QUIET))  # noqa: S108
+    # Shared with the host's IPC namespace: its shared memory too; a mqueue is only to be mounted by the owner.
+    ipc = (_SHM, _MQUEUE) if _is_own(namespaces, "ipc") else (_bind("/dev/shm", "/dev/shm", *_QUIET),)  # noqa: S108
     if config.privileged:
         return (_PROC, _bind("/dev", "/dev", "nosuid"), _devpts(idmap), sysfs)
-    return (_PROC, _DEV, _devpts(idmap), *((_SHM, _MQUEUE) if own_ipc else shared), sysfs)
+    return (_PROC, _DEV, _devpts(idmap), *ipc, sysfs)
 
 
 def _devpts(idmap: IdMap) -> oci.Mount:

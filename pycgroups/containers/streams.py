@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pycgroups.containers.values import invalid
+from pycgroups.errors import own_errors
 
 if TYPE_CHECKING:
     from typing import IO
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 PIPE, STDOUT, DEVNULL = -1, -2, -3  # subprocess's, which is slow to import
 
+_EOF, _NEWLINE = b"\4", 10
 _CHUNK = 65536
 _LARGE = 1 << 20  # what an ordinary user's pipe may hold: pipe(7), /proc/sys/fs/pipe-max-size
 
@@ -29,6 +32,7 @@ class Streams:
         sources: the descriptors to read, each with what was read.
     """
 
+    @own_errors("open the streams")
     def __init__(self, *, stdin: Stream, stdout: Stream, stderr: Stream, data: bytes | memoryview | None) -> None:
         """Make the pipes.
 
@@ -40,8 +44,10 @@ class Streams:
         self.sources: dict[int, list[bytes]] = {}
         self.captured: list[list[bytes] | None] = [None, None]
         self._data = memoryview(data if data is not None else b"").cast("B")
+        self._poll = select.poll()
         self._ours: list[int] = []
         self._size: dict[int, int] = {}
+        _open.add(self)
         try:
             self.child.append(self._input(stdin, data))
             self.child.append(self._output(stdout, 0))
@@ -78,6 +84,7 @@ class Streams:
     def _pipe(self) -> tuple[int, int]:
         ends = os.pipe2(os.O_CLOEXEC)
         self._ours += ends
+        os.fchmod(ends[0], 0o666)  # else /dev/stdout would not open for whom we are no user of theirs: proc_pid_fd(5)
         return ends
 
     def _given(self, stream: Stream, inherited: int, name: str) -> int:
@@ -103,6 +110,29 @@ class Streams:
             self.captured[0] = chunks
         if self._data:
             self.feed = master
+            # A terminal has no end of file but what is typed: at the start of a line once, elsewhere twice; termios(3).
+            self._data = memoryview(bytes(self._data) + (_EOF if self._data[-1] == _NEWLINE else 2 * _EOF))
+        self._poll.register(master, select.POLLIN | (select.POLLOUT if self._data else 0))
+
+    def attach(self, poll: select.poll, *, terminal: bool) -> None:
+        """Have the loop that waits for the program wait for our descriptors, too; it calls `serve` for them.
+
+        With a terminal still to come (`use_terminal`) the input is kept for it.
+        """
+        self._poll = poll
+        for fd in self.sources:
+            poll.register(fd, select.POLLIN)
+        if self.feed >= 0 and not terminal:
+            poll.register(self.feed, select.POLLOUT)
+
+    def serve(self, fd: int) -> None:
+        """Read or write what can be on a descriptor that is ready."""
+        fed = fd == self.feed and not self.write()
+        ended = fd not in self.sources or not self.read(fd)
+        if fed and not ended:
+            self._poll.modify(fd, select.POLLIN)
+        elif fed or (ended and fd != self.feed):
+            self._poll.unregister(fd)
 
     def started(self) -> None:
         """Close the program's ends: it has them now."""
@@ -122,7 +152,8 @@ class Streams:
             if written >= _CHUNK:
                 self._enlarge(self.feed)
             return True
-        self._close(self.feed)
+        if self.feed in self._ours:
+            self._close(self.feed)
         self.feed = -1
         return False
 
@@ -163,3 +194,16 @@ class Streams:
         """Close all our descriptors."""
         while self._ours:
             os.close(self._ours.pop())
+        _open.discard(self)
+
+
+_open: set[Streams] = set()
+
+
+def _close_in_child() -> None:
+    """After a fork in another thread: a copy of ours would keep a program from seeing the end of its input."""
+    for streams in tuple(_open):
+        streams.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -58,21 +57,21 @@ def _rebuild_hits(values: dict[str, int]) -> Hits:
 
 
 def make_usage(
-    wall_time: float, sample: Sample | None, usage: os.struct_rusage | None, report: Report | None
+    wall_time: float, sample: Sample | None, usage: Report | None, report: Report | None
 ) -> Usage:
     """Take each figure from the cgroup where it counts it, else from the usage of the reaped process, else from
     what the init reported (when somebody else has reaped it).
     """
-    if usage is not None:
-        user, system, peak = usage.ru_utime, usage.ru_stime, usage.ru_maxrss
-        read, written = usage.ru_inblock, usage.ru_oublock
-    elif report is not None:
-        user, system, peak = report.user_usec / 1e6, report.system_usec / 1e6, report.maxrss_kib
-        read, written = report.inblock, report.oublock
+    told = usage or report
+    if told is not None:
+        user, system, peak = told.user_usec / 1e6, told.system_usec / 1e6, told.maxrss_kib
+        read, written = told.inblock, told.oublock
     else:
         user = system = 0.0
         peak = read = written = 0
-    counted = {} if sample is None else {name: value for name, value in _items(sample) if value is not None}
+    if report is not None:  # PID 1 was cloned on the caller's memory, whose size its own peak is at least
+        peak = report.maxrss_kib
+    counted = {} if sample is None else {name: value for name, value in _figures(sample) if value is not None}
     return Usage(
         wall_time=wall_time,
         cpu_time=counted.get("cpu_time", user + system),
@@ -85,8 +84,8 @@ def make_usage(
     )
 
 
-def _items(sample: Sample) -> list[tuple[str, Any]]:
-    return [(field, getattr(sample, field)) for field in sample.__slots__ if not field.startswith("__")]
+def _figures(sample: Sample) -> list[tuple[str, Any]]:
+    return [(field.name, getattr(sample, field.name)) for field in attrs.fields(type(sample))]
 
 
 def make_hits(sample: Sample | None, *, disk: bool) -> Hits:

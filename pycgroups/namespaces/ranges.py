@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from contextlib import suppress
 from itertools import count
 
 from pycgroups.errors import Error
@@ -31,8 +32,12 @@ class Range:
         self._fd = fd
 
     def close(self) -> None:
-        """Give the range back."""
-        os.close(self._fd)
+        """Give the range back, also when a child that another thread has forked holds a copy of the descriptor."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with suppress(OSError):
+                _lock(fd, (self.first - FIRST) // SIZE, fcntl.F_UNLCK)
+            os.close(fd)
 
 
 def lease(directory: str = "/run/pycgroups") -> Range:
@@ -46,18 +51,22 @@ def lease(directory: str = "/run/pycgroups") -> Range:
         fd = os.open(f"{directory}/ids", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise Error(operation="open the ranges of ids", path=error.filename, errno=error.errno) from None
-    start = next(_turn)  # not all processes and threads ask for the same first
-    for number in range(start, start + RANGES):
-        if _lock(fd, number % RANGES):
-            return Range(FIRST + number % RANGES * SIZE, fd)
+    try:
+        start = next(_turn)  # not all processes and threads ask for the same first
+        for number in range(start, start + RANGES):
+            if _lock(fd, number % RANGES, fcntl.F_WRLCK):
+                return Range(FIRST + number % RANGES * SIZE, fd)
+    except BaseException:
+        os.close(fd)
+        raise
     os.close(fd)
     raise Error(f"all {RANGES} ranges of ids are taken", operation="take a range of ids", path=directory)
 
 
-def _lock(fd: int, byte: int) -> bool:
+def _lock(fd: int, byte: int, kind: int) -> bool:
     try:
         # struct flock of the kernel on 64-bit machines: l_type, l_whence, l_start, l_len, l_pid
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))
     except (BlockingIOError, PermissionError):
         return False
     return True

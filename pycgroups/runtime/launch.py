@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.plan import Plan, Step
 
 _SIGKILL = 9
+_EARLY = 65536  # bytes that a socket takes without a reader: unix(7), net.core.wmem_default is 212992
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
@@ -43,16 +44,28 @@ class Running:
         descriptors: what the helper handed over, by the step's operation (``OP_CONSOLE``, ``OP_SEND``).
     """
 
-    def __init__(self, plan: Plan, spawned: calls.Spawned) -> None:
-        """Hold a helper that has its plan."""
-        self.pid, self.pidfd, self.control = spawned
+    def __init__(self, plan: Plan) -> None:
+        """Hold nothing yet: `launch` brings it to life, `close` ends it however far it came."""
+        self.spawned = calls.Spawned()
+        self.plan = plan
         self.started = False
         self.status: int | None = None
         self.report: Report | None = None
         self.failure: LaunchError | None = None
         self.descriptors: dict[int, int] = {}
-        self._plan = plan
         self._reaped = False
+
+    @property
+    def pid(self) -> int:
+        return self.spawned.pid
+
+    @property
+    def pidfd(self) -> int:
+        return self.spawned.pidfd
+
+    @property
+    def control(self) -> int:
+        return self.spawned.control
 
     def hear(self) -> bool:
         """Take in all that the helper has said; False when there is nothing more to come."""
@@ -60,7 +73,7 @@ class Running:
             result, report = calls.report(self.control)
             if report is None:
                 # An end of file without init is the close-on-exec of a program that now runs.
-                self.started = self.started or (result == 0 and self.failure is None and not self._plan.init)
+                self.started = self.started or (result == 0 and self.failure is None and not self.plan.init)
                 return result == -errno.EAGAIN
             self._take(report)
 
@@ -70,9 +83,9 @@ class Running:
         elif report.kind == lib.REPORT_EXITED:
             self.status, self.report = report.value, report
         elif report.kind == lib.REPORT_FD:
-            self.descriptors[self._plan.steps[report.step].op] = report.fd
+            self.descriptors[self.plan.steps[report.step].op] = report.fd
         elif self.failure is None:
-            step = self._plan.steps[report.step] if report.step >= 0 else None
+            step = self.plan.steps[report.step] if report.step >= 0 else None
             self.failure = step_error(step, report.error)
 
     def signal(self, number: int) -> None:
@@ -84,29 +97,24 @@ class Running:
         """Kill PID 1, and with it every process of its pid namespace; pid_namespaces(7)."""
         self.signal(_SIGKILL)
 
-    def reap(self) -> tuple[int | None, os.struct_rusage | None]:
-        """Wait for PID 1, which has ended or will at once; its wait status and usage.
+    def reap(self) -> tuple[int | None, Report | None]:
+        """Wait for PID 1, which has ended or will at once; its wait status, and a record with its usage.
 
-        Both are None when somebody else in this process has reaped it: a SIGCHLD handler that waits for any
-        child, or SIGCHLD ignored. The helper's report has the facts then.
+        Somebody else in this process may have reaped it: a SIGCHLD handler that waits for any child, or SIGCHLD
+        ignored. There is no usage then, and before Linux 6.15 no status. The helper's report has the facts.
         """
+        answer = calls.reap(self.pidfd)
         self._reaped = True
-        with suppress(ChildProcessError):
-            # By number: the child cannot be anybody else before it is reaped, and waitid(2) gives no usage.
-            pid, status, usage = os.wait4(self.pid, 0)
-            return status, usage
-        return None, None
+        return answer
 
     def close(self) -> None:
-        """Kill what has not ended, and close all descriptors."""
-        if self.pidfd >= 0 and not self._reaped:
-            self.kill()
-            self.reap()
-        for fd in (self.pidfd, self.control, *self.descriptors.values()):
-            if fd >= 0:
-                os.close(fd)
-        self.pidfd = self.control = -1
-        self.descriptors = {}
+        """Kill what has not ended, and close all descriptors. May be called again when an exception came between."""
+        if not self._reaped:
+            end(self.spawned)
+            self._reaped = True
+        while self.descriptors:
+            os.close(self.descriptors.popitem()[1])
+        self.spawned.close()
 
 
 def _pidfd_send_signal(pidfd: int, number: int) -> None:
@@ -116,7 +124,7 @@ def _pidfd_send_signal(pidfd: int, number: int) -> None:
 
 
 def launch(
-    plan: Plan,
+    running: Running,
     encoded: bytes,
     *,
     stdio: Sequence[int],
@@ -124,11 +132,11 @@ def launch(
     given: Sequence[int] = (),
     uid_mappings: tuple[IdMapping, ...] = (),
     gid_mappings: tuple[IdMapping, ...] = (),
-) -> Running:
+) -> None:
     """Start the process of a plan. It has been given all it needs; `Running.hear` tells how it goes.
 
     Args:
-        plan: what to do.
+        running: what to do, and what holds the process.
         encoded: ``plan.encode()``, which a caller may keep.
         stdio: descriptors that become 0, 1 and 2.
         cgroup: a cgroup v2 directory to be born in (clone3(2), CLONE_INTO_CGROUP; Linux 5.7).
@@ -139,31 +147,38 @@ def launch(
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
     """
-    spawned = _spawn(plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
-    running = Running(plan, spawned)
+    plan = running.plan
+    # The helper finds its plan there, and need not wait; but not where the plan must wait for its user namespace.
+    early = not uid_mappings and len(encoded) <= _EARLY
     try:
+        _check_spawn(calls.socket(running.spawned), lib.SPAWN_SOCKET)
+        if early:
+            _go(running, plan, encoded, given)
+        _spawn(running.spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
-            map_ids(spawned, uid_mappings, gid_mappings)
-        _go(running, plan, encoded, given)
+            map_ids(running.spawned, uid_mappings, gid_mappings)
+        if not early:
+            _go(running, plan, encoded, given)
     except BaseException:
         running.close()
         raise
-    return running
 
 
-def _spawn(namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> calls.Spawned:
+def _spawn(spawned: calls.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
     executable = calls.helper()
     if executable < 0:
         raise LaunchError(step="memfd_create", errno=-executable, hint=hints.for_call("memfd_create", -executable))
     try:
-        result, failed, spawned = calls.child(namespaces, cgroup, stdio, keep_caps, executable)
+        result, failed = calls.child(spawned, namespaces, cgroup, stdio, keep_caps, executable)
     finally:
         os.close(executable)
+    _check_spawn(result, failed)
+
+
+def _check_spawn(result: int, failed: int) -> None:
     if result < 0:
-        end(spawned)
         call = _CALLS[failed]
         raise LaunchError(step=call, errno=-result, hint=hints.for_call(call, -result))
-    return spawned
 
 
 def _go(running: Running, plan: Plan, encoded: bytes, given: Sequence[int]) -> None:
@@ -189,26 +204,26 @@ def _open_userns(pid: int) -> int:
 
 def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int:
     """Make a user namespace with these maps, held by the descriptor alone; for idmapped mounts."""
+    spawned = calls.Spawned()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
-        spawned = _spawn(lib.CLONE_NEWUSER, -1, (null, null, null), 0)
-    finally:
-        os.close(null)
-    try:
+        _check_spawn(calls.socket(spawned), lib.SPAWN_SOCKET)
+        _spawn(spawned, lib.CLONE_NEWUSER, -1, (null, null, null), 0)
         map_ids(spawned, uids, gids)
         return _open_userns(spawned.pid)
     finally:
+        os.close(null)
         end(spawned)
+        spawned.close()
 
 
 def end(spawned: calls.Spawned) -> None:
-    """End a helper that has no plan, as far as it came to be."""
-    for fd in (spawned.control, spawned.pidfd):  # without its control socket it leaves
-        if fd >= 0:
-            os.close(fd)
-    if spawned.pid >= 0:
-        with suppress(ChildProcessError):
-            os.waitpid(spawned.pid, 0)
+    """Kill and reap a helper, as far as it came to be."""
+    if spawned.pidfd < 0:
+        return
+    with suppress(ProcessLookupError):
+        _pidfd_send_signal(spawned.pidfd, _SIGKILL)
+    calls.reap(spawned.pidfd)
 
 
 def step_error(step: Step | None, number: int) -> LaunchError:
@@ -271,11 +286,18 @@ def _run_map_tool(tool: str, pid: int, mappings: tuple[IdMapping, ...]) -> None:
             raise LaunchError(step=tool, errno=error.errno, hint=hints.for_call(tool, error.errno or 0)) from None
         finally:
             os.close(write)
-        said = os.read(read, 4096).decode(errors="replace").strip()
-        with suppress(ChildProcessError):
-            if os.waitpid(child, 0)[1] == 0:
-                return
-        if said:
-            raise LaunchError(said, step=tool, hint=hints.for_call(tool, errno.EPERM))
+        failed = False
+        with suppress(ChildProcessError):  # reaped by somebody else: what it said must tell
+            failed = os.waitpid(child, 0)[1] != 0
+        said = _said(read)
+        if failed or said:
+            raise LaunchError(said or "failed", step=tool, hint=hints.for_call(tool, errno.EPERM))
     finally:
         os.close(read)
+
+
+def _said(read: int) -> str:
+    os.set_blocking(read, False)  # a child that another thread forked meanwhile may hold the other end open
+    with suppress(BlockingIOError):
+        return os.read(read, 4096).decode(errors="replace").strip()
+    return ""

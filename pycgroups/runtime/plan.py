@@ -60,8 +60,8 @@ _STRICT_TYPES = frozenset({"proc", "sysfs", "devpts", "mqueue"})
 
 # For mounts, names and sysctls of the namespaces, for their files, for the ids and the capabilities themselves.
 _SETUP_CAPABILITIES = (
-    *("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_RESOURCE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"),
-    *("CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"),
+    *("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"),
+    *("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"),
 )
 
 _CHAR_DEVICE = 0o020000

@@ -51,6 +51,11 @@ def limits() -> str | None:
     return None if {"memory", "pids"} <= offered else "needs the memory and pids controllers delegated"
 
 
+def no_limits() -> str | None:
+    """No limit can be set by this user."""
+    return None if limits() else "needs a user without cgroups to set limits in"
+
+
 def userns() -> str | None:
     """A user namespace can be made."""
     pid = os.posix_spawn("/usr/bin/unshare", ["unshare", "--user", "true"], os.environ)
@@ -82,7 +87,7 @@ def _program(name: str) -> Callable[[], str | None]:
 
 
 FEATURES: dict[str, Callable[[], str | None]] = {
-    **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits)},
+    **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
     **{probe.__name__: probe for probe in (userns, subuid, no_subuid, host)},
     **{name: _program(name) for name in ("busybox", "gcc", "gdb", "ip", "script", "strace", "unshare")},
 }

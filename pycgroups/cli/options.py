@@ -1,0 +1,200 @@
+"""The flags that describe a container: docker's names, and the words of `pycgroups.run` where those differ."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+from pycgroups.cli import mounts
+from pycgroups.cli.flags import Flag, UsageError, describe, parse
+
+_NAMESPACES = ("ipc", "uts", "cgroup")
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number") from None
+
+
+def _octal(text: str) -> int:
+    try:
+        return int(text, 8)
+    except ValueError:
+        raise ValueError("an octal number, as 022") from None
+
+
+def _pids(text: str) -> int | None:
+    return None if text == "-1" else _integer(text)  # docker's "unlimited"
+
+
+def _variable(text: str) -> str | None:
+    """``NAME`` alone hands on the caller's own, if there is one."""
+    if "=" in text:
+        return text
+    value = os.environ.get(text)
+    return None if value is None else f"{text}={value}"
+
+
+def _label(text: str) -> str:
+    return text if "=" in text else f"{text}="
+
+
+def _host(text: str) -> tuple[str, str]:
+    separator = "=" if "=" in text else ":"  # docker has both
+    host, found, address = text.partition(separator)
+    if not found:
+        raise ValueError("HOST:ADDRESS")
+    return host, address.removeprefix("[").removesuffix("]")
+
+
+FLAGS = (
+    # the process
+    Flag("--entrypoint", "what comes before COMMAND", value="PROGRAM"),
+    Flag("--env -e", "a variable; NAME alone: the caller's own", value="NAME[=VALUE]", read=_variable, many=True),
+    Flag("--env-file", "a file of such lines", value="FILE", many=True),
+    Flag("--workdir --cwd -w", "where it starts", word="cwd", value="DIR"),
+    Flag("--user -u", "ids, or names that the container knows; default 0", value="USER[:GROUP]"),
+    Flag("--group-add --groups", "a supplementary group", word="groups", value="GROUP", many=True),
+    Flag("--umask", "default 022", value="OCTAL", read=_octal),
+    Flag("--tty -t", "a terminal of its own"),
+    Flag("--init", "a tiny init as process 1; on unless --no-init or --init=false"),
+    Flag("--no-init", "the program is process 1", word="init", on=False),
+    Flag("--ulimit --ulimits", "a limit of getrlimit(2), as nofile=1024", word="ulimits", value="NAME=SOFT[:HARD]", many=True),
+    Flag("--oom-score-adj", "-1000 to 1000", value="N", read=_integer),
+    Flag("--stop-signal", "what asks it to end", value="SIGNAL"),
+    Flag("--stop-timeout", "from that to SIGKILL", value="SECONDS", read=_number),
+    # identity
+    Flag("--name", "the container's name", value="NAME"),
+    Flag("--hostname -h", "default: its name, or pycgroups", value="NAME"),
+    Flag("--domainname", "its NIS domain", value="NAME"),
+    Flag("--label --labels -l", "to find it by", word="labels", value="NAME[=VALUE]", read=_label, many=True),
+    Flag("--annotation --annotations", "for the OCI spec", word="annotations", value="NAME=VALUE", many=True),
+    # limits
+    Flag("--memory -m", "as 64M, 1.5G", value="SIZE"),
+    Flag("--memory-swap", "memory and swap together; -1 for any; default no swap", value="SIZE"),
+    Flag("--cpus", "CPU time per time, as 1.5", value="N", read=_number),
+    Flag("--cpuset-cpus --cpuset", "as 0-1,3", word="cpuset", value="LIST"),
+    Flag("--pids-limit --pids", "processes and threads; -1 for any number", word="pids", value="N", read=_pids),
+    Flag("--disk", "what may be written to the overlay", value="SIZE"),
+    Flag("--timeout", "until everything in it is killed; exit code 124", value="SECONDS", read=_number),
+    Flag("--no-require-limits", "go on if a limit cannot be enforced", word="require_limits", on=False),
+    # files
+    Flag("--volume --volumes -v", "a bind mount", word="volumes", value="SOURCE:DIR[:ro,...]", many=True),
+    Flag("--mount", "as type=bind,src=,dst=,ro or type=tmpfs,dst=", word="mounts", value="FIELDS", read=mounts.mount, many=True),
+    Flag("--tmpfs", "an empty file system, as /run:size=64m,mode=755", word="mounts", value="DIR[:OPTIONS]", read=mounts.tmpfs, many=True),
+    Flag("--read-only", "the root file system is"),
+    Flag("--workspace", "a directory of the host at /workspace, written to as the caller", value="DIR"),
+    Flag("--image", "likewise, as a flag", value="IMAGE"),
+    Flag("--rootfs", "a directory that is the root, instead of IMAGE", value="DIR"),
+    # network
+    Flag("--network --net", "none, the default, or host", value="NETWORK"),
+    Flag("--dns", "a name server", value="ADDRESS", many=True),
+    Flag("--add-host --extra-hosts", "a line of /etc/hosts", word="extra_hosts", value="HOST:ADDRESS", read=_host, many=True),
+    # isolation
+    Flag("--userns", "auto, the default; host: no ids of its own; or INSIDE:OUTSIDE:COUNT", value="MAP"),
+    Flag("--ipc", "private, the default, or host", value="NAMESPACE"),
+    Flag("--uts", "likewise", value="NAMESPACE"),
+    Flag("--cgroupns", "likewise", word="cgroup", value="NAMESPACE"),
+    Flag("--cap-add --caps-add", "a capability, or ALL", word="caps_add", value="NAME", many=True),
+    Flag("--cap-drop --caps-drop", "likewise", word="caps_drop", value="NAME", many=True),
+    Flag(
+        "--security-opt",
+        "no-new-privileges[=false], seccomp=unconfined|FILE, apparmor=PROFILE, label=CONTEXT, systempaths=unconfined",
+        value="OPTION",
+        many=True,
+    ),
+    Flag("--privileged", "nothing is held back"),
+    Flag("--device --devices", "a device of the host", word="devices", value="DEVICE[:INSIDE[:rwm]]", many=True),
+    Flag("--sysctl --sysctls", "a setting of its own namespaces", word="sysctls", value="NAME=VALUE", many=True),
+)
+
+PROGRAM = """\
+The program's root file system is a directory (--rootfs) or else IMAGE. This version knows one image, `host`, which is
+the default: the host's own root, read-only underneath, with a throw-away top. With --rootfs, or after `--`, the first
+word is the program: there is no IMAGE.
+
+  pycgroups {command} -- COMMAND ...               in the host's root
+  pycgroups {command} host COMMAND ...             the same
+  pycgroups {command} --rootfs DIR COMMAND ...     in another one
+"""
+
+
+def read(command: str, arguments: Sequence[str], own: tuple[Flag, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the command line of a command that describes a container.
+
+    Args:
+        command: the command's name, for help.
+        arguments: what follows it.
+        own: flags that are the command's.
+
+    Returns:
+        The arguments of `pycgroups.run`, and the values of the command's own flags. Only ``help`` among the latter
+        when help is asked for.
+
+    Raises:
+        UsageError: a flag is wrong.
+        InvalidConfig: likewise.
+    """
+    found, rest, dashed = parse((*own, *FLAGS), arguments)
+    if found.get("help"):
+        return {}, {"help": True}
+    mine = {flag.word: found.pop(flag.word) for flag in own if flag.word in found}
+    if rest and not dashed and not {"rootfs", "image"} & found.keys():
+        found["image"] = rest.pop(0)
+        rest = rest[1:] if rest[:1] == ["--"] else rest
+    if not rest and "entrypoint" not in found:
+        raise UsageError(f"which program? pycgroups {command} [FLAGS] -- COMMAND ...")
+    if rest:
+        found["command"] = rest
+    return _words(found), mine
+
+
+def _words(found: dict[str, Any]) -> dict[str, Any]:
+    """Settle the flags that have no word of their own."""
+    if "env" in found:
+        found["env"] = [variable for variable in found["env"] if variable is not None]
+    namespaces = {kind: found.pop(kind) for kind in _NAMESPACES if kind in found}
+    if namespaces:
+        found["namespaces"] = namespaces
+    for option in found.pop("security_opt", ()):
+        found.update(_security(option))
+    return found
+
+
+def _security(option: str) -> dict[str, Any]:
+    """Translate ``--security-opt``; the separator was a colon once, and docker still takes it."""
+    end = min((option.index(mark) for mark in "=:" if mark in option), default=len(option))
+    name, value = option[:end], option[end + 1 :]
+    if name == "no-new-privileges" and value in {"", "true", "false"}:
+        return {"no_new_privileges": value != "false"}
+    if name == "seccomp" and value:
+        named = {"builtin": "default", "default": "default", "unconfined": "unconfined"}
+        return {"seccomp": named.get(value) or os.path.join(".", value)}
+    if name == "apparmor" and value:
+        return {"apparmor": value}
+    if name == "label" and value:
+        return {"selinux_label": value}
+    if name == "systempaths" and value == "unconfined":
+        return {"masked_paths": (), "readonly_paths": ()}
+    raise UsageError(f"flag '--security-opt': {option!r} is not known; see --help")
+
+
+def usage(command: str, about: str, own: tuple[Flag, ...]) -> str:
+    """Return the help of such a command."""
+    return (
+        f"usage: pycgroups {command} [FLAGS] [IMAGE] [--] COMMAND [ARGUMENT ...]\n\n{about}\n\n"
+        f"{PROGRAM.format(command=command)}\n{describe((*own, *FLAGS))}"
+    )

@@ -1,0 +1,29 @@
+"""A program whose streams are those of the command."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.job import Outcome
+
+from pycgroups.containers.job import Job
+from pycgroups.containers.streams import DEVNULL, Streams
+
+
+def run(config: ContainerConfig, *, interactive: bool) -> Outcome:
+    """Run it until it ends.
+
+    Raises:
+        Error: of the kinds that `pycgroups.run` names.
+    """
+    streams = Streams(stdin=None if interactive else DEVNULL, stdout=None, stderr=None, data=None)
+    job = Job(config, streams)
+    try:
+        job.start()
+        from pycgroups.cli import signals  # slow, and the container starts meanwhile
+
+        signals.hand_on(job)
+        return job.wait()
+    finally:
+        job.close()

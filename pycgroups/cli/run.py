@@ -1,0 +1,99 @@
+"""``pycgroups run``: docker's, with the streams of the command itself."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.containers.job import Outcome
+
+from pycgroups.cli import BY_SIGNAL, TIMED_OUT, options
+from pycgroups.cli.flags import Flag
+from pycgroups.cli.text import complain
+
+OWN = (
+    Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
+    Flag("--rm", "for docker's sake: nothing ever stays"),
+    Flag("--usage", "tell on stderr, at the end, why it ended and what it took"),
+)
+ABOUT = """\
+Run a program in a container of its own. Its exit code is this command's; else 124 says that the timeout passed, 125 that
+pycgroups failed, 126 that the program cannot be executed, 127 that there is none, 128+n that signal n ended it.
+
+stdout and stderr are the command's own, unless -t gives the program a terminal: job control, Ctrl-C and Ctrl-Z are then
+inside. Without -t, signals are passed on; the third Ctrl-C or SIGTERM within two seconds kills."""
+
+_STOPPED = {
+    "timeout": "the time was up, and everything in the container was killed",
+    "oom": "the memory limit was hit",
+    "pids": "the limit of processes was hit",
+    "disk": "the limit of what may be written was hit",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: of the kinds that `pycgroups.run` names, or a UsageError.
+    """
+    words, own = options.read("run", arguments, OWN)
+    if "help" in own:
+        print(options.usage("run", ABOUT, OWN), end="")
+        return 0
+    from pycgroups.containers.config import ContainerConfig
+
+    config = ContainerConfig(**words)
+    interactive = bool(own.get("interactive"))
+    if config.tty:
+        from pycgroups.cli import terminal
+
+        outcome = terminal.run(config, interactive=interactive)
+    else:
+        from pycgroups.cli import plain
+
+        outcome = plain.run(config, interactive=interactive)
+    _report(outcome, usage=bool(own.get("usage")))
+    return exit_code(outcome)
+
+
+def exit_code(outcome: Outcome) -> int:
+    """Return the code by which docker, timeout(1) and a shell tell of such an end."""
+    if outcome.reason == "timeout":
+        return TIMED_OUT
+    return outcome.returncode if outcome.returncode >= 0 else BY_SIGNAL - outcome.returncode
+
+
+def _report(outcome: Outcome, *, usage: bool) -> None:
+    if outcome.unenforced:
+        complain(f"not in force on this host: {', '.join(outcome.unenforced)} (pycgroups doctor tells why)")
+    if usage:
+        sys.stderr.write(table(outcome))
+    elif outcome.reason in _STOPPED:
+        complain(f"{outcome.reason}: {_STOPPED[outcome.reason]}")
+
+
+def table(outcome: Outcome) -> str:
+    """Write the verdict and the usage, a line for each figure."""
+    usage = outcome.usage
+    rows = {
+        "reason": f"{outcome.reason}, {_STOPPED[outcome.reason]}" if outcome.reason in _STOPPED else outcome.reason,
+        "returncode": str(outcome.returncode),
+        "hits": ", ".join(f"{name} {count}" for name, count in outcome.hits.items() if count) or "none",
+        "wall time": f"{usage.wall_time:.3f} s",
+        "cpu time": f"{usage.cpu_time:.3f} s (user {usage.user_time:.3f}, system {usage.system_time:.3f})",
+        "peak memory": _size(usage.peak_memory),
+        "read": _size(usage.io_read),
+        "written": _size(usage.io_written),
+        "processes": "not counted" if usage.processes is None else str(usage.processes),
+    }
+    return "".join(f"{name.ljust(12)}{value}\n" for name, value in rows.items())
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:  # noqa: PLR2004 (powers of 1024)
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} GiB"

@@ -1,0 +1,44 @@
+"""Signals that come to the command are the program's: docker's ``--sig-proxy``."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from pycgroups.containers.job import Job
+
+_HANDED_ON = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGTERM,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+# Who asks so often in so short a time (seconds) is not to be kept waiting.
+_TIMES, _WITHIN = 3, 2.0
+
+
+def hand_on(job: Job) -> None:
+    """From now on, signals are the program's. Until now, they ended the command, and the container with it."""
+    asked: list[float] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if number in _ENDING:
+            now = time.monotonic()
+            asked[:] = [*(when for when in asked if now - when < _WITHIN), now]
+        job.kill(signal.SIGKILL if len(asked) >= _TIMES else number)
+
+    for number in _HANDED_ON:
+        # What the caller ignores, nohup(1) for one, stays ignored.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handle)

@@ -1,0 +1,410 @@
+"""`doctor`: what works on this host for this account, what does not, why, and the command that mends it.
+
+What can be tried is tried, in a container that does nothing; what cannot is read from the kernel's own files. Nothing
+is changed, and nothing stays.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from pycgroups.errors import Error, errno_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pycgroups.containers.mounts import Mount
+
+# mount_setattr(2) is the newest system call that every container needs.
+OLDEST_KERNEL = (5, 12)
+
+_NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+_ACTIONS = frozenset({"kill_process", "errno", "allow"})
+_LONGEST_WAIT = 5.0  # seconds, for a program that ends at once
+_SETUID = 0o4000
+# What later versions, or a user, may want beside; and the Debian package that has it.
+_TOOLS = {"pasta": "passt", "slirp4netns": "slirp4netns", "fuse-overlayfs": "fuse-overlayfs", "criu": "criu"}
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what it is.
+        works: True, False, or None for what is not there and not needed, or could not be found out.
+        detail: what was found.
+        why: what is in the way.
+        mend: the command or setting that would change it.
+    """
+
+    name: str
+    works: bool | None
+    detail: str = ""
+    why: str = ""
+    mend: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Doctor:
+    """All checks, in the order in which they depend on each other.
+
+    Attributes:
+        checks: one each.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing that was looked at fails."""
+        return all(check.works is not False for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain dicts, lists and scalars."""
+        return {"ok": self.ok, "checks": [attrs.asdict(check) for check in self.checks]}
+
+    def __str__(self) -> str:
+        """Write a plain table; below what does not work, why, and what mends it."""
+        width = max(len(check.name) for check in self.checks)
+        lines = []
+        for check in self.checks:
+            mark = {True: "yes", False: "NO", None: "-"}[check.works]
+            lines.append(f"{mark:<5}{check.name:<{width}}  {check.detail}".rstrip())
+            lines += [f"{'':<{width + 7}}{text}" for text in remarks(check)]
+        return "\n".join(lines)
+
+
+def remarks(check: Check) -> list[str]:
+    """Say why it does not work, and what mends it, a line each."""
+    return [f"{word}: {text}" for word, text in (("why", check.why), ("mend", check.mend)) if text]
+
+
+def doctor() -> Doctor:
+    """Look at this host, as the account that asks. Takes a tenth of a second.
+
+    Never raises: what cannot be looked at is a check that tells so.
+    """
+    groups = (
+        ("kernel", _kernel),
+        ("namespaces", _namespaces),
+        ("user namespaces", _user_namespaces),
+        ("ids", _ids),
+        ("containers", _containers),
+        ("cgroups", _cgroups),
+        ("seccomp", _seccomp),
+        ("idmapped mounts", _idmapped_mounts),
+        ("security modules", _security_modules),
+        ("tools", _tools),
+    )
+    return Doctor(checks=tuple(check for name, look in groups for check in _safely(name, look)))
+
+
+def _safely(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    checks: list[Check] = []
+    try:
+        for check in look():
+            checks.append(check)  # noqa: PERF402 (keep what there is when a later one raises)
+    except Exception as error:  # noqa: BLE001 (whatever a host has in store: the other checks go on)
+        checks.append(Check(name=name, works=None, why=f"this check failed: {type(error).__name__}: {error}"))
+    return checks
+
+
+# -- the kernel --------------------------------------------------------------------------------------------------
+
+
+def _kernel() -> Iterable[Check]:
+    release = os.uname().release
+    oldest = ".".join(map(str, OLDEST_KERNEL))
+    if version(release) < OLDEST_KERNEL:
+        why = f"containers need mount_setattr(2), which Linux has since {oldest}"
+        yield Check(name="kernel", works=False, detail=release, why=why, mend="install a newer kernel, and reboot")
+    else:
+        yield Check(name="kernel", works=True, detail=f"{release} ({oldest} or newer is needed)")
+
+
+def version(release: str) -> tuple[int, ...]:
+    """Read the first two numbers of ``uname -r``: "6.1.0-13-amd64" is (6, 1)."""
+    numbers = [part for part in release.replace("-", ".").split(".")[:2] if part.isdigit()]
+    return tuple(map(int, numbers))
+
+
+def _namespaces() -> Iterable[Check]:
+    missing = [kind for kind in _NAMESPACES if not os.path.exists(f"/proc/self/ns/{kind}")]
+    there = ", ".join(kind for kind in _NAMESPACES if kind not in missing)
+    if not missing:
+        yield Check(name="namespaces", works=True, detail=there)
+        return
+    yield Check(
+        name="namespaces",
+        works=False,
+        detail=there,
+        why=f"the kernel was built without {', '.join(missing)}, or /proc is not mounted",
+        mend="a kernel with CONFIG_NAMESPACES and all that is below it",
+    )
+
+
+def _seccomp() -> Iterable[Check]:
+    actions = set(_read("/proc/sys/kernel/seccomp/actions_avail").split())
+    if actions >= _ACTIONS:
+        yield Check(name="seccomp", works=True, detail="filters")
+    else:
+        yield Check(
+            name="seccomp",
+            works=False,
+            why="the kernel has no filters, or /proc/sys is hidden",
+            mend="a kernel with CONFIG_SECCOMP_FILTER",
+        )
+
+
+def _security_modules() -> Iterable[Check]:
+    listed = _read("/sys/kernel/security/lsm").strip()
+    apparmor = _read("/sys/module/apparmor/parameters/enabled").strip() == "Y"
+    found = {
+        "AppArmor": apparmor or "apparmor" in listed.split(","),
+        "SELinux": os.path.exists("/sys/fs/selinux/enforce"),
+        f"Landlock ABI {(abi := _landlock())}": abi > 0,
+    }
+    there = [name for name, present in found.items() if present]
+    yield Check(name="security modules", works=True if there else None, detail=", ".join(there) or "none in use")
+
+
+def _landlock() -> int:
+    """Ask for the version of Landlock's interface, 0 where there is none; landlock_create_ruleset(2)."""
+    import ctypes
+
+    from pycgroups._native.calls import syscall_numbers
+
+    number = syscall_numbers().get("landlock_create_ruleset")
+    ask_version = 1  # LANDLOCK_CREATE_RULESET_VERSION
+    return 0 if number is None else max(0, ctypes.CDLL(None).syscall(number, None, 0, ask_version))
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------
+
+
+def _user_namespaces() -> Iterable[Check]:
+    from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.runtime import launch
+
+    try:
+        own = IdMap.single()
+        os.close(launch.make_userns(own.uids, own.gids))
+    except Error as error:
+        why, mend = _what_blocks() or (str(error), error.hint or "")
+        yield Check(name="user namespaces", works=False, detail=errno_text(error.errno), why=why, mend=mend)
+        return
+    if os.geteuid() != 0 and _read(f"/proc/sys/{_APPARMOR_RESTRICTS}").strip() == "1":
+        why, mend = _BLOCKS[_APPARMOR_RESTRICTS, "1"]
+        yield Check(name="user namespaces", works=None, detail="can be made", why=why, mend=mend)
+        return
+    yield Check(name="user namespaces", works=True, detail="can be made")
+
+
+_APPARMOR_RESTRICTS = "kernel/apparmor_restrict_unprivileged_userns"
+# What may stand in a sysctl's file, why that is in the way, and what mends it.
+_BLOCKS = {
+    ("kernel/unprivileged_userns_clone", "0"): (
+        "sysctl kernel.unprivileged_userns_clone is 0",
+        "as root: sysctl -w kernel.unprivileged_userns_clone=1",
+    ),
+    ("user/max_user_namespaces", "0"): (
+        "sysctl user.max_user_namespaces is 0",
+        "as root: sysctl -w user.max_user_namespaces=10000",
+    ),
+    (_APPARMOR_RESTRICTS, "1"): (
+        "AppArmor takes all rights from user namespaces of programs without a profile that has `userns,`",
+        "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+}
+
+
+def _what_blocks() -> tuple[str, str] | None:
+    for (sysctl, value), answer in _BLOCKS.items():
+        if _read(f"/proc/sys/{sysctl}").strip() == value:
+            return answer
+    if "Seccomp:\t2" in _read("/proc/self/status"):
+        return (
+            "a seccomp filter around this process forbids it: docker's, for one",
+            "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined",
+        )
+    return None
+
+
+def _ids() -> Iterable[Check]:
+    from pycgroups.containers.caller import caller
+
+    who = caller()
+    if who.uid == 0:
+        detail = "those of the user namespace around" if who.nested else "65536 of its own for each container"
+        yield Check(name="ids", works=True, detail=detail)
+        return
+    user = _account(who.uid)
+    if who.subuids:
+        counts = [sum(count for _, count in ranges) for ranges in (who.subuids, who.subgids)]
+        yield Check(name="ids", works=True, detail=f"{counts[0]} users and {counts[1]} groups for {user}")
+    else:
+        yield Check(
+            name="ids",
+            works=None,
+            detail="one user inside, no others",
+            why=f"{user} has no subordinate ids: subuid(5), subgid(5)",
+            mend=f"as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
+        )
+    missing = [tool for tool in ("newuidmap", "newgidmap") if not _has_rights(tool)]
+    yield Check(
+        name="newuidmap",
+        works=not missing if who.subuids else (None if missing else True),
+        detail="" if missing else "and newgidmap",
+        why=f"not installed, or without the right to map ids: {', '.join(missing)}" if missing else "",
+        mend="as root: apt-get install --reinstall uidmap" if missing else "",
+    )
+
+
+def _account(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _has_rights(tool: str) -> bool:
+    """Tell whether a program may do more than its caller: it is setuid, or has file capabilities; capabilities(7)."""
+    path = _which(tool)
+    if path is None:
+        return False
+    return bool(os.stat(path).st_mode & _SETUID) or "security.capability" in os.listxattr(path)
+
+
+# -- containers --------------------------------------------------------------------------------------------------
+
+
+def _containers() -> Iterable[Check]:
+    """The embedded default: the host's root below an overlay."""
+    error = _try()
+    if error is None:
+        yield Check(name="containers", works=True, detail="a program ran in one")
+        yield Check(name="overlay", works=True, detail="the host's root, with a throw-away top")
+        return
+    failed = _failed("containers", error)
+    yield failed
+    if error.operation == "fs" and error.path == "overlay":
+        why = "the kernel has no overlay file system, or none for user namespaces (since 5.11)"
+        yield Check(name="overlay", works=False, detail=failed.detail, why=why, mend="as root: modprobe overlay")
+    else:
+        yield Check(name="overlay", works=None, why="a container fails before it comes to that")
+
+
+def _idmapped_mounts() -> Iterable[Check]:
+    from pycgroups.containers.caller import caller
+    from pycgroups.containers.mounts import Mount
+
+    if not caller().privileged:
+        yield Check(name="idmapped mounts", works=None, detail="are root's to make")
+        return
+    error = _try(mounts=[Mount.bind("/", "/mnt", idmap=True, recursive=False)])
+    if error is None:
+        yield Check(name="idmapped mounts", works=True, detail="of the file system at /")
+        return
+    yield attrs.evolve(
+        _failed("idmapped mounts", error),
+        works=None,
+        mend='keep root file systems where they work (ext4, xfs, btrfs, tmpfs), or run with userns="host"',
+    )
+
+
+def _cgroups() -> Iterable[Check]:
+    from pycgroups import cgroups
+
+    info = cgroups.info()
+    layout = {"v1": "v1", "v2": "v2", "hybrid": "v1 and v2", "none": "none"}[info.hierarchy]
+    own = "delegated to this account" if info.delegated else ""
+    usable = ", ".join(info.usable) or "no controller"
+    detail = ", ".join(filter(None, (layout, f"{usable} usable", own)))
+    missing = sorted({"cpu", "cpuset", "memory", "pids"} - set(info.usable))
+    yield Check(
+        name="cgroups",
+        works=not missing,
+        detail=detail,
+        why=f"this process cannot use {', '.join(missing)}" if missing else "",
+        mend=info.hint or "",
+    )
+    words: dict[str, Any] = {"memory": {"memory": "256M"}, "pids": {"pids": 64}, "cpu": {"cpus": 0.5}}
+    tried = {word: value for name in info.usable for word, value in words.get(name, {}).items()}
+    if not tried:
+        yield Check(name="limits", works=False, detail="only timeout, disk and ulimits", why="see cgroups")
+        return
+    error = _try(**tried)
+    if error is None:
+        yield Check(name="limits", works=True, detail=f"{', '.join(tried)} were in force")
+    else:
+        yield _failed("limits", error)
+
+
+def _try(
+    *, memory: str | None = None, pids: int | None = None, cpus: float | None = None, mounts: Iterable[Mount] = ()
+) -> Error | None:
+    """Run a program that does nothing; what failed, or None."""
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.job import Job
+    from pycgroups.containers.streams import DEVNULL, Streams
+    from pycgroups.errors import CommandNotFound
+
+    config = ContainerConfig(
+        command=("true",), timeout=_LONGEST_WAIT, memory=memory, pids=pids, cpus=cpus, mounts=tuple(mounts)
+    )
+    job = Job(config, Streams(stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, data=None))
+    try:
+        job.start()
+        job.wait()
+    except CommandNotFound:  # all the set-up was done by then
+        return None
+    except Error as error:
+        return error
+    finally:
+        job.close()
+    return None
+
+
+def _failed(name: str, error: Error) -> Check:
+    where = f"{error.operation} {error.path or ''}".strip()
+    reason = ", ".join(filter(None, (error.message, errno_text(error.errno))))
+    return Check(name=name, works=False, detail=where, why=reason, mend=error.hint or "")
+
+
+# -- programs ----------------------------------------------------------------------------------------------------
+
+
+def _tools() -> Iterable[Check]:
+    there = [tool for tool in _TOOLS if _which(tool)]
+    missing = [tool for tool in _TOOLS if tool not in there]
+    yield Check(
+        name="tools",
+        works=None if missing else True,
+        detail=", ".join(there),
+        why=f"not installed, and not needed yet: {', '.join(missing)}" if missing else "",
+        mend=f"as root: apt-get install {' '.join(_TOOLS[tool] for tool in missing)}" if missing else "",
+    )
+
+
+def _which(program: str) -> str | None:
+    """Find a program; shutil.which brings half of the standard library along."""
+    # /usr/sbin is where some of them are, and not on everybody's PATH.
+    for directory in (*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/sbin", "/sbin"):
+        path = os.path.join(directory or ".", program)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

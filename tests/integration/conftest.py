@@ -1,0 +1,128 @@
+"""Root file systems of busybox and the probe, on tmpfs: what the containers of these tests are made of."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import pycgroups as pc
+from tests import leaks
+
+PROBE = Path(__file__).parents[1] / "probe.c"
+BUSYBOX = Path("/bin/busybox")
+
+FILES = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nlone:x:1001:1001::/:/bin/sh\n",
+    "etc/group": "root:x:0:\nuser:x:1000:\ntape:x:26:user,lone\nvideo:x:44:user\nstaff:x:50:\n",
+}
+DIRECTORIES = ("bin", "dev", "etc", "home/user", "proc", "root", "run", "sys", "tmp", "var")
+
+
+@pytest.fixture(scope="session")
+def shelf():
+    """A directory on tmpfs: overlayfs, which some worlds have at /, knows no idmapped mounts."""
+    path = Path(tempfile.mkdtemp(prefix="containers-", dir="/dev/shm"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def probe(shelf):
+    """The probe, compiled once: see tests/probe.c."""
+    path = shelf / "probe"
+    command = ["gcc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-o", path, PROBE]
+    subprocess.run(command, check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def _applets():
+    listing = subprocess.run([BUSYBOX, "--list"], stdout=subprocess.PIPE, text=True, check=True)
+    return sorted(set(listing.stdout.split()) - {"busybox"})
+
+
+def _fill(root, probe, applets):
+    for directory in DIRECTORIES:
+        (root / directory).mkdir(parents=True)
+    root.chmod(0o755)
+    (root / "tmp").chmod(0o1777)
+    for name, content in FILES.items():
+        (root / name).write_text(content)
+    shutil.copy2(BUSYBOX, root / "bin/busybox")
+    for applet in applets:
+        (root / "bin" / applet).symlink_to("busybox")
+    os.link(probe, root / "bin/probe")
+    return root
+
+
+@pytest.fixture(scope="session")
+def root(shelf, probe, _applets):
+    """One for all tests that leave it as it is."""
+    return _fill(Path(tempfile.mkdtemp(prefix="root-", dir=shelf)), probe, _applets)
+
+
+@pytest.fixture
+def own_root(shelf, probe, _applets):
+    """One for a single test, to change as it likes."""
+    path = _fill(Path(tempfile.mkdtemp(prefix="root-", dir=shelf)), probe, _applets)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def scratch(shelf):
+    """An empty directory of the caller's, on tmpfs."""
+    path = Path(tempfile.mkdtemp(prefix="scratch-", dir=shelf))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def inside(root):
+    """`pycgroups.run` in the shared root, with text."""
+    return functools.partial(pc.run, rootfs=root, text=True)
+
+
+@pytest.fixture
+def facts(root):
+    """Run the probe; the answer is a dict of the first word of each line, and the rest."""
+
+    def ask(*words, **options):
+        options = {"rootfs": root, "text": True, **options}
+        result = pc.run(["probe", *map(str, words)], **options)
+        assert result.returncode == 0, result
+        return dict(line.split(" ", 1) for line in result.stdout.splitlines())
+
+    return ask
+
+
+@pytest.fixture
+def nothing_left():
+    """Nothing may be left after this one test."""
+    before = leaks.holdings()
+    yield
+    left = leaks.left_behind(before)
+    assert not left, "left behind:\n" + "\n".join(left)
+
+
+@pytest.fixture
+def script():
+    """Run Python code in a process of its own, which may spoil itself; the answer is what it prints."""
+
+    def run(code, *args, **options):
+        options = {"timeout": 60, **options}
+        command = [sys.executable, "-c", code, *map(str, args)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, **options)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    return run
