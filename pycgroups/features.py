@@ -194,8 +194,8 @@ def _user_namespaces() -> Iterable[Check]:
         own = IdMap.single()
         os.close(launch.make_userns(own.uids, own.gids))
     except Error as error:
-        why, mend = _what_blocks() or (str(error), error.hint or "")
-        yield Check(name="user namespaces", works=False, detail=errno_text(error.errno), why=why, mend=mend)
+        why, mend = _what_blocks() or (f"{error.operation}: {errno_text(error.errno)}", "")
+        yield Check(name="user namespaces", works=False, why=why, mend=mend)
         return
     if os.geteuid() != 0 and _read(f"/proc/sys/{_APPARMOR_RESTRICTS}").strip() == "1":
         why, mend = _BLOCKS[_APPARMOR_RESTRICTS, "1"]
@@ -226,6 +226,8 @@ def _what_blocks() -> tuple[str, str] | None:
     for (sysctl, value), answer in _BLOCKS.items():
         if _read(f"/proc/sys/{sysctl}").strip() == value:
             return answer
+    if not _read("/proc/self/uid_map"):
+        return "the user namespace around this process has no map of ids", "unshare --map-root-user, for one"
     if "Seccomp:\t2" in _read("/proc/self/status"):
         return (
             "a seccomp filter around this process forbids it: docker's, for one",
@@ -374,7 +376,9 @@ def _try(
 def _failed(name: str, error: Error) -> Check:
     where = f"{error.operation} {error.path or ''}".strip()
     reason = ", ".join(filter(None, (error.message, errno_text(error.errno))))
-    return Check(name=name, works=False, detail=where, why=reason, mend=error.hint or "")
+    hint = error.hint or ""
+    mend = "see user namespaces" if "pycgroups doctor" in hint else hint  # which names us
+    return Check(name=name, works=False, detail=where, why=reason, mend=mend)
 
 
 # -- programs ----------------------------------------------------------------------------------------------------

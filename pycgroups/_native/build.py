@@ -35,7 +35,7 @@ OP_JOIN OP_BECOME_ROOT OP_CONSOLE OP_SEND OP_DEATH OP_SESSION OP_TERMINAL OP_KEY
 OP_GROUPS OP_IDS OP_BOUNDING OP_SECUREBITS OP_CAPS OP_AMBIENT OP_NO_NEW_PRIVS OP_LABEL OP_CHDIR OP_SECCOMP OP_EXEC
 STEP_OPTIONAL PLAN_INIT PLAN_MAGIC PLAN_SLOTS PLAN_PASSED_MAX PLAN_ARGS PLAN_STRINGS
 REPORT_FAILED REPORT_STARTED REPORT_FD REPORT_EXITED
-SPAWN_MEMFD SPAWN_SOCKET SPAWN_CLONE SPAWN_CHILD
+EARLY_BYTES SPAWN_MEMFD SPAWN_SOCKET SPAWN_CLONE SPAWN_CHILD
 CLONE_NEWNS CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWUSER CLONE_NEWPID CLONE_NEWNET CLONE_NEWCGROUP CLONE_NEWTIME
 MS_PRIVATE MS_SLAVE MS_SHARED MS_UNBINDABLE AT_RECURSIVE
 MOUNT_ATTR_RDONLY MOUNT_ATTR_NOSUID MOUNT_ATTR_NODEV MOUNT_ATTR_NOEXEC MOUNT_ATTR_NOATIME MOUNT_ATTR_STRICTATIME
@@ -100,10 +100,12 @@ def syscall_table() -> str:
 def make() -> FFI:
     """Declare the extension to cffi."""
     ffi = FFI()
+    helper = build_helper()
     ffi.cdef((HERE / "cdef.txt").read_text() + "".join(f"#define {name} ...\n" for name in CONSTANTS.split()))
     ffi.set_source(
         "pycgroups._native._shim",
-        SOURCE % {"helper": build_helper(), "syscalls": syscall_table()},
+        SOURCE % {"helper": helper, "syscalls": syscall_table()},
+        depends=[str(helper), *(f"pycgroups/_native/{name}.h" for name in ("plan", "spawn", "steps", "sys", "text"))],
         sources=[f"pycgroups/_native/{name}" for name in ("spawn.c", "steps.c")],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused

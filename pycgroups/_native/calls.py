@@ -25,11 +25,17 @@ class Spawned:
         control: the control socket, or -1.
     """
 
-    __slots__ = ("out",)
+    __slots__ = ("_plan", "out")
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        self.out = ffi.new("struct spawned *", {"pid": -1, "pidfd": -1, "control": -1, "peer": -1})
+        self.out = ffi.new("struct spawned *", {"pid": -1, "pidfd": -1, "control": -1, "peer": -1, "userns": -1})
+        self._plan: Any = None
+
+    def keep(self, plan: bytes) -> Any:
+        """Keep the plan where it is as long as this object; its address."""
+        self._plan = ffi.from_buffer(plan)
+        return self._plan
 
     @property
     def pid(self) -> int:
@@ -44,7 +50,7 @@ class Spawned:
         return int(self.out.control)
 
     def close(self) -> None:
-        """Close both descriptors; twice is allowed."""
+        """Close all descriptors; twice is allowed."""
         lib.spawn_close(self.out)
 
 
@@ -68,9 +74,31 @@ def helper() -> int:
     return int(lib.spawn_helper())
 
 
-def socket(spawned: Spawned) -> int:
-    """Make the control socket; 0 or -errno."""
-    return int(lib.spawn_socket(spawned.out))
+def begin(spawned: Spawned, plan: bytes | None) -> int:
+    """Make the control socket, and send the plan, if there is one and it fits; 0 or -errno."""
+    return int(lib.spawn_begin(spawned.out, ffi.NULL if plan is None else spawned.keep(plan), len(plan or b"")))
+
+
+def give(spawned: Spawned, fds: Sequence[int]) -> int:
+    """Fill the plan's first slots; 0 or -errno."""
+    return int(lib.spawn_give(spawned.out, fds, len(fds)))
+
+
+def prepare(spawned: Spawned, *, idmapped: bool) -> tuple[int, int]:
+    """Perform the plan's first part here, idmapped mounts or the others; 0 or -errno, and the step that failed."""
+    step = ffi.new("int *")
+    result = lib.spawn_prepare(spawned.out, idmapped, step)
+    return result, step[0]
+
+
+def open_userns(spawned: Spawned, slot: int) -> int:
+    """Open the child's user namespace into a slot (-1: none); 0 or -errno."""
+    return int(lib.spawn_open_userns(spawned.out, slot))
+
+
+def go(spawned: Spawned) -> int:
+    """Let the helper begin, also before there is one; 0 or -errno."""
+    return int(lib.spawn_go(spawned.out))
 
 
 def child(
@@ -88,14 +116,7 @@ def child(
 def write_proc(spawned: Spawned, name: str, text: str) -> int:
     """Write ``/proc/PID/name`` of the helper (``uid_map`` and its like); 0 or -errno."""
     data = text.encode()
-    return int(lib.spawn_write(spawned.pid, spawned.pidfd, name.encode(), data, len(data)))
-
-
-def go(control: int, plan: bytes, given: Sequence[int]) -> tuple[int, int]:
-    """Perform the plan's first part here and send the rest; 0 or -errno, and the step that failed or -1."""
-    step = ffi.new("int *")
-    result = lib.spawn_go(control, ffi.from_buffer(plan), len(plan), ffi.new("int[]", given), len(given), step)
-    return result, step[0]
+    return int(lib.spawn_write(spawned.out, name.encode(), data, len(data)))
 
 
 def report(control: int) -> tuple[int, Report | None]:

@@ -4,9 +4,10 @@
  * 0, 1, 2 for the program, and 3, the control socket. The conversation on it:
  *
  *     library                                  helper
- *     clone3 + exec        ----------------->  waits
+ *     plan                 ----------------->
+ *     clone3 + exec        ----------------->  reads it, waits
  *     maps the user namespace, opens what only the caller may open
- *     plan, descriptors    ----------------->  performs `setup`
+ *     go, descriptors      ----------------->  performs `setup`
  *                          <-----------------  FD      a pty's master, the scratch file system
  *                          <-----------------  FAILED  step and errno: the helper exits, and all with it
  *                          <-----------------  STARTED the program is running        (an end of file without init)
@@ -45,29 +46,21 @@ static void __attribute__((noreturn)) leave(int status)
         SYS(exit_group, status);
 }
 
-/* The header, and the descriptors that come with its first byte. */
-static long receive_header(struct plan_header *header)
+static long read_whole(void *to, size_t length)
 {
-    struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights;
-    struct { void *base; size_t len; } part = {header, sizeof *header};
-    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
-        .iov = &part, .iovlen = 1, .control = &rights, .controllen = sizeof rights};
-    long got = SYS_RETRY(recvmsg, CONTROL, &message, MSG_CMSG_CLOEXEC_ | 0x100 /* MSG_WAITALL */);
-    if (got != sizeof *header)
-        return got < 0 ? got : -ECONNRESET;
-    size_t count = message.controllen > 16 ? (rights.len - 16) / sizeof(int) : 0;
-    if (count != header->passed || count > PLAN_PASSED_MAX)
-        return -EPROTO;
-    for (size_t i = 0; i < count; i++)
-        run.slot[i] = rights.fds[i];
+    for (size_t have = 0; have < length;) {
+        long ret = SYS_RETRY(read, CONTROL, (char *)to + have, length - have);
+        if (ret <= 0)
+            return ret < 0 ? ret : -ECONNRESET;
+        have += (size_t)ret;
+    }
     return 0;
 }
 
 static long receive_plan(void)
 {
     struct plan_header header;
-    run_init(&run, 0, CONTROL);
-    long ret = receive_header(&header);
+    long ret = read_whole(&header, sizeof header);
     if (ret < 0)
         return ret;
     if (header.size < sizeof header)
@@ -77,14 +70,30 @@ static long receive_plan(void)
         return memory;
     char *block = (char *)memory;
     text_copy(block, (const char *)&header, sizeof header);
-    for (size_t have = sizeof header; have < header.size;) {
-        ret = SYS_RETRY(read, CONTROL, block + have, header.size - have);
-        if (ret <= 0)
-            return ret < 0 ? ret : -ECONNRESET;
-        have += (size_t)ret;
-    }
-    run.plan = (const struct plan_header *)block;
+    ret = read_whole(block + sizeof header, header.size - sizeof header);
+    if (ret < 0)
+        return ret;
+    run_init(&run, (const struct plan_header *)block, CONTROL);
     return plan_check(run.plan, header.size);
+}
+
+/* One byte says that all is ready; the descriptors come with it. */
+static long receive_go(void)
+{
+    char byte;
+    struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights;
+    struct { void *base; size_t len; } part = {&byte, 1};
+    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
+        .iov = &part, .iovlen = 1, .control = &rights, .controllen = sizeof rights};
+    long got = SYS_RETRY(recvmsg, CONTROL, &message, MSG_CMSG_CLOEXEC_);
+    if (got != 1)
+        return got < 0 ? got : -ECONNRESET;
+    size_t count = message.controllen > 16 ? (rights.len - 16) / sizeof(int) : 0;
+    if (count != run.plan->passed)
+        return -EPROTO;
+    for (size_t i = 0; i < count; i++)
+        run.slot[i] = rights.fds[i];
+    return 0;
 }
 
 static int perform_range(uint32_t from, uint32_t to)
@@ -199,7 +208,10 @@ static void __attribute__((noreturn, used)) helper_main(void)
     SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, 0, SIGNAL_SET_BYTES);
     reset_signals();
     SYS(prctl, PR_SET_NAME, "pycgroups-init", 0, 0, 0);
-    if (receive_plan() < 0)
+    /* The end of file on the control socket is not enough: a child that another thread of the library's process has
+     * forked may hold a copy of it. A later change of ids clears this, hence OP_DEATH. */
+    SYS(prctl, PR_SET_PDEATHSIG, 9 /* SIGKILL */, 0, 0, 0);
+    if (receive_plan() < 0 || receive_go() < 0)
         leave(125);
     SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); /* not before: an ordinary user must write our uid_map */
     if (perform_range(run.plan->prepare, run.plan->setup) < 0)

@@ -185,18 +185,6 @@ static void close_once(int *fd)
     *fd = -1;
 }
 
-int spawn_socket(struct spawned *out)
-{
-    int pair[2];
-    long ret = SYS(socketpair, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, pair);
-    out->failed = ret < 0 ? SPAWN_SOCKET : SPAWN_OK;
-    if (ret < 0)
-        return (int)ret;
-    out->control = pair[0];
-    out->peer = pair[1];
-    return 0;
-}
-
 int spawn_child(const struct spawn_request *request, int helper, struct spawned *out)
 {
     /* No handler of the application may run in the child, on memory that is ours. */
@@ -207,13 +195,6 @@ int spawn_child(const struct spawn_request *request, int helper, struct spawned 
     SYS(rt_sigprocmask, 2, &before, 0, SIGNAL_SET_BYTES);
     close_once(&out->peer);
     return (int)ret;
-}
-
-void spawn_close(struct spawned *spawned)
-{
-    close_once(&spawned->control);
-    close_once(&spawned->peer);
-    close_once(&spawned->pidfd);
 }
 
 /* ioctl_pidfd(2), PIDFD_GET_INFO: linux/pidfd.h has it since 6.13, and the exit code since 6.15. */
@@ -247,34 +228,101 @@ int spawn_reap(int pidfd, struct report *report)
     return 1;
 }
 
-int spawn_write(int pid, int pidfd, const char *name, const char *text, uint32_t length)
+/* Open a file of /proc/PID of a child, and see that the number is still the child's, and not a later owner's. */
+static long open_of_child(const struct spawned *child, const char *name, int flags)
 {
     char path[64] = "/proc/";
     size_t n = text_length(path);
     int unit = 1;
-    while (pid / unit >= 10)
+    while (child->pid / unit >= 10)
         unit *= 10;
     for (; unit > 0; unit /= 10)
-        path[n++] = (char)('0' + pid / unit % 10);
+        path[n++] = (char)('0' + child->pid / unit % 10);
     path[n++] = '/';
     text_copy(path + n, name, text_length(name) + 1);
-    long fd = SYS(openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+    long fd = SYS(openat, AT_FDCWD, path, flags | O_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    long ret = SYS(pidfd_send_signal, child->pidfd, 0, 0, 0);
+    if (ret == 0)
+        return fd;
+    SYS(close, fd);
+    return ret;
+}
+
+int spawn_write(const struct spawned *child, const char *name, const char *text, uint32_t length)
+{
+    long fd = open_of_child(child, name, O_WRONLY);
     if (fd < 0)
         return (int)fd;
-    /* Still our child behind that number, and not a later owner of it? */
-    long ret = SYS(pidfd_send_signal, pidfd, 0, 0, 0);
-    if (ret == 0)
-        ret = SYS_RETRY(write, fd, text, length);
+    long ret = SYS_RETRY(write, fd, text, length);
     SYS(close, fd);
     return ret < 0 ? (int)ret : 0;
 }
 
+int spawn_open_userns(struct spawned *out, int slot)
+{
+    long fd = open_of_child(out, "ns/user", O_RDONLY);
+    if (fd < 0)
+        return (int)fd;
+    out->userns = (int)fd;
+    if (slot >= 0 && slot < PLAN_SLOTS)
+        out->run.slot[slot] = (int)fd;
+    return 0;
+}
+
 /* ---- plan ------------------------------------------------------------------------------------------------------- */
 
-static int prepare(struct run *run, int *step)
+static long send_all(int control, const char *data, size_t length)
 {
-    for (uint32_t i = 0; i < run->plan->prepare; i++) {
-        int ret = perform(run, plan_steps(run->plan) + i);
+    while (length > 0) {
+        long ret = SYS_RETRY(sendto, control, data, length, MSG_NOSIGNAL_, 0, 0);
+        if (ret < 0)
+            return ret;
+        data += ret;
+        length -= (size_t)ret;
+    }
+    return 0;
+}
+
+static long send_plan(struct spawned *out)
+{
+    out->sent = 1;
+    return send_all(out->control, (const char *)out->run.plan, out->run.plan->size);
+}
+
+int spawn_begin(struct spawned *out, const void *plan, uint32_t size)
+{
+    int pair[2];
+    out->failed = SPAWN_SOCKET;
+    int ret = plan ? plan_check(plan, size) : 0;
+    if (ret == 0)
+        ret = (int)SYS(socketpair, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, pair);
+    if (ret < 0)
+        return ret;
+    out->control = pair[0];
+    out->peer = pair[1];
+    run_init(&out->run, plan, out->control);
+    return plan && size <= EARLY_BYTES ? (int)send_plan(out) : 0;
+}
+
+int spawn_give(struct spawned *out, const int *fds, uint32_t count)
+{
+    if (count > out->run.plan->passed)
+        return -EINVAL;
+    for (uint32_t i = 0; i < count; i++)
+        out->run.slot[i] = fds[i];
+    out->given = count;
+    return 0;
+}
+
+int spawn_prepare(struct spawned *out, int idmapped, int *step)
+{
+    const struct plan_step *steps = plan_steps(out->run.plan);
+    for (uint32_t i = 0; i < out->run.plan->prepare; i++) {
+        if ((steps[i].op == OP_TREE && steps[i].arg[5] >= 0) != idmapped)
+            continue;
+        int ret = perform(&out->run, steps + i);
         if (ret < 0) {
             *step = (int)i;
             return ret;
@@ -283,49 +331,47 @@ static int prepare(struct run *run, int *step)
     return 0;
 }
 
-static long send_plan(const struct run *run, int control)
+static long send_go(const struct spawned *out)
 {
-    const struct plan_header *plan = run->plan;
+    uint32_t count = out->run.plan->passed;
     struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights = {
-        16 + plan->passed * sizeof(int), SOL_SOCKET_, SCM_RIGHTS_, {0}};
-    struct { const void *base; size_t len; } part = {plan, sizeof *plan};
+        16 + count * sizeof(int), SOL_SOCKET_, SCM_RIGHTS_, {0}};
+    struct { const void *base; size_t len; } part = {"", 1};
     struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
         .iov = &part, .iovlen = 1};
-    for (uint32_t i = 0; i < plan->passed; i++)
-        rights.fds[i] = run->slot[i];
-    if (plan->passed) {
+    for (uint32_t i = 0; i < count; i++)
+        rights.fds[i] = out->run.slot[i];
+    if (count) {
         message.control = &rights;
         message.controllen = (rights.len + 7) & ~(size_t)7;
     }
-    long ret = SYS_RETRY(sendmsg, control, &message, MSG_NOSIGNAL_);
-    const char *rest = (const char *)plan + sizeof *plan;
-    for (size_t left = plan->size - sizeof *plan; left > 0 && ret >= 0;) {
-        ret = SYS_RETRY(sendto, control, rest, left, MSG_NOSIGNAL_, 0, 0);
-        if (ret > 0) {
-            rest += ret;
-            left -= (size_t)ret;
-        }
-    }
+    long ret = SYS_RETRY(sendmsg, out->control, &message, MSG_NOSIGNAL_);
     return ret < 0 ? ret : 0;
 }
 
-int spawn_go(int control, const void *plan, uint32_t size, const int *given, uint32_t count, int *step)
+/* Close what `prepare` opened; the given ones are the caller's. */
+static void close_prepared(struct spawned *out)
 {
-    struct run run;
-    *step = -1;
-    int ret = plan_check(plan, size);
-    if (ret < 0 || count > PLAN_PASSED_MAX)
-        return -EINVAL;
-    run_init(&run, plan, control);
-    for (uint32_t i = 0; i < count; i++)
-        run.slot[i] = given[i];
-    ret = prepare(&run, step);
+    for (uint32_t i = out->given; out->run.plan && i < PLAN_SLOTS; i++)
+        close_once(&out->run.slot[i]);
+    close_once(&out->userns);
+}
+
+int spawn_go(struct spawned *out)
+{
+    long ret = out->sent ? 0 : send_plan(out);
     if (ret == 0)
-        ret = (int)send_plan(&run, control);
-    for (int i = (int)count; i < PLAN_SLOTS; i++)
-        if (run.slot[i] >= 0)
-            SYS(close, run.slot[i]);
-    return ret;
+        ret = send_go(out);
+    close_prepared(out);
+    return (int)ret;
+}
+
+void spawn_close(struct spawned *spawned)
+{
+    close_prepared(spawned);
+    close_once(&spawned->control);
+    close_once(&spawned->peer);
+    close_once(&spawned->pidfd);
 }
 
 int spawn_report(int control, struct report *report, int *fd)

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "plan.h"
+#include "steps.h"
 
 struct spawn_request {
     uint64_t clone_flags; /* CLONE_NEW* */
@@ -19,6 +19,14 @@ struct spawned {
     int control;
     int peer;   /* the helper's end of the control socket, until it has it */
     int failed; /* which call failed: enum spawn_call */
+    int userns; /* the child's user namespace, once it was asked for */
+    int sent;   /* the plan has been sent */
+    uint32_t given;
+    struct run run; /* where the `prepare` steps are performed */
+};
+
+enum {
+    EARLY_BYTES = 65536, /* a socket takes these without a reader: unix(7), net.core.wmem_default is 212992 */
 };
 
 enum spawn_call {
@@ -32,8 +40,22 @@ enum spawn_call {
 /* A sealed copy of the helper in memory. A descriptor or -errno. */
 int spawn_helper(void);
 
-/* Make the control socket. 0 or -errno. */
-int spawn_socket(struct spawned *out);
+/* Check the plan, make the control socket, and send the plan if it fits into it. 0 or -errno. The plan must stay where
+ * it is. Without a plan the helper just waits, until it is killed. */
+int spawn_begin(struct spawned *out, const void *plan, uint32_t size);
+
+/* Fill the plan's first slots; they stay the caller's. 0 or -errno. */
+int spawn_give(struct spawned *out, const int *fds, uint32_t count);
+
+/* Perform the plan's `prepare` steps: those of idmapped mounts, whose user namespaces must be there, or the others.
+ * 0 or -errno; *step is the step that failed. */
+int spawn_prepare(struct spawned *out, int idmapped, int *step);
+
+/* Open the child's user namespace into a slot. 0 or -errno. */
+int spawn_open_userns(struct spawned *out, int slot);
+
+/* Let the helper begin, and hand over all descriptors; also before there is a helper. 0 or -errno. */
+int spawn_go(struct spawned *out);
 
 /* Clone and exec the helper in its namespaces; it waits for its plan, if that is not there yet. 0 or -errno.
  * The calling thread stands still until the exec; other threads do not. */
@@ -47,11 +69,7 @@ void spawn_close(struct spawned *spawned);
 int spawn_reap(int pidfd, struct report *report);
 
 /* Write one file of /proc/PID (uid_map, gid_map, setgroups) of a child that is still alive. 0 or -errno. */
-int spawn_write(int pid, int pidfd, const char *name, const char *text, uint32_t length);
-
-/* Perform the plan's `prepare` steps here, and send the plan with all descriptors; before the helper is there or after. 0 or -errno; *step is the step
- * that failed or -1. `given` fills the first slots. */
-int spawn_go(int control, const void *plan, uint32_t size, const int *given, uint32_t count, int *step);
+int spawn_write(const struct spawned *child, const char *name, const char *text, uint32_t length);
 
 /* Receive one record without waiting. 1 one came, 0 end of file, -EAGAIN nothing yet, or -errno. */
 int spawn_report(int control, struct report *report, int *fd);

@@ -69,7 +69,7 @@ void run_init(struct run *run, const struct plan_header *plan, int control)
 {
     run->plan = plan;
     run->control = control;
-    run->root = -1;
+    run->root = run->parent = -1;
     for (int i = 0; i < PLAN_SLOTS; i++)
         run->slot[i] = -1;
 }
@@ -350,6 +350,13 @@ static int do_pivot(struct run *run)
 
 /* ---- files ---------------------------------------------------------------------------------------------------- */
 
+static void forget_parent(struct run *run)
+{
+    if (run->parent >= 0)
+        SYS(close, run->parent);
+    run->parent = -1;
+}
+
 static int do_mkdir(struct run *run, const struct plan_step *step)
 {
     int fd = open_dir_made(run, str(run, step, 0), (uint32_t)step->arg[0], (uint64_t)step->arg[1]);
@@ -359,28 +366,35 @@ static int do_mkdir(struct run *run, const struct plan_step *step)
     return 0;
 }
 
+/* The directory to make an entry in. Many are made in one, /dev: it is opened once, until another step may have put
+ * something over it. */
+static int entry_parent(struct run *run, const char *path, const char **name)
+{
+    size_t length = text_length(path);
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    *name = path + length;
+    if (run->parent >= 0 && run->parent_length == length && text_equal(run->parent_path, path, length))
+        return run->parent;
+    forget_parent(run);
+    run->parent = open_parent_made(run, path, RESOLVE_NO_SYMLINKS, name);
+    run->parent_path = path;
+    run->parent_length = length;
+    return run->parent;
+}
+
 static int do_symlink(struct run *run, const struct plan_step *step)
 {
     const char *name;
-    int parent = open_parent_made(run, str(run, step, 1), RESOLVE_NO_SYMLINKS, &name);
-    if (parent < 0)
-        return parent;
-    long ret = SYS(symlinkat, str(run, step, 0), parent, name);
-    SYS(close, parent);
-    return (int)ret;
+    int parent = entry_parent(run, str(run, step, 1), &name);
+    return parent < 0 ? parent : (int)SYS(symlinkat, str(run, step, 0), parent, name);
 }
 
 static int do_node(struct run *run, const struct plan_step *step)
 {
     const char *name;
-    int parent = open_parent_made(run, str(run, step, 0), RESOLVE_NO_SYMLINKS, &name);
-    if (parent < 0)
-        return parent;
-    long ret = SYS(mknodat, parent, name, step->arg[0], step->arg[1]);
-    if (ret == 0)
-        ret = SYS(fchmodat, parent, name, step->arg[0] & 07777);
-    SYS(close, parent);
-    return (int)ret;
+    int parent = entry_parent(run, str(run, step, 0), &name);
+    return parent < 0 ? parent : (int)SYS(mknodat, parent, name, step->arg[0], step->arg[1]);
 }
 
 static int do_file(struct run *run, const struct plan_step *step)
@@ -725,6 +739,8 @@ static int do_step(struct run *run, const struct plan_step *step)
 
 int perform(struct run *run, const struct plan_step *step)
 {
+    if (step->op != OP_SYMLINK && step->op != OP_NODE)
+        forget_parent(run);
     int ret = do_step(run, step);
     return ret == -ENOENT && step->flags & STEP_OPTIONAL ? 0 : ret;
 }

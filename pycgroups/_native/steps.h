@@ -4,6 +4,8 @@
 
 #include <linux/resource.h>
 
+#include <stddef.h>
+
 #include "plan.h"
 
 /* Where a plan is performed: its memory, its descriptors, the socket that its results go to. */
@@ -11,6 +13,9 @@ struct run {
     const struct plan_header *plan;
     int control;
     int root;
+    int parent;              /* the directory that the last entry was made in, or -1 */
+    const char *parent_path; /* its path; as many bytes of it as parent_length */
+    size_t parent_length;
     int slot[PLAN_SLOTS];
 };
 

@@ -18,4 +18,12 @@ static inline void text_copy(char *to, const char *from, size_t length)
         to[i] = from[i];
 }
 
+static inline int text_equal(const char *one, const char *other, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (one[i] != other[i])
+            return 0;
+    return 1;
+}
+
 #endif

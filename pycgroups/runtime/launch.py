@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pycgroups.runtime.plan import Plan, Step
 
 _SIGKILL = 9
-_EARLY = 65536  # bytes that a socket takes without a reader: unix(7), net.core.wmem_default is 212992
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
@@ -147,21 +146,32 @@ def launch(
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
     """
-    plan = running.plan
-    # The helper finds its plan there, and need not wait; but not where the plan must wait for its user namespace.
-    early = not uid_mappings and len(encoded) <= _EARLY
+    spawned, plan = running.spawned, running.plan
+    namespaces: list[int] = []
     try:
-        _check_spawn(calls.socket(running.spawned), lib.SPAWN_SOCKET)
-        if early:
-            _go(running, plan, encoded, given)
-        _spawn(running.spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
+        _check_spawn(calls.begin(spawned, encoded), lib.SPAWN_SOCKET)
+        namespaces = [-1 if maps is None else make_userns(*maps) for maps in plan.idmaps]
+        _check_step(running, calls.give(spawned, [*given, *namespaces]))
+        _check_step(running, *calls.prepare(spawned, idmapped=False))
+        early = not uid_mappings and len(encoded) <= lib.EARLY_BYTES
+        if early:  # the helper finds all there, and need not wait
+            _check_step(running, calls.go(spawned))
+        _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
-            map_ids(running.spawned, uid_mappings, gid_mappings)
+            map_ids(spawned, uid_mappings, gid_mappings)
+        if plan.idmaps:
+            own = len(given) + plan.idmaps.index(None) if None in plan.idmaps else -1
+            _check_step(running, calls.open_userns(spawned, own))
+            _check_step(running, *calls.prepare(spawned, idmapped=True))
         if not early:
-            _go(running, plan, encoded, given)
+            _check_step(running, calls.go(spawned))
     except BaseException:
         running.close()
         raise
+    finally:
+        for fd in namespaces:
+            if fd >= 0:
+                os.close(fd)
 
 
 def _spawn(spawned: calls.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
@@ -181,25 +191,10 @@ def _check_spawn(result: int, failed: int) -> None:
         raise LaunchError(step=call, errno=-result, hint=hints.for_call(call, -result))
 
 
-def _go(running: Running, plan: Plan, encoded: bytes, given: Sequence[int]) -> None:
-    namespaces: list[int] = []
-    try:
-        for maps in plan.idmaps:
-            namespaces.append(_open_userns(running.pid) if maps is None else make_userns(*maps))
-        result, step = calls.go(running.control, encoded, [*given, *namespaces])
-    finally:
-        for fd in namespaces:
-            os.close(fd)
+def _check_step(running: Running, result: int, step: int = -1) -> None:
     if result < 0:
         running.hear()  # a helper that is gone has perhaps said why
-        raise running.failure or step_error(plan.steps[step] if step >= 0 else None, -result)
-
-
-def _open_userns(pid: int) -> int:
-    try:
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise LaunchError(step="open the user namespace", path=error.filename, errno=error.errno) from None
+        raise running.failure or step_error(running.plan.steps[step] if step >= 0 else None, -result)
 
 
 def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int:
@@ -207,10 +202,11 @@ def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int
     spawned = calls.Spawned()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
-        _check_spawn(calls.socket(spawned), lib.SPAWN_SOCKET)
+        _check_spawn(calls.begin(spawned, None), lib.SPAWN_SOCKET)
         _spawn(spawned, lib.CLONE_NEWUSER, -1, (null, null, null), 0)
         map_ids(spawned, uids, gids)
-        return _open_userns(spawned.pid)
+        _check_spawn(calls.open_userns(spawned, -1), lib.SPAWN_CLONE)
+        return os.dup(spawned.out.userns)
     finally:
         os.close(null)
         end(spawned)
