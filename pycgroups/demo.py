@@ -1,4 +1,4 @@
-"""``python -m pycgroups.demo``: good and bad programs, each in a container of the host's own root, each with its verdict.
+"""``python -m pycgroups.demo``: good and bad programs in containers of the host's own root, each with its verdict.
 
 Every scene is an ordinary `pycgroups.run`, printed as it is called. A scene whose limit this account may not set is not
 played: an endless hog is for those who can stop it. It tells what would make it possible instead.
@@ -120,12 +120,14 @@ def play(scene: Scene, say: Callable[[str, str], None]) -> bool:
 def verdict(result: pc.Result) -> str:
     """Write the verdict and the usage in one line."""
     usage = result.usage
-    hits = "".join(f", {name} hit {count}x" for name, count in result.hits.items() if count)
-    return (
-        f"{result.reason} ({result.returncode}){hits}: {usage.wall_time * 1000:.0f} ms, cpu {usage.cpu_time * 1000:.0f} ms,"
-        f" peak memory {usage.peak_memory / 2**20:.1f} MiB"
-        + ("" if usage.processes is None else f", {usage.processes} processes")
-    )
+    parts = [
+        f"{result.reason} ({result.returncode})",
+        *(f"{name} hit {count}x" for name, count in result.hits.items() if count),
+        f"{usage.wall_time * 1000:.0f} ms",
+        f"cpu {usage.cpu_time * 1000:.0f} ms",
+        f"peak memory {usage.peak_memory / 2**20:.1f} MiB",
+    ]
+    return ", ".join(parts if usage.processes is None else [*parts, f"{usage.processes} processes"])
 
 
 def _leaks_secrets(output: str) -> bool:
@@ -142,7 +144,9 @@ def compare_starts(say: Callable[[str, str], None]) -> None:
         plain.append(_time(lambda: subprocess.run(["true"], capture_output=True, check=True)))  # noqa: S607
     own, theirs = (statistics.median(times) * 1000 for times in (contained, plain))
     say(f"  subprocess.run {theirs:5.2f} ms   no walls", "green")
-    say(f"  pc.run         {own:5.2f} ms   own root, users, processes, network; filtered, without secrets", "bold green")
+    say(
+        f"  pc.run         {own:5.2f} ms   own root, users, processes, network; filtered, without secrets", "bold green"
+    )
 
 
 def _time(call: Callable[[], object]) -> float:

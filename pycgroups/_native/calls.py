@@ -29,7 +29,8 @@ class Spawned:
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        self.out = ffi.new("struct spawned *", {"pid": -1, "pidfd": -1, "control": -1, "peer": -1, "userns": -1})
+        names = ("pid", "pidfd", "control", "peer", "creator", "userns")
+        self.out = ffi.new("struct spawned *", dict.fromkeys(names, -1))
         self._plan: Any = None
 
     def keep(self, plan: bytes) -> Any:

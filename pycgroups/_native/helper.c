@@ -1,7 +1,7 @@
 /* pycgroups-init: performs a launch plan, then is the program's init, or becomes the program.
  *
- * The library (spawn.c) clones a child that execs this at once, with nothing but four descriptors:
- * 0, 1, 2 for the program, and 3, the control socket. The conversation on it:
+ * The library (spawn.c) clones a child that execs this at once, with nothing but five descriptors:
+ * 0, 1, 2 for the program, 3, the control socket, and 4, a pidfd of the library's process. The conversation on it:
  *
  *     library                                  helper
  *     plan                 ----------------->
@@ -30,7 +30,6 @@
 #include "text.h"
 
 enum {
-    CONTROL = 3,
     SIGNAL_SET_BYTES = 8,
     SIGKILL_ = 9,
     SIGCHLD_ = 17,
@@ -183,11 +182,19 @@ static void __attribute__((noreturn)) be_init(long main_pid)
     settle_down();
     send_report(CONTROL, &started, -1);
     uint64_t every = ~0ULL;
+    /* The threads of a killed process end one by one: had the one that we are a child of ended just before OP_DEATH, the
+     * others would end about now. So look once more, a bit later. */
+    const struct { long sec, nsec; } once = {0, 300000000}, *patience = &once;
     for (;;) {
         reap(main_pid);
-        long signal = SYS(rt_sigtimedwait, &every, 0, 0, SIGNAL_SET_BYTES);
+        long signal = SYS(rt_sigtimedwait, &every, 0, patience, SIGNAL_SET_BYTES);
         if (signal > 0 && signal != SIGCHLD_)
             SYS(kill, main_pid, signal);
+        if (signal == -EAGAIN) {
+            if (creator_is_gone(CONTROL))
+                leave(0);
+            patience = 0;
+        }
     }
 }
 

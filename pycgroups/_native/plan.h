@@ -36,7 +36,7 @@ enum plan_op {
     OP_NODE,       /* mode, dev; path in the root */
     OP_FILE,       /* mode; path in the root, content: a new file */
     OP_NULL,       /* slot; path in the root: must be the null device (1, 3) */
-    OP_MASK,       /* slot of an empty directory's mount, slot of a null device; path in the root */
+    OP_MASK,       /* slot of an empty file system, slot of a null device; path in the root */
     OP_READONLY,   /* path in the root */
     OP_ATTR,       /* slot or -1 (the root), attr_set, attr_clr, propagation, recursive */
     OP_PROPAGATE,  /* propagation of every mount of the new mount namespace */
@@ -52,7 +52,7 @@ enum plan_op {
     OP_CONSOLE,    /* slot for the terminal, rows, columns, uid, gid: make a pty, send its master */
     OP_SEND,       /* slot: hand this descriptor to the library */
     OP_DEATH,      /* signal when the thread that spawned dies */
-    OP_SESSION,
+    OP_SESSION,    /* 0 a session of its own, 1 a process group */
     OP_TERMINAL,   /* slot: controlling terminal and standard streams */
     OP_KEYRING,
     OP_OOM_SCORE,  /* text */
@@ -72,7 +72,7 @@ enum plan_op {
 };
 
 enum plan_step_flags {
-    STEP_OPTIONAL = 1, /* a path that is not there is no error */
+    STEP_OPTIONAL = 1, /* of OP_MASK and OP_READONLY: a path that is not there is no error */
 };
 
 enum plan_flags {

@@ -19,8 +19,8 @@
 #endif
 
 enum {
-    CONTROL = 3,
-    HELPER = 4,
+    HELPER = CREATOR + 1,
+    LAID = HELPER + 1,
     SIGNAL_SET_BYTES = 8,
     AF_UNIX_ = 1,
     SOCK_STREAM_ = 1,
@@ -98,18 +98,27 @@ static long make_caps_ambient(uint64_t caps)
     return ret;
 }
 
-/* Descriptors 0 to 4 are the program's streams, the control socket and the helper; nothing else goes over. First all
- * out of the way, since any of them may have any number. */
-static long lay_descriptors(const struct spawn_request *request, int control, int helper)
+struct hatch { /* what child and parent share */
+    const struct spawn_request *request;
+    int control;
+    int creator;
+    int helper;
+    long error;
+};
+
+/* Descriptors 0 to 5 are the program's streams, CONTROL, CREATOR and the helper; nothing else goes over. First all out
+ * of the way, since any of them may have any number. */
+static long lay_descriptors(const struct hatch *hatch)
 {
-    int from[5] = {request->stdio[0], request->stdio[1], request->stdio[2], control, helper};
-    for (int i = 0; i < 5; i++) {
+    const int *stdio = hatch->request->stdio;
+    int from[LAID] = {stdio[0], stdio[1], stdio[2], hatch->control, hatch->creator, hatch->helper};
+    for (int i = 0; i < LAID; i++) {
         long fd = SYS(fcntl, from[i], F_DUPFD_CLOEXEC, HELPER + 1);
         if (fd < 0)
             return fd;
         from[i] = (int)fd;
     }
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < LAID; i++) {
         long ret = SYS(dup3, from[i], i, i == HELPER ? O_CLOEXEC : 0);
         if (ret < 0)
             return ret;
@@ -118,28 +127,22 @@ static long lay_descriptors(const struct spawn_request *request, int control, in
 }
 
 /* Runs in the child, on the memory of the parent, whose thread waits. Raw system calls only: sys.h says why. */
-static long child(const struct spawn_request *request, int control, int helper)
+static long child(const struct hatch *hatch)
 {
     static const char *const argv[] = {"pycgroups-init", 0};
     static const char *const envp[] = {0};
-    long ret = request->keep_caps ? make_caps_ambient(request->keep_caps) : 0;
+    uint64_t keep_caps = hatch->request->keep_caps;
+    long ret = keep_caps ? make_caps_ambient(keep_caps) : 0;
     if (ret == 0)
-        ret = lay_descriptors(request, control, helper);
+        ret = lay_descriptors(hatch);
     if (ret == 0)
         ret = SYS(execveat, HELPER, "", argv, envp, AT_EMPTY_PATH);
     return ret;
 }
 
-struct hatch { /* what child and parent share */
-    const struct spawn_request *request;
-    int control;
-    int helper;
-    long error;
-};
-
 static void __attribute__((noreturn, noinline)) child_main(struct hatch *hatch)
 {
-    hatch->error = child(hatch->request, hatch->control, hatch->helper);
+    hatch->error = child(hatch);
     for (;;)
         SYS(exit_group, 127);
 }
@@ -157,7 +160,7 @@ static long __attribute__((noinline)) clone_child(struct clone_args *args, struc
 static long spawn_blocked(const struct spawn_request *request, int helper, struct spawned *out)
 {
     int pidfd = -1;
-    struct hatch hatch = {.request = request, .control = out->peer, .helper = helper};
+    struct hatch hatch = {.request = request, .control = out->peer, .creator = out->creator, .helper = helper};
     struct clone_args args = {
         .flags = request->clone_flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND
                  | (request->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
@@ -194,6 +197,7 @@ int spawn_child(const struct spawn_request *request, int helper, struct spawned 
     long ret = spawn_blocked(request, helper, out);
     SYS(rt_sigprocmask, 2, &before, 0, SIGNAL_SET_BYTES);
     close_once(&out->peer);
+    close_once(&out->creator);
     return (int)ret;
 }
 
@@ -302,6 +306,10 @@ int spawn_begin(struct spawned *out, const void *plan, uint32_t size)
         return ret;
     out->control = pair[0];
     out->peer = pair[1];
+    long self = SYS(getpid);
+    out->creator = (int)SYS(pidfd_open, self, 0);
+    if (out->creator < 0)
+        return out->creator;
     run_init(&out->run, plan, out->control);
     return plan && size <= EARLY_BYTES ? (int)send_plan(out) : 0;
 }
@@ -371,6 +379,7 @@ void spawn_close(struct spawned *spawned)
     close_prepared(spawned);
     close_once(&spawned->control);
     close_once(&spawned->peer);
+    close_once(&spawned->creator);
     close_once(&spawned->pidfd);
 }
 

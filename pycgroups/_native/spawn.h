@@ -18,6 +18,7 @@ struct spawned {
     int pidfd;
     int control;
     int peer;   /* the helper's end of the control socket, until it has it */
+    int creator; /* a pidfd of this process, for the helper, until it has it */
     int failed; /* which call failed: enum spawn_call */
     int userns; /* the child's user namespace, once it was asked for */
     int sent;   /* the plan has been sent */

@@ -295,11 +295,17 @@ static int do_mount(struct run *run, const struct plan_step *step)
     return ret;
 }
 
+/* What to answer where a path to protect cannot be opened: only that it is not there may be fine. */
+static int not_there(const struct plan_step *step, int error)
+{
+    return error == -ENOENT && step->flags & STEP_OPTIONAL ? 0 : error;
+}
+
 static int do_mask(struct run *run, const struct plan_step *step)
 {
     int target = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
     if (target < 0)
-        return target;
+        return not_there(step, target);
     int type = file_type(target);
     int source = fd_of(run, step->arg[type == MODE_DIR ? 0 : 1]);
     long copy = type < 0 ? type : SYS(open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
@@ -318,7 +324,7 @@ static int do_readonly(struct run *run, const struct plan_step *step)
 {
     int target = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
     if (target < 0)
-        return target;
+        return not_there(step, target);
     long copy = SYS(open_tree, target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
     int ret = copy < 0 ? (int)copy : set_attr((int)copy, MOUNT_ATTR_RDONLY, 0, 0, -1, 1);
     if (ret == 0)
@@ -476,16 +482,23 @@ static int do_become_root(const struct plan_step *step)
     return (int)ret;
 }
 
+/* The other end of the socket is closed, or the process of the pidfd has ended. A child that the library's process has
+ * forked may hold a copy of the socket, and the pidfd shows a process as alive until its last thread has ended. */
+int creator_is_gone(int fd)
+{
+    struct pollfd peer = {.fd = fd, .events = fd == CREATOR ? POLLIN : 0};
+    struct { long sec, nsec; } at_once = {0, 0};
+    SYS(ppoll, &peer, 1, &at_once, 0, 8);
+    return (peer.revents & (POLLIN | POLLHUP)) != 0;
+}
+
 /* prctl(2): the signal comes when the thread that spawned us ends. It may have ended before we asked. */
 static int do_death(struct run *run, const struct plan_step *step)
 {
     long ret = SYS(prctl, PR_SET_PDEATHSIG, step->arg[0], 0, 0, 0);
     if (ret < 0)
         return (int)ret;
-    struct pollfd peer = {.fd = run->control};
-    struct { long sec, nsec; } at_once = {0, 0};
-    SYS(ppoll, &peer, 1, &at_once, 0, 8);
-    return peer.revents & POLLHUP ? -ESRCH : 0;
+    return creator_is_gone(run->control) || creator_is_gone(CREATOR) ? -ESRCH : 0;
 }
 
 /* ---- the terminal ----------------------------------------------------------------------------------------------- */
@@ -711,8 +724,8 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_SEND: return send_fd(run, step, fd_of(run, step->arg[0]));
     case OP_DEATH: return do_death(run, step);
     case OP_SESSION: {
-        long session = SYS(setsid);
-        return session < 0 ? (int)session : 0;
+        long ret = step->arg[0] ? SYS(setpgid, 0, 0) : SYS(setsid);
+        return ret < 0 ? (int)ret : 0;
     }
     case OP_TERMINAL: return do_terminal(run, step);
     case OP_KEYRING: {
@@ -741,6 +754,5 @@ int perform(struct run *run, const struct plan_step *step)
 {
     if (step->op != OP_SYMLINK && step->op != OP_NODE)
         forget_parent(run);
-    int ret = do_step(run, step);
-    return ret == -ENOENT && step->flags & STEP_OPTIONAL ? 0 : ret;
+    return do_step(run, step);
 }

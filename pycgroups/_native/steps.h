@@ -8,6 +8,11 @@
 
 #include "plan.h"
 
+enum { /* what the helper is born with, beside the program's streams */
+    CONTROL = 3, /* the socket to the library */
+    CREATOR = 4, /* a pidfd of the library's process, until the program starts */
+};
+
 /* Where a plan is performed: its memory, its descriptors, the socket that its results go to. */
 struct run {
     const struct plan_header *plan;
@@ -31,6 +36,9 @@ int perform(struct run *run, const struct plan_step *step);
 
 /* Take over what getrusage(2) tells. */
 void report_usage(struct report *report, const struct rusage *usage);
+
+/* Ask CONTROL or CREATOR whether the library's process has ended. */
+int creator_is_gone(int fd);
 
 /* Send one record, with a descriptor when fd >= 0. 0 or -errno. */
 int send_report(int control, const struct report *report, int fd);

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pycgroups.features import Doctor
-
 from pycgroups.cli import OURS
 from pycgroups.cli.flags import Flag, describe, parse
 from pycgroups.cli.text import complain, escaped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.features import Doctor
 
 FLAGS = (Flag("--json", "as one JSON document"),)
 ABOUT = """\
@@ -57,7 +57,7 @@ def _print_table(result: Doctor) -> bool:
     from pycgroups.features import remarks
 
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    marks = {True: Text("✓", "bold green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
+    marks = {True: Text("✓", "bold green"), False: Text("✗", "bold red"), None: Text("·", "dim")}
     for check in result.checks:
         cell = Text(escaped(check.detail))
         for line in remarks(check):

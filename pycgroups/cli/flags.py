@@ -8,12 +8,12 @@ grammar, and would take a quarter of the time that the whole command has.
 
 from __future__ import annotations
 
+from pycgroups.errors import Error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
-
-from pycgroups.errors import Error
 
 _BOOLEANS = {word: value for value, words in ((True, "1 t true"), (False, "0 f false")) for word in words.split()}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
+from pycgroups.cli import mounts
+from pycgroups.cli.flags import Flag, UsageError, describe, parse
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
-
-from pycgroups.cli import mounts
-from pycgroups.cli.flags import Flag, UsageError, describe, parse
 
 _NAMESPACES = ("ipc", "uts", "cgroup")
 
@@ -72,7 +72,13 @@ FLAGS = (
     Flag("--tty -t", "a terminal of its own"),
     Flag("--init", "a tiny init as process 1; on unless --no-init or --init=false"),
     Flag("--no-init", "the program is process 1", word="init", on=False),
-    Flag("--ulimit --ulimits", "a limit of getrlimit(2), as nofile=1024", word="ulimits", value="NAME=SOFT[:HARD]", many=True),
+    Flag(
+        "--ulimit --ulimits",
+        "a limit of getrlimit(2), as nofile=1024",
+        word="ulimits",
+        value="NAME=SOFT[:HARD]",
+        many=True,
+    ),
     Flag("--oom-score-adj", "-1000 to 1000", value="N", read=_integer),
     Flag("--stop-signal", "what asks it to end", value="SIGNAL"),
     Flag("--stop-timeout", "from that to SIGKILL", value="SECONDS", read=_number),
@@ -93,26 +99,47 @@ FLAGS = (
     Flag("--no-require-limits", "go on if a limit cannot be enforced", word="require_limits", on=False),
     # files
     Flag("--volume --volumes -v", "a bind mount", word="volumes", value="SOURCE:DIR[:ro,...]", many=True),
-    Flag("--mount", "as type=bind,src=,dst=,ro or type=tmpfs,dst=", word="mounts", value="FIELDS", read=mounts.mount, many=True),
-    Flag("--tmpfs", "an empty file system, as /run:size=64m,mode=755", word="mounts", value="DIR[:OPTIONS]", read=mounts.tmpfs, many=True),
-    Flag("--read-only", "the root file system is"),
+    Flag(
+        "--mount",
+        "as type=bind,src=,dst=,ro or type=tmpfs,dst=",
+        word="mounts",
+        value="FIELDS",
+        read=mounts.mount,
+        many=True,
+    ),
+    Flag(
+        "--tmpfs",
+        "an empty file system, as /run:size=64m,mode=755",
+        word="mounts",
+        value="DIR[:OPTIONS]",
+        read=mounts.tmpfs,
+        many=True,
+    ),
+    Flag("--read-only", "nothing can be written to the root file system"),
     Flag("--workspace", "a directory of the host at /workspace, written to as the caller", value="DIR"),
-    Flag("--image", "likewise, as a flag", value="IMAGE"),
     Flag("--rootfs", "a directory that is the root, instead of IMAGE", value="DIR"),
+    Flag("--image", "IMAGE as a flag", value="IMAGE"),
     # network
-    Flag("--network --net", "none, the default, or host", value="NETWORK"),
+    Flag("--network --net", "none (the default) or host", value="NETWORK"),
     Flag("--dns", "a name server", value="ADDRESS", many=True),
-    Flag("--add-host --extra-hosts", "a line of /etc/hosts", word="extra_hosts", value="HOST:ADDRESS", read=_host, many=True),
+    Flag(
+        "--add-host --extra-hosts",
+        "a line of /etc/hosts",
+        word="extra_hosts",
+        value="HOST:ADDRESS",
+        read=_host,
+        many=True,
+    ),
     # isolation
-    Flag("--userns", "auto, the default; host: no ids of its own; or INSIDE:OUTSIDE:COUNT", value="MAP"),
-    Flag("--ipc", "private, the default, or host", value="NAMESPACE"),
+    Flag("--userns", "auto (the default), host for no ids of its own, or INSIDE:OUTSIDE:COUNT", value="MAP"),
+    Flag("--ipc", "private (the default) or host", value="NAMESPACE"),
     Flag("--uts", "likewise", value="NAMESPACE"),
     Flag("--cgroupns", "likewise", word="cgroup", value="NAMESPACE"),
     Flag("--cap-add --caps-add", "a capability, or ALL", word="caps_add", value="NAME", many=True),
     Flag("--cap-drop --caps-drop", "likewise", word="caps_drop", value="NAME", many=True),
     Flag(
         "--security-opt",
-        "no-new-privileges[=false], seccomp=unconfined|FILE, apparmor=PROFILE, label=CONTEXT, systempaths=unconfined",
+        "no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=, label=, systempaths=unconfined",
         value="OPTION",
         many=True,
     ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pycgroups.containers.job import Job
+from pycgroups.containers.streams import DEVNULL, Streams
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.job import Outcome
-
-from pycgroups.containers.job import Job
-from pycgroups.containers.streams import DEVNULL, Streams
 
 
 def run(config: ContainerConfig, *, interactive: bool) -> Outcome:

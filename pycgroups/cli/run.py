@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pycgroups.containers.job import Outcome
-
 from pycgroups.cli import BY_SIGNAL, TIMED_OUT, options
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.text import complain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.containers.job import Outcome
 
 OWN = (
     Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
@@ -18,11 +18,11 @@ OWN = (
     Flag("--usage", "tell on stderr, at the end, why it ended and what it took"),
 )
 ABOUT = """\
-Run a program in a container of its own. Its exit code is this command's; else 124 says that the timeout passed, 125 that
-pycgroups failed, 126 that the program cannot be executed, 127 that there is none, 128+n that signal n ended it.
+Run a program in a container of its own. Its exit code is this command's; else 124 says that the timeout passed, 125
+that pycgroups failed, 126 that the program cannot be executed, 127 that there is none, 128+n that signal n ended it.
 
-stdout and stderr are the command's own, unless -t gives the program a terminal: job control, Ctrl-C and Ctrl-Z are then
-inside. Without -t, signals are passed on; the third Ctrl-C or SIGTERM within two seconds kills."""
+stdout and stderr are the command's own, unless -t gives the program a terminal: job control, Ctrl-C and Ctrl-Z are
+then inside. Without -t, signals are passed on; the third Ctrl-C or SIGTERM within two seconds kills."""
 
 _STOPPED = {
     "timeout": "the time was up, and everything in the container was killed",

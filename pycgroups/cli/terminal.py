@@ -18,17 +18,17 @@ import termios
 import tty
 from contextlib import contextmanager, suppress
 
+from pycgroups.cli import signals
+from pycgroups.containers.job import Job
+from pycgroups.containers.streams import DEVNULL, Streams
+from pycgroups.runtime.plan import Terminal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.job import Outcome
-
-from pycgroups.cli import signals
-from pycgroups.containers.job import Job
-from pycgroups.containers.streams import DEVNULL, Streams
-from pycgroups.runtime.plan import Terminal
 
 _KEYBOARD, _SCREEN = 0, 1
 _CHUNK = 65536
@@ -47,7 +47,7 @@ def run(config: ContainerConfig, *, interactive: bool) -> Outcome:
     try:
         job.start()
         signals.hand_on(job)
-        with raw() if interactive else suppress():
+        with raw(wanted=interactive):
             signal.signal(signal.SIGWINCH, lambda *_: console.resize())
             return job.wait()
     finally:
@@ -63,9 +63,9 @@ def window_size() -> tuple[int, int]:
 
 
 @contextmanager
-def raw() -> Iterator[None]:
-    """Have our terminal hand over every byte as it is, and bring it back to what it was at the end, whatever happens."""
-    if not os.isatty(_KEYBOARD):
+def raw(*, wanted: bool) -> Iterator[None]:
+    """Have our terminal hand over every byte as it is; at the end, whatever happens, bring it back to what it was."""
+    if not wanted or not os.isatty(_KEYBOARD):
         yield
         return
     before = termios.tcgetattr(_KEYBOARD)

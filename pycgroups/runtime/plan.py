@@ -132,6 +132,7 @@ _SHOW_ARGS = {
     lib.OP_SECUREBITS: "{0:#x}",
     lib.OP_UNSHARE: "{0:#x}",
     lib.OP_DEATH: "signal {0}",
+    lib.OP_SESSION: "{0}",
 }
 
 
@@ -511,8 +512,8 @@ class _Planner:
     def become(self, *, init: bool, terminal: bool) -> None:
         process = self.spec.process
         assert process is not None
-        if init:  # without one, the setup's session is the program's
-            self.then(lib.OP_SESSION)
+        if init:  # without one, the setup's session is the program's; a terminal wants a session of its own
+            self.then(lib.OP_SESSION, int(not terminal))
         if terminal:
             self.then(lib.OP_TERMINAL, TERMINAL)
         self.then(lib.OP_KEYRING)
