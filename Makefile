@@ -42,7 +42,7 @@ help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/.has-cli
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m pycgroups.demo
 
 test: $(VENV)/.has-test test-packages
 	@$(BIN)/python -m tests.worlds $(ARGS)

@@ -25,3 +25,11 @@ def floor(directory: Path) -> Path:
 def stall(directory: Path) -> Path:
     """The library stall.c."""
     return build("stall.c", directory / "stall.so", "-shared", "-fPIC")
+
+
+def ways(directory: Path) -> tuple[Path, Path]:
+    """The program ways.c, and its helper, built as the library's own is."""
+    bare = ("-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector")
+    link = ("-fno-asynchronous-unwind-tables", "-Wl,-z,noseparate-code,--build-id=none", "-s")
+    native = f"-I{HERE.parent / 'pycgroups/_native'}"
+    return build("ways.c", directory / "ways"), build("ways_helper.c", directory / "ways-helper", *bare, *link, native)

@@ -19,6 +19,7 @@ from benchmarks import (
     startup,
     steady,
     throughput,
+    ways,
 )
 from benchmarks.figures import Figure, ratio
 from benchmarks.timing import reason
@@ -163,6 +164,11 @@ def measure_bandwidth(b: Bench, report: Report) -> None:
     report.figures.append(Figure(what=what, against=against, value=ratio(mine, plain), target=0.7, more=True))
 
 
+def measure_ways(b: Bench, report: Report) -> None:
+    """Which process performs the plan."""
+    report.add(ways.measure(*compiled.ways(b.work), b.rootfs, b.effort.rounds))
+
+
 CONCEPTS: dict[str, Callable[[Bench, Report], None]] = {
     "startup": measure_startup,
     "bigprocess": measure_bigprocess,
@@ -171,4 +177,5 @@ CONCEPTS: dict[str, Callable[[Bench, Report], None]] = {
     "importing": measure_import,
     "command": measure_command,
     "bandwidth": measure_bandwidth,
+    "ways": measure_ways,
 }

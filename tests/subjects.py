@@ -134,8 +134,7 @@ def _main(connection: socket.socket) -> None:
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             connection.close()
-            _be_subject(socket.socket(fileno=fds[0]))
-            os._exit(0)
+            return _be_subject(socket.socket(fileno=fds[0]))
         os.close(fds[0])
     with suppress(ChildProcessError):
         while True:

@@ -26,6 +26,7 @@
 
 enum {
     PATH_BYTES = 4096,
+    LINKS_MAX = 8,
     OPEN_TRIES = 128, /* openat2(2): EAGAIN when a rename elsewhere got in the way */
     MODE_TYPE = 0170000,
     MODE_DIR = 0040000,
@@ -158,21 +159,46 @@ static int open_parent_made(const struct run *run, const char *path, uint64_t re
     return open_dir_made(run, parent, 0755, resolve);
 }
 
+/* A symlink that leads to nothing, `name` at the end of `path`: write the path that it stands for, in the root as well. */
+static int read_dangling(int parent, const char *path, const char *name, char *target)
+{
+    char link[PATH_BYTES];
+    long length = SYS(readlinkat, parent, name, link, sizeof link);
+    if (length < 0)
+        return length == -EINVAL ? -EEXIST : (int)length;
+    size_t before = link[0] == '/' ? 0 : (size_t)(name - path);
+    if (before + (size_t)length >= PATH_BYTES)
+        return -ENAMETOOLONG;
+    if (target != path)
+        text_copy(target, path, before);
+    text_copy(target + before, link, (size_t)length);
+    target[before + (size_t)length] = '\0';
+    return 0;
+}
+
 static int open_file_made(const struct run *run, const char *path, uint64_t resolve)
 {
-    int fd = open_in_root(run, path, O_PATH, 0, resolve);
-    if (fd != -ENOENT)
-        return fd;
-    const char *name;
-    int parent = open_parent_made(run, path, resolve, &name);
-    if (parent < 0)
-        return parent;
-    long made = SYS(openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    SYS(close, parent);
-    if (made < 0)
-        return (int)made;
-    SYS(close, made);
-    return open_in_root(run, path, O_PATH, 0, resolve);
+    char target[PATH_BYTES];
+    for (int links = 0; links < LINKS_MAX; links++) {
+        int fd = open_in_root(run, path, O_PATH, 0, resolve);
+        if (fd != -ENOENT)
+            return fd;
+        const char *name;
+        int parent = open_parent_made(run, path, resolve, &name);
+        if (parent < 0)
+            return parent;
+        long made = SYS(openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (made >= 0) {
+            SYS(close, made);
+        } else if (made == -EEXIST && !(resolve & RESOLVE_NO_SYMLINKS)) {
+            made = read_dangling(parent, path, name, target);
+            path = target;
+        }
+        SYS(close, parent);
+        if (made < 0)
+            return (int)made;
+    }
+    return -ELOOP;
 }
 
 static int file_type(int fd)
@@ -564,7 +590,7 @@ static int do_ids(const struct plan_step *step)
 {
     /* capabilities(7): a change from uid 0 drops them all unless KEEPCAPS says otherwise; OP_CAPS sets them next. */
     long ret = SYS(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    if (ret == 0)
+    if (ret == 0 || ret == -EPERM) /* securebits have locked it: OP_CAPS finds what is left */
         ret = SYS(setresgid, step->arg[1], step->arg[1], step->arg[1]);
     if (ret == 0)
         ret = SYS(setresuid, step->arg[0], step->arg[0], step->arg[0]);

@@ -278,8 +278,8 @@ def _mount(mount: mounts.Mount) -> oci.Mount:
         options = (access, "nosuid", "nodev", f"mode={mount.mode:o}", *size)
         return oci.Mount(destination=mount.destination, type="tmpfs", source="tmpfs", options=options)
     layers = [f"lowerdir={':'.join(map(_escape, mount.lowers))}"]
-    if mount.upper is not None:
-        layers += [f"upperdir={mount.upper}", f"workdir={mount.work}"]
+    if mount.upper is not None and mount.work is not None:
+        layers += [f"upperdir={_escape(mount.upper)}", f"workdir={_escape(mount.work)}"]
     return oci.Mount(
         destination=mount.destination,
         type="overlay",
@@ -289,5 +289,5 @@ def _mount(mount: mounts.Mount) -> oci.Mount:
 
 
 def _escape(path: str) -> str:
-    """Write a lower directory so that overlayfs reads it as one; filesystems/overlayfs.rst, "Multiple lower layers"."""
+    """Write a directory so that overlayfs reads it as one; filesystems/overlayfs.rst, "Multiple lower layers"."""
     return path.replace("\\", "\\\\").replace(":", "\\:")

@@ -77,7 +77,8 @@ class Streams:
 
     def read_from(self, fd: int) -> list[bytes]:
         """Read this descriptor, too; the answer is what will have been read."""
-        self.sources[fd] = chunks = []
+        chunks: list[bytes] = []
+        self.sources[fd] = chunks
         self._size[fd] = _CHUNK
         return chunks
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, printable
 from pycgroups.runtime import mount_options
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
 from pycgroups.security import capabilities
@@ -95,12 +95,13 @@ class Step(NamedTuple):
         """The path or the name that the step is about, if it is about one."""
         if self.op in _NAMELESS or not self.texts:
             return None
-        return os.fsdecode(self.texts[1 if self.op == lib.OP_SYMLINK else 0])
+        text = self.texts[1 if self.op == lib.OP_SYMLINK else 0]
+        return os.fsdecode(text.partition(b"\0")[0])  # of OP_EXEC, the program without its arguments
 
     def __str__(self) -> str:
         """One line for people."""
         words = [self.name.ljust(14), self.path or "", *self._details()]
-        return " ".join(word for word in words if word)
+        return " ".join(printable(word) for word in words if word)
 
     def _details(self) -> Iterable[str]:
         if self.op in (lib.OP_TREE, lib.OP_FS):

@@ -100,7 +100,7 @@ def facts(root):
         options = {"rootfs": root, "text": True, **options}
         result = pc.run(["probe", *map(str, words)], **options)
         assert result.returncode == 0, result
-        return dict(line.split(" ", 1) for line in result.stdout.splitlines())
+        return {word: rest for word, _, rest in (line.partition(" ") for line in result.stdout.splitlines())}
 
     return ask
 

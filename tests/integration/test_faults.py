@@ -1,0 +1,80 @@
+"""Every system call that the library makes fails once: an error of its own or success, and nothing left."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests import tracing
+from tests.subjects import nursery
+from tests.worlds import features
+
+LIMITS = {} if features.lack("limits") else {"memory": "64M", "pids": 32}
+COMMAND = ["true"]
+# What can fail so. Not close(2), which closes even then, and no stat(2): in getpwent(3) the C library's own file is lost.
+CALLS = (
+    "openat,openat2,pipe2,memfd_create,socketpair,clone3,fcntl,write,sendmsg,sendto,recvmsg,poll,mkdir,rmdir,open_tree,"
+    "mount_setattr,fsopen,fsconfig,fsmount,move_mount,getdents64,flock,ioctl,read,faccessat2,pidfd_open,"
+    "pidfd_send_signal,rt_sigprocmask,vfork,mmap,mremap,brk,munmap"
+)
+OF_MALLOC = {"mmap", "mremap", "brk", "munmap"}
+ERRORS = ("EMFILE", "ENOMEM", "ENOSPC", "EPERM")
+
+pytestmark = pytest.mark.requires("userns")
+
+
+@pytest.fixture(scope="module")
+def nest():
+    with nursery() as made:
+        yield made
+
+
+def run_traced(nest, log, *options):
+    subject = nest.subject()
+    with tracing.attached(subject.pid, log, *options):
+        subject.run(COMMAND, **LIMITS)
+        return subject.pid, subject.outcome()
+
+
+def groups_of(pid):
+    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path).startswith(f"run.{pid}.")]
+
+
+def check(nest, log, call, number, error):
+    options = f"--trace={call}", f"--inject={call}:error={error}:when={number}"
+    pid, outcome = run_traced(nest, log, *options)
+    facts = (tracing.injected(log), outcome)
+    assert outcome, facts
+    if "error" in outcome:
+        assert outcome["own"] or (outcome["error"] == "MemoryError" and call in OF_MALLOC), facts
+    else:
+        assert outcome["returncode"] == 0, facts
+    assert outcome["fds"] == outcome["children"] == [], facts
+    assert nest.wait_until_empty(20 if features.IN_VM else 2) == [], facts
+    if groups_of(pid):  # it was the removal that failed
+        assert outcome["error"] == "CgroupError", facts
+        _, outcome = run_traced(nest, log, "--trace=none")
+        assert outcome, facts
+        assert groups_of(pid) == [], facts
+
+
+@pytest.mark.requires("strace")
+@pytest.mark.parametrize(
+    "everyday", [pytest.param(40, id="some"), pytest.param(10**6, marks=pytest.mark.long, id="all")]
+)
+def test_a_system_call_fails(nest, tmp_path, everyday):
+    log = tmp_path / "log"
+    for _ in range(2):  # the second time the directory of all groups is there
+        _, outcome = run_traced(nest, log, f"--trace={CALLS}")
+        assert outcome
+        assert outcome.get("returncode") == 0, outcome
+    cases = [
+        (call, number, error)
+        for call, count in tracing.calls(log).items()
+        for number in range(1, count + 1)
+        for error in ERRORS
+    ]
+    wanted = min(len(cases), everyday // 5 if features.IN_VM else everyday)
+    for i in range(wanted):
+        check(nest, log, *cases[i * len(cases) // wanted])

@@ -1,0 +1,444 @@
+"""Runs inside a real process: threads, signal handlers, allocators, closed descriptors, forks, interrupts.
+
+Each test runs a script in a process of its own, which may be spoilt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import leaks
+from tests.subjects import TREE
+from tests.worlds import features
+
+pytestmark = pytest.mark.requires("userns")
+
+RUNS = 8 if features.IN_VM else 40  # a thread
+IN_A_ROW = 50 if features.IN_VM else 1000
+MEMORY = 64 << 20 if features.IN_VM else 2 << 30
+SCALE = 20 if features.IN_VM else 1
+
+# What every script begins with: a way to ask what there is in this process.
+COMMON = """
+import ctypes, faulthandler, json, os, signal, sys, threading, time
+import pycgroups as pc
+
+faulthandler.dump_traceback_later(float(os.environ["PATIENCE"]), exit=True)
+LIMITS = json.loads(os.environ["LIMITS"])
+libc = ctypes.CDLL(None, use_errno=True)
+
+def state():
+    with open("/proc/self/status") as file:
+        lines = dict(line.rstrip().split(":", 1) for line in file)
+    kept = ("Uid", "Gid", "Groups", "Umask", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Pid")
+    names = sorted(os.listdir("/proc/self/ns"))
+    return {
+        **{name: lines[name] for name in kept},
+        **{name: os.readlink("/proc/self/ns/" + name) for name in names},
+        "cwd": os.getcwd(), "root": os.readlink("/proc/self/root"), "dumpable": libc.prctl(3, 0, 0, 0, 0),
+        "pdeathsig": lines.get("x"), "sid": os.getsid(0), "pgid": os.getpgid(0), "keyring": libc.syscall(250, 0, -3, 0),
+    }
+
+def masks():
+    found = {}
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/status") as file:
+            found[task] = next(line.split()[1] for line in file if line.startswith("SigBlk"))
+    return found
+
+def handlers():
+    return [signal.getsignal(number) for number in range(1, 65) if number not in (32, 33)]
+
+def descriptors():
+    return sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
+
+def children():
+    found = []
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/children") as file:
+            found += file.read().split()
+    return found
+
+def check_run(**options):
+    result = pc.run(["sh", "-c", "read word; echo $word; exit 3"], input=b"hello\\n", **{**LIMITS, **options})
+    assert (result.returncode, result.stdout, result.stderr) == (3, b"hello\\n", b""), result
+
+check_run()  # what is opened once and kept is there from now on
+BEFORE = state(), masks(), handlers(), descriptors(), children()
+"""
+
+FINALLY = """
+kept = {task: mask for task, mask in masks().items() if task in BEFORE[1]}
+after = state(), kept, handlers(), descriptors(), children()
+assert after == BEFORE, [pair for pair in zip(BEFORE, after) if pair[0] != pair[1]]
+"""
+
+
+def run(body, *args, env=None, patience=60 * SCALE, finally_=FINALLY, **options):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(TREE),
+        "LIMITS": json.dumps({} if features.lack("limits") else {"memory": "64M", "pids": 32}),
+        "PATIENCE": str(patience),
+        **(env or {}),
+    }
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", COMMON + body + finally_, *map(str, args)]
+    before = leaks.holdings()
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=patience + 60,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")
+    left = leaks.left_behind(before)
+    assert not left, left
+    return done.stdout.decode()
+
+
+# Threads that compute with the GIL released, in memory that was touched, for as long as the runs last.
+COMPUTING = """
+import numpy
+stop = False
+def compute():
+    matrix = numpy.random.default_rng(0).random((400, 400))
+    while not stop:
+        matrix @= matrix
+        matrix /= matrix.max()
+block = numpy.ones(int(sys.argv[1]), dtype=numpy.uint8)
+computing = [threading.Thread(target=compute) for _ in range(2)]
+"""
+
+THREADS = """
+failures = []
+def many():
+    try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        own = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        for _ in range(int(sys.argv[2])):
+            check_run()
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == own
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except BaseException as error:
+        failures.append(repr(error))
+for thread in computing: thread.start()
+during = masks()
+running = [threading.Thread(target=many) for _ in range(8)]
+for thread in running: thread.start()
+for thread in running: thread.join()
+assert {task: mask for task, mask in masks().items() if task in during} == during
+stop = True
+for thread in computing: thread.join()
+assert not failures, failures
+"""
+
+
+@pytest.mark.parametrize("runs", [RUNS, pytest.param(250, marks=pytest.mark.long)])
+def test_threads_in_a_large_process_that_computes(runs):
+    run(COMPUTING + THREADS, MEMORY, runs, env={"OPENBLAS_NUM_THREADS": "2"}, patience=(60 + runs) * SCALE)
+
+
+def test_threads_under_a_debug_allocator():
+    body = "computing = []\n" + THREADS
+    run(body, 0, RUNS // 4, env={"PYTHONMALLOC": "debug", "MALLOC_PERTURB_": "85", "MALLOC_CHECK_": "3"})
+
+
+def test_threads_with_development_mode_and_faulthandler():
+    body = "faulthandler.enable()\nsys.warnoptions and None\ncomputing = []\n" + THREADS
+    run(body, 0, RUNS // 4, env={"PYTHONDEVMODE": "1"})
+
+
+MANY = """
+for _ in range(int(sys.argv[1])):
+    check_run(init=sys.argv[2] == "True")
+"""
+
+
+def knows_the_status_of_a_reaped_child():
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int(minor)) >= (6, 15)
+
+
+INIT = pytest.param(True, id="init"), pytest.param(
+    False,
+    id="no init",
+    marks=pytest.mark.skipif(
+        not knows_the_status_of_a_reaped_child(), reason="Linux 6.15 tells the exit status of a child reaped by others"
+    ),
+)
+
+
+@pytest.mark.parametrize("init", INIT)
+def test_the_application_reaps_every_child(init):
+    handler = """
+seen = 0
+def reap(*_):
+    global seen
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]: seen += 1
+    except ChildProcessError: pass
+signal.signal(signal.SIGCHLD, reap)
+"""
+    restore = "assert seen\nsignal.signal(signal.SIGCHLD, signal.SIG_DFL)\n"
+    run(handler + MANY + restore, RUNS, init)
+
+
+@pytest.mark.parametrize("init", INIT)
+def test_the_application_ignores_sigchld(init):
+    ignore = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+    run(ignore + MANY + "signal.signal(signal.SIGCHLD, signal.SIG_DFL)\n", RUNS, init)
+
+
+@pytest.mark.skipif(knows_the_status_of_a_reaped_child(), reason="this kernel tells the status")
+def test_without_an_init_a_lost_exit_status_is_an_error():
+    run("""
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+try:
+    check_run(init=False)
+except pc.Error as error:
+    assert "SIGCHLD" in str(error), error
+else:
+    raise AssertionError
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+""")
+
+
+def test_while_asyncio_runs():
+    run(
+        """
+import asyncio
+async def ticks():
+    while True:
+        await asyncio.sleep(0.001)
+async def main():
+    ticking = asyncio.create_task(ticks())
+    process = await asyncio.create_subprocess_exec("sleep", "0.5")
+    for _ in range(int(sys.argv[1])):
+        await asyncio.gather(*(asyncio.to_thread(check_run) for _ in range(4)))
+    assert await process.wait() == 0
+    ticking.cancel()
+    await asyncio.get_running_loop().shutdown_default_executor()
+asyncio.run(main())
+""",
+        RUNS // 4,
+    )
+
+
+def test_other_threads_start_processes():
+    """Their children get none of our descriptors: what they hold open would keep a container's pipes from ending."""
+    run(
+        """
+import subprocess
+stop, seen = False, set()
+usual = {os.readlink(f"/proc/self/fd/{fd}") for fd in (0, 1, 2)}
+def start():
+    while not stop:
+        done = subprocess.run(["sh", "-c", "ls -l /proc/self/fd"], stdout=subprocess.PIPE, text=True, check=True)
+        targets = {line.split(" -> ")[1] for line in done.stdout.splitlines() if " -> " in line}
+        seen.update(target for target in targets if "pycgroups" in target or "cgroup" in target or "socket" in target)
+        assert len(targets) <= 5, targets
+starting = [threading.Thread(target=start) for _ in range(2)]
+for thread in starting: thread.start()
+for _ in range(int(sys.argv[1])): check_run()
+stop = True
+for thread in starting: thread.join()
+assert not seen - usual, seen
+""",
+        RUNS,
+    )
+
+
+FORKING = """
+forked, stop = [], False
+def fork():
+    while not stop:
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(1000)
+            os._exit(0)
+        forked.append(pid)
+        time.sleep(0.002)
+thread = threading.Thread(target=fork)
+thread.start()
+try:
+    %s
+finally:
+    stop = True
+    thread.join()
+    for pid in forked:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+"""
+
+
+def test_forked_children_hold_copies_of_our_descriptors():
+    run(FORKING % "for _ in range(int(sys.argv[1])): check_run()", RUNS)
+
+
+def test_a_forked_child_does_not_hold_a_long_input_open():
+    run(
+        """
+import select
+forked = []
+def fork():
+    time.sleep(0.2)
+    forked.append(os.fork())
+    if forked[0] == 0:
+        time.sleep(1000)
+thread = threading.Thread(target=fork)
+thread.start()
+result = pc.run(["sh", "-c", "sleep 0.5; wc -c"], input=bytes(8 << 20), timeout=30)
+assert (result.reason, result.stdout) == ("exited", b"8388608\\n"), result
+thread.join()
+os.kill(forked[0], signal.SIGKILL)
+os.waitpid(forked[0], 0)
+"""
+    )
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 1, 2)], ids=str)
+def test_standard_descriptors_are_closed(closed):
+    body = f"""
+for fd in {closed}: os.close(fd)
+before = descriptors()
+check_run()
+assert descriptors() == before
+for fd in {closed}: assert os.open("/dev/null", os.O_RDWR) in {closed}
+try:
+    pc.run(["true"], stdout=None)
+finally:
+    os._exit(0)
+"""
+    run(body, finally_="")
+
+
+def test_a_closed_standard_descriptor_is_handed_on():
+    run(
+        """
+os.close(0)
+try:
+    pc.run(["true"], stdin=0)
+except pc.Error as error:
+    assert "EBADF" in str(error), error
+else:
+    raise AssertionError
+assert os.open("/dev/null", os.O_RDWR) == 0
+"""
+    )
+
+
+def test_few_descriptors_are_allowed():
+    """Any limit: a clear error, or success; and nothing left."""
+    run(
+        """
+import resource
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+outcomes = set()
+for extra in range(40):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 1 + extra, limits[1]))
+    try:
+        check_run()
+        outcomes.add("success")
+    except pc.Error as error:
+        assert "EMFILE" in str(error) or "EINVAL" in str(error), error
+        outcomes.add("error")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert descriptors() == BEFORE[3], extra
+    assert children() == []
+assert outcomes == {"success", "error"}
+"""
+    )
+
+
+def test_interrupted_while_the_program_runs():
+    run(
+        """
+for _ in range(int(sys.argv[1])):
+    timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        pc.run(["sleep", "1000"], **LIMITS)
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise AssertionError
+    timer.join()
+    assert descriptors() == BEFORE[3]
+    assert children() == []
+""",
+        RUNS // 4,
+    )
+
+
+INTERRUPTS = """
+# As if a signal handler raised an exception at each line of the library, first to last.
+import pycgroups
+inside = os.path.dirname(pycgroups.__file__)
+count = at = 0
+def trace(frame, event, arg):
+    global count
+    if not frame.f_code.co_filename.startswith(inside):
+        return None
+    if event == "line":
+        count += 1
+        if count == at:
+            raise KeyboardInterrupt
+    return trace
+
+def groups():
+    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path).startswith(f"run.{os.getpid()}.")]
+
+def attempt(number):
+    global count, at
+    count, at = 0, number
+    sys.settrace(trace)
+    try:
+        check_run(timeout=30)
+        return True
+    except KeyboardInterrupt:
+        return False
+    finally:
+        sys.settrace(None)
+
+assert attempt(0)
+total, step = count, max(1, count // int(sys.argv[1]))
+for number in range(1, total + 1, step):
+    attempt(number)
+    problems = [descriptors() != BEFORE[3], children() != [], groups()]
+    if any(problems):
+        sys.settrace(trace)
+        raise AssertionError((number, total, problems, [os.readlink(f"/proc/self/fd/{fd}") for fd in set(descriptors()) - set(BEFORE[3])]))
+"""
+
+
+@pytest.mark.parametrize(
+    "everyday", [pytest.param(20 if features.IN_VM else 100, id="some"), pytest.param(10**6, marks=pytest.mark.long, id="all")]
+)
+def test_interrupted_at_any_line(everyday):
+    run(INTERRUPTS, everyday, patience=600)
+
+
+def test_a_thousand_in_a_row():
+    run(
+        """
+def memory():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+for _ in range(int(sys.argv[1]) // 10): check_run()
+begin = memory()
+for _ in range(int(sys.argv[1])): check_run()
+assert memory() - begin < 1 << 20, (begin, memory())
+assert descriptors() == BEFORE[3]
+""",
+        IN_A_ROW,
+        patience=120 * SCALE,
+    )

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+
+from pycgroups.cli import options
+from pycgroups.cli.flags import Flag, UsageError
+from pycgroups.containers.config import ContainerConfig
+from pycgroups.containers.mounts import Mount
+from pycgroups.errors import InvalidConfig, Unsupported
+
+RUN = (Flag("--rm", ""),)
+
+
+def read(*arguments):
+    words, _ = options.read("run", arguments, RUN)
+    return words
+
+
+def config(*arguments):
+    return ContainerConfig(**read(*arguments, "--", "true"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "image", "command"),
+    [
+        (["--", "id", "-u"], None, ["id", "-u"]),
+        (["host", "id", "-u"], "host", ["id", "-u"]),
+        (["host", "--", "id", "-u"], "host", ["id", "-u"]),
+        (["--image", "host", "id"], "host", ["id"]),
+        (["--rootfs", "/x", "id", "--", "-u"], None, ["id", "--", "-u"]),
+        (["--rootfs", "/x", "--", "id"], None, ["id"]),
+        (["debian:13", "id"], "debian:13", ["id"]),
+    ],
+)
+def test_what_is_the_image_and_what_the_command(arguments, image, command):
+    words = read(*arguments)
+    assert (words.get("image"), words["command"]) == (image, command)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--"], ["host"], ["--rootfs", "/x"]])
+def test_no_command(arguments):
+    with pytest.raises(UsageError, match="which program"):
+        read(*arguments)
+
+
+def test_an_entrypoint_is_enough():
+    assert read("--entrypoint", "id", "host") == {"entrypoint": "id", "image": "host"}
+
+
+def test_every_flag_is_an_option_of_run():
+    own = {"security_opt", "ipc", "uts", "cgroup"}
+    assert {flag.word for flag in options.FLAGS} - own <= set(ContainerConfig.__annotations__)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("--cpus 1.5 -m 64m --pids-limit 9 --cpuset-cpus 0", {"cpus": 1.5, "memory": 2**26, "pids": 9, "cpuset": "0"}),
+        ("--pids-limit -1", {"pids": None}),
+        ("-m 1G --memory-swap -1", {"memory_swap": -1}),
+        ("--timeout 0.5 --no-require-limits", {"timeout": 0.5, "require_limits": False}),
+        ("-u 7:8 --group-add 9 --group-add audio", {"user": (7, 8), "groups": (9, "audio")}),
+        ("--umask 027 --no-init -w /x", {"umask": 0o27, "init": False, "cwd": "/x"}),
+        ("-l a=b -l c --annotation d=e", {"labels": (("a", "b"), ("c", "")), "annotations": (("d", "e"),)}),
+        ("--add-host a:1.2.3.4 --add-host b=[::1]", {"extra_hosts": (("a", "1.2.3.4"), ("b", "::1"))}),
+        ("--cap-add net_admin --cap-drop ALL", {"caps_add": ("CAP_NET_ADMIN",), "caps_drop": ("ALL",)}),
+        ("--sysctl net.ipv4.ip_forward=1", {"sysctls": (("net.ipv4.ip_forward", "1"),)}),
+        ("--ipc host --uts private", {"namespaces": (("ipc", "host"), ("uts", "private"))}),
+        ("--security-opt no-new-privileges", {"no_new_privileges": True}),
+        ("--security-opt no-new-privileges:false", {"no_new_privileges": False}),
+        ("--security-opt seccomp=unconfined", {"seccomp": "unconfined"}),
+        ("--security-opt seccomp=builtin", {"seccomp": "default"}),
+        ("--security-opt apparmor=mine", {"apparmor": "mine"}),
+        ("--security-opt label=a_u:b_r:c_t:s0", {"selinux_label": "a_u:b_r:c_t:s0"}),
+        ("--security-opt systempaths=unconfined", {"masked_paths": (), "readonly_paths": ()}),
+        ("--device /dev/fuse:/dev/x:rw", {"devices": (("/dev/fuse", "/dev/x", "rw"),)}),
+        ("--tmpfs /run", {"mounts": (Mount.tmpfs("/run"),)}),
+        ("--tmpfs /run:size=1m,mode=700,ro", {"mounts": (Mount.tmpfs("/run", size="1m", mode=0o700, read_only=True),)}),
+        ("--mount type=bind,src=/a,dst=/b,ro", {"mounts": (Mount.bind("/a", "/b", read_only=True),)}),
+        ("--mount type=bind,source=/a,target=/b,readonly=false", {"mounts": (Mount.bind("/a", "/b"),)}),
+        (
+            "--mount type=bind,src=/a,dst=/b,idmap,bind-propagation=rslave",
+            {"mounts": (Mount.bind("/a", "/b", idmap=True, propagation="rslave"),)},
+        ),
+        (
+            "--mount type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=755",
+            {"mounts": (Mount.tmpfs("/t", size="1m", mode=0o755),)},
+        ),
+        ("-v /a:/b:ro", {"volumes": (Mount.bind("/a", "/b", read_only=True),)}),
+    ],
+)
+def test_values_reach_the_config(flags, expected):
+    made = config(*flags.split())
+    assert {word: getattr(made, word) for word in expected} == expected
+
+
+def test_a_variable_alone_is_the_callers(monkeypatch):
+    monkeypatch.setenv("MINE", "here")
+    monkeypatch.delenv("NOBODYS", raising=False)
+    assert config("-e", "MINE", "-e", "NOBODYS", "-e", "A=").env == (("MINE", "here"), ("A", ""))
+
+
+def test_a_profile_beside_us_is_a_file():
+    assert read("--security-opt", "seccomp=profile.json", "--", "true")["seccomp"] == "./profile.json"
+    assert read("--security-opt", "seccomp=/etc/profile.json", "--", "true")["seccomp"] == "/etc/profile.json"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--cpus many",
+        "--pids-limit 1.5",
+        "--umask 999",
+        "--security-opt nonsense",
+        "--security-opt seccomp",
+        "--add-host nonsense",
+        "--mount type=moon,dst=/x",
+        "--mount dst=/x",
+        "--mount type=bind,dst=/x",
+        "--mount type=bind,src=/a,dst=/x,sparkling",
+        "--mount type=bind,src=/a,dst=/x,ro=perhaps",
+        "--mount type=tmpfs,dst=/x,tmpfs-mode=rwx",
+        "--tmpfs /x:noexec",
+        "--tmpfs relative",
+        "-m lots",
+        "--network moon",
+    ],
+)
+def test_wrong_values_are_refused(flags):
+    with pytest.raises((UsageError, InvalidConfig, Unsupported)):
+        config(*flags.split())
+
+
+def test_help_tells_of_every_flag():
+    text = options.usage("run", "about", RUN)
+    assert all(name in text for flag in options.FLAGS for name in flag.names)
+    assert max(map(len, text.splitlines())) <= 160
