@@ -24,7 +24,7 @@ def starter(rootfs: Path | None, **options: Any) -> Callable[[], None]:
     """Return a function that starts /bin/true once; without a rootfs the host's own."""
     import pycgroups as pc  # the other contenders are measured without it, too
 
-    where = {} if rootfs is None else {"rootfs": rootfs}
+    where: dict[str, Any] = {} if rootfs is None else {"rootfs": rootfs}
 
     def start() -> None:
         done = pc.run(["/bin/true"], **where, **options)

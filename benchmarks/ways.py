@@ -18,7 +18,7 @@ def measure(program: Path, helper: Path, rootfs: Path, rounds: int) -> dict[str,
 
     def contender(way: str) -> Contender:
         def batch(count: int) -> list[float]:
-            command = [program, way, str(count), rootfs / "bin/busybox", helper]
+            command = [str(program), way, str(count), str(rootfs / "bin/busybox"), str(helper)]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
             if done.returncode:
                 raise RuntimeError(done.stderr)

@@ -1,8 +1,8 @@
-"""Linux containers as Python objects.
+r"""Linux containers as Python objects.
 
     >>> import pycgroups as pc
     >>> pc.run(["echo", "hello"], memory="64M", timeout=5).stdout
-    b'hello\\n'
+    b'hello\n'
 
 From the top down, each a package of its own that may be used alone:
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pycgroups._native import _shim
+from pycgroups._native import _shim  # type: ignore[attr-defined]  # made by the build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ lib: Any = _shim.lib
 
 
 class Spawned:
-    """A helper, as far as it came to be: `child` fills it in, so that no exception of a signal handler can come between.
+    """A helper, as far as it came to be: `child` fills it in, so that no signal handler's exception comes between.
 
     Attributes:
         pid: process id, or -1.
@@ -102,7 +102,7 @@ def go(spawned: Spawned) -> int:
     return int(lib.spawn_go(spawned.out))
 
 
-def child(
+def child(  # noqa: PLR0917 (those of the C function)
     spawned: Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int, executable: int
 ) -> tuple[int, int]:
     """Clone the helper into new namespaces; 0 or -errno, and the call that failed (SPAWN_*)."""
@@ -160,4 +160,6 @@ def open_inside(root: bytes, path: bytes) -> int:
 
 def syscall_numbers() -> dict[str, int]:
     """Return this architecture's system call numbers by name, as the kernel headers at build time have them."""
-    return {ffi.string(lib.syscall_names[i].name).decode(): lib.syscall_names[i].number for i in range(lib.syscall_count)}
+    return {
+        ffi.string(lib.syscall_names[i].name).decode(): lib.syscall_names[i].number for i in range(lib.syscall_count)
+    }

@@ -255,8 +255,10 @@ class Cgroup:
 
     def let_go(self) -> None:
         """Close the descriptors, and leave the group to the next process that makes one."""
-        for held in (*self._managers, *self._above):
-            held.close()
+        for manager in self._managers:
+            manager.close()
+        for above in self._above:
+            above.close()
         self._managers, self._above = [], []
 
     def __enter__(self) -> Self:

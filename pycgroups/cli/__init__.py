@@ -3,20 +3,28 @@
     __init__.py     which command; errors and exit codes
     flags.py        docker's grammar of flags, from a table
     options.py      the table of the options of a container, and their values as `pycgroups.run` has them
+    mounts.py       --mount and --tmpfs
     run.py          pycgroups run
+    plain.py        its streams are those of the command
     signals.py      signals that come meanwhile are the program's
     terminal.py     -t: the program's terminal on ours
     explain.py      pycgroups explain
     doctor.py       pycgroups doctor
 
-A command is a process of its own, so its start counts: what a command does not need, it does not import.
+A command is a process of its own, so its start and end count: what a command does not need, it does not import. That
+holds for typing, too: ``TYPE_CHECKING = False`` is what type checkers take for true.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from pycgroups.cli.text import complain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 COMMANDS = {
     "run": "run a program in a container",
@@ -29,9 +37,31 @@ _SIGINT = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command that the arguments ask for, by default those of this process; the exit code."""
+    """Run the command that the arguments ask for; the exit code.
+
+    Without arguments, those of this process are taken, and it ends here.
+    """
+    if arguments is not None:
+        return _guarded(arguments)
+    _leave(_guarded(sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process. To take an interpreter down in order takes longer than a container lives."""
+    import atexit
+
+    atexit._run_exitfuncs()  # noqa: SLF001 (what sys.exit would run, and no other way to)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # who read it has enough
+            continue
+    os._exit(code)
+
+
+def _guarded(arguments: list[str]) -> int:
     try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
+        return _main(arguments)
     except KeyboardInterrupt:
         return BY_SIGNAL + _SIGINT
     except Exception as error:

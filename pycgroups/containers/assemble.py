@@ -67,7 +67,7 @@ def assemble(config: ContainerConfig, *, joins: int, terminal: Terminal | None) 
 
 
 @lru_cache(maxsize=64)
-def _assemble(
+def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
     config: ContainerConfig,
     caller: Caller,
     identity: Identity,

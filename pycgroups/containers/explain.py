@@ -42,9 +42,7 @@ class Explanation:
         """Return everything as plain dicts, lists and scalars."""
         return {
             "spec": self.spec.to_json(),
-            "plan": {
-                part: [str(step) for step in getattr(self.plan, part)] for part in ("prepare", "setup", "main")
-            },
+            "plan": {part: [str(step) for step in getattr(self.plan, part)] for part in ("prepare", "setup", "main")},
         }
 
     def __str__(self) -> str:
@@ -64,7 +62,7 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
         Unsupported: this account cannot do it.
         NotFound: ``rootfs`` does not exist.
     """
-    config = ContainerConfig(command=command, **options)  # type: ignore[arg-type]  # it parses what Options allows
+    config = ContainerConfig(command=command, **options)
     assembly = assemble(config, joins=_joins(config), terminal=Terminal() if config.tty else None)
     return Explanation(config=config, spec=assembly.spec, rootfs=assembly.rootfs, plan=assembly.plan)
 

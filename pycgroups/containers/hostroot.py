@@ -39,8 +39,11 @@ _SYSTEM = frozenset({"usr", "etc", "opt", "var", "srv", "bin", "sbin", "lib", "l
 # The throw-away top lets the container's root make files in these, and in each top directory of its own.
 _WRITABLE = ("/etc", "/opt", "/srv", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/local/share", "/var/lib")
 _PSEUDO = frozenset(
-    "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue nsfs "
-    "overlay proc pstore ramfs rpc_pipefs securityfs sysfs tmpfs tracefs".split()
+    (
+        *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs"),
+        *("fusectl", "hugetlbfs", "mqueue", "nsfs", "overlay", "proc", "pstore", "ramfs", "rpc_pipefs", "securityfs"),
+        *("sysfs", "tmpfs", "tracefs"),
+    )
 )
 
 LINKS = "/run/pycgroups/bin"  # inside: where python3 is, when the host's python3 is another one
@@ -131,8 +134,9 @@ def _submounts(mounts: list[str]) -> tuple[Layer, ...]:
 
 
 def _pieces(mounts: list[str]) -> tuple[tuple[Layer, ...], tuple[tuple[str, str], ...]]:
-    """Without privileges the root itself is no lower directory: its mounts are locked together
-    (mount_namespaces(7)). So each of its directories is one, or, with mounts in it, is shown read-only.
+    """Take each directory of the root by itself, or, with mounts in it, show it read-only.
+
+    Without privileges the root itself is no lower directory: its mounts are locked together (mount_namespaces(7)).
     """
     layers, links = [], []
     for name in sorted(os.listdir("/")):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST = 2**20
+LAST_ID = 2**32 - 2
 
 
 @attrs.frozen(kw_only=True)
@@ -34,9 +35,7 @@ class Identity:
 ROOT = Identity()
 
 
-def identify(
-    user: tuple[int | str, int | str | None] | None, groups: tuple[int | str, ...], root: str
-) -> Identity:
+def identify(user: tuple[int | str, int | str | None] | None, groups: tuple[int | str, ...], root: str) -> Identity:
     """Find the ids for the options ``user`` and ``groups`` in the root file system at `root`.
 
     A user without a group has the group of their passwd entry, and 0 without an entry, as docker has it. A user
@@ -84,11 +83,13 @@ def _group_id(root: str, wanted: int | str, option: str) -> int:
 
 
 def _unknown(option: str, name: str, file: str) -> InvalidConfig:
-    return InvalidConfig(f"{name!r} is not in the container's {file}; ids work without", operation="option", path=option)
+    message = f"{name!r} is not in the container's {file}; ids work without"
+    return InvalidConfig(message, operation="option", path=option)
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**32 - 1 else None
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(LAST_ID))
+    return int(text) if digits and int(text) <= LAST_ID else None
 
 
 def _lines(root: str, path: str, fields: int) -> Iterator[list[str]]:

@@ -46,8 +46,10 @@ def choose_map(config: ContainerConfig, caller: Caller) -> IdMap:
 
 def is_stranger(config: ContainerConfig) -> bool:
     """Tell whether the container shows nothing of the host that its user should own inside."""
-    return config.rootfs is None and config.workspace is None and not any(
-        mount.kind in {"bind", "overlay"} for mount in (*config.mounts, *config.volumes)
+    return (
+        config.rootfs is None
+        and config.workspace is None
+        and not any(mount.kind in {"bind", "overlay"} for mount in (*config.mounts, *config.volumes))
     )
 
 

@@ -91,9 +91,8 @@ class Job:
         self._running = launch.Running(plan)
         joined: list[int] = []
         try:
-            for space in parts.spec.linux.namespaces:
-                if space.path is not None:
-                    joined.append(_open_namespace(space.path))
+            for path in [space.path for space in parts.spec.linux.namespaces if space.path is not None]:
+                joined.append(_open_namespace(path))  # noqa: PERF401 (those opened are closed if the next is not there)
             launch.launch(
                 self._running,
                 parts.encoded,

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from pycgroups.containers.vocabulary import Options, Path
     from pycgroups.containers.result import Result
     from pycgroups.containers.streams import Stream
+    from pycgroups.containers.vocabulary import Options, Path
 
 __all__ = ["DEVNULL", "PIPE", "STDOUT", "run"]
 
@@ -69,7 +69,7 @@ def run(
     Linux 5.12 or newer. Sources: namespaces(7), cgroups(7), capabilities(7), seccomp(2), the OCI runtime spec.
     """
     is_text = bool(text) or encoding is not None or errors is not None
-    config = ContainerConfig(command=command, **options)  # type: ignore[arg-type]  # it parses what Options allows
+    config = ContainerConfig(command=command, **options)
     data = _encoded(input, encoding, errors, is_text=is_text)
     if stdin is None and data is None:
         stdin = DEVNULL  # the caller's own is not handed on unasked

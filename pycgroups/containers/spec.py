@@ -24,9 +24,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _QUIET = ("nosuid", "noexec", "nodev")
 _PROC = oci.Mount(destination="/proc", type="proc", source="proc", options=_QUIET)
-_DEV = oci.Mount(
-    destination="/dev", type="tmpfs", source="tmpfs", options=("nosuid", "noexec", "mode=755", "size=64k")
-)
+_DEV = oci.Mount(destination="/dev", type="tmpfs", source="tmpfs", options=("nosuid", "noexec", "mode=755", "size=64k"))
 _SHM = oci.Mount(destination="/dev/shm", type="tmpfs", source="shm", options=(*_QUIET, "mode=1777", "size=64m"))  # noqa: S108
 _MQUEUE = oci.Mount(destination="/dev/mqueue", type="mqueue", source="mqueue", options=_QUIET)
 _SYS = oci.Mount(destination="/sys", type="sysfs", source="sysfs", options=(*_QUIET, "ro"))
@@ -161,9 +159,7 @@ def _resources(config: ContainerConfig) -> oci.Resources | None:
     )
 
 
-def _or_default(
-    given: tuple[str, ...] | None, default: tuple[str, ...], config: ContainerConfig
-) -> tuple[str, ...]:
+def _or_default(given: tuple[str, ...] | None, default: tuple[str, ...], config: ContainerConfig) -> tuple[str, ...]:
     if given is not None:
         return given
     return () if config.privileged else default
@@ -216,9 +212,7 @@ def _interpreter_mounts(interpreter: Interpreter | None, caller: Caller) -> tupl
     )
 
 
-def _workspace(
-    config: ContainerConfig, identity: Identity, caller: Caller, idmap: IdMap
-) -> tuple[oci.Mount, ...]:
+def _workspace(config: ContainerConfig, identity: Identity, caller: Caller, idmap: IdMap) -> tuple[oci.Mount, ...]:
     """Bind the workspace so that the program, whoever it is inside, writes as the caller."""
     if config.workspace is None:
         return ()
@@ -258,9 +252,7 @@ def _devices(config: ContainerConfig) -> tuple[oci.Mount, ...]:
                 hint='give "rw" or "rwm"',
             )
         result.append(
-            oci.Mount(
-                destination=destination, type="none", source=source, options=("bind", "nosuid", "noexec", "dev")
-            )
+            oci.Mount(destination=destination, type="none", source=source, options=("bind", "nosuid", "noexec", "dev"))
         )
     return tuple(result)
 
@@ -270,9 +262,7 @@ def _mount(mount: mounts.Mount) -> oci.Mount:
     if mount.kind == "bind":
         words = ["rbind" if mount.recursive else "bind", *(["ro"] if mount.read_only else ())]
         words += ["nosuid", "nodev", mount.propagation, *(["idmap"] if mount.idmap else ())]
-        return oci.Mount(
-            destination=mount.destination, type="none", source=mount.source, options=tuple(words)
-        )
+        return oci.Mount(destination=mount.destination, type="none", source=mount.source, options=tuple(words))
     if mount.kind == "tmpfs":
         size = () if mount.size is None else (f"size={mount.size}",)
         options = (access, "nosuid", "nodev", f"mode={mount.mode:o}", *size)

@@ -56,10 +56,10 @@ def _rebuild_hits(values: dict[str, int]) -> Hits:
     return Hits(**values)
 
 
-def make_usage(
-    wall_time: float, sample: Sample | None, usage: Report | None, report: Report | None
-) -> Usage:
-    """Take each figure from the cgroup where it counts it, else from the usage of the reaped process, else from
+def make_usage(wall_time: float, sample: Sample | None, usage: Report | None, report: Report | None) -> Usage:
+    """Take each figure from where it is counted best.
+
+    That is the cgroup, else the usage of the reaped process, else from
     what the init reported (when somebody else has reaped it).
     """
     told = usage or report

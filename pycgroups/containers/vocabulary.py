@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from pycgroups.containers.mounts import Mount
-from pycgroups.namespaces.idmap import IdMap
-from pycgroups.oci.runtime_spec import Seccomp
+if TYPE_CHECKING:
+    from pycgroups.containers.mounts import Mount
+    from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.oci.runtime_spec import Seccomp
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
 Size = int | str
@@ -53,7 +54,7 @@ class Options(TypedDict, total=False):
     network: Literal["none", "host"]
     dns: Sequence[str] | None
     extra_hosts: Pairs | None
-    userns: Literal["auto", "host"] | str | IdMap
+    userns: str | IdMap
     namespaces: Mapping[str, str | int] | None
     caps_add: Sequence[str] | None
     caps_drop: Sequence[str] | None

@@ -14,11 +14,14 @@ _NO_USERNS = (
     "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "
     "for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
 )
-_SUBIDS = "install uidmap, and give the account ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+_SUBIDS = (
+    "install uidmap, and give the account ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+)
 
 _CALLS = {
     ("clone3", errno.EPERM): _NO_USERNS,
-    ("clone3", errno.ENOSPC): "the limit of namespaces is reached: sysctl user.max_user_namespaces user.max_net_namespaces",
+    ("clone3", errno.ENOSPC): "the limit of namespaces is reached: "
+    "sysctl user.max_user_namespaces, user.max_net_namespaces",
     ("clone3", errno.EAGAIN): "the limit of processes is reached: ulimit -u, or pids.max of the caller's cgroup",
     ("clone3", errno.EINVAL): "a kernel without one of the namespaces, or older than 5.7",
     ("clone3", errno.ENOSYS): "a seccomp filter around this process, or a kernel older than 5.3, has no clone3(2)",
@@ -64,7 +67,7 @@ _STEPS = {
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",
     (lib.OP_RLIMIT, errno.EPERM): "above the caller's hard limit, and raising that needs CAP_SYS_RESOURCE",
     (lib.OP_OOM_SCORE, errno.EACCES): "below the caller's own value, and lowering it needs CAP_SYS_RESOURCE",
-    (lib.OP_IDS, errno.EINVAL): "the user is not in the container's id map; an account with one mapped id can only be 0",
+    (lib.OP_IDS, errno.EINVAL): "the user is not in the container's id map: with one mapped id only 0 is",
     (lib.OP_GROUPS, errno.EINVAL): "a group is not in the container's id map",
     (lib.OP_CHDIR, errno.ENOENT): "the working directory (cwd) does not exist in the container",
     (lib.OP_CHDIR, errno.EACCES): "the user may not enter the working directory (cwd)",

@@ -56,14 +56,17 @@ class Running:
 
     @property
     def pid(self) -> int:
+        """The helper's pid; -1 before the launch."""
         return self.spawned.pid
 
     @property
     def pidfd(self) -> int:
+        """Its pidfd."""
         return self.spawned.pidfd
 
     @property
     def control(self) -> int:
+        """Our end of the control socket."""
         return self.spawned.control
 
     def hear(self) -> bool:
@@ -117,7 +120,7 @@ class Running:
 
 
 def _pidfd_send_signal(pidfd: int, number: int) -> None:
-    from signal import pidfd_send_signal  # noqa: PLC0415 (its enums take a millisecond to make)
+    from signal import pidfd_send_signal  # its enums take a millisecond to make
 
     pidfd_send_signal(pidfd, number)
 

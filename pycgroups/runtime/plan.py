@@ -406,8 +406,10 @@ class _Planner:
         return slot
 
     def overlay(self, number: int, layer: Layer, slot: int) -> None:
-        """Overlay a directory with a fresh upper one. The options name directories of our own, so that no path of
-        the user's is ever parsed by overlayfs, with its separators and escapes.
+        """Overlay a directory with a fresh upper one.
+
+        The options name directories of our own, so that no path of the user's is ever parsed by overlayfs, with its
+        separators and escapes.
         """
         lower, upper, work = (f"{kind}{number}" for kind in ("lower", "upper", "work"))
         tree = self.tree(layer.source, recursive=False, attributes=lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV)
@@ -418,9 +420,9 @@ class _Planner:
         for name in (upper, work, *(upper + path for path in own)):
             self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(name),))
         self.add(lib.OP_FCHDIR, SCRATCH)
-        options = (f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}")
+        options = [f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}"]
         if self.userns:  # a user namespace may not write trusted.* attributes: overlayfs.rst, "User xattr"
-            options += ("userxattr",)
+            options.append("userxattr")
         self.file_system("overlay", slot, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options)
 
     # -- mounts -----------------------------------------------------------------------------------------------
@@ -473,9 +475,7 @@ class _Planner:
         linux = self.spec.linux
         if linux.masked_paths:
             self.add(lib.OP_NULL, NULL, texts=(b"/dev/null",))
-            attributes = (
-                lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV | lib.MOUNT_ATTR_NOEXEC
-            )
+            attributes = lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV | lib.MOUNT_ATTR_NOEXEC
             self.file_system("tmpfs", EMPTY, attributes, ("mode=555", "size=4k", "nr_inodes=2"))
             for path in dict.fromkeys(linux.masked_paths):
                 self.add(lib.OP_MASK, EMPTY, NULL, texts=(os.fsencode(path),), optional=True)

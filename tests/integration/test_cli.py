@@ -103,6 +103,12 @@ def test_explain_runs_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_reads_the_output_may_have_enough_of_it():
+    command = f"{sys.executable} -m pycgroups explain -- true | head -c 1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
+    assert done.stderr == b""
+
+
 # -- signals -----------------------------------------------------------------------------------------------------
 
 
