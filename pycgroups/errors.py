@@ -23,6 +23,8 @@ import errno as errno_names
 import os
 from typing import Any
 
+_LONGEST_SHOWN = 100
+
 
 class Error(Exception):
     """Base of all errors of pycgroups.
@@ -98,6 +100,20 @@ class InvalidConfig(Error, ValueError):
     """
 
 
+def invalid(key: str, got: object, allowed: str) -> InvalidConfig:
+    """Make the error for the option at key path ``key``; the caller raises it."""
+    return InvalidConfig(f"got {shown(got)}, allowed: {allowed}", operation="option", path=key)
+
+
+def shown(value: object) -> str:
+    """Return a short, printable form of whatever was passed."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 (a caller's own __repr__, or an int with more digits than Python prints)
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
 class Unsupported(Error):
     """This host, kernel or account cannot do what was asked; ``hint`` tells what would enable it."""
 
@@ -152,7 +168,8 @@ class own_errors(contextlib.ContextDecorator):  # noqa: N801 (used as a function
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Translate."""
         if isinstance(error, OSError) and not isinstance(error, Error):
-            raise LaunchError(step=self.step, path=error.filename, errno=error.errno) from error
+            path = error.filename if isinstance(error.filename, str | bytes) else None  # open() of a descriptor has it
+            raise LaunchError(step=self.step, path=path, errno=error.errno) from error
 
 
 class CommandNotFound(LaunchError, FileNotFoundError):

@@ -221,7 +221,7 @@ static const struct {
     CALL(open_by_handle_at, -1), CALL(name_to_handle_at, -1), CALL(bpf), CALL(perf_event_open, 0, 0, -1, -1),
     CALL(userfaultfd), CALL(keyctl, 0, -3), CALL(add_key), CALL(request_key), CALL(init_module), CALL(delete_module),
     CALL(finit_module, -1), CALL(swapon), CALL(swapoff), CALL(reboot), CALL(settimeofday, 0, 1),
-    CALL(clock_settime, 99), CALL(clock_adjtime, 99), CALL(acct, (long)"/nowhere"), CALL(quotactl),
+    CALL(clock_settime, 99), CALL(acct, (long)"/nowhere"), CALL(quotactl),
     CALL(io_uring_setup), CALL(io_uring_enter, -1), CALL(io_uring_register, -1), CALL(personality, 0x0040000),
     CALL(syslog, 2), CALL(vhangup), CALL(fanotify_init, -1), CALL(kcmp, 0, 0, 99), CALL(move_pages),
     CALL(mbind, 0, 0, 9), CALL(set_mempolicy, 9), CALL(setdomainname, 0, 1), CALL(sethostname, 0, 1),

@@ -107,7 +107,9 @@ def descendants(pid: int) -> list[str]:
     found = []
     try:
         children = [
-            int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
         ]
     except (FileNotFoundError, ProcessLookupError):
         return []

@@ -29,7 +29,9 @@ def attached(pid: int, log: Path, *options: str) -> Iterator[None]:
 
 def calls(log: Path) -> Counter[str]:
     """How often each system call was made, as far as the log has them."""
-    names = (line.partition("(")[0].split()[-1:] for line in log.read_text(errors="replace").splitlines() if "(" in line)
+    names = (
+        line.partition("(")[0].split()[-1:] for line in log.read_text(errors="replace").splitlines() if "(" in line
+    )
     return Counter(name[0] for name in names if name and name[0].isidentifier())
 
 

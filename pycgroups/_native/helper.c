@@ -33,16 +33,25 @@ enum {
     SIGNAL_SET_BYTES = 8,
     SIGKILL_ = 9,
     SIGCHLD_ = 17,
+    MSG_CTRUNC_ = 0x8,
     MSG_CMSG_CLOEXEC_ = 0x40000000,
 };
 
 static struct run run;
-static int main_failed; /* written by the main child in our memory, before it gives up */
+static volatile int main_failed; /* written by the main child in our memory, before it gives up */
 
 static void __attribute__((noreturn)) leave(int status)
 {
     for (;;)
         SYS(exit_group, status);
+}
+
+/* What failed is no step of the plan. */
+static void __attribute__((noreturn)) give_up(long error)
+{
+    struct report report = {.kind = REPORT_FAILED, .step = -1, .error = (int32_t)-error};
+    send_report(CONTROL, &report, -1);
+    leave(125);
 }
 
 static long read_whole(void *to, size_t length)
@@ -87,6 +96,8 @@ static long receive_go(void)
     long got = SYS_RETRY(recvmsg, CONTROL, &message, MSG_CMSG_CLOEXEC_);
     if (got != 1)
         return got < 0 ? got : -ECONNRESET;
+    if (message.flags & MSG_CTRUNC_) /* RLIMIT_NOFILE is the caller's own */
+        return -EMFILE;
     size_t count = message.controllen > 16 ? (rights.len - 16) / sizeof(int) : 0;
     if (count != run.plan->passed)
         return -EPROTO;
@@ -218,8 +229,11 @@ static void __attribute__((noreturn, used)) helper_main(void)
     /* The end of file on the control socket is not enough: a child that another thread of the library's process has
      * forked may hold a copy of it. A later change of ids clears this, hence OP_DEATH. */
     SYS(prctl, PR_SET_PDEATHSIG, 9 /* SIGKILL */, 0, 0, 0);
-    if (receive_plan() < 0 || receive_go() < 0)
-        leave(125);
+    long ret = receive_plan();
+    if (ret == 0)
+        ret = receive_go();
+    if (ret < 0)
+        give_up(ret);
     SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); /* not before: an ordinary user must write our uid_map */
     if (perform_range(run.plan->prepare, run.plan->setup) < 0)
         leave(125);
@@ -228,11 +242,9 @@ static void __attribute__((noreturn, used)) helper_main(void)
         leave(125);
     }
     long pid = fork_main();
-    if (pid < 0) {
-        struct report report = {.kind = REPORT_FAILED, .step = -1, .error = (int32_t)-pid};
-        send_report(CONTROL, &report, -1);
-    }
-    if (pid < 0 || main_failed)
+    if (pid < 0)
+        give_up(pid);
+    if (main_failed)
         leave(125);
     be_init(pid);
 }

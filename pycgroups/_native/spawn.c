@@ -103,7 +103,7 @@ struct hatch { /* what child and parent share */
     int control;
     int creator;
     int helper;
-    long error;
+    volatile long error; /* set on the way to an exit: to the compiler that is no way back to us */
 };
 
 /* Descriptors 0 to 5 are the program's streams, CONTROL, CREATOR and the helper; nothing else goes over. First all out

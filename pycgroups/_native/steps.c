@@ -316,7 +316,8 @@ static int do_mount(struct run *run, const struct plan_step *step)
     int target = type == MODE_DIR ? open_dir_made(run, path, 0755, resolve) : open_file_made(run, path, resolve);
     if (target < 0)
         return target;
-    int ret = attach(tree, target);
+    /* /proc stays what it is: a symlink of the image may lead there (CVE-2019-16884). */
+    int ret = !(resolve & RESOLVE_NO_SYMLINKS) && is_procfs(target) == 0 ? -EXDEV : attach(tree, target);
     SYS(close, target);
     return ret;
 }

@@ -7,13 +7,11 @@ but leaving a word out means "no limit": 0 and -1, which runtimes read in differ
 
 from __future__ import annotations
 
-import math
 import operator
-from typing import Any
 
 import attrs
 
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import invalid
 
 CPU_PERIOD = 100_000
 """Microseconds over which the time of `cpus` is counted: the kernel's default on v1 and v2."""
@@ -27,7 +25,6 @@ _MOST_MEMORY = 1 << 60  # bytes; near 2**63 the kernel reads "unlimited"
 _MOST_CPUS = 8_192  # the greatest NR_CPUS of any kernel configuration
 _MOST_PIDS = 1 << 22  # PID_MAX_LIMIT, include/linux/threads.h
 _LONGEST_NUMBER = 40  # characters, as typed
-_LONGEST_SHOWN = 60
 _FACTORS = {"": 1, "b": 1} | {
     letter + tail: 1024**power for power, letter in enumerate("kmgtpe", 1) for tail in ("", "b", "ib")
 }
@@ -49,9 +46,9 @@ def parse_size(option: str, value: object, *, least: int = 1) -> int:
     """
     size = _size_of_text(value) if isinstance(value, str) else _integer(value)
     if size is None:
-        raise _invalid(option, value, 'an int of bytes, or a string like "64M" or "1.5G" (powers of 1024)')
+        raise invalid(option, value, 'an int of bytes, or a string like "64M" or "1.5G" (powers of 1024)')
     if not least <= size <= _MOST_MEMORY:
-        raise _invalid(option, value, f"{least} to {_MOST_MEMORY} bytes")
+        raise invalid(option, value, f"{least} to {_MOST_MEMORY} bytes")
     return size
 
 
@@ -100,8 +97,8 @@ def _cpus(value: float | None) -> float | None:
         return None
     least = _LEAST_QUOTA / CPU_PERIOD
     number = value if isinstance(value, float) else _integer(value)
-    if number is None or not math.isfinite(number) or not least <= number <= _MOST_CPUS:
-        raise _invalid("cpus", value, f"a number of CPUs, {least} to {_MOST_CPUS}")
+    if number is None or not least <= number <= _MOST_CPUS:
+        raise invalid("cpus", value, f"a number of CPUs, {least} to {_MOST_CPUS}")
     return float(number)
 
 
@@ -113,7 +110,7 @@ def _cpuset(value: str | None) -> str | None:
     except ValueError:
         numbers = frozenset()
     if not numbers:
-        raise _invalid("cpuset", value, 'a list of CPU numbers such as "0-1,3"')
+        raise invalid("cpuset", value, 'a list of CPU numbers such as "0-1,3"')
     return cpu_list(numbers)
 
 
@@ -122,7 +119,7 @@ def _pids(value: int | None) -> int | None:
         return None
     number = _integer(value)
     if number is None or not 1 <= number <= _MOST_PIDS:
-        raise _invalid("pids", value, f"an int, 1 to {_MOST_PIDS}")
+        raise invalid("pids", value, f"an int, 1 to {_MOST_PIDS}")
     return number
 
 
@@ -156,9 +153,9 @@ class Limits:
         if self.memory_swap is None:
             return
         if self.memory is None:
-            raise _invalid("memory_swap", self.memory_swap, "with memory only: it is the sum of memory and swap")
+            raise invalid("memory_swap", self.memory_swap, "with memory only: it is the sum of memory and swap")
         if self.memory_swap != UNLIMITED and self.memory_swap < self.memory:
-            raise _invalid("memory_swap", self.memory_swap, f"at least memory ({self.memory}), or -1")
+            raise invalid("memory_swap", self.memory_swap, f"at least memory ({self.memory}), or -1")
 
     @property
     def controllers(self) -> frozenset[str]:
@@ -217,10 +214,3 @@ def _cpu_number(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > _LONGEST_NUMBER or int(text) >= _MOST_CPUS:
         raise ValueError(text)
     return int(text)
-
-
-def _invalid(option: str, value: Any, allowed: str) -> InvalidConfig:
-    shown = repr(value)
-    if len(shown) > _LONGEST_SHOWN:
-        shown = shown[:_LONGEST_SHOWN] + "..."
-    return InvalidConfig(f"{shown} is not allowed; allowed: {allowed}", operation="option", path=option)

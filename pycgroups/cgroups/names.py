@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import invalid
 
 MADE_UP = "run."
 """How made-up names begin; no other name may."""
@@ -32,13 +32,11 @@ def check(name: str) -> None:
     """
     parts = name.split("/") if isinstance(name, str) else [""]
     if len(parts) > _DEEPEST or not all(map(_good, parts)):
-        shown = ascii(name)[: _LONGEST + 1]
-        raise InvalidConfig(
-            f"{shown} is not allowed; allowed: at most {_DEEPEST} parts joined by '/', each 1 to {_LONGEST} bytes,"
-            f" printable, without spaces, not beginning with '.' or {MADE_UP!r}, and no name of a cgroup file",
-            operation="option",
-            path="name",
+        allowed = (
+            f"at most {_DEEPEST} parts joined by '/', each 1 to {_LONGEST} bytes, printable, without spaces, "
+            f"not beginning with '.' or {MADE_UP!r}, and no name of a cgroup file"
         )
+        raise invalid("name", name, allowed)
 
 
 def _good(part: str) -> bool:

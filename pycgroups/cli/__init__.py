@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is not None:
         return _guarded(arguments)
-    _leave(_guarded(sys.argv[1:]))
+    return _leave(_guarded(sys.argv[1:]))
 
 
 def _leave(code: int) -> NoReturn:

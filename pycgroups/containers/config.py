@@ -15,8 +15,8 @@ import attrs
 from pycgroups.cgroups.limits import Limits, parse_size
 from pycgroups.containers import options, values
 from pycgroups.containers.mounts import Mount, mounts, volumes
-from pycgroups.containers.values import flag, integer, invalid, text
-from pycgroups.errors import Unsupported
+from pycgroups.containers.values import flag, integer, text
+from pycgroups.errors import Unsupported, invalid, shown
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
@@ -274,19 +274,19 @@ def _check_shared_namespaces(config: ContainerConfig) -> None:
 def _network(value: object, key: str) -> str:
     if not isinstance(value, str) or value in {"none", "host"}:
         return values.choice(value, key, ("none", "host"))
-    message = f"got {values.shown(value)}, and this version has 'none' and 'host': the others come with networks"
+    message = f"got {shown(value)}, and this version has 'none' and 'host': the others come with networks"
     raise Unsupported(message, operation="option", path=key, hint='network="host" for the network of the host')
 
 
 def _image(value: object, key: str) -> str:
     if not isinstance(value, str) or value in {"", "host"}:
         return values.choice(value, key, ("host",))
-    message = f"got {values.shown(value)}: image references come with the image store"
+    message = f"got {shown(value)}: image references come with the image store"
     raise Unsupported(message, operation="option", path=key, hint='image="host", or rootfs= an unpacked directory')
 
 
 def _landlock(value: object, key: str) -> None:
-    message = f"got {values.shown(value)}: this version makes no Landlock rules"
+    message = f"got {shown(value)}: this version makes no Landlock rules"
     raise Unsupported(message, operation="option", path=key, hint="leave it out")
 
 

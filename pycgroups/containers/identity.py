@@ -103,7 +103,8 @@ def _read(root: str, path: str) -> str:
     fd = calls.open_inside(os.fsencode(root), os.fsencode(path))
     if fd < 0:
         return ""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return ""
     with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
         return os.fsdecode(file.read(LARGEST))

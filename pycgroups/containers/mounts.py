@@ -16,12 +16,11 @@ from pycgroups.containers.values import (
     host_path,
     inside_path,
     integer,
-    invalid,
     items,
     pairs,
     text,
 )
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, invalid
 
 if TYPE_CHECKING:
     Propagation = Literal["private", "rprivate", "slave", "rslave", "shared", "rshared"]

@@ -16,14 +16,13 @@ from pycgroups.containers.values import (
     exact,
     inside_path,
     integer,
-    invalid,
     is_number,
     items,
     made_of,
     pairs,
     text,
 )
-from pycgroups.errors import Unsupported
+from pycgroups.errors import Unsupported, invalid
 from pycgroups.namespaces.idmap import END_OF_IDS
 from pycgroups.oci.runtime_spec import Rlimit
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.job import Job
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT, Streams
-from pycgroups.containers.values import invalid
+from pycgroups.errors import invalid
 from pycgroups.runtime.plan import Terminal
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import select
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pycgroups.containers.values import invalid
-from pycgroups.errors import own_errors
+from pycgroups.errors import invalid, own_errors
 
 if TYPE_CHECKING:
     from typing import IO

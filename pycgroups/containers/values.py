@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, invalid, shown
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -31,20 +31,6 @@ ALNUM = LETTERS | frozenset("0123456789")
 
 # str() of a str that is an Enum too gives the member's name; this gives its text.
 exact = str.__str__
-
-
-def invalid(key: str, got: object, allowed: str) -> InvalidConfig:
-    """Make the error for the option at key path ``key``; the caller raises it."""
-    return InvalidConfig(f"got {shown(got)}, allowed: {allowed}", operation="option", path=key)
-
-
-def shown(value: object) -> str:
-    """Return a short, printable form of whatever was passed."""
-    try:
-        text_ = repr(value)
-    except Exception:  # noqa: BLE001 (a caller's own __repr__, or an int with more digits than Python prints)
-        return f"a value of type {type(value).__name__}"
-    return text_ if len(text_) <= 100 else f"{text_[:97]}..."  # noqa: PLR2004
 
 
 def flag(value: object, key: str) -> bool:

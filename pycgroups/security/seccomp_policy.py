@@ -19,7 +19,7 @@ import errno
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, invalid
 from pycgroups.oci.runtime_spec import Seccomp, SyscallArg, SyscallRule
 
 if TYPE_CHECKING:
@@ -189,13 +189,4 @@ def _tuple(key: str, value: tuple[_Item, ...], kind: type[_Item]) -> tuple[_Item
 
 
 def _invalid(key: str, value: object, allowed: str) -> InvalidConfig:
-    path = f"seccomp.{key}".rstrip(".")
-    return InvalidConfig(f"got {_shown(value)}, allowed: {allowed}", operation="option", path=path)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str):
-        return repr(value[:80])
-    if isinstance(value, int) and abs(value) < 2**80:  # str() refuses numbers of thousands of digits
-        return str(value)
-    return f"a value of type {type(value).__name__}"
+    return invalid(f"seccomp.{key}".rstrip("."), value, allowed)

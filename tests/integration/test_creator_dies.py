@@ -197,7 +197,6 @@ def processes_with(word):
     return found
 
 
-
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_while_a_forked_child_has_copies_of_everything(moment):
     word = f"1000.{random.randrange(10**9)}"

@@ -41,7 +41,7 @@ def state():
         **{name: lines[name] for name in kept},
         **{name: os.readlink("/proc/self/ns/" + name) for name in names},
         "cwd": os.getcwd(), "root": os.readlink("/proc/self/root"), "dumpable": libc.prctl(3, 0, 0, 0, 0),
-        "pdeathsig": lines.get("x"), "sid": os.getsid(0), "pgid": os.getpgid(0), "keyring": libc.syscall(250, 0, -3, 0),
+        "sid": os.getsid(0), "pgid": os.getpgid(0), "keyring": libc.syscall(250, 0, -3, 0),
     }
 
 def masks():
@@ -152,7 +152,7 @@ def test_threads_under_a_debug_allocator():
 
 
 def test_threads_with_development_mode_and_faulthandler():
-    body = "faulthandler.enable()\nsys.warnoptions and None\ncomputing = []\n" + THREADS
+    body = "faulthandler.enable()\ncomputing = []\n" + THREADS
     run(body, 0, RUNS // 4, env={"PYTHONDEVMODE": "1"})
 
 
@@ -167,11 +167,15 @@ def knows_the_status_of_a_reaped_child():
     return (int(major), int(minor)) >= (6, 15)
 
 
-INIT = pytest.param(True, id="init"), pytest.param(
-    False,
-    id="no init",
-    marks=pytest.mark.skipif(
-        not knows_the_status_of_a_reaped_child(), reason="Linux 6.15 tells the exit status of a child reaped by others"
+INIT = (
+    pytest.param(True, id="init"),
+    pytest.param(
+        False,
+        id="no init",
+        marks=pytest.mark.skipif(
+            not knows_the_status_of_a_reaped_child(),
+            reason="Linux 6.15 tells the exit status of a child reaped by others",
+        ),
     ),
 )
 
@@ -348,7 +352,7 @@ for extra in range(40):
         check_run()
         outcomes.add("success")
     except pc.Error as error:
-        assert "EMFILE" in str(error) or "EINVAL" in str(error), error
+        assert "EMFILE" in str(error), error
         outcomes.add("error")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -380,7 +384,29 @@ for _ in range(int(sys.argv[1])):
 
 
 INTERRUPTS = """
-# As if a signal handler raised an exception at each line of the library, first to last.
+# A signal handler's exception between open(2) and what takes care of the descriptor loses that one, and one between
+# mkdir(2) and the lock an empty group, which the next process removes. Nothing may be left running, ever.
+def settle():
+    assert children() == []
+    lost = set(descriptors()) - set(BEFORE[3])
+    for fd in lost: os.close(fd)
+    return bool(lost)
+
+def remove_groups():
+    if LIMITS:
+        code = "import json, os, pycgroups as pc; pc.run(['true'], **json.loads(os.environ['LIMITS']))"
+        assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
+
+def attempt():
+    try:
+        check_run(timeout=30)
+    except KeyboardInterrupt:
+        return True
+    return False
+"""
+
+AT_A_LINE = """
+# As if it came at each line of the library, first to last.
 import pycgroups
 inside = os.path.dirname(pycgroups.__file__)
 count = at = 0
@@ -394,37 +420,59 @@ def trace(frame, event, arg):
             raise KeyboardInterrupt
     return trace
 
-def groups():
-    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path).startswith(f"run.{os.getpid()}.")]
-
-def attempt(number):
+def attempt_at(number):
     global count, at
     count, at = 0, number
     sys.settrace(trace)
     try:
-        check_run(timeout=30)
-        return True
-    except KeyboardInterrupt:
-        return False
+        return attempt()
     finally:
         sys.settrace(None)
 
-assert attempt(0)
-total, step = count, max(1, count // int(sys.argv[1]))
-for number in range(1, total + 1, step):
-    attempt(number)
-    problems = [descriptors() != BEFORE[3], children() != [], groups()]
-    if any(problems):
-        sys.settrace(trace)
-        raise AssertionError((number, total, problems, [os.readlink(f"/proc/self/fd/{fd}") for fd in set(descriptors()) - set(BEFORE[3])]))
+assert not attempt_at(0)
+total, wanted, losses = count, int(sys.argv[1]), 0
+numbers = range(1, total + 1, max(1, total // wanted))
+for number in numbers:
+    attempt_at(number)
+    losses += settle()
+assert losses < len(numbers) / 10, (losses, len(numbers))
+remove_groups()
+"""
+
+AT_ANY_TIME = """
+import random
+def interrupt(*_):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, interrupt)
+begin = time.monotonic()
+for _ in range(5): check_run()
+usual = (time.monotonic() - begin) / 5
+interrupted = losses = 0
+for _ in range(int(sys.argv[1])):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(usual / 100, usual))
+        interrupted += attempt()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        pass
+    losses += settle()
+assert interrupted > int(sys.argv[1]) / 4, interrupted
+assert losses <= interrupted / 4, (losses, interrupted)
+signal.signal(signal.SIGALRM, signal.SIG_DFL)
+remove_groups()
 """
 
 
 @pytest.mark.parametrize(
-    "everyday", [pytest.param(20 if features.IN_VM else 100, id="some"), pytest.param(10**6, marks=pytest.mark.long, id="all")]
+    "wanted",
+    [pytest.param(20 if features.IN_VM else 200, id="some"), pytest.param(10**6, marks=pytest.mark.long, id="all")],
 )
-def test_interrupted_at_any_line(everyday):
-    run(INTERRUPTS, everyday, patience=600)
+def test_interrupted_at_a_line(wanted):
+    run(INTERRUPTS + AT_A_LINE, wanted, patience=600)
+
+
+def test_interrupted_at_any_time():
+    run(INTERRUPTS + AT_ANY_TIME, 20 if features.IN_VM else 200)
 
 
 def test_a_thousand_in_a_row():
