@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         NotFound,
         Unsupported,
     )
-    from pycgroups.features import Doctor, doctor
+    from pycgroups.features import Check, Doctor, doctor
     from pycgroups.namespaces.idmap import IdMap
 
 __version__ = "0.1.0.dev0"
@@ -57,6 +57,7 @@ __all__ = [
     "CalledProcessError",
     "Cgroup",
     "CgroupError",
+    "Check",
     "CommandNotExecutable",
     "CommandNotFound",
     "ContainerConfig",
@@ -91,7 +92,7 @@ _HOMES = {
     "containers.verdict": ("Hits", "Usage"),
     "cgroups.group": ("Cgroup",),
     "cgroups.limits": ("Limits",),
-    "features": ("Doctor", "doctor"),
+    "features": ("Check", "Doctor", "doctor"),
     "namespaces.idmap": ("IdMap",),
     "errors": (
         "AlreadyExists",

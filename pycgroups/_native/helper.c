@@ -20,6 +20,7 @@
 
 #include <linux/capability.h>
 #include <linux/mman.h>
+#include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
@@ -54,9 +55,20 @@ static void __attribute__((noreturn)) give_up(long error)
     leave(125);
 }
 
+/* Wait until there is something to read. An end of file is not enough: a child that another thread of the library's
+ * process has forked may hold a copy of the socket. */
+static int creator_speaks(void)
+{
+    struct pollfd ends[] = {{.fd = CONTROL, .events = POLLIN}, {.fd = CREATOR, .events = POLLIN}};
+    SYS_RETRY(ppoll, ends, 2, 0, 0, SIGNAL_SET_BYTES);
+    return ends[0].revents != 0;
+}
+
 static long read_whole(void *to, size_t length)
 {
     for (size_t have = 0; have < length;) {
+        if (!creator_speaks())
+            return -ECONNRESET;
         long ret = SYS_RETRY(read, CONTROL, (char *)to + have, length - have);
         if (ret <= 0)
             return ret < 0 ? ret : -ECONNRESET;
@@ -93,6 +105,8 @@ static long receive_go(void)
     struct { void *base; size_t len; } part = {&byte, 1};
     struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
         .iov = &part, .iovlen = 1, .control = &rights, .controllen = sizeof rights};
+    if (!creator_speaks())
+        return -ECONNRESET;
     long got = SYS_RETRY(recvmsg, CONTROL, &message, MSG_CMSG_CLOEXEC_);
     if (got != 1)
         return got < 0 ? got : -ECONNRESET;
@@ -226,9 +240,6 @@ static void __attribute__((noreturn, used)) helper_main(void)
     SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, 0, SIGNAL_SET_BYTES);
     reset_signals();
     SYS(prctl, PR_SET_NAME, "pycgroups-init", 0, 0, 0);
-    /* The end of file on the control socket is not enough: a child that another thread of the library's process has
-     * forked may hold a copy of it. A later change of ids clears this, hence OP_DEATH. */
-    SYS(prctl, PR_SET_PDEATHSIG, 9 /* SIGKILL */, 0, 0, 0);
     long ret = receive_plan();
     if (ret == 0)
         ret = receive_go();

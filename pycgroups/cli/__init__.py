@@ -83,9 +83,9 @@ def _main(arguments: list[str]) -> int:
         print(_help(), end="")
         return 0
     if name == "--version":
-        from pycgroups import __version__
+        import pycgroups
 
-        print(f"pycgroups {__version__}")
+        print(f"pycgroups {pycgroups.__version__}")
         return 0
     complain(f"{name!r} is not a command (see pycgroups --help)")
     return OURS
