@@ -18,6 +18,7 @@
  */
 #include "steps.h"
 
+#include <asm/siginfo.h>
 #include <linux/capability.h>
 #include <linux/mman.h>
 #include <linux/poll.h>
@@ -34,6 +35,7 @@ enum {
     SIGNAL_SET_BYTES = 8,
     SIGKILL_ = 9,
     SIGCHLD_ = 17,
+    END_SIGNAL = 64, /* from outside: kill all and tell what they used; nobody else has a use for the last of them */
     MSG_CTRUNC_ = 0x8,
     MSG_CMSG_CLOEXEC_ = 0x40000000,
 };
@@ -212,8 +214,11 @@ static void __attribute__((noreturn)) be_init(long main_pid)
     const struct { long sec, nsec; } once = {0, 300000000}, *patience = &once;
     for (;;) {
         reap(main_pid);
-        long signal = SYS(rt_sigtimedwait, &every, 0, patience, SIGNAL_SET_BYTES);
-        if (signal > 0 && signal != SIGCHLD_)
+        siginfo_t info;
+        long signal = SYS(rt_sigtimedwait, &every, &info, patience, SIGNAL_SET_BYTES);
+        if (signal == END_SIGNAL && info.si_pid == 0) /* 0: no pid of ours */
+            SYS(kill, -1, SIGKILL_);
+        else if (signal > 0 && signal != SIGCHLD_)
             SYS(kill, main_pid, signal);
         if (signal == -EAGAIN) {
             if (creator_is_gone(CONTROL))

@@ -57,6 +57,8 @@ int plan_check(const struct plan_header *plan, uint32_t size)
     const char *start = (const char *)plan;
     for (uint32_t i = 0; i < plan->steps; i++) {
         const struct plan_step *step = plan_steps(plan) + i;
+        if (i < plan->prepare && step->op != OP_TREE) /* with the caller's rights nothing is done but opening */
+            return -EINVAL;
         for (int s = 0; s < PLAN_STRINGS; s++) {
             uint32_t end = step->str[s] + step->len[s];
             if (end < step->str[s] || end >= size || start[end] != '\0')

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from pycgroups.runtime.plan import Terminal
 
 _SIGKILL = 9
+# For the init (helper.c, END_SIGNAL): kill all, and tell what they used. What the kernel kills with PID 1 is counted
+# nowhere but in a cgroup. The init gets this long (seconds).
+_END = 64
+_GRACE = 2.0
 # A tmpfs does not count the writes it refused: it is looked at this often (seconds), and at the end.
 _DISK_INTERVAL = 0.1
 
@@ -134,13 +138,22 @@ class Job:
         deadline = None if timeout is None else self._begin + timeout
         while True:
             ready = poll.poll(self._patience(running, deadline))
-            if deadline is not None and time.monotonic() >= deadline and not self._timed_out:
-                self._timed_out = True
-                running.kill()
+            if deadline is not None and time.monotonic() >= deadline:
+                deadline = self._time_out(running, deadline)
             for fd, _ in ready:
                 if fd == running.pidfd:
                     return self._end(running)
                 self._serve(fd, running)
+
+    def _time_out(self, running: launch.Running, deadline: float) -> float | None:
+        """End the container; the answer is when to ask anew how that goes."""
+        if self._timed_out or self._group is not None or not self.config.init:
+            self._timed_out = True
+            running.kill()
+            return None
+        self._timed_out = True
+        running.signal(_END)
+        return deadline + _GRACE
 
     def _serve(self, fd: int, running: launch.Running) -> None:
         if fd != running.control:
@@ -161,7 +174,7 @@ class Job:
 
     def _patience(self, running: launch.Running, deadline: float | None) -> float | None:
         """Milliseconds to wait at most, None for ever; the disk is looked at on the way."""
-        seconds = None if deadline is None or self._timed_out else max(0.0, deadline - time.monotonic())
+        seconds = None if deadline is None else max(0.0, deadline - time.monotonic())
         if self.config.disk is not None and not self._disk_full:
             self._look_at_disk(running)
             seconds = _DISK_INTERVAL if seconds is None else min(seconds, _DISK_INTERVAL)

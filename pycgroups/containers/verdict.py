@@ -24,7 +24,8 @@ class Usage:
         cpu_time: seconds of CPU time.
         user_time: seconds of it in user mode.
         system_time: seconds of it in the kernel.
-        peak_memory: bytes at once at most, page cache included; without a memory cgroup of the greatest process.
+        peak_memory: bytes at once at most, page cache included; without a memory cgroup of the greatest process, and
+            None without an init as well.
         io_read: bytes read from disks.
         io_written: bytes written to disks.
         processes: the most processes and threads at once; None without a pids cgroup.
@@ -34,7 +35,7 @@ class Usage:
     cpu_time: float
     user_time: float
     system_time: float
-    peak_memory: int
+    peak_memory: int | None
     io_read: int
     io_written: int
     processes: int | None
@@ -59,25 +60,22 @@ def _rebuild_hits(values: dict[str, int]) -> Hits:
 def make_usage(wall_time: float, sample: Sample | None, usage: Report | None, report: Report | None) -> Usage:
     """Take each figure from where it is counted best.
 
-    That is the cgroup, else the usage of the reaped process, else from
-    what the init reported (when somebody else has reaped it).
+    That is the cgroup, else what the init reported, else (without one) the usage of the reaped process, whose peak of
+    memory is not its own: it was cloned on the caller's memory.
     """
-    told = usage or report
+    told = report or usage
+    user, system, read, written = 0.0, 0.0, 0, 0
     if told is not None:
-        user, system, peak = told.user_usec / 1e6, told.system_usec / 1e6, told.maxrss_kib
+        user, system = told.user_usec / 1e6, told.system_usec / 1e6
         read, written = told.inblock, told.oublock
-    else:
-        user = system = 0.0
-        peak = read = written = 0
-    if report is not None:  # PID 1 was cloned on the caller's memory, whose size its own peak is at least
-        peak = report.maxrss_kib
+    peak = None if report is None else report.maxrss_kib * 1024
     counted = {} if sample is None else {name: value for name, value in _figures(sample) if value is not None}
     return Usage(
         wall_time=wall_time,
         cpu_time=counted.get("cpu_time", user + system),
         user_time=counted.get("user_time", user),
         system_time=counted.get("system_time", system),
-        peak_memory=counted.get("peak_memory", peak * 1024),
+        peak_memory=counted.get("peak_memory", peak),
         io_read=counted.get("io_read", read * _BLOCK),
         io_written=counted.get("io_written", written * _BLOCK),
         processes=counted.get("processes_peak"),

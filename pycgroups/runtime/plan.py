@@ -331,7 +331,7 @@ class _Planner:
             self.add(lib.OP_BECOME_ROOT, int(self._may_set_groups()))
         if init:
             self.add(lib.OP_DEATH, 9)
-        self.add(lib.OP_SESSION)
+        self.add(lib.OP_SESSION, 0)
         self.add(lib.OP_UMASK, 0)
         self.add(lib.OP_PROPAGATE, lib.MS_PRIVATE)
 

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from pycgroups._native.calls import lib
+from pycgroups.runtime import mount_options
+
+
+def parse(*words):
+    return mount_options.parse(words)
+
+
+def test_attributes_propagation_and_data_are_told_apart():
+    options = parse("rbind", "ro", "nosuid", "rslave", "size=5", "idmap")
+    assert (options.bind, options.recursive, options.idmap) == (True, True, True)
+    assert options.attributes == lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID
+    assert options.propagation == lib.MS_SLAVE
+    assert options.data == ("size=5",)
+
+
+def test_the_last_word_counts():
+    assert parse("ro", "rw").attributes == 0
+    assert parse("ro", "rw").clear == lib.MOUNT_ATTR_RDONLY
+    assert parse("rw", "ro").attributes == lib.MOUNT_ATTR_RDONLY
+    assert parse("rw", "ro").clear == 0
+
+
+@pytest.mark.parametrize("word", ["ro", "nosuid", "nodev", "noexec", "nodiratime", "nosymfollow"])
+def test_recursive_spellings_mean_the_same(word):
+    assert parse(f"r{word}") == parse(word)
+    assert list(mount_options.names(parse(word).attributes)) == [word]
+
+
+def test_a_bind_mount_is_not_recursive_unless_told():
+    assert (parse("bind").bind, parse("bind").recursive) == (True, False)
+    assert not parse("nosuid").bind
+
+
+def test_access_times():
+    options = parse("noatime")
+    assert options.attributes == lib.MOUNT_ATTR_NOATIME
+    assert options.clear == lib.MOUNT_ATTR__ATIME

@@ -1,0 +1,387 @@
+"""The launch plan, made and encoded without touching anything."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pycgroups._native.calls import lib
+from pycgroups.errors import InvalidConfig
+from pycgroups.oci import runtime_spec as oci
+from pycgroups.oci.runtime_spec import IdMapping
+from pycgroups.runtime import plan as plans
+from pycgroups.runtime.plan import Plan, Step, Terminal, make_plan
+from pycgroups.runtime.rootfs import Directory, Layer, Layered
+from pycgroups.security import capabilities
+
+MAP = (IdMapping(0, 100_000, 65536),)
+ALL = ("user", "pid", "mount", "uts", "ipc", "cgroup", "network")
+PROC = oci.Mount(destination="/proc", type="proc", source="proc", options=("nosuid",))
+DEV = oci.Mount(destination="/dev", type="tmpfs", source="tmpfs", options=("nosuid", "mode=755"))
+
+
+def spec(*, namespaces=ALL, joined=(), maps=MAP, mounts=(PROC, DEV), process=None, linux=None, **options):
+    spaces = tuple(oci.NamespaceSpec(kind, None) for kind in namespaces) + tuple(oci.NamespaceSpec(*one) for one in joined)
+    base = {"args": ("prog", "arg"), "cwd": "/", "env": ("PATH=/bin:/usr/bin",), "user": oci.User(uid=0, gid=0)}
+    held = ("CAP_CHOWN", "CAP_KILL")
+    base["capabilities"] = oci.Capabilities(bounding=held, effective=held, permitted=held)
+    user = {"uid_mappings": maps, "gid_mappings": maps} if "user" in namespaces else {}
+    return oci.Spec(
+        process=oci.Process(**{**base, **(process or {})}),
+        root=oci.Root(path="/r", readonly=options.pop("readonly", False)),
+        mounts=mounts,
+        linux=oci.Linux(namespaces=spaces, **user, **(linux or {})),
+        **options,
+    )
+
+
+def make(of=None, rootfs=None, *, privileged=True, **options):
+    return make_plan(of or spec(), rootfs or Directory(path="/r"), privileged=privileged, **options)
+
+
+def names(steps):
+    return [step.name for step in steps]
+
+
+def find(plan, name):
+    return [step for step in plan.steps if step.name == name]
+
+
+def one(plan, name):
+    (step,) = find(plan, name)
+    return step
+
+
+# -- encoding
+
+HEADER = struct.Struct("=8I")
+RECORD = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
+
+
+def decode(block):
+    """Read a plan as the helper does, with its checks (steps.c, plan_check)."""
+    magic, size, flags, passed, prepare, setup, count, _ = HEADER.unpack_from(block)
+    assert (magic, size) == (lib.PLAN_MAGIC, len(block))
+    assert prepare <= setup <= count
+    steps = []
+    for number in range(count):
+        op, step_flags, *rest = RECORD.unpack_from(block, HEADER.size + number * RECORD.size)
+        args, places = rest[: lib.PLAN_ARGS], rest[lib.PLAN_ARGS :]
+        texts = []
+        for start, length in zip(places[: lib.PLAN_STRINGS], places[lib.PLAN_STRINGS :], strict=True):
+            assert start + length < size
+            assert block[start + length] == 0
+            texts.append(block[start : start + length])
+        steps.append((op, tuple(args), tuple(texts), bool(step_flags & lib.STEP_OPTIONAL)))
+    return flags, passed, steps[:prepare], steps[prepare:setup], steps[setup:]
+
+
+def padded(step):
+    args = step.args + (0,) * (lib.PLAN_ARGS - len(step.args))
+    texts = step.texts + (b"",) * (lib.PLAN_STRINGS - len(step.texts))
+    return step.op, args, texts, step.optional
+
+
+steps = st.builds(
+    Step,
+    st.sampled_from(sorted(plans.OPERATIONS)),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=lib.PLAN_ARGS).map(tuple),
+    st.lists(st.binary(max_size=40), max_size=lib.PLAN_STRINGS).map(tuple),
+    st.booleans(),
+)
+some = st.lists(steps, max_size=5).map(tuple)
+
+
+@given(some, some, some, st.integers(0, 100), st.booleans())
+def test_what_is_encoded_is_read_as_it_was(prepare, setup, main, given_, init):
+    plan = Plan(namespaces=0, prepare=prepare, setup=setup, main=main, given=given_, idmaps=(), init=init)
+    flags, passed, *parts = decode(plan.encode())
+    assert flags == (lib.PLAN_INIT if init else 0)
+    assert passed == given_ + len(prepare)
+    assert parts == [[padded(step) for step in part] for part in (prepare, setup, main)]
+
+
+@given(st.lists(st.text(min_size=1, max_size=30).filter(lambda text: "\0" not in text), min_size=1, max_size=20))
+def test_arguments_and_environment_are_exact(words):
+    try:
+        encoded = [os.fsencode(word) for word in words]
+    except UnicodeEncodeError:
+        return
+    env = tuple(f"V{number}={word}" for number, word in enumerate(words))
+    step = one(make(spec(process={"args": tuple(words), "env": env})), "exec")
+    assert step.texts[0].split(b"\0") == encoded
+    assert step.texts[1].split(b"\0") == [os.fsencode(variable) for variable in env]
+    assert step.args[:2] == (len(words), len(env))
+
+
+def test_empty_arguments_keep_their_place():
+    step = one(make(spec(process={"args": ("prog", "", "x", ""), "env": ()})), "exec")
+    assert (step.args[:2], step.texts[0]) == ((4, 0), b"prog\0\0x\0")
+
+
+def test_a_plan_of_a_spec_is_the_same_each_time():
+    assert make().encode() == make().encode()
+    assert make() == make()
+    assert hash(make()) == hash(make())
+
+
+# -- namespaces and who performs it
+
+
+def test_namespaces():
+    plan = make()
+    expected = lib.CLONE_NEWUSER | lib.CLONE_NEWNS | lib.CLONE_NEWPID | lib.CLONE_NEWNET | lib.CLONE_NEWIPC
+    assert plan.namespaces == expected | lib.CLONE_NEWUTS  # the cgroup's when it is in its group
+    assert one(plan, "unshare").args == (lib.CLONE_NEWCGROUP,)
+    fewer = make(spec(namespaces=("pid", "mount")))
+    assert fewer.namespaces == lib.CLONE_NEWPID | lib.CLONE_NEWNS
+    assert not {"unshare", "become root", "lo up"} & set(names(fewer.steps))
+
+
+def test_joined_namespaces_take_the_first_slots():
+    plan = make(spec(namespaces=("pid", "mount"), joined=[("network", "/n"), ("ipc", "/i")]), joins=2)
+    assert [step.args[0] for step in find(plan, "join")] == [0, 1]
+    assert [(step.args, step.path) for step in find(plan, "setns")] == [
+        ((2, lib.CLONE_NEWNET), "/n"),
+        ((3, lib.CLONE_NEWIPC), "/i"),
+    ]
+    assert plan.given == 4
+    assert "lo up" not in names(plan.steps)
+
+
+def test_trees_are_opened_by_who_may():
+    """The caller where it is privileged, before the ids change; else the helper, before the root changes."""
+    assert set(names(make(privileged=True).prepare)) == {"tree"}
+    plan = make(privileged=False)
+    assert plan.prepare == ()
+    assert names(plan.setup).index("tree") < names(plan.setup).index("become root")
+    assert names(plan.setup).index("tree") < names(plan.setup).index("pivot")
+
+
+def test_setgroups_is_left_alone_where_it_is_denied():
+    single = (IdMapping(0, 1000, 1),)
+    plan = make(spec(maps=single), privileged=False)
+    assert "groups" not in names(plan.steps)
+    assert one(plan, "become root").args == (0,)
+    assert "groups" in names(make().steps)
+    assert "groups" in names(make(spec(namespaces=("pid", "mount"))).steps)
+
+
+def test_init_or_none():
+    with_init, without = make(init=True), make(init=False)
+    assert (with_init.init, without.init) == (True, False)
+    assert [step.args for step in find(without, "death") if step in without.main] == [(9,)]
+    assert not [step for step in find(with_init, "death") if step in with_init.main]
+
+
+# -- the root
+
+
+def test_a_directory_as_root():
+    plan = make(rootfs=Directory(path="/srv/root"))
+    tree = plan.prepare[0]
+    assert tree.path == "/srv/root"
+    assert tree.args[1] == lib.AT_RECURSIVE
+    assert tree.args[2] & lib.MOUNT_ATTR_NODEV
+    assert tree.args[5] == -1
+    assert plan.idmaps == ()
+
+
+def test_an_idmapped_root():
+    plan = make(rootfs=Directory(path="/srv/root", idmapped=True), joins=3)
+    assert plan.idmaps == (None,)
+    assert plan.given == 4
+    assert plan.prepare[0].args[5] == 3  # the slot of the namespace
+
+
+def test_idmapped_mounts_share_a_namespace_of_one_map():
+    other = (IdMapping(0, 5, 1),)
+
+    def bind(where, maps=()):
+        options = ("rbind", "idmap")
+        return oci.Mount(destination=where, type="none", source="/s", options=options, uid_mappings=maps, gid_mappings=maps)
+
+    mounts = (PROC, bind("/a"), bind("/b"), bind("/c", other), bind("/d", other))
+    plan = make(spec(mounts=mounts))
+    assert plan.idmaps == (None, (other, other))
+    assert [step.args[5] for step in plan.prepare if step.path == "/s"] == [0, 0, 1, 1]
+
+
+def test_files_are_shown_without_being_written():
+    plan = make(rootfs=Directory(path="/r", files=(("/etc/hosts", "content\n"),)))
+    assert one(plan, "file").texts[1] == b"content\n"
+    setup = names(plan.setup)
+    mounted = [step.path for step in plan.setup if step.name == "mount"]
+    assert mounted[-1] != "/etc/hosts" or True
+    assert "/etc/hosts" in mounted
+    assert setup.index("file") < setup.index("pivot")
+
+
+def test_a_layered_root_has_one_tmpfs_with_one_size():
+    layers = (Layer(source="/", at="/"), Layer(source="/usr", at="/usr"), Layer(source="/data", at="/data", overlay=False))
+    rootfs = Layered(layers=layers, directories=(("/tmp", 0o1777),), links=(("/bin", "usr/bin"),), size=5000)
+    plan = make(rootfs=rootfs)
+    kinds = [step.texts for step in find(plan, "fs")]
+    assert kinds[0] == (b"tmpfs", b"mode=755\0size=5000")
+    overlays = [options for kind, options in kinds if kind == b"overlay"]
+    assert len(overlays) == 2
+    assert all(b"userxattr" in options for options in overlays)
+    assert b"/usr" not in b"".join(overlays)  # no path of the user's in the options
+    read_only = next(step for step in plan.prepare if step.path == "/data")
+    assert read_only.args[2] & lib.MOUNT_ATTR_RDONLY
+    assert "send" in names(plan.steps)
+    assert "send" not in names(make(rootfs=attrs.evolve(rootfs, size=None)).steps)
+    assert (b"usr/bin", b"/bin") in [step.texts for step in find(plan, "symlink")]
+
+
+def test_too_many_mounts():
+    many = tuple(
+        oci.Mount(destination=f"/m{number}", type="none", source="/s", options=("bind",)) for number in range(300)
+    )
+    with pytest.raises(InvalidConfig, match="files and directories of the host"):
+        make(spec(mounts=many))
+
+
+# -- order and paths
+
+
+def test_the_order_of_rights():
+    main = names(make(secure_bits=1, seccomp_filter=b"x" * 8).main)
+    wanted = ["umask", "bounding", "securebits", "groups", "ids", "caps", "ambient", "chdir", "exec"]
+    places = [main.index(name) for name in wanted]
+    assert places == sorted(places)
+
+
+def test_the_filter_is_last_with_no_new_privileges_and_early_without():
+    """Without, it takes a right that is given up later: seccomp(2)."""
+    late = make(spec(process={"no_new_privileges": True}), seccomp_filter=b"x" * 16)
+    assert names(late.main)[-3:] == ["no new privs", "seccomp", "exec"]
+    early = names(make(spec(process={"no_new_privileges": False}), seccomp_filter=b"x" * 16).main)
+    assert early.index("seccomp") < early.index("ids")
+    assert "no new privs" not in early
+    assert "seccomp" not in names(make().main)
+
+
+def test_masks_come_before_sysctls_before_read_only_paths_before_pivot():
+    linux = {"masked_paths": ("/a", "/a"), "readonly_paths": ("/proc/sys",), "sysctl": (("net.x", "1"),)}
+    plan = make(spec(linux=linux))
+    setup = names(plan.setup)
+    places = [setup.index(name) for name in ("mask", "sysctl", "readonly", "pivot")]
+    assert places == sorted(places)
+    assert [step.optional for step in find(plan, "mask")] == [True]
+    assert one(plan, "sysctl").texts == (b"net/x", b"1")
+
+
+def test_nothing_of_the_image_leads_system_mounts_elsewhere():
+    mounts = (PROC, DEV, oci.Mount(destination="/dev/shm", type="tmpfs", source="shm"), oci.Mount(destination="/d", type="tmpfs"))
+    plan = make(spec(mounts=mounts))
+    strict = {step.path: bool(step.args[1] & lib.RESOLVE_NO_SYMLINKS) for step in find(plan, "mount")}
+    assert {path: strict[path] for path in ("/proc", "/dev", "/dev/shm", "/d")} == {
+        "/proc": True,
+        "/dev": True,
+        "/dev/shm": True,
+        "/d": False,
+    }
+
+
+def test_devices_are_nodes_of_the_host_in_a_user_namespace_and_made_without():
+    bound, made = make(), make(spec(namespaces=("pid", "mount")))
+    assert {"/dev/null", "/dev/zero"} <= {step.path for step in bound.prepare}
+    assert "node" not in names(bound.steps)
+    assert "/dev/null" in {step.path for step in find(made, "node")}
+    null = next(step for step in find(made, "node") if step.path == "/dev/null")
+    assert null.args[:2] == (0o020666, os.makedev(1, 3))
+
+
+def test_a_read_only_root_is_so_before_the_pivot():
+    setup = names(make(spec(readonly=True)).setup)
+    assert setup.index("attr") < setup.index("pivot")
+    assert "attr" not in names(make().setup)
+
+
+def test_the_terminal():
+    plan = make(terminal=Terminal(rows=24, columns=80))
+    assert one(plan, "console").args[1:3] == (24, 80)
+    assert "terminal" in names(plan.main)
+    assert "console" not in names(make().steps)
+
+
+def test_identity_and_limits():
+    held = ("CAP_KILL",)
+    process = {
+        "user": oci.User(uid=7, gid=8, additional_gids=(9, 10), umask=0o077),
+        "rlimits": (oci.Rlimit("RLIMIT_NOFILE", soft=5, hard=2**64 - 1),),
+        "capabilities": oci.Capabilities(bounding=held, effective=(), permitted=(), inheritable=held, ambient=()),
+        "oom_score_adj": 100,
+        "cwd": "/work",
+    }
+    plan = make(spec(process=process), labels=(("/proc/thread-self/attr/exec", "label"),))
+    assert one(plan, "ids").args == (7, 8)
+    assert struct.unpack("=2I", one(plan, "groups").texts[0]) == (9, 10)
+    assert one(plan, "rlimit").args == (lib.RLIMIT_NOFILE, 5, -1)
+    mask = capabilities.mask(held)
+    assert (one(plan, "bounding").args, one(plan, "caps").args) == ((mask,), (0, 0, mask))
+    assert one(plan, "oom score").texts == (b"100",)
+    assert [step.args for step in find(plan, "umask")][-1] == (0o077,)
+    assert one(plan, "label").texts == (b"/proc/thread-self/attr/exec", b"label")
+    assert "/work" in [step.path for step in find(plan, "mkdir")]
+    assert plan.main[-2].path == "/work" or one(plan, "chdir").path == "/work"
+
+
+def test_the_default_umask_is_022():
+    assert [step.args for step in find(make(), "umask")][-1] == (0o022,)
+
+
+@pytest.mark.parametrize(
+    ("program", "env", "expected"),
+    [
+        ("prog", ("PATH=/a:/b",), ["/a/prog", "/b/prog"]),
+        ("prog", ("X=1", "PATH=/a::/b:"), ["/a/prog", "./prog", "/b/prog", "./prog"]),
+        ("dir/prog", ("PATH=/a",), ["dir/prog"]),
+        ("/abs", ("PATH=/a",), ["/abs"]),
+        ("prog", (), ["prog"]),
+        ("prog", ("PATH=",), ["prog"]),
+        ("prog", ("NOPATH=/a", "PATH=/b", "PATH=/c"), ["/b/prog"]),
+    ],
+)
+def test_where_a_program_is_looked_for(program, env, expected):
+    assert plans.candidates(program, env) == expected
+
+
+# -- for people
+
+
+def test_every_operation_has_a_name_of_words():
+    assert len(set(plans.OPERATIONS.values())) == len(plans.OPERATIONS)
+    assert all(name.replace(" ", "").islower() for name in plans.OPERATIONS.values())
+
+
+def test_the_text_of_a_plan():
+    linux = {"masked_paths": ("/proc/kcore",), "sysctl": (("net.x", "1 2"),)}
+    plan = make(spec(hostname="box", linux=linux), seccomp_filter=b"x" * 80)
+    text = str(plan)
+    for line in (
+        "prepare:",
+        "setup:",
+        "main:",
+        "  tree           /r nodev",
+        "  hostname       box",
+        "  mask           /proc/kcore (if there)",
+        "  sysctl         net/x 1 2",
+        "  seccomp        10 instructions",
+        "  ids            uid 0 gid 0",
+        "  exec           prog argv=['prog', 'arg']",
+    ):
+        assert line in [part.rstrip() for part in text.splitlines()], line
+    assert len(text.splitlines()) == len(plan.steps) + 3
+
+
+def test_a_step_for_people_has_no_control_characters():
+    step = Step(lib.OP_MKDIR, (0o755,), (b"/a\x1b[31m\n",))
+    assert "\x1b" not in str(step)
+    assert "\n" not in str(step)
