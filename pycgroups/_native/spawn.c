@@ -330,7 +330,7 @@ int spawn_prepare(struct spawned *out, int idmapped, int *step)
     for (uint32_t i = 0; i < out->run.plan->prepare; i++) {
         if ((steps[i].op == OP_TREE && steps[i].arg[5] >= 0) != idmapped)
             continue;
-        int ret = perform(&out->run, steps + i);
+        int ret = steps[i].arg[0] < out->given ? -EINVAL : perform(&out->run, steps + i); /* those are the caller's */
         if (ret < 0) {
             *step = (int)i;
             return ret;

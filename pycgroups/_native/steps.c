@@ -92,8 +92,10 @@ static int keep(struct run *run, int64_t slot, long fd)
 {
     if (fd < 0)
         return (int)fd;
-    if (slot < 0 || slot >= PLAN_SLOTS)
+    if (slot < 0 || slot >= PLAN_SLOTS) {
+        SYS(close, fd);
         return -EINVAL;
+    }
     if (run->slot[slot] >= 0)
         SYS(close, run->slot[slot]);
     run->slot[slot] = (int)fd;
