@@ -125,7 +125,7 @@ def verdict(result: pc.Result) -> str:
         *(f"{name} hit {count}x" for name, count in result.hits.items() if count),
         f"{usage.wall_time * 1000:.0f} ms",
         f"cpu {usage.cpu_time * 1000:.0f} ms",
-        f"peak memory {usage.peak_memory / 2**20:.1f} MiB",
+        f"peak memory {(usage.peak_memory or 0) / 2**20:.1f} MiB",
     ]
     return ", ".join(parts if usage.processes is None else [*parts, f"{usage.processes} processes"])
 

@@ -79,10 +79,14 @@ int spawn_helper(void)
     return (int)ret;
 }
 
+/* AddressSanitizer would mark the child's frames on a stack that is the parent's again, and ask the C library about a
+ * thread that the child is not. */
+#define IN_CHILD __attribute__((no_sanitize("address")))
+
 /* ---- clone ------------------------------------------------------------------------------------------------------ */
 
 /* In a user namespace without ids the exec would drop every capability; ambient ones stay: capabilities(7). */
-static long make_caps_ambient(uint64_t caps)
+static long IN_CHILD make_caps_ambient(uint64_t caps)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
@@ -108,7 +112,7 @@ struct hatch { /* what child and parent share */
 
 /* Descriptors 0 to 5 are the program's streams, CONTROL, CREATOR and the helper; nothing else goes over. First all out
  * of the way, since any of them may have any number. */
-static long lay_descriptors(const struct hatch *hatch)
+static long IN_CHILD lay_descriptors(const struct hatch *hatch)
 {
     const int *stdio = hatch->request->stdio;
     int from[LAID] = {stdio[0], stdio[1], stdio[2], hatch->control, hatch->creator, hatch->helper};
@@ -127,7 +131,7 @@ static long lay_descriptors(const struct hatch *hatch)
 }
 
 /* Runs in the child, on the memory of the parent, whose thread waits. Raw system calls only: sys.h says why. */
-static long child(const struct hatch *hatch)
+static long IN_CHILD child(const struct hatch *hatch)
 {
     static const char *const argv[] = {"pycgroups-init", 0};
     static const char *const envp[] = {0};
@@ -140,7 +144,7 @@ static long child(const struct hatch *hatch)
     return ret;
 }
 
-static void __attribute__((noreturn, noinline)) child_main(struct hatch *hatch)
+static void IN_CHILD __attribute__((noreturn, noinline)) child_main(struct hatch *hatch)
 {
     hatch->error = child(hatch);
     for (;;)
@@ -149,7 +153,7 @@ static void __attribute__((noreturn, noinline)) child_main(struct hatch *hatch)
 
 /* clone3(2) like vfork(2): the child runs on this very stack, below this frame, while we are suspended. This frame
  * must hold nothing that the child could overwrite, so the child's only act here is a call that never returns. */
-static long __attribute__((noinline)) clone_child(struct clone_args *args, struct hatch *hatch)
+static long IN_CHILD __attribute__((noinline)) clone_child(struct clone_args *args, struct hatch *hatch)
 {
     long pid = SYS(clone3, args, sizeof *args);
     if (pid == 0)

@@ -83,7 +83,7 @@ def table(outcome: Outcome) -> str:
         "hits": ", ".join(f"{name} {count}" for name, count in outcome.hits.items() if count) or "none",
         "wall time": f"{usage.wall_time:.3f} s",
         "cpu time": f"{usage.cpu_time:.3f} s (user {usage.user_time:.3f}, system {usage.system_time:.3f})",
-        "peak memory": _size(usage.peak_memory),
+        "peak memory": "not counted" if usage.peak_memory is None else _size(usage.peak_memory),
         "read": _size(usage.io_read),
         "written": _size(usage.io_written),
         "processes": "not counted" if usage.processes is None else str(usage.processes),

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native import calls
 from pycgroups.containers import caller as callers
@@ -32,8 +30,7 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Spec
 
 
-@attrs.frozen(kw_only=True)
-class Assembly:
+class Assembly(NamedTuple):
     """All that a launch needs, but for the descriptors and ids of the moment."""
 
     config: ContainerConfig

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.namespaces.idmap import IdMap, subordinate_ranges
 
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
 _CAP_SYS_ADMIN = 21
 
 
-@attrs.frozen(kw_only=True)
-class Caller:
+class Caller(NamedTuple):
     """The account, and what it may do.
 
     Attributes:

@@ -11,9 +11,7 @@ import os
 import stat
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.runtime.rootfs import Layer, Layered
 
@@ -49,8 +47,7 @@ _PSEUDO = frozenset(
 LINKS = "/run/pycgroups/bin"  # inside: where python3 is, when the host's python3 is another one
 
 
-@attrs.frozen(kw_only=True)
-class Interpreter:
+class Interpreter(NamedTuple):
     """The Python that runs pycgroups.
 
     Attributes:
@@ -67,8 +64,7 @@ class Interpreter:
     links: tuple[tuple[str, str], ...]
 
 
-@attrs.frozen(kw_only=True)
-class HostRoot:
+class HostRoot(NamedTuple):
     """The root, and the interpreter to bring in."""
 
     layers: tuple[Layer, ...]

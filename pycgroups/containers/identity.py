@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native import calls
 from pycgroups.errors import InvalidConfig
@@ -22,8 +20,7 @@ LARGEST = 2**20
 LAST_ID = 2**32 - 2
 
 
-@attrs.frozen(kw_only=True)
-class Identity:
+class Identity(NamedTuple):
     """The ids of a process, and where its home is."""
 
     uid: int = 0

@@ -6,9 +6,7 @@ import os
 import select
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.containers import assemble, ids
@@ -34,8 +32,7 @@ _GRACE = 2.0
 _DISK_INTERVAL = 0.1
 
 
-@attrs.frozen(kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a container ended."""
 
     returncode: int
@@ -91,7 +88,7 @@ class Job:
                 maps and (ids.shift_outside(maps[0], first), ids.shift_outside(maps[1], first)) for maps in plan.idmaps
             )
             if idmaps != plan.idmaps:
-                plan = attrs.evolve(plan, idmaps=idmaps)
+                plan = plan._replace(idmaps=idmaps)
         self._running = launch.Running(plan)
         joined: list[int] = []
         try:

@@ -41,9 +41,11 @@ def make_spec(
         InvalidConfig: an id that the container does not have.
     """
     fresh = _namespaces(config, idmap)
-    for wanted, option in ((identity.uid, "user"), *((gid, "groups") for gid in identity.groups)):
-        if idmap.kind == "map":
-            outside(idmap.uids if option == "user" else idmap.gids, wanted, option)
+    if idmap.kind == "map":
+        outside(idmap.uids, identity.uid, "user")
+        outside(idmap.gids, identity.gid, "user")
+        for gid in identity.groups:
+            outside(idmap.gids, gid, "groups")
     return oci.Spec(
         process=_process(config, identity, interpreter),
         root=oci.Root(path=config.rootfs or "/", readonly=config.read_only),

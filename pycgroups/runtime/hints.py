@@ -69,7 +69,10 @@ _STEPS = {
     (lib.OP_RLIMIT, errno.EPERM): "above the caller's hard limit, and raising that needs CAP_SYS_RESOURCE",
     (lib.OP_OOM_SCORE, errno.EACCES): "below the caller's own value, and lowering it needs CAP_SYS_RESOURCE",
     (lib.OP_IDS, errno.EINVAL): "the user is not in the container's id map: with one mapped id only 0 is",
-    (lib.OP_CAPS, errno.EPERM): "the caller does not have all of these capabilities itself: CapEff in /proc/self/status",
+    (
+        lib.OP_CAPS,
+        errno.EPERM,
+    ): "the caller does not have all of these capabilities itself: CapEff in /proc/self/status",
     (lib.OP_GROUPS, errno.EINVAL): "a group is not in the container's id map",
     (lib.OP_CHDIR, errno.ENOENT): "the working directory (cwd) does not exist in the container",
     (lib.OP_CHDIR, errno.EACCES): "the user may not enter the working directory (cwd)",

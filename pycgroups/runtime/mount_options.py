@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 
@@ -44,8 +42,7 @@ _PROPAGATION.update({f"r{name}": value for name, value in list(_PROPAGATION.item
 _NAMES = {attributes: name for name, (attributes, _) in reversed(_ATTRIBUTES.items()) if attributes}
 
 
-@attrs.frozen(kw_only=True)
-class Options:
+class Options(NamedTuple):
     """What a list of options says; ``data`` is for the file system itself."""
 
     bind: bool

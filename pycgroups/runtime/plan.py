@@ -14,8 +14,6 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
-
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, printable
 from pycgroups.runtime import mount_options
@@ -137,8 +135,7 @@ _SHOW_ARGS = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """All steps of a launch, in order, and what the launch must hand over.
 
     Attributes:
@@ -204,8 +201,7 @@ class Plan:
         return "\n".join(lines)
 
 
-@attrs.frozen(kw_only=True)
-class Terminal:
+class Terminal(NamedTuple):
     """A pty for the program: its size in characters; 0 leaves the kernel's default."""
 
     rows: int = 0

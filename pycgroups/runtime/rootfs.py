@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import attrs
+from typing import NamedTuple
 
 
-@attrs.frozen(kw_only=True)
-class Directory:
+class Directory(NamedTuple):
     """A directory of the host that is the root file system.
 
     Attributes:
@@ -21,8 +20,7 @@ class Directory:
     files: tuple[tuple[str, str], ...] = ()
 
 
-@attrs.frozen(kw_only=True)
-class Layer:
+class Layer(NamedTuple):
     """One piece of a layered root.
 
     Attributes:
@@ -37,8 +35,7 @@ class Layer:
     overlay: bool = True
 
 
-@attrs.frozen(kw_only=True)
-class Layered:
+class Layered(NamedTuple):
     """A root whose writes go to a tmpfs of the container's own, and vanish with it.
 
     Attributes:

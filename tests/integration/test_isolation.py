@@ -11,7 +11,6 @@ import hashlib
 import os
 import socket
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import Mount
-from pycgroups._native import _shim, calls
+from pycgroups._native import _shim
 from tests import leaks
 
 pytestmark = [pytest.mark.requires("userns", "busybox", "gcc")]
@@ -231,7 +230,7 @@ def test_a_container_cannot_trace_or_read_its_init(inside):
 
 # -- /proc, /sys and masks
 
-MASKED = "kcore keys timer_list sched_debug scsi acpi interrupts".split()
+MASKED = ["kcore", "keys", "timer_list", "sched_debug", "scsi", "acpi", "interrupts"]
 
 
 def test_masked_and_read_only_paths(facts, inside):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
-import struct
 import subprocess
-import sys
 import time
 
 import pytest
@@ -347,11 +344,11 @@ def here():
 try:
     for kind in ("rprivate", "rslave", "rshared"):
         def later():
-            time.sleep(0.4)
+            time.sleep(0.2)
             mount("-t", "tmpfs", "t", place + "/host")
         thread = threading.Thread(target=later)
         thread.start()
-        program = "mount -t tmpfs t /in/inside && touch /in/inside/x; sleep 1.2; grep -c /in/host /proc/self/mountinfo; true"
+        program = "mount -t tmpfs t /in/inside && touch /in/inside/x; sleep 0.6; grep -c /in/host /proc/self/mountinfo; true"
         r = pc.run(["sh", "-c", program], rootfs=root, mounts=[pc.Mount.bind(place, "/in", propagation=kind)],
                    caps_add=["SYS_ADMIN"], userns="host", timeout=20, text=True)
         thread.join()
@@ -687,7 +684,7 @@ def test_devices_for_everybody(say):
 
 
 def test_the_default_devices(say):
-    names = "console core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero".split()
+    names = ["console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"]
     assert set(say("ls /dev").split()) <= set(names)
     assert say("head -c 3 /dev/zero | wc -c; echo x >/dev/null; echo x >/dev/full || true").startswith("3\n")
     assert "No space left" in say("echo x >/dev/full || true")
