@@ -14,7 +14,8 @@
 #include <asm/unistd.h>
 #include <linux/errno.h>
 
-static inline long sys_raw(long n, long a, long b, long c, long d, long e, long f)
+/* Always in line: a child on its parent's stack must not return from a function that the parent has yet to return from. */
+static inline __attribute__((always_inline)) long sys_raw(long n, long a, long b, long c, long d, long e, long f)
 {
 #if defined(__x86_64__)
     long ret;

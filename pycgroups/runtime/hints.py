@@ -49,6 +49,7 @@ _STEPS = {
     (lib.OP_TREE, errno.EPERM): "the file system or this user namespace does not allow idmapped mounts",
     (lib.OP_MOUNT, errno.ELOOP): _SYMLINK,
     (lib.OP_MOUNT, errno.EACCES): _UNMAPPED,
+    (lib.OP_MOUNT, errno.ENOENT): "a symlink of the image on this path leads to nothing in it",
     (lib.OP_MOUNT, errno.EXDEV): "a symlink of the image leads into /proc, which nothing may cover",
     (lib.OP_MOUNT, errno.EROFS): "make the mount point in the rootfs, or allow writes (read_only=False)",
     (lib.OP_MOUNT, errno.ENOTDIR): "a part of the path is a file in the rootfs",

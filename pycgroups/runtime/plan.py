@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     IdMaps = tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]
 
 # Slots with a fixed use, from the top.
-TEMPORARY, SCRATCH, ROOT, NULL, EMPTY, TERMINAL = range(lib.PLAN_SLOTS - 1, lib.PLAN_SLOTS - 7, -1)
+TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, TERMINAL = range(lib.PLAN_SLOTS - 1, lib.PLAN_SLOTS - 8, -1)
 
 # Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays.
 MAX_TREES = 200
@@ -270,6 +270,7 @@ class _Planner:
         self.idmaps = self.wanted_idmaps() if self.userns and privileged else ()
         self.given = joins + len(self.joined) + len(self.idmaps)
         self.trees = 0
+        self.overlays: list[int] = []  # slots of those that are not the root itself
         self.prepare: list[Step] = []
         self.early: list[Step] = []
         self.setup: list[Step] = []
@@ -399,6 +400,7 @@ class _Planner:
             return self.tree(layer.source, attributes=attributes)
         slot = TERMINAL - number
         self.overlay(number, layer, slot)
+        self.overlays.append(slot)
         return slot
 
     def overlay(self, number: int, layer: Layer, slot: int) -> None:
@@ -440,15 +442,18 @@ class _Planner:
                 idmap=_idmaps(mount) if options.idmap else False,
             )
         else:
-            slot = TEMPORARY
+            slot = DEV if mount.destination == "/dev" else TEMPORARY
             self.file_system(mount.type or "", slot, options.attributes, options.data)
         resolve = lib.RESOLVE_NO_SYMLINKS if strict else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 
     # -- /dev -------------------------------------------------------------------------------------------------
 
+    def has_own_dev(self) -> bool:
+        return any(mount.destination == "/dev" and mount.type == "tmpfs" for mount in self.spec.mounts)
+
     def fill_dev(self) -> None:
-        if any(mount.destination == "/dev" and mount.type == "tmpfs" for mount in self.spec.mounts):
+        if self.has_own_dev():
             for name, major, minor in DEFAULT_DEVICES:
                 self.device(f"/dev/{name}", _CHAR_DEVICE | 0o666, major, minor)
             for path, target in DEFAULT_LINKS:
@@ -498,7 +503,9 @@ class _Planner:
         if "network" in self.fresh:
             self.add(lib.OP_LO_UP)
         if self.spec.root is not None and self.spec.root.readonly:
-            self.add(lib.OP_ATTR, -1, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+            dev = [DEV] if self.has_own_dev() else []
+            for slot in (-1, *self.overlays, *dev):
+                self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
         self.add(lib.OP_PIVOT)
 
     # -- the program's process --------------------------------------------------------------------------------------
