@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from pycgroups.containers.streams import Streams
     from pycgroups.containers.verdict import Hits, Reason, Usage
     from pycgroups.namespaces.ranges import Range
-    from pycgroups.runtime.plan import Terminal
+    from pycgroups.oci.runtime_spec import IdMapping
+    from pycgroups.runtime.plan import Plan, Terminal
+
+    Mappings = tuple[IdMapping, ...]
 
 _SIGKILL = 9
 # For the init (helper.c, END_SIGNAL): kill all, and tell what they used. What the kernel kills with PID 1 is counted
@@ -77,18 +80,7 @@ class Job:
         if self.config.limits.controllers:
             joins, cgroup = self._make_group()
         parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal)
-        plan, uids, gids = parts.plan, parts.idmap.uids, parts.idmap.gids
-        if ids.is_leased(self.config, parts.caller):
-            from pycgroups.namespaces import ranges
-
-            self._range = ranges.lease()
-            first = self._range.first
-            uids, gids = ids.shift(uids, first), ids.shift(gids, first)
-            idmaps = tuple(
-                maps and (ids.shift_outside(maps[0], first), ids.shift_outside(maps[1], first)) for maps in plan.idmaps
-            )
-            if idmaps != plan.idmaps:
-                plan = plan._replace(idmaps=idmaps)
+        plan, uids, gids = self._lease_ids(parts)
         self._running = launch.Running(plan)
         joined: list[int] = []
         try:
@@ -114,6 +106,22 @@ class Job:
         self._group = Cgroup.for_limits(self.config.limits, require_limits=self.config.require_limits)
         clone_fd = self._group.clone_fd
         return self._group.join_fds, -1 if clone_fd is None else clone_fd
+
+    def _lease_ids(self, parts: assemble.Assembly) -> tuple[Plan, Mappings, Mappings]:
+        """Move what was planned with some range of ids to one that nobody else has."""
+        plan, uids, gids = parts.plan, parts.idmap.uids, parts.idmap.gids
+        if not ids.is_leased(self.config, parts.caller):
+            return plan, uids, gids
+        from pycgroups.namespaces import ranges
+
+        self._range = ranges.lease()
+        first = self._range.first
+        if any(plan.idmaps):
+            moved = (
+                maps and (ids.shift_outside(maps[0], first), ids.shift_outside(maps[1], first)) for maps in plan.idmaps
+            )
+            plan = plan._replace(idmaps=tuple(moved))
+        return plan, ids.shift(uids, first), ids.shift(gids, first)
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
