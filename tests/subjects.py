@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 TREE = Path(__file__).parents[1]
+PARTS = ("_native", "cgroups", "containers", "errors", "namespaces", "oci", "runtime", "security")
 _SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -154,7 +155,7 @@ def _load_all() -> None:
     import pycgroups
 
     for module in pkgutil.walk_packages(pycgroups.__path__, "pycgroups."):
-        if not module.name.startswith("pycgroups.cli"):
+        if module.name.split(".")[1] in PARTS and not module.name.endswith(".build"):
             importlib.import_module(module.name)
     for name in ("encodings.ascii", "pwd", "traceback", "linecache"):
         importlib.import_module(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pycgroups._native import calls
@@ -153,7 +154,8 @@ def launch(
     namespaces: list[int] = []
     try:
         _check_spawn(calls.begin(spawned, encoded), lib.SPAWN_SOCKET)
-        namespaces = [-1 if maps is None else make_userns(*maps) for maps in plan.idmaps]
+        for maps in plan.idmaps:
+            namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
         early = not uid_mappings and len(encoded) <= lib.EARLY_BYTES
@@ -277,22 +279,33 @@ def _check_write(name: str, result: int) -> None:
 def _run_map_tool(tool: str, pid: int, mappings: tuple[IdMapping, ...]) -> None:
     numbers = [str(n) for mapping in mappings for n in (mapping.container_id, mapping.host_id, mapping.size)]
     read, write = os.pipe2(os.O_CLOEXEC)
+    children: list[int] = []
     try:
-        actions = [(os.POSIX_SPAWN_DUP2, write, 2)]
+        start = partial(os.posix_spawnp, file_actions=[(os.POSIX_SPAWN_DUP2, write, 2)])
         try:
-            child = os.posix_spawnp(tool, [tool, str(pid), *numbers], os.environ, file_actions=actions)
+            # By map: no exception of a signal handler can come between the start and the list.
+            children.extend(map(start, [tool], [[tool, str(pid), *numbers]], [os.environ]))
         except OSError as error:
             raise LaunchError(step=tool, errno=error.errno, hint=hints.for_call(tool, error.errno or 0)) from None
         finally:
             os.close(write)
-        failed = False
-        with suppress(ChildProcessError):  # reaped by somebody else: what it said must tell
-            failed = os.waitpid(child, 0)[1] != 0
+        failed = _wait(children)
         said = _said(read)
         if failed or said:
             raise LaunchError(said or "failed", step=tool, hint=hints.for_call(tool, errno.EPERM))
     finally:
         os.close(read)
+        _wait(children)
+
+
+def _wait(children: list[int]) -> bool:
+    """Wait for all; tell whether one failed."""
+    failed = False
+    while children:
+        with suppress(ChildProcessError):  # reaped by somebody else: what it said must tell
+            failed = os.waitpid(children[-1], 0)[1] != 0
+        children.pop()
+    return failed
 
 
 def _said(read: int) -> str:

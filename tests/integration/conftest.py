@@ -22,6 +22,10 @@ FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nlone:x:1001:1001::/:/bin/sh\n",
     "etc/group": "root:x:0:\nuser:x:1000:\ntape:x:26:user,lone\nvideo:x:44:user\nstaff:x:50:\n",
 }
+APPLETS = (
+    "cat chmod chown cp cut dd du echo env false find grep head hostname id kill ls mkdir mount mv nc printf pwd readlink "
+    "rm rmdir seq setsid sh sleep sort stat tail tee test touch tr true tty umount wc yes"
+)
 DIRECTORIES = ("bin", "dev", "etc", "home/user", "proc", "root", "run", "sys", "tmp", "var")
 
 
@@ -31,7 +35,7 @@ def shelf():
     path = Path(tempfile.mkdtemp(prefix="containers-", dir="/dev/shm"))
     path.chmod(0o755)
     yield path
-    shutil.rmtree(path)
+    _remove(path)
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +47,14 @@ def probe(shelf):
     return path
 
 
-@pytest.fixture(scope="session")
-def _applets():
-    listing = subprocess.run([BUSYBOX, "--list"], stdout=subprocess.PIPE, text=True, check=True)
-    return sorted(set(listing.stdout.split()) - {"busybox"})
+def _remove(path):
+    """With what overlayfs leaves in a work directory: another one that nobody may enter."""
+    for directory, _, _ in os.walk(path, onerror=lambda error: os.chmod(error.filename, 0o700)):
+        os.chmod(directory, 0o700)
+    shutil.rmtree(path)
 
 
-def _fill(root, probe, applets):
+def _fill(root, probe):
     for directory in DIRECTORIES:
         (root / directory).mkdir(parents=True)
     root.chmod(0o755)
@@ -57,24 +62,24 @@ def _fill(root, probe, applets):
     for name, content in FILES.items():
         (root / name).write_text(content)
     shutil.copy2(BUSYBOX, root / "bin/busybox")
-    for applet in applets:
+    for applet in APPLETS.split():
         (root / "bin" / applet).symlink_to("busybox")
     os.link(probe, root / "bin/probe")
     return root
 
 
 @pytest.fixture(scope="session")
-def root(shelf, probe, _applets):
+def root(shelf, probe):
     """One for all tests that leave it as it is."""
-    return _fill(Path(tempfile.mkdtemp(prefix="root-", dir=shelf)), probe, _applets)
+    return _fill(Path(tempfile.mkdtemp(prefix="root-", dir=shelf)), probe)
 
 
 @pytest.fixture
-def own_root(shelf, probe, _applets):
+def own_root(shelf, probe):
     """One for a single test, to change as it likes."""
-    path = _fill(Path(tempfile.mkdtemp(prefix="root-", dir=shelf)), probe, _applets)
+    path = _fill(Path(tempfile.mkdtemp(prefix="root-", dir=shelf)), probe)
     yield path
-    shutil.rmtree(path)
+    _remove(path)
 
 
 @pytest.fixture
@@ -83,7 +88,7 @@ def scratch(shelf):
     path = Path(tempfile.mkdtemp(prefix="scratch-", dir=shelf))
     path.chmod(0o755)
     yield path
-    shutil.rmtree(path)
+    _remove(path)
 
 
 @pytest.fixture

@@ -72,11 +72,11 @@ def some(cases, everyday):
     return cases if len(cases) <= wanted else [cases[i * len(cases) // wanted] for i in range(wanted)]
 
 
-def cases_of(nest, log, calls, *options):
+def cases_of(nest, log, calls, *options, **words):
     """Each system call of a run, as its name and its number among those of that name."""
     subject = nest.subject()
     with tracing.attached(subject.pid, log, f"--trace={calls}", *options):
-        subject.run(SHORT, **LIMITS)
+        subject.run(SHORT, **LIMITS, **words)
         assert subject.outcome()
     return [(name, number) for name, count in tracing.calls(log).items() for number in range(1, count + 1)]
 
@@ -86,13 +86,14 @@ ALL = pytest.param(10**6, marks=pytest.mark.long, id="all")
 
 
 @pytest.mark.requires("strace")
+@pytest.mark.parametrize("words", [{}, pytest.param({"userns": "host"}, marks=pytest.mark.requires("root"))], ids=str)
 @pytest.mark.parametrize("everyday", [EVERYDAY, ALL])
-def test_killed_at_a_system_call(nest, tmp_path, everyday):
+def test_killed_at_a_system_call(nest, tmp_path, everyday, words):
     log = tmp_path / "log"
-    for name, number in some(cases_of(nest, log, AT), everyday):
+    for name, number in some(cases_of(nest, log, AT, **words), everyday):
         subject = nest.subject()
         with tracing.attached(subject.pid, log, f"--trace={name}", f"--inject={name}:signal=SIGKILL:when={number}"):
-            subject.run(SHORT, **LIMITS)
+            subject.run(SHORT, **LIMITS, **words)
             subject.outcome()
         check_gone(nest, subject.pid)
 

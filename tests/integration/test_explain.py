@@ -115,8 +115,21 @@ pc.explain(["sh"], rootfs=sys.argv[1], memory="64M", pids=5, require_limits=Fals
 pc.explain(["sh"], disk="5M")
 """
     changing = "clone,clone3,fork,vfork,mount,umount2,move_mount,open_tree,fsopen,mkdir,mkdirat,unlink,unlinkat"
-    changing += ",rename,renameat2,write,pwrite64,symlinkat,memfd_create,socket,unshare,setns,kill,execve,chmod"
-    command = ["strace", "-f", "-qq", "-e", f"trace={changing}", "-o", "/dev/stdout", sys.executable, "-B", "-c", code, root]
+    changing += ",rename,renameat2,write,pwrite64,symlinkat,memfd_create,unshare,setns,kill,execve,chmod"
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-e",
+        f"trace={changing}",
+        "-o",
+        "/dev/stdout",
+        sys.executable,
+        "-B",
+        "-c",
+        code,
+        root,
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     calls = [line.split(maxsplit=1)[1] for line in done.stdout.splitlines()]
     assert [call for call in calls if not call.startswith("execve(")] == []

@@ -13,7 +13,7 @@ from tests.worlds import features
 
 LIMITS = {} if features.lack("limits") else {"memory": "64M", "pids": 32}
 COMMAND = ["true"]
-# What can fail so. Not close(2), which closes even then, and no stat(2): in getpwent(3) the C library's own file is lost.
+# What can fail so. Not close(2), which closes even then, and no stat(2): getpwent(3) would lose a file of its own.
 CALLS = (
     "openat,openat2,pipe2,memfd_create,socketpair,clone3,fcntl,write,sendmsg,sendto,recvmsg,poll,mkdir,rmdir,open_tree,"
     "mount_setattr,fsopen,fsconfig,fsmount,move_mount,getdents64,flock,ioctl,read,faccessat2,pidfd_open,"

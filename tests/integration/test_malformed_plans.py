@@ -30,7 +30,8 @@ dice = random.Random(int(sys.argv[1]))
 def perform(plan):
     running = launch.Running(parts.plan)
     try:
-        launch.launch(running, plan, stdio=(null, null, null), uid_mappings=parts.idmap.uids, gid_mappings=parts.idmap.gids)
+        maps = {"uid_mappings": parts.idmap.uids, "gid_mappings": parts.idmap.gids}
+        launch.launch(running, plan, stdio=(null, null, null), **maps)
         poll = select.poll()
         poll.register(running.pidfd, select.POLLIN)
         assert poll.poll(20000), "hangs"
@@ -56,7 +57,8 @@ assert len(os.listdir("/proc/self/fd")) == descriptors
 
 @pytest.mark.requires("root", "userns", "unshare")
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(40 if features.IN_VM else 400, id="some"), pytest.param(20_000, marks=pytest.mark.long, id="many")]
+    "rounds",
+    [pytest.param(40 if features.IN_VM else 400, id="some"), pytest.param(20_000, marks=pytest.mark.long, id="many")],
 )
 def test_one_bit_is_changed(rounds):
     apart = ["unshare", "--mount", "--propagation=private"]

@@ -33,7 +33,9 @@ def test_optional_fields_do_not_confuse():
 
 
 def test_root_overlays_its_own_root(of):
-    root = of(lines((b"/", b"ext4"), (b"/usr", b"ext4"), (b"/proc", b"proc"), (b"/data", b"ext4"), (b"/usr/t", b"tmpfs")))
+    root = of(
+        lines((b"/", b"ext4"), (b"/usr", b"ext4"), (b"/proc", b"proc"), (b"/data", b"ext4"), (b"/usr/t", b"tmpfs"))
+    )
     assert root.layers == (Layer(source="/", at="/"), Layer(source="/usr", at="/usr"))
 
 
@@ -83,15 +85,13 @@ def python(monkeypatch, tmp_path):
             monkeypatch.setattr(sys, attribute, os.fspath(prefix))
         monkeypatch.setattr(sys, "executable", os.fspath(prefix / "bin" / name))
         monkeypatch.setattr(hostroot, "_user_packages", list)
-        for parent in tmp_path.parents:
-            monkeypatch.setattr(hostroot, "_first_barred", _first_barred_below(tmp_path, hostroot._first_barred))
-            break
+        monkeypatch.setattr(hostroot, "_first_barred", _first_barred_below(tmp_path))
         return home, prefix
 
     return at
 
 
-def _first_barred_below(top, original):
+def _first_barred_below(top):
     """Leave out pytest's own directories above, which are closed."""
 
     def first_barred(place):

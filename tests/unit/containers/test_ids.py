@@ -12,7 +12,9 @@ from pycgroups.namespaces.ranges import FIRST
 from pycgroups.oci.runtime_spec import IdMapping
 
 ROOT = Caller(uid=0, gid=0, privileged=True, nested=False)
-USER = Caller(uid=1000, gid=1001, privileged=False, nested=False, subuids=((100_000, 65536),), subgids=((200_000, 65536),))
+USER = Caller(
+    uid=1000, gid=1001, privileged=False, nested=False, subuids=((100_000, 65536),), subgids=((200_000, 65536),)
+)
 SINGLE = USER._replace(subuids=(), subgids=())
 
 

@@ -169,7 +169,9 @@ def test_the_workspace_belongs_to_the_caller_outside():
     own = IdMap.parse("0:1000:1")
     assert "idmap" not in mount_at(make(workspace="/w", caller=ORDINARY, idmap=own), "/workspace").options
     with pytest.raises(Unsupported, match="workspace"):
-        make(workspace="/w", caller=ORDINARY, idmap=IdMap.parse("0:1000:1,1:100000:10"), identity=Identity(uid=1, gid=1))
+        make(
+            workspace="/w", caller=ORDINARY, idmap=IdMap.parse("0:1000:1,1:100000:10"), identity=Identity(uid=1, gid=1)
+        )
     assert mount_at(make(workspace="/w", idmap=IdMap.host()), "/workspace").uid_mappings == ()
 
 

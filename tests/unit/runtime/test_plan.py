@@ -25,7 +25,9 @@ DEV = oci.Mount(destination="/dev", type="tmpfs", source="tmpfs", options=("nosu
 
 
 def spec(*, namespaces=ALL, joined=(), maps=MAP, mounts=(PROC, DEV), process=None, linux=None, **options):
-    spaces = tuple(oci.NamespaceSpec(kind, None) for kind in namespaces) + tuple(oci.NamespaceSpec(*one) for one in joined)
+    spaces = tuple(oci.NamespaceSpec(kind, None) for kind in namespaces) + tuple(
+        oci.NamespaceSpec(*one) for one in joined
+    )
     base = {"args": ("prog", "arg"), "cwd": "/", "env": ("PATH=/bin:/usr/bin",), "user": oci.User(uid=0, gid=0)}
     held = ("CAP_CHOWN", "CAP_KILL")
     base["capabilities"] = oci.Capabilities(bounding=held, effective=held, permitted=held)
@@ -204,7 +206,9 @@ def test_idmapped_mounts_share_a_namespace_of_one_map():
 
     def bind(where, maps=()):
         options = ("rbind", "idmap")
-        return oci.Mount(destination=where, type="none", source="/s", options=options, uid_mappings=maps, gid_mappings=maps)
+        return oci.Mount(
+            destination=where, type="none", source="/s", options=options, uid_mappings=maps, gid_mappings=maps
+        )
 
     mounts = (PROC, bind("/a"), bind("/b"), bind("/c", other), bind("/d", other))
     plan = make(spec(mounts=mounts))
@@ -222,7 +226,11 @@ def test_files_are_shown_without_being_written():
 
 
 def test_a_layered_root_has_one_tmpfs_with_one_size():
-    layers = (Layer(source="/", at="/"), Layer(source="/usr", at="/usr"), Layer(source="/data", at="/data", overlay=False))
+    layers = (
+        Layer(source="/", at="/"),
+        Layer(source="/usr", at="/usr"),
+        Layer(source="/data", at="/data", overlay=False),
+    )
     rootfs = Layered(layers=layers, directories=(("/tmp", 0o1777),), links=(("/bin", "usr/bin"),), size=5000)
     plan = make(rootfs=rootfs)
     kinds = [step.texts for step in find(plan, "fs")]
@@ -277,7 +285,12 @@ def test_masks_come_before_sysctls_before_read_only_paths_before_pivot():
 
 
 def test_nothing_of_the_image_leads_system_mounts_elsewhere():
-    mounts = (PROC, DEV, oci.Mount(destination="/dev/shm", type="tmpfs", source="shm"), oci.Mount(destination="/d", type="tmpfs"))
+    mounts = (
+        PROC,
+        DEV,
+        oci.Mount(destination="/dev/shm", type="tmpfs", source="shm"),
+        oci.Mount(destination="/d", type="tmpfs"),
+    )
     plan = make(spec(mounts=mounts))
     strict = {step.path: bool(step.args[1] & lib.RESOLVE_NO_SYMLINKS) for step in find(plan, "mount")}
     assert {path: strict[path] for path in ("/proc", "/dev", "/dev/shm", "/d")} == {
@@ -301,6 +314,10 @@ def test_a_read_only_root_is_so_before_the_pivot():
     setup = names(make(spec(readonly=True)).setup)
     assert setup.index("attr") < setup.index("pivot")
     assert "attr" not in names(make().setup)
+    pieces = Layered(layers=(Layer(source="/usr", at="/usr"), Layer(source="/data", at="/data", overlay=False)))
+    changed = [step.args[:2] for step in find(make(spec(readonly=True), pieces), "attr")]
+    assert changed[:2] == [(-1, lib.MOUNT_ATTR_RDONLY), (plans.TERMINAL - 1, lib.MOUNT_ATTR_RDONLY)]
+    assert len(changed) == 3  # and /dev
 
 
 def test_the_terminal():
