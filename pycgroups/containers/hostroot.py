@@ -170,7 +170,7 @@ def _homes() -> Iterator[str]:
 
 def find_interpreter(hidden: tuple[str, ...]) -> Interpreter:
     """Find what of the running Python must be brought in: its prefixes, the virtual environment, user packages."""
-    prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *_user_packages()]
+    prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *_other_packages()]
     places = dict.fromkeys(path for prefix in prefixes for path in (prefix, os.path.realpath(prefix)))
     wanted: list[str] = []
     barred: list[str] = []
@@ -211,10 +211,12 @@ def _is_open(place: str) -> bool:
         return True
 
 
-def _user_packages() -> Iterable[str]:
-    site = sys.modules.get("site")
-    own = getattr(site, "USER_SITE", None)
-    return [own] if own and own in sys.path else []
+def _other_packages() -> Iterable[str]:
+    """Packages outside of the prefixes: the user's own, and this one where it is installed in place ("editable")."""
+    yield os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    own = getattr(sys.modules.get("site"), "USER_SITE", None)
+    if own and own in sys.path:
+        yield own
 
 
 def _search_path() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:

@@ -84,7 +84,7 @@ def python(monkeypatch, tmp_path):
         for attribute in ("prefix", "base_prefix", "exec_prefix", "base_exec_prefix"):
             monkeypatch.setattr(sys, attribute, os.fspath(prefix))
         monkeypatch.setattr(sys, "executable", os.fspath(prefix / "bin" / name))
-        monkeypatch.setattr(hostroot, "_user_packages", list)
+        monkeypatch.setattr(hostroot, "_other_packages", list)
         monkeypatch.setattr(hostroot, "_first_barred", _first_barred_below(tmp_path))
         return home, prefix
 
