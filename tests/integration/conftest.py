@@ -23,8 +23,8 @@ FILES = {
     "etc/group": "root:x:0:\nuser:x:1000:\ntape:x:26:user,lone\nvideo:x:44:user\nstaff:x:50:\n",
 }
 APPLETS = (
-    "cat chmod chown cp cut dd du echo env false find grep head hostname id kill ls mkdir mount mv nc printf pwd readlink "
-    "rm rmdir seq setsid sh sleep sort stat tail tee test touch tr true tty umount wc yes"
+    "cat chmod chown cp cut dd du echo env false find grep head hostname id kill ls mkdir mount mv nc printf pwd "
+    "readlink rm rmdir seq setsid sh sleep sort stat tail tee test touch tr true tty umount wc yes"
 )
 DIRECTORIES = ("bin", "dev", "etc", "home/user", "proc", "root", "run", "sys", "tmp", "var")
 
