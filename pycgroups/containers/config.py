@@ -51,7 +51,7 @@ class ContainerConfig:
         cwd: absolute path inside to start in; default the root directory, or the workspace if there is one.
         user: (user, group), each an id or a name of the container; a None group is the user's own.
         groups: supplementary groups.
-        umask: 0 to 0o777; default the caller's.
+        umask: 0 to 0o777; default 0o022.
         tty: whether stdin, stdout and stderr are a terminal of the container's own.
         init: whether a tiny init is PID 1, reaps and forwards signals.
         ulimits: limits of getrlimit(2); default the caller's.
