@@ -4,6 +4,7 @@
 #include <linux/fcntl.h>
 #include <linux/memfd.h>
 #include <linux/openat2.h>
+#include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/socket.h>
@@ -205,9 +206,13 @@ int spawn_child(const struct spawn_request *request, int helper, struct spawned 
     return (int)ret;
 }
 
-/* ioctl_pidfd(2), PIDFD_GET_INFO: linux/pidfd.h has it since 6.13, and the exit code since 6.15. */
+/* ioctl_pidfd(2), PIDFD_GET_INFO: linux/pidfd.h has it since 6.13, and the exit code since 6.15, once the process is
+ * reaped. The end is told before that; a hang-up tells that it has happened. */
 static int status_of_reaped(int pidfd)
 {
+    struct pollfd reaped = {.fd = pidfd};
+    struct { long sec, nsec; } patience = {0, 100000000};
+    SYS(ppoll, &reaped, 1, &patience, 0, SIGNAL_SET_BYTES);
     enum { GET_INFO = 0xc040ff0b, INFO_EXIT = 1 << 3 };
     struct { uint64_t mask, cgroup; uint32_t ids[11]; int32_t exit_code; } info = {.mask = INFO_EXIT};
     long ret = SYS(ioctl, pidfd, GET_INFO, &info);
