@@ -286,7 +286,7 @@ def test_this_process_is_not_killed():
         try:
             group.kill()
         except errors.CgroupError as error:
-            print(error)
+            print(error, flush=True)
         os.posix_spawn("/bin/sh", ["sh", "-c", "sleep 0.3"], {})
         os._exit(0)
     """

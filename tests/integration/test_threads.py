@@ -368,6 +368,7 @@ assert outcomes == {"success", "error"}
 def test_interrupted_while_the_program_runs():
     run(
         """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here, as in a shell's background job
 for _ in range(int(sys.argv[1])):
     timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
@@ -380,6 +381,7 @@ for _ in range(int(sys.argv[1])):
     timer.join()
     assert descriptors() == BEFORE[3]
     assert children() == []
+signal.signal(signal.SIGINT, BEFORE[2][signal.SIGINT - 1])
 """,
         RUNS // 4,
     )
