@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart() -> None:
+    # Ignored in what a shell without job control starts in the background, as the virtual machine does with us.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     # AddressSanitizer has to come first in a process that loads instrumented code (make test-asan), but other programs
     # that tests start would need many times their memory with it.
     os.environ.pop("LD_PRELOAD", None)
@@ -48,7 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if reason := features.lack(feature):
                 pytest.skip(reason)
     slow = item.get_closest_marker("slow_in_vm")
-    if slow and features.IN_VM:
+    if slow and features.IN_VM and not item.config.getoption("--long"):
         pytest.skip(f"slow in the virtual machine: {' '.join(slow.args)}")
 
 

@@ -250,6 +250,7 @@ def test_ctrl_c_ends_the_foreground_inside(shell):
     shell.expect("stillhere")
 
 
+@pytest.mark.slow_in_vm("a shell is asked for its jobs within seconds")
 def test_ctrl_z_and_fg(shell):
     sleep(shell)
     shell.type("\x1a")

@@ -22,7 +22,10 @@ CALLS = (
 OF_MALLOC = {"mmap", "mremap", "brk", "munmap"}
 ERRORS = ("EMFILE", "ENOMEM", "ENOSPC", "EPERM")
 
-pytestmark = pytest.mark.requires("userns")
+pytestmark = [
+    pytest.mark.requires("userns"),
+    pytest.mark.slow_in_vm("hundreds of starts; the faults are in calls that both versions make"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,11 @@ import pytest
 
 import pycgroups as pc
 
-pytestmark = [pytest.mark.requires("userns", "busybox", "gcc"), pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.requires("userns", "busybox", "gcc"),
+    pytest.mark.usefixtures("nothing_left"),
+    pytest.mark.slow_in_vm("megabytes through pipes, no cgroup among them"),
+]
 
 MIB = 1 << 20
 

@@ -16,7 +16,10 @@ from tests import leaks
 from tests.subjects import TREE
 from tests.worlds import features
 
-pytestmark = pytest.mark.requires("userns")
+pytestmark = [
+    pytest.mark.requires("userns"),
+    pytest.mark.slow_in_vm("thousands of starts; cgroup v2 changes nothing about threads"),
+]
 
 WORLD = os.environ.get("PYCGROUPS_TEST_WORLD")
 RUNS = 8 if features.IN_VM else 40  # a thread
