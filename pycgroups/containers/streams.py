@@ -20,6 +20,8 @@ PIPE, STDOUT, DEVNULL = -1, -2, -3  # subprocess's, which is slow to import
 _EOF, _NEWLINE = b"\4", 10
 _CHUNK = 65536
 _LARGE = 1 << 20  # what an ordinary user's pipe may hold: pipe(7), /proc/sys/fs/pipe-max-size
+# What is read at once: from 128 KiB on malloc(3) maps each piece anew, which halves the rate (M_MMAP_THRESHOLD).
+_PIECE = 31 * 4096
 
 
 class Streams:
@@ -170,7 +172,7 @@ class Streams:
         self.sources[fd].append(chunk)
         if len(chunk) == _CHUNK == self._size[fd]:
             self._enlarge(fd)
-            self._size[fd] = _LARGE
+            self._size[fd] = _PIECE
         return True
 
     def drain(self) -> None:
