@@ -44,7 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def machine() -> dict[str, str | int | None]:
     """What the figures were measured on."""
     return {
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "machine": platform.machine(),
         "processors": os.cpu_count(),
         "python": platform.python_version(),
