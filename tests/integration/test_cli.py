@@ -15,7 +15,10 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.requires("userns")
+pytestmark = [
+    pytest.mark.requires("userns"),
+    pytest.mark.slow_in_vm("terminals and signals have seconds to answer, and cgroup v2 changes nothing about them"),
+]
 
 COMMAND = [sys.executable, "-m", "pycgroups"]
 
@@ -250,7 +253,6 @@ def test_ctrl_c_ends_the_foreground_inside(shell):
     shell.expect("stillhere")
 
 
-@pytest.mark.slow_in_vm("a shell is asked for its jobs within seconds")
 def test_ctrl_z_and_fg(shell):
     sleep(shell)
     shell.type("\x1a")
