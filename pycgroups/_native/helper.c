@@ -145,23 +145,23 @@ static void __attribute__((noreturn, noinline)) main_child(void)
 }
 
 /* vfork-like: the child uses our memory and stack until it execs, and we stand still for so long. It must not return
- * from this function's frame, hence the call that never does. */
+ * from this function's frame, hence the call that never does. The descriptors are ours as well until then: what it
+ * closes before its exec the program cannot find in /proc/1/fd, however long we take to wake up. */
 static long __attribute__((noinline)) fork_main(void)
 {
-    struct clone_args args = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD_};
+    struct clone_args args = {.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES, .exit_signal = SIGCHLD_};
     long pid = SYS(clone3, &args, sizeof args);
     if (pid == 0)
         main_child();
     return pid;
 }
 
-/* What an init needs no more: descriptors, and every right but that to send a signal. */
+/* What an init needs no more: the program's streams, and every right but that to send a signal. */
 static void settle_down(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{.effective = 1U << CAP_KILL, .permitted = 1U << CAP_KILL}};
     SYS(close_range, 0, CONTROL - 1, 0);
-    SYS(close_range, CONTROL + 1, ~0U, 0);
     SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     SYS(capset, &header, data);
 }

@@ -711,7 +711,9 @@ static int do_exec(struct run *run, const struct plan_step *step)
     const char **envp = point_at(argv, str(run, step, 0), step->arg[0]);
     point_at(envp, str(run, step, 1), step->arg[1]);
     uint64_t nothing = 0;
-    long ret = SYS(close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+    long ret = SYS(close_range, CREATOR, ~0U, 0);
+    if (ret == 0)
+        ret = SYS(fcntl, CONTROL, F_SETFD, FD_CLOEXEC);
     if (ret == 0)
         ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
     if (ret == 0)
