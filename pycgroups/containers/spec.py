@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.hostroot import Interpreter
     from pycgroups.containers.identity import Identity
     from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.oci.resources import Resources
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -147,17 +148,19 @@ def _is_own(namespaces: tuple[oci.NamespaceSpec, ...], kind: str) -> bool:
     return any(space.type == kind and space.path is None for space in namespaces)
 
 
-def _resources(config: ContainerConfig) -> oci.Resources | None:
+def _resources(config: ContainerConfig) -> Resources | None:
     limits = config.limits
     if not limits.controllers:
         return None
+    from pycgroups.oci import resources
+
     swap = limits.memory_swap if limits.memory_swap is not None else limits.memory
     quota = None if limits.cpus is None else round(limits.cpus * CPU_PERIOD)
-    cpu = oci.Cpu(quota=quota, period=CPU_PERIOD if quota else None, cpus=limits.cpuset)
-    return oci.Resources(
-        memory=None if limits.memory is None else oci.Memory(limit=limits.memory, swap=swap),
-        cpu=None if cpu == oci.Cpu() else cpu,
-        pids=None if limits.pids is None else oci.Pids(limit=limits.pids),
+    cpu = resources.Cpu(quota=quota, period=CPU_PERIOD if quota else None, cpus=limits.cpuset)
+    return resources.Resources(
+        memory=None if limits.memory is None else resources.Memory(limit=limits.memory, swap=swap),
+        cpu=None if cpu == resources.Cpu() else cpu,
+        pids=None if limits.pids is None else resources.Pids(limit=limits.pids),
     )
 
 

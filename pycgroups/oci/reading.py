@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import attrs
 
 from pycgroups.errors import InvalidConfig
-from pycgroups.oci.runtime_spec import Model, json_name
+from pycgroups.oci.model import Model, json_name
 
 M = TypeVar("M", bound=Model)
 
@@ -23,7 +23,7 @@ def from_json(model: type[M], document: object, key: str) -> M:
     """Return the model that ``document``, as `json.loads` gives it, describes.
 
     Args:
-        model: a class of `pycgroups.oci.runtime_spec`.
+        model: a class of `pycgroups.oci`.
         document: a mapping; a property that is null counts as left out.
         key: the key path of the document, for errors.
 
@@ -33,7 +33,7 @@ def from_json(model: type[M], document: object, key: str) -> M:
     if not isinstance(document, Mapping):
         raise _invalid(key, f"got {_kind(document)}, allowed: an object")
     hints = typing.get_type_hints(model)
-    fields = {json_name(field.name): field for field in attrs.fields(model)}  # type: ignore[arg-type]  # all are attrs classes
+    fields = {field.metadata.get("json") or json_name(field.name): field for field in attrs.fields(model)}  # type: ignore[arg-type]  # all are attrs classes
     words: dict[str, Any] = {}
     for name, value in document.items():
         if name not in fields:

@@ -9,50 +9,14 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config.md and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
 
-# Fields whose JSON form is an object with keys of its own; here they are tuples of pairs.
-_MAPS = frozenset({"annotations", "sysctl"})
+from pycgroups.oci.model import Model
 
-
-class Model:
-    """What all the classes of this module share: their form in ``config.json``."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """Show what is set. One for all: the ones that attrs makes take a third of the time that the module loads."""
-        fields = self.__attrs_attrs__  # type: ignore[attr-defined]
-        shown = ((field.name, getattr(self, field.name), field.default) for field in fields)
-        inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
-        return f"{type(self).__name__}({inside})"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists and scalars in OCI's camelCase; None and empty fields are left out."""
-        result: dict[str, Any] = {}
-        for field in self.__attrs_attrs__:  # type: ignore[attr-defined]
-            value = getattr(self, field.name)
-            if value is None or value == ():
-                continue
-            result[json_name(field.name)] = dict(value) if field.name in _MAPS else _plain(value)
-        return result
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Model):
-        return value.to_json()
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def json_name(name: str) -> str:
-    """Return the name of a field in JSON: ``cgroups_path`` is ``cgroupsPath``."""
-    first, *rest = name.split("_")
-    # containerID and hostID; but cgroupsPath and additionalGids.
-    return first + "".join("ID" if word == "id" else word.title() for word in rest)
+if TYPE_CHECKING:
+    from pycgroups.oci.resources import Resources
 
 
 @attrs.frozen(repr=False)
@@ -153,41 +117,6 @@ class Device(Model):
     file_mode: int | None = None
     uid: int | None = None
     gid: int | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Memory(Model):
-    """Bytes; ``swap`` is memory and swap together, -1 is unlimited; config-linux.md, "Memory"."""
-
-    limit: int | None = None
-    swap: int | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Cpu(Model):
-    """``quota`` microseconds of CPU time in each ``period``, and which CPUs; config-linux.md, "CPU"."""
-
-    quota: int | None = None
-    period: int | None = None
-    cpus: str | None = None
-    mems: str | None = None
-    shares: int | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Pids(Model):
-    """How many tasks; config-linux.md, "PIDs"."""
-
-    limit: int
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Resources(Model):
-    """What the cgroup limits; config-linux.md, "Control groups"."""
-
-    memory: Memory | None = None
-    cpu: Cpu | None = None
-    pids: Pids | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -15,6 +15,7 @@ from pycgroups.containers.spec import PATH, make_spec
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci import runtime_spec as oci
+from pycgroups.oci.resources import Memory
 from pycgroups.security import capabilities
 from pycgroups.security.paths import MASKED_PATHS, READONLY_PATHS
 
@@ -134,7 +135,7 @@ def test_every_system_mount_is_without_setuid():
 
 def test_resources():
     resources = make(memory="1G", memory_swap="3G", cpus=1.5, cpuset="0-1", pids=7).linux.resources
-    assert resources.memory == oci.Memory(limit=1 << 30, swap=3 << 30)
+    assert resources.memory == Memory(limit=1 << 30, swap=3 << 30)
     assert (resources.cpu.quota, resources.cpu.period, resources.cpu.cpus) == (150_000, 100_000, "0-1")
     assert resources.pids.limit == 7
     assert make(memory="1G").linux.resources.memory.swap == 1 << 30  # no swap
