@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,6 +80,16 @@ def parse(options: tuple[str, ...]) -> Options:
         idmap="idmap" in words or "ridmap" in words,
         data=tuple(data),
     )
+
+
+def lower_directories(data: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the layers of an overlay, the topmost first; filesystems/overlayfs.rst, "Multiple lower layers".
+
+    A colon parts two, a backslash takes the next character as it is.
+    """
+    text = next((option[9:] for option in data if option.startswith("lowerdir=")), "")
+    parts = re.findall(r"(?:\\.|[^:\\])+", text, re.DOTALL)
+    return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
 
 
 def names(attributes: int) -> Iterator[str]:

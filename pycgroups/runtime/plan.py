@@ -271,6 +271,7 @@ class _Planner:
         self.given = joins + len(self.joined) + len(self.idmaps)
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
+        self.staged: dict[Mount, list[str]] = {}  # names of their layers in the scratch
         self.prepare: list[Step] = []
         self.early: list[Step] = []
         self.setup: list[Step] = []
@@ -340,15 +341,18 @@ class _Planner:
 
     def make_root(self) -> None:
         rootfs = self.rootfs
+        overlays = [mount for mount in self.spec.mounts if mount.type == "overlay"]
         if isinstance(rootfs, Layered):
             self.make_scratch(rootfs.size)
+            self.stage_layers(overlays)
             self.make_layers(rootfs)
             return
         # Devices of a rootfs are not the container's to open; those it has are made below.
         idmap = None if rootfs.idmapped else False
         slot = self.tree(rootfs.path, attributes=lib.MOUNT_ATTR_NODEV, idmap=idmap)
-        if rootfs.files:
+        if rootfs.files or overlays:
             self.make_scratch(None)
+            self.stage_layers(overlays)
         self.use_root(slot)
 
     def use_root(self, slot: int) -> None:
@@ -364,6 +368,22 @@ class _Planner:
         self.add(lib.OP_BASE, SCRATCH)
         for number, (_, content) in enumerate(self.rootfs.files):
             self.add(lib.OP_FILE, 0o644, texts=(b"file%d" % number, os.fsencode(content)))
+
+    def stage_layers(self, overlays: list[Mount]) -> None:
+        """Mount the layers of overlays in the scratch: fsconfig(2) takes 255 bytes a value, and all layers are one."""
+        for mount in overlays:
+            names: list[str] = []
+            for source in mount_options.lower_directories(mount_options.parse(mount.options).data):
+                names.append(f"{sum(map(len, self.staged.values())) + len(names):x}")
+                tree = self.tree(source, recursive=False)
+                self.add(lib.OP_MOUNT, tree, 0, texts=(names[-1].encode(),))
+            self.staged[mount] = names
+
+    def staged_overlay(self, mount: Mount, data: tuple[str, ...]) -> list[str]:
+        """Name the layers of an overlay as they are staged; the names are relative."""
+        self.add(lib.OP_FCHDIR, SCRATCH)
+        lower = f"lowerdir={':'.join(self.staged[mount])}"
+        return [lower if option.startswith("lowerdir=") else option for option in data]
 
     def bind_scratch(self, name: str, slot: int) -> None:
         self.add(lib.OP_TREE, slot, 0, 0, 0, lib.MS_PRIVATE, -1, SCRATCH, texts=(name.encode(),))
@@ -443,7 +463,8 @@ class _Planner:
             )
         else:
             slot = DEV if mount.destination == "/dev" else TEMPORARY
-            self.file_system(mount.type or "", slot, options.attributes, options.data)
+            data = self.staged_overlay(mount, options.data) if mount in self.staged else options.data
+            self.file_system(mount.type or "", slot, options.attributes, data)
         resolve = lib.RESOLVE_NO_SYMLINKS if strict else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 

@@ -40,3 +40,21 @@ def test_access_times():
     options = parse("noatime")
     assert options.attributes == lib.MOUNT_ATTR_NOATIME
     assert options.clear == lib.MOUNT_ATTR__ATIME
+
+
+@pytest.mark.parametrize(
+    ("text", "directories"),
+    [
+        ("/a", ("/a",)),
+        ("/a:/b", ("/a", "/b")),
+        (r"/a\:b:/c\\", ("/a:b", "/c\\")),
+        (r"/a\\:/b,c", ("/a\\", "/b,c")),
+        ("/a\n:/b\\\n", ("/a\n", "/b\n")),
+    ],
+)
+def test_lower_directories(text, directories):
+    assert mount_options.lower_directories(("ro", f"lowerdir={text}", "upperdir=/u")) == directories
+
+
+def test_no_lower_directories():
+    assert mount_options.lower_directories(("upperdir=/u",)) == ()
