@@ -76,7 +76,7 @@ def helper() -> int:
 
 
 def begin(spawned: Spawned, plan: bytes | None) -> int:
-    """Make the control socket, and send the plan, if there is one and it fits; 0 or -errno."""
+    """Make the control socket, and send as much of the plan, if there is one, as it takes; 0 or -errno."""
     return int(lib.spawn_begin(spawned.out, ffi.NULL if plan is None else spawned.keep(plan), len(plan or b"")))
 
 
@@ -97,8 +97,13 @@ def open_userns(spawned: Spawned, slot: int) -> int:
     return int(lib.spawn_open_userns(spawned.out, slot))
 
 
+def go_early(spawned: Spawned) -> int:
+    """Let the helper begin before there is one; 1, or 0 if the socket does not take all that, or -errno."""
+    return int(lib.spawn_go_early(spawned.out))
+
+
 def go(spawned: Spawned) -> int:
-    """Let the helper begin, also before there is one; 0 or -errno."""
+    """Let the helper begin; 0 or -errno."""
     return int(lib.spawn_go(spawned.out))
 
 

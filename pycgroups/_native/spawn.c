@@ -286,22 +286,18 @@ int spawn_open_userns(struct spawned *out, int slot)
 
 /* ---- plan ------------------------------------------------------------------------------------------------------- */
 
-static long send_all(int control, const char *data, size_t length)
+/* Send what the socket takes; with MSG_DONTWAIT that may be less than all: net.core.wmem_default may be small. */
+static long send_plan(struct spawned *out, int flags)
 {
-    while (length > 0) {
-        long ret = SYS_RETRY(sendto, control, data, length, MSG_NOSIGNAL_, 0, 0);
+    const struct plan_header *plan = out->run.plan;
+    while (out->sent < plan->size) {
+        const char *rest = (const char *)plan + out->sent;
+        long ret = SYS_RETRY(sendto, out->control, rest, plan->size - out->sent, MSG_NOSIGNAL_ | flags, 0, 0);
         if (ret < 0)
-            return ret;
-        data += ret;
-        length -= (size_t)ret;
+            return ret == -EAGAIN ? 0 : ret;
+        out->sent += (uint32_t)ret;
     }
     return 0;
-}
-
-static long send_plan(struct spawned *out)
-{
-    out->sent = 1;
-    return send_all(out->control, (const char *)out->run.plan, out->run.plan->size);
 }
 
 int spawn_begin(struct spawned *out, const void *plan, uint32_t size)
@@ -320,7 +316,7 @@ int spawn_begin(struct spawned *out, const void *plan, uint32_t size)
     if (out->creator < 0)
         return out->creator;
     run_init(&out->run, plan, out->control);
-    return plan && size <= EARLY_BYTES ? (int)send_plan(out) : 0;
+    return plan ? (int)send_plan(out, MSG_DONTWAIT_) : 0; /* nobody reads yet */
 }
 
 int spawn_give(struct spawned *out, const int *fds, uint32_t count)
@@ -348,7 +344,7 @@ int spawn_prepare(struct spawned *out, int idmapped, int *step)
     return 0;
 }
 
-static long send_go(const struct spawned *out)
+static long send_go(const struct spawned *out, int flags)
 {
     uint32_t count = out->run.plan->passed;
     struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights = {
@@ -362,7 +358,7 @@ static long send_go(const struct spawned *out)
         message.control = &rights;
         message.controllen = (rights.len + 7) & ~(size_t)7;
     }
-    long ret = SYS_RETRY(sendmsg, out->control, &message, MSG_NOSIGNAL_);
+    long ret = SYS_RETRY(sendmsg, out->control, &message, MSG_NOSIGNAL_ | flags);
     return ret < 0 ? ret : 0;
 }
 
@@ -374,11 +370,20 @@ static void close_prepared(struct spawned *out)
     close_once(&out->userns);
 }
 
+int spawn_go_early(struct spawned *out)
+{
+    long ret = out->sent == out->run.plan->size ? send_go(out, MSG_DONTWAIT_) : -EAGAIN;
+    if (ret == -EAGAIN)
+        return 0;
+    close_prepared(out);
+    return ret < 0 ? (int)ret : 1;
+}
+
 int spawn_go(struct spawned *out)
 {
-    long ret = out->sent ? 0 : send_plan(out);
+    long ret = send_plan(out, 0);
     if (ret == 0)
-        ret = send_go(out);
+        ret = send_go(out, 0);
     close_prepared(out);
     return (int)ret;
 }

@@ -21,18 +21,13 @@ struct spawned {
     int creator; /* a pidfd of this process, for the helper, until it has it */
     int failed; /* which call failed: enum spawn_call */
     int userns; /* the child's user namespace, once it was asked for */
-    int sent;   /* the plan has been sent */
+    uint32_t sent; /* bytes of the plan */
     uint32_t given;
     struct run run; /* where the `prepare` steps are performed */
 };
 
-enum {
-    EARLY_BYTES = 65536, /* a socket takes these without a reader: unix(7), net.core.wmem_default is 212992 */
-};
-
 enum spawn_call {
     SPAWN_OK = 0,
-    SPAWN_MEMFD,
     SPAWN_SOCKET,
     SPAWN_CLONE,
     SPAWN_CHILD,
@@ -41,8 +36,8 @@ enum spawn_call {
 /* A sealed copy of the helper in memory. A descriptor or -errno. */
 int spawn_helper(void);
 
-/* Check the plan, make the control socket, and send the plan if it fits into it. 0 or -errno. The plan must stay where
- * it is. Without a plan the helper just waits, until it is killed. */
+/* Check the plan, make the control socket, and send as much of the plan as it takes. 0 or -errno. The plan must stay
+ * where it is. Without a plan the helper just waits, until it is killed. */
 int spawn_begin(struct spawned *out, const void *plan, uint32_t size);
 
 /* Fill the plan's first slots; they stay the caller's. 0 or -errno. */
@@ -55,7 +50,11 @@ int spawn_prepare(struct spawned *out, int idmapped, int *step);
 /* Open the child's user namespace into a slot. 0 or -errno. */
 int spawn_open_userns(struct spawned *out, int slot);
 
-/* Let the helper begin, and hand over all descriptors; also before there is a helper. 0 or -errno. */
+/* Let the helper begin, and hand over all descriptors, before there is one: it finds all there and need not wait.
+ * 1, or 0 when the socket does not take all that, or -errno. */
+int spawn_go_early(struct spawned *out);
+
+/* The same once there is a helper. 0 or -errno. */
 int spawn_go(struct spawned *out);
 
 /* Clone and exec the helper in its namespaces; it waits for its plan, if that is not there yet. 0 or -errno.
@@ -74,9 +73,6 @@ int spawn_write(const struct spawned *child, const char *name, const char *text,
 
 /* Receive one record without waiting. 1 one came, 0 end of file, -EAGAIN nothing yet, or -errno. */
 int spawn_report(int control, struct report *report, int *fd);
-
-/* Open a file inside a directory for reading, resolved as if the directory were "/". A descriptor or -errno. */
-int spawn_open_inside(const char *root, const char *path);
 
 /* Open a file for reading, its path resolved as if `root` were "/". A descriptor or -errno. */
 int spawn_open_inside(const char *root, const char *path);

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.containers import assemble, ids
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
-from pycgroups.errors import Error, LaunchError, own_errors
+from pycgroups.errors import Error, LaunchError, NotFound, own_errors
 from pycgroups.runtime import launch
 
 if TYPE_CHECKING:
@@ -273,8 +273,9 @@ class Job:
 
 
 def _open_namespace(path: str) -> int:
-    from pycgroups.errors import NotFound
-
-    with suppress(OSError):
+    try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    raise NotFound(operation="open namespace", path=path, hint="the path of a namespace file, as /proc/PID/ns/net")
+    except OSError as error:
+        kind = NotFound if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH) else Error
+        hint = "the path of a namespace file, as /proc/PID/ns/net, that this user may open"
+        raise kind(operation="open namespace", path=path, errno=error.errno, hint=hint) from None

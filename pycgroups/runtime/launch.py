@@ -158,9 +158,8 @@ def launch(
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
-        early = not uid_mappings and len(encoded) <= lib.EARLY_BYTES
-        if early:  # the helper finds all there, and need not wait
-            _check_step(running, calls.go(spawned))
+        early = 0 if uid_mappings else calls.go_early(spawned)
+        _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             map_ids(spawned, uid_mappings, gid_mappings)
