@@ -471,7 +471,9 @@ class _Planner:
     # -- /dev -------------------------------------------------------------------------------------------------
 
     def has_own_dev(self) -> bool:
-        return any(mount.destination == "/dev" and mount.type == "tmpfs" for mount in self.spec.mounts)
+        """Tell whether /dev is the container's to fill, and no directory of the host's."""
+        kinds = [mount.type for mount in self.spec.mounts if mount.destination == "/dev"]
+        return kinds[-1:] == ["tmpfs"]
 
     def fill_dev(self) -> None:
         if self.has_own_dev():

@@ -291,6 +291,16 @@ def test_tmpfs(say, mounts):
     assert "Read-only file system" in text
 
 
+@needs_root
+def test_a_volume_at_dev(say, scratch):
+    """It is used as it is, and nothing is made in it."""
+    subprocess.run(["mknod", "-m", "666", scratch / "null", "c", "1", "3"], check=True)
+    for _ in range(2):
+        text = say("ls /dev; echo x >/dev/null || echo no", mounts=[Mount.bind(scratch, "/dev")], masked_paths=[])
+        assert text.split()[-1] == "no"  # nodev
+        assert "fd" not in os.listdir(scratch)
+
+
 def test_overlay(say, own_root):
     for name in ("low", "high", "upper", "work"):
         (own_root / name).mkdir()
