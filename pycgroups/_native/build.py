@@ -86,7 +86,7 @@ def build_helper() -> Path:
     target.parent.mkdir(exist_ok=True)
     compiler = shlex.split(os.environ.get("CC", "cc"))
     mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else HELPER
-    sources = [str(HERE / name) for name in ("helper.c", "steps.c")]
+    sources = [str(HERE / name) for name in ("helper.c", "steps.c", "inside.c")]
     subprocess.run([*compiler, *WARN, *mode, "-o", str(target), *sources], check=True)
     return target
 
@@ -105,8 +105,8 @@ def make() -> FFI:
     ffi.set_source(
         "pycgroups._native._shim",
         SOURCE % {"helper": helper, "syscalls": syscall_table()},
-        depends=[str(helper), *(f"pycgroups/_native/{name}.h" for name in ("plan", "spawn", "steps", "sys", "text"))],
-        sources=[f"pycgroups/_native/{name}" for name in ("spawn.c", "steps.c")],
+        depends=[str(helper), *map(str, HERE.glob("*.h"))],
+        sources=[f"pycgroups/_native/{name}" for name in ("spawn.c", "steps.c", "inside.c")],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused
         extra_compile_args=[

@@ -28,6 +28,7 @@
 #include <linux/time.h>
 #include <linux/wait.h>
 
+#include "message.h"
 #include "sys.h"
 #include "text.h"
 
@@ -36,8 +37,6 @@ enum {
     SIGKILL_ = 9,
     SIGCHLD_ = 17,
     END_SIGNAL = 64, /* from outside: kill all and tell what they used; nobody else has a use for the last of them */
-    MSG_CTRUNC_ = 0x8,
-    MSG_CMSG_CLOEXEC_ = 0x40000000,
 };
 
 static struct run run;
@@ -103,22 +102,17 @@ static long receive_plan(void)
 static long receive_go(void)
 {
     char byte;
-    struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights;
-    struct { void *base; size_t len; } part = {&byte, 1};
-    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
-        .iov = &part, .iovlen = 1, .control = &rights, .controllen = sizeof rights};
+    struct message message;
+    uint32_t count;
     if (!creator_speaks())
         return -ECONNRESET;
-    long got = SYS_RETRY(recvmsg, CONTROL, &message, MSG_CMSG_CLOEXEC_);
+    long got = message_receive(CONTROL, &byte, 1, &message, &count, 0); /* -EMFILE: RLIMIT_NOFILE is the caller's own */
     if (got != 1)
         return got < 0 ? got : -ECONNRESET;
-    if (message.flags & MSG_CTRUNC_) /* RLIMIT_NOFILE is the caller's own */
-        return -EMFILE;
-    size_t count = message.controllen > 16 ? (rights.len - 16) / sizeof(int) : 0;
     if (count != run.plan->passed)
         return -EPROTO;
-    for (size_t i = 0; i < count; i++)
-        run.slot[i] = rights.fds[i];
+    for (uint32_t i = 0; i < count; i++)
+        run.slot[i] = message.rights.fds[i];
     return 0;
 }
 

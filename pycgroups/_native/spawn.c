@@ -7,10 +7,10 @@
 #include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
-#include <linux/socket.h>
 #include <linux/wait.h>
 #include <asm/siginfo.h>
 
+#include "message.h"
 #include "steps.h"
 #include "sys.h"
 #include "text.h"
@@ -26,11 +26,6 @@ enum {
     AF_UNIX_ = 1,
     SOCK_STREAM_ = 1,
     SOCK_CLOEXEC_ = 02000000,
-    SOL_SOCKET_ = 1,
-    SCM_RIGHTS_ = 1,
-    MSG_DONTWAIT_ = 0x40,
-    MSG_NOSIGNAL_ = 0x4000,
-    MSG_CMSG_CLOEXEC_ = 0x40000000,
 };
 
 /* The helper's executable, put here by the build. */
@@ -346,19 +341,7 @@ int spawn_prepare(struct spawned *out, int idmapped, int *step)
 
 static long send_go(const struct spawned *out, int flags)
 {
-    uint32_t count = out->run.plan->passed;
-    struct { size_t len; int level, type; int fds[PLAN_PASSED_MAX]; } rights = {
-        16 + count * sizeof(int), SOL_SOCKET_, SCM_RIGHTS_, {0}};
-    struct { const void *base; size_t len; } part = {"", 1};
-    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
-        .iov = &part, .iovlen = 1};
-    for (uint32_t i = 0; i < count; i++)
-        rights.fds[i] = out->run.slot[i];
-    if (count) {
-        message.control = &rights;
-        message.controllen = (rights.len + 7) & ~(size_t)7;
-    }
-    long ret = SYS_RETRY(sendmsg, out->control, &message, MSG_NOSIGNAL_ | flags);
+    long ret = message_send(out->control, "", 1, out->run.slot, out->run.plan->passed, flags);
     return ret < 0 ? ret : 0;
 }
 
@@ -399,20 +382,14 @@ void spawn_close(struct spawned *spawned)
 
 int spawn_report(int control, struct report *report, int *fd)
 {
-    struct { size_t len; int level, type; int fd; } rights;
-    struct { void *base; size_t len; } part = {report, sizeof *report};
-    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
-        .iov = &part, .iovlen = 1, .control = &rights, .controllen = sizeof rights};
-    *fd = -1;
-    long got = SYS_RETRY(recvmsg, control, &message, MSG_DONTWAIT_ | MSG_CMSG_CLOEXEC_);
+    struct message message;
+    uint32_t count;
+    long got = message_receive(control, report, sizeof *report, &message, &count, MSG_DONTWAIT_);
+    *fd = count > 0 ? message.rights.fds[0] : -1;
     if (got == -ECONNRESET) /* the peer died with unread bytes: an end of file like another */
         return 0;
-    if (got < 0)
+    if (got <= 0)
         return (int)got;
-    if (message.controllen >= 16 + sizeof(int))
-        *fd = rights.fd;
-    if (got == 0)
-        return 0;
     return got == sizeof *report ? 1 : -EPROTO;
 }
 

@@ -5,7 +5,6 @@
 #include <linux/filter.h>
 #include <linux/if.h>
 #include <linux/keyctl.h>
-#include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -13,30 +12,21 @@
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/seccomp.h>
-#include <linux/socket.h>
 #include <linux/sockios.h>
 #include <linux/stat.h>
 #include <linux/un.h>
 #include <asm/ioctls.h>
-#include <asm/statfs.h>
 #include <asm/termios.h>
 
+#include "inside.h"
+#include "message.h"
 #include "sys.h"
 #include "text.h"
 
 enum {
-    PATH_BYTES = 4096,
-    LINKS_MAX = 8,
-    OPEN_TRIES = 128, /* openat2(2): EAGAIN when a rename elsewhere got in the way */
-    MODE_TYPE = 0170000,
-    MODE_DIR = 0040000,
-    MODE_CHAR = 0020000,
     AF_INET_ = 2,
     SOCK_DGRAM_ = 2,
     SOCK_CLOEXEC_ = 02000000,
-    SOL_SOCKET_ = 1,
-    SCM_RIGHTS_ = 1,
-    MSG_NOSIGNAL_ = 0x4000,
 };
 
 /* ---- the plan ------------------------------------------------------------------------------------------------ */
@@ -100,125 +90,6 @@ static int keep(struct run *run, int64_t slot, long fd)
         SYS(close, run->slot[slot]);
     run->slot[slot] = (int)fd;
     return 0;
-}
-
-/* ---- paths inside the root: always by openat2(2), never followed out of it -------------------------------------- */
-
-static int open_in_root(const struct run *run, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
-{
-    struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    long fd = -EAGAIN;
-    for (int i = 0; i < OPEN_TRIES && (fd == -EAGAIN || fd == -EINTR); i++)
-        fd = SYS(openat2, run->root, *path ? path : "/", &how, sizeof how);
-    return (int)fd;
-}
-
-/* Open a directory of the root, making what is missing of its path. Each prefix is resolved from the root anew, so
- * that a symlink on the way means inside what it meant when it was made. */
-static int open_dir_made(const struct run *run, const char *path, uint32_t mode, uint64_t resolve)
-{
-    int fd = open_in_root(run, path, O_PATH | O_DIRECTORY, 0, resolve);
-    if (fd != -ENOENT)
-        return fd;
-    char prefix[PATH_BYTES];
-    size_t length = text_length(path);
-    if (length >= sizeof prefix)
-        return -ENAMETOOLONG;
-    int parent = open_in_root(run, "/", O_PATH | O_DIRECTORY, 0, resolve);
-    size_t name = 0;
-    for (size_t i = 0; i <= length && parent >= 0; i++) {
-        prefix[i] = path[i];
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        if (i == name) {
-            name = i + 1;
-            continue;
-        }
-        prefix[i] = '\0';
-        fd = open_in_root(run, prefix, O_PATH | O_DIRECTORY, 0, resolve);
-        if (fd == -ENOENT) {
-            long made = SYS(mkdirat, parent, prefix + name, mode);
-            fd = made < 0 && made != -EEXIST ? (int)made : open_in_root(run, prefix, O_PATH | O_DIRECTORY, 0, resolve);
-        }
-        SYS(close, parent);
-        parent = fd;
-        prefix[i] = path[i];
-        name = i + 1;
-    }
-    return parent;
-}
-
-/* Split "a/b/c" into the directory, opened (and made), and the last name. */
-static int open_parent_made(const struct run *run, const char *path, uint64_t resolve, const char **name)
-{
-    char parent[PATH_BYTES];
-    size_t slash = text_length(path);
-    while (slash > 0 && path[slash - 1] != '/')
-        slash--;
-    if (slash >= sizeof parent)
-        return -ENAMETOOLONG;
-    text_copy(parent, path, slash);
-    parent[slash] = '\0';
-    *name = path + slash;
-    return open_dir_made(run, parent, 0755, resolve);
-}
-
-/* A symlink that leads to nothing, `name` at the end of `path`: write the path that it stands for, in the root as well. */
-static int read_dangling(int parent, const char *path, const char *name, char *target)
-{
-    char link[PATH_BYTES];
-    long length = SYS(readlinkat, parent, name, link, sizeof link);
-    if (length < 0)
-        return length == -EINVAL ? -EEXIST : (int)length;
-    size_t before = link[0] == '/' ? 0 : (size_t)(name - path);
-    if (before + (size_t)length >= PATH_BYTES)
-        return -ENAMETOOLONG;
-    if (target != path)
-        text_copy(target, path, before);
-    text_copy(target + before, link, (size_t)length);
-    target[before + (size_t)length] = '\0';
-    return 0;
-}
-
-static int open_file_made(const struct run *run, const char *path, uint64_t resolve)
-{
-    char target[PATH_BYTES];
-    for (int links = 0; links < LINKS_MAX; links++) {
-        int fd = open_in_root(run, path, O_PATH, 0, resolve);
-        if (fd != -ENOENT)
-            return fd;
-        const char *name;
-        int parent = open_parent_made(run, path, resolve, &name);
-        if (parent < 0)
-            return parent;
-        long made = SYS(openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (made >= 0) {
-            SYS(close, made);
-        } else if (made == -EEXIST && !(resolve & RESOLVE_NO_SYMLINKS)) {
-            made = read_dangling(parent, path, name, target);
-            path = target;
-        }
-        SYS(close, parent);
-        if (made < 0)
-            return (int)made;
-    }
-    return -ELOOP;
-}
-
-static int file_type(int fd)
-{
-    struct statx facts;
-    long ret = SYS(statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &facts);
-    return ret < 0 ? (int)ret : facts.stx_mode & MODE_TYPE;
-}
-
-static int is_procfs(int fd)
-{
-    struct statfs facts;
-    long ret = SYS(fstatfs, fd, &facts);
-    if (ret < 0)
-        return (int)ret;
-    return facts.f_type == PROC_SUPER_MAGIC ? 0 : -EXDEV;
 }
 
 static int write_and_close(long fd, const char *text, size_t length)
@@ -317,7 +188,7 @@ static int do_mount(struct run *run, const struct plan_step *step)
         return type;
     const char *path = str(run, step, 0);
     uint64_t resolve = (uint64_t)step->arg[1];
-    int target = type == MODE_DIR ? open_dir_made(run, path, 0755, resolve) : open_file_made(run, path, resolve);
+    int target = type == MODE_DIR ? open_dir_made(run->root, path, 0755, resolve) : open_file_made(run->root, path, resolve);
     if (target < 0)
         return target;
     /* /proc stays what it is: a symlink of the image may lead there (CVE-2019-16884). */
@@ -334,7 +205,7 @@ static int not_there(const struct plan_step *step, int error)
 
 static int do_mask(struct run *run, const struct plan_step *step)
 {
-    int target = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int target = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
     if (target < 0)
         return not_there(step, target);
     int type = file_type(target);
@@ -353,7 +224,7 @@ static int do_mask(struct run *run, const struct plan_step *step)
 
 static int do_readonly(struct run *run, const struct plan_step *step)
 {
-    int target = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int target = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
     if (target < 0)
         return not_there(step, target);
     long copy = SYS(open_tree, target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
@@ -396,7 +267,7 @@ static void forget_parent(struct run *run)
 
 static int do_mkdir(struct run *run, const struct plan_step *step)
 {
-    int fd = open_dir_made(run, str(run, step, 0), (uint32_t)step->arg[0], (uint64_t)step->arg[1]);
+    int fd = open_dir_made(run->root, str(run, step, 0), (uint32_t)step->arg[0], (uint64_t)step->arg[1]);
     if (fd < 0)
         return fd;
     SYS(close, fd);
@@ -414,7 +285,7 @@ static int entry_parent(struct run *run, const char *path, const char **name)
     if (run->parent >= 0 && run->parent_length == length && text_equal(run->parent_path, path, length))
         return run->parent;
     forget_parent(run);
-    run->parent = open_parent_made(run, path, RESOLVE_NO_SYMLINKS, name);
+    run->parent = open_parent_made(run->root, path, RESOLVE_NO_SYMLINKS, name);
     run->parent_path = path;
     run->parent_length = length;
     return run->parent;
@@ -436,14 +307,14 @@ static int do_node(struct run *run, const struct plan_step *step)
 
 static int do_file(struct run *run, const struct plan_step *step)
 {
-    int fd = open_in_root(run, str(run, step, 0), O_WRONLY | O_CREAT | O_EXCL, (uint64_t)step->arg[0], RESOLVE_NO_SYMLINKS);
+    int fd = open_in_root(run->root, str(run, step, 0), O_WRONLY | O_CREAT | O_EXCL, (uint64_t)step->arg[0], RESOLVE_NO_SYMLINKS);
     return write_and_close(fd, str(run, step, 1), step->len[1]);
 }
 
 /* What hides a file must be the real null device: CVE-2025-31133. */
 static int do_null(struct run *run, const struct plan_step *step)
 {
-    int fd = open_in_root(run, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int fd = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
     int ret = keep(run, step->arg[0], fd);
     if (ret < 0)
         return ret;
@@ -462,7 +333,7 @@ static int do_sysctl(struct run *run, const struct plan_step *step)
     if (length + step->len[0] >= sizeof path)
         return -ENAMETOOLONG;
     text_copy(path + length, str(run, step, 0), step->len[0] + 1);
-    int fd = open_in_root(run, path, O_WRONLY, 0, RESOLVE_NO_SYMLINKS);
+    int fd = open_in_root(run->root, path, O_WRONLY, 0, RESOLVE_NO_SYMLINKS);
     if (fd < 0)
         return fd;
     int ret = is_procfs(fd);
@@ -536,11 +407,7 @@ static int do_death(struct run *run, const struct plan_step *step)
 
 int send_report(int control, const struct report *report, int fd)
 {
-    struct { size_t len; int level, type; int fd; } rights = {16 + sizeof(int), SOL_SOCKET_, SCM_RIGHTS_, fd};
-    struct { const void *base; size_t len; } part = {report, sizeof *report};
-    struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } message = {
-        .iov = &part, .iovlen = 1, .control = fd < 0 ? 0 : &rights, .controllen = fd < 0 ? 0 : sizeof rights};
-    long ret = SYS_RETRY(sendmsg, control, &message, MSG_NOSIGNAL_);
+    long ret = message_send(control, report, sizeof *report, &fd, fd >= 0, 0);
     return ret < 0 ? (int)ret : 0;
 }
 
@@ -561,7 +428,7 @@ static int send_fd(struct run *run, const struct plan_step *step, int fd)
 
 static int do_console(struct run *run, const struct plan_step *step)
 {
-    int master = open_in_root(run, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0, RESOLVE_NO_SYMLINKS);
+    int master = open_in_root(run->root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0, RESOLVE_NO_SYMLINKS);
     if (master < 0)
         return master;
     int unlock = 0;
