@@ -86,7 +86,7 @@ def run(
 
     from pycgroups.containers.result import CalledProcessError, Result, TimeoutExpired  # slow: subprocess
 
-    out, err = (None if chunks is None else b"".join(chunks) for chunks in streams.captured)
+    out, err = (None if output is None else output.getvalue() for output in streams.captured)
     result = Result(
         config.argv,
         outcome.returncode,

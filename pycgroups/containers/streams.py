@@ -6,6 +6,7 @@ import fcntl
 import os
 import select
 from contextlib import suppress
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pycgroups.errors import invalid, own_errors
@@ -31,6 +32,7 @@ class Streams:
         child: what becomes 0, 1 and 2.
         feed: where to write the input to, or -1.
         sources: the descriptors to read, each with what was read.
+        captured: of them, those of standard output and error, or None.
     """
 
     @own_errors("open the streams")
@@ -42,8 +44,9 @@ class Streams:
         """
         self.child: list[int] = []
         self.feed = -1
-        self.sources: dict[int, list[bytes]] = {}
-        self.captured: list[list[bytes] | None] = [None, None]
+        # Grows in place (mremap(2)): pieces in a list would all be there twice while they are joined.
+        self.sources: dict[int, BytesIO] = {}
+        self.captured: list[BytesIO | None] = [None, None]
         self._data = memoryview(data if data is not None else b"").cast("B")
         self._poll = select.poll()
         self._ours: list[int] = []
@@ -76,12 +79,11 @@ class Streams:
         self.captured[number] = self.read_from(read)
         return write
 
-    def read_from(self, fd: int) -> list[bytes]:
+    def read_from(self, fd: int) -> BytesIO:
         """Read this descriptor, too; the answer is what will have been read."""
-        chunks: list[bytes] = []
-        self.sources[fd] = chunks
+        self.sources[fd] = BytesIO()
         self._size[fd] = _CHUNK
-        return chunks
+        return self.sources[fd]
 
     def _pipe(self) -> tuple[int, int]:
         ends = os.pipe2(os.O_CLOEXEC)
@@ -107,9 +109,9 @@ class Streams:
 
     def use_terminal(self, master: int) -> None:
         """Take the terminal's master for input and output; the pipes, if any, are for nothing then."""
-        chunks = self.read_from(master)
+        output = self.read_from(master)
         if self.captured[0] is not None:
-            self.captured[0] = chunks
+            self.captured[0] = output
         if self._data:
             self.feed = master
             # A terminal has no end of file but what is typed: at the start of a line once, elsewhere twice; termios(3).
@@ -169,7 +171,7 @@ class Streams:
             chunk = b""
         if not chunk:
             return False
-        self.sources[fd].append(chunk)
+        self.sources[fd].write(chunk)
         if len(chunk) == _CHUNK == self._size[fd]:
             self._enlarge(fd)
             self._size[fd] = _PIECE
@@ -180,8 +182,8 @@ class Streams:
         for fd in self.sources:
             os.set_blocking(fd, False)
             before = -1
-            while len(self.sources[fd]) != before:
-                before = len(self.sources[fd])
+            while self.sources[fd].tell() != before:
+                before = self.sources[fd].tell()
                 self.read(fd)
 
     def _enlarge(self, fd: int) -> None:

@@ -40,7 +40,7 @@ def test_what_the_program_writes_is_captured_apart(make):
     os.write(streams.child[2], b"err")
     streams.started()
     pump(streams)
-    assert streams.captured == [[b"out"], [b"err"]]
+    assert [output.getvalue() for output in streams.captured] == [b"out", b"err"]
 
 
 def test_stderr_in_stdout(make):
@@ -49,7 +49,8 @@ def test_stderr_in_stdout(make):
     os.write(streams.child[2], b"err")
     streams.started()
     pump(streams)
-    assert streams.captured == [[b"err"], None]
+    assert streams.captured[0].getvalue() == b"err"
+    assert streams.captured[1] is None
 
 
 def test_input_is_written_to_the_end_and_closed(make):
@@ -110,7 +111,7 @@ def test_drain_reads_what_is_left_and_does_not_wait(make):
     streams = make()
     os.write(streams.child[1], b"left")
     streams.drain()  # our own copy of the writing end is open
-    assert streams.captured[0] == [b"left"]
+    assert streams.captured[0].getvalue() == b"left"
 
 
 @pytest.mark.parametrize(
