@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pycgroups.cli import signals
 from pycgroups.containers.job import Job
 from pycgroups.containers.streams import DEVNULL, Streams
 
@@ -20,10 +21,7 @@ def run(config: ContainerConfig, *, interactive: bool) -> Outcome:
     streams = Streams(stdin=None if interactive else DEVNULL, stdout=None, stderr=None, data=None)
     job = Job(config, streams)
     try:
-        job.start()
-        from pycgroups.cli import signals  # slow, and the container starts meanwhile
-
-        signals.hand_on(job)
+        signals.start(job)
         return job.wait()
     finally:
         job.close()

@@ -27,8 +27,21 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 _TIMES, _WITHIN = 3, 2.0
 
 
-def hand_on(job: Job) -> None:
-    """From now on, signals are the program's. Until now, they ended the command, and the container with it."""
+def start(job: Job) -> None:
+    """Start it; from then on signals are the program's. Those that come meanwhile wait: nothing is left half made.
+
+    Raises:
+        Error: as `Job.start` does.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+    try:
+        job.start()
+        _hand_on(job)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _hand_on(job: Job) -> None:
     asked: list[float] = []
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -45,8 +45,7 @@ def run(config: ContainerConfig, *, interactive: bool) -> Outcome:
     rows, columns = window_size()
     job = Job(config, console, Terminal(rows=rows, columns=columns))
     try:
-        job.start()
-        signals.hand_on(job)
+        signals.start(job)
         with raw(wanted=interactive):
             signal.signal(signal.SIGWINCH, lambda *_: console.resize())
             return job.wait()

@@ -137,6 +137,17 @@ def test_signals_are_handed_on(name):
     assert process.returncode == 5
 
 
+def test_a_signal_during_the_start_is_the_programs_too():
+    """Whenever it comes, the program has it or was never started; no group is left for a later start to find."""
+    script = "trap 'exit 5' TERM; while :; do sleep 0.05; done"
+    for delay in (0.05, 0.1, 0.15, 0.2, 0.3, 0.5):
+        with subprocess.Popen([*COMMAND, "run", "--", "sh", "-c", script], stderr=subprocess.PIPE) as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        assert process.returncode in {-signal.SIGTERM, 5, 128 + signal.SIGTERM}
+
+
 def test_a_signal_that_ends_the_program_is_its_exit_code():
     with started("echo READY; exec sleep 100") as process:
         process.send_signal(signal.SIGTERM)
