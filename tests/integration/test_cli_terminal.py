@@ -1,0 +1,213 @@
+"""The command line on a terminal: job control, window sizes, and the terminal as it was afterwards."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+
+import pytest
+
+from tests.integration.test_cli import COMMAND, cli
+
+pytestmark = [
+    pytest.mark.requires("userns"),
+    pytest.mark.slow_in_vm("a terminal has seconds to answer, and cgroup v2 changes nothing about that"),
+]
+
+
+class Session:
+    """A command on a pty: type, and expect what is shown."""
+
+    def __init__(self, *arguments, size=(24, 80)):
+        self.master, self.terminal = pty.openpty()
+        termios.tcsetwinsize(self.master, size)
+        self.before = termios.tcgetattr(self.terminal)
+        self.seen = ""
+        self.process = subprocess.Popen(
+            # A session of its own, with this as its controlling terminal: SIGWINCH and Ctrl-C come from there.
+            ["setsid", "--ctty", *COMMAND, "run", *arguments],
+            stdin=self.terminal,
+            stdout=self.terminal,
+            stderr=self.terminal,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.terminal)
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def expect(self, pattern, timeout=20.0):
+        deadline = time.monotonic() + timeout
+        while not (match := re.search(pattern, self.seen)):
+            left = deadline - time.monotonic()
+            assert left > 0, f"{pattern!r} is not in {self.seen!r}"
+            self.look(left)
+        self.seen = self.seen[match.end() :]
+        return match
+
+    def look(self, seconds):
+        if select.select([self.master], [], [], seconds)[0]:
+            self.seen += os.read(self.master, 65536).decode()
+
+    def resize(self, rows, columns):
+        termios.tcsetwinsize(self.master, (rows, columns))  # the kernel tells the foreground: SIGWINCH
+
+    def end(self):
+        """Wait for the command; its exit code. The terminal is as it was before."""
+        deadline = time.monotonic() + 20
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.look(0.05)
+        assert termios.tcgetattr(self.terminal) == self.before
+        return self.process.wait(timeout=1)
+
+
+SHELL = ["-it", "-e", "PS1=$ ", "--", "bash", "--norc", "--noprofile", "--noediting"]
+
+
+@pytest.fixture
+def shell():
+    with Session(*SHELL) as session:
+        session.expect(r"\$ ")
+        yield session
+        session.type("exit 9\n")
+        assert session.end() == 9
+
+
+def sleep(shell):
+    """Have something in the foreground that never ends."""
+    shell.type("""sh -c "echo sleep''ing; exec sleep 1000"\n""")
+    shell.expect("sleeping")
+
+
+def test_the_program_has_a_terminal_of_its_own(shell):
+    shell.type("tty; ls /dev/pts; test -t 0 && test -t 1 && test -t 2 && echo all''three\n")
+    shell.expect(r"\n/dev/pts/0\r\n0\s+ptmx\r\nallthree\r\n")
+
+
+def test_the_window_size_is_ours_and_follows(shell):
+    shell.type("stty size\n")
+    shell.expect(r"\n24 80\r\n")
+    shell.type("trap 'echo winch' WINCH\n")
+    shell.resize(50, 132)
+    deadline = time.monotonic() + 10
+    while True:  # the signal takes its way through the command
+        shell.type("stty size\n")
+        if shell.expect(r"(\d+ \d+)\r\n").group(1) == "50 132":
+            break
+        assert time.monotonic() < deadline
+
+
+def test_ctrl_c_ends_the_foreground_inside(shell):
+    sleep(shell)
+    shell.type("\x03")
+    shell.expect(r"\^C")
+    shell.type("echo still''here\n")
+    shell.expect("stillhere")
+
+
+def test_ctrl_z_and_fg(shell):
+    sleep(shell)
+    shell.type("\x1a")
+    shell.expect(r"\[1\]\+\s+Stopped\s+sh -c")
+    shell.expect(r"\$ ")  # what is typed before may be shown twice, or be read by nobody
+    shell.type("jobs\n")
+    shell.expect(r"\[1\]\+\s+Stopped\s+sh -c")
+    shell.expect(r"\$ ")
+    shell.type("fg\n")
+    shell.expect(r"sh -c .*exec sleep")
+    time.sleep(1)  # the shell says so before it hands over the terminal, and a ^C until then is its own
+    shell.type("\x03")
+    shell.expect(r"\^C")
+    shell.expect(r"\$ ")
+
+
+def test_ctrl_backslash_and_eof(shell):
+    shell.type("cat\none\n")
+    shell.expect(r"one\r\n(.*\r\n)*one\r\n")
+    shell.type("\x04")
+    shell.expect(r"\$ ")
+    sleep(shell)
+    shell.type("\x1c")
+    shell.expect("Quit")
+
+
+def test_much_goes_both_ways(shell):
+    shell.type("stty -echo; echo listen''ing; cat | wc -c; stty echo; echo all''done\n")
+    shell.expect("listening")
+    for _ in range(300):
+        shell.type("x" * 99 + "\n")
+    shell.type("\x04")
+    shell.expect(r"\n30000\r\n")
+    shell.expect("alldone")
+    shell.type("seq 20000; echo all''shown\n")
+    shown = shell.expect(r"(?s)1\r\n2\r\n.*?allshown").group()
+    assert shown.count("\r\n") == 20000
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP"])
+def test_the_terminal_is_restored_when_a_signal_ends_it(name):
+    number = getattr(signal, f"SIG{name}")
+    with Session("-it", "--", "sh", "-c", "echo REA''DY; exec sleep 1000") as session:
+        session.expect("READY")
+        session.process.send_signal(number)
+        assert session.end() == 128 + number
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["/nowhere"], 127), (["sh", "-c", "exit 3"], 3), (["sh", "-c", "stty raw -echo; kill -9 $$"], 137)],
+)
+def test_the_terminal_is_restored_whatever_happens(arguments, code):
+    with Session("-it", "--", *arguments) as session:
+        assert session.end() == code
+
+
+def test_the_terminal_is_raw_again_after_a_stop(shell):
+    shell.process.send_signal(signal.SIGSTOP)
+    termios.tcsetattr(shell.terminal, termios.TCSANOW, shell.before)  # as a shell does that has it back
+    shell.process.send_signal(signal.SIGCONT)
+    sleep(shell)
+    shell.type("\x03echo all''well\n")
+    shell.expect("allwell")
+
+
+def test_the_timeout_holds_on_a_terminal_too():
+    with Session("-it", "--timeout", "0.5", "--", "sleep", "1000") as session:
+        assert session.end() == 124
+
+
+def test_python_on_a_terminal():
+    with Session("-it", "--", "python3", "-q") as session:
+        session.expect(">>> ")
+        session.type("6 * 7\n")
+        session.expect("42")
+        session.type("import os; os.get_terminal_size()\n")
+        session.expect(r"columns=80, lines=24")
+        session.type("exit(4)\n")
+        assert session.end() == 4
+
+
+def test_a_terminal_without_a_keyboard():
+    with Session("-t", "--", "sh", "-c", "stty size; echo REA''DY; exec sleep 1000") as session:
+        session.expect(r"24 80\s+READY")
+        session.type("\x03")  # is not raw: a signal, handed on
+        assert session.end() == 128 + signal.SIGINT
+
+
+def test_a_terminal_for_a_pipe():
+    done = cli("run", "-it", "--", "sh", "-c", "tty; cat; echo end", input="one\ntwo\n")
+    assert done.returncode == 0
+    assert sorted(done.stdout.split()) == sorted(["/dev/pts/0", *2 * ["one", "two"], "end"])  # echo, and cat
