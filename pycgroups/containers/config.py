@@ -53,7 +53,8 @@ class ContainerConfig:
         groups: supplementary groups.
         umask: 0 to 0o777; default 0o022.
         tty: whether stdin, stdout and stderr are a terminal of the container's own.
-        init: whether a tiny init is PID 1, reaps and forwards signals.
+        init: whether a tiny init is PID 1, reaps and forwards signals. Without one the program itself is PID 1, and
+            if it changes its ids it is no longer killed when the caller dies: prctl(2), PR_SET_PDEATHSIG.
         ulimits: limits of getrlimit(2); default the caller's.
         oom_score_adj: -1000 to 1000, proc_pid_oom_score_adj(5); default the caller's.
         stop_signal: what asks it to end; default SIGTERM.
