@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.detect import Hierarchy
 
 _SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
+_OF_V1 = frozenset({"net_cls", "net_prio"})
 _DROP_IN = "/etc/systemd/system/user@.service.d/delegate.conf"
 
 
@@ -23,6 +24,8 @@ def for_missing(missing: frozenset[str], found: tuple[Hierarchy, ...]) -> str:
     if not found:
         return "this process sees no cgroups; as root: mount -t cgroup2 cgroup2 /sys/fs/cgroup"
     absent = missing.difference(*(hierarchy.controllers for hierarchy in found))
+    if absent & _OF_V1:
+        return f"{_names(absent & _OF_V1)}: of cgroup v1 alone, and not mounted here"
     if absent:
         return f"the kernel, or a container around, does not offer {_names(absent)}: see /proc/cgroups"
     return _on_v2(next(hierarchy for hierarchy in found if hierarchy.version == detect.V2), missing)
