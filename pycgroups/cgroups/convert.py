@@ -5,7 +5,6 @@ OCI keeps v1's units (shares, blkio weights, memory and swap together); v2 has o
 
 from __future__ import annotations
 
-import bisect
 import math
 
 from pycgroups.errors import InvalidConfig
@@ -40,11 +39,12 @@ def cpu_weight(shares: int) -> int:
 
 
 def cpu_shares(weight: int) -> int:
-    """Turn `cpu.weight` (v2) into `cpu.shares`: the most that `cpu_weight` turns back into exactly this weight.
+    """Turn `cpu.weight` (v2) into `cpu.shares`, in proportion: twice the weight is twice the share.
 
-    Shares are finer everywhere, so a weight survives the way through OCI's unit.
+    So a weight means the same on v1; it is not the way back of `cpu_weight`, which bends proportions for the sake of
+    the ends. `cgroup_cpu_weight_to_shares` of systemd (src/core/cgroup.c).
     """
-    return SHARES[bisect.bisect_right(SHARES, weight, key=cpu_weight) - 1]
+    return max(SHARES[0], weight * 1_024 // _DEFAULT_WEIGHT)
 
 
 def io_weight(blkio_weight: int) -> int:

@@ -44,6 +44,7 @@ _WORDS = {
     "cpu.quota": "cpus",
     "cpu.period": "cpus",
     "cpu.shares": "cpu_weight",
+    "unified['cpu.weight']": "cpu_weight",
     "cpu.cpus": "cpuset",
     "pids.limit": "pids",
     "blockIO.weight": "io_weight",
@@ -60,8 +61,8 @@ _WORDS = {
 def of_limits(limits: Limits, devices: Numbers = ()) -> Resources:
     """Say in OCI's words what users' words ask for, whatever the version.
 
-    What OCI has no word for, or none that is fine enough, is a v2 file in `unified`: `memory.high`, which v1 lacks, and
-    `io.weight`, beside BFQ's weight for v1. `cpu.weight` needs none: shares are finer than it (see `convert`).
+    What OCI has no word for is a v2 file in `unified`: `memory.high`, which v1 lacks. So are weights, to be exact on
+    v2: OCI's are v1's, and the usual conversions keep no proportions. On v1 the fields are in force.
 
     Args:
         limits: the words.
@@ -70,6 +71,8 @@ def of_limits(limits: Limits, devices: Numbers = ()) -> Resources:
     unified = []
     if limits.memory_high is not None:
         unified.append(("memory.high", str(limits.memory_high)))
+    if limits.cpu_weight is not None:
+        unified.append(("cpu.weight", str(limits.cpu_weight)))
     if limits.io_weight is not None:
         unified.append(("io.weight", f"default {limits.io_weight}"))
     pages = limits.hugepages or ()

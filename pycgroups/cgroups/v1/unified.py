@@ -14,8 +14,14 @@ _HINT = "boot with cgroup v2 alone: systemd.unified_cgroup_hierarchy=1 on the ke
 
 
 def check(controllers: frozenset[str], resources: Resources) -> list[Lack]:
-    """Tell which files are of these controllers, and so not there."""
-    asked = [name for name, _ in resources.unified if controller_of_file(name) in controllers]
-    if resources.block_io and resources.block_io.weight is not None and "io.weight" in asked:
-        asked.remove("io.weight")  # blkio's weight says the same; see `resources.of_limits`
-    return [Lack(f"unified[{name!r}]", f"cgroup v1 has no {name}", _HINT) for name in asked]
+    """Tell which files are of these controllers, and so not there.
+
+    Not those that only say on v2 what a field says on v1, see `resources.of_limits`.
+    """
+    cpu, io = resources.cpu, resources.block_io
+    said = {"cpu.weight": cpu and cpu.shares, "io.weight": io and io.weight}
+    return [
+        Lack(f"unified[{name!r}]", f"cgroup v1 has no {name}", _HINT)
+        for name, _ in resources.unified
+        if controller_of_file(name) in controllers and said.get(name) is None
+    ]

@@ -422,7 +422,7 @@ def test_files_of_other_controllers_are_left_to_them(group, written):
 
 def test_files_by_name_are_not_of_v1():
     assert [lack.path for lack in unified1.check(frozenset({"memory", "cpu"}), FILES)] == ["unified['memory.high']"]
-    assert unified1.check(frozenset({"io"}), of_limits(Limits(io_weight=100))) == []
+    assert unified1.check(frozenset({"io", "cpu"}), of_limits(Limits(io_weight=100, cpu_weight=100))) == []
     alone = Resources(unified=(("io.weight", "default 100"),))
     assert [lack.path for lack in unified1.check(frozenset({"io"}), alone)] == ["unified['io.weight']"]
 
