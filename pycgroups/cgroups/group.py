@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from pycgroups.cgroups import detect, disks, names, places, resources, sweep, tree
+from pycgroups.cgroups import disks, names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE
-from pycgroups.cgroups.limits import NO_LIMITS, WORDS, Limits
+from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
+from pycgroups.errors import AlreadyExists, CgroupError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.limits import SomeHugepages, SomeIoLimits
-    from pycgroups.cgroups.manager import Lack, Manager
+    from pycgroups.cgroups.manager import Manager
     from pycgroups.cgroups.places import Place
     from pycgroups.oci.resources import Resources
 
@@ -58,11 +57,11 @@ class Cgroup:
 
     __slots__ = ("_above", "_managers", "limits", "name", "unenforced")
 
-    def __init__(self, name: str, limits: Limits, unenforced: tuple[str, ...]) -> None:
+    def __init__(self, name: str, limits: Limits, unenforced_limits: tuple[str, ...]) -> None:
         """Not for users: `create()` makes groups."""
         self.name = name
         self.limits = limits
-        self.unenforced = unenforced
+        self.unenforced = unenforced_limits
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
 
@@ -125,7 +124,7 @@ class Cgroup:
         )
         group = cls.for_limits(limits, resources=resources, name=name, require_limits=require_limits)
         if not group.paths:
-            raise _without(places.LIMITABLE, operation="make a cgroup")
+            raise unenforced.without(places.LIMITABLE, operation="make a cgroup")
         return group
 
     @classmethod
@@ -161,8 +160,9 @@ class Cgroup:
         found = places.places(resources.controllers(asked))
         for place in found:
             places.prepare(place)
-        unenforced = _unenforceable(found, limits, asked, require_limits=require_limits)
-        group = cls(name or names.fresh(), limits, unenforced)
+        group = cls(
+            name or names.fresh(), limits, unenforced.check(found, limits, asked, require_limits=require_limits)
+        )
         try:
             group._make_in(found, asked, marked=name is not None)
         except BaseException:
@@ -208,7 +208,7 @@ class Cgroup:
             Unsupported: the group has no directory: no limit could be enforced.
         """
         if not self._managers:
-            raise _without(places.LIMITABLE, operation="add a process")
+            raise unenforced.without(places.LIMITABLE, operation="add a process")
         for manager in self._managers:
             manager.add(pid)
 
@@ -240,8 +240,19 @@ class Cgroup:
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
             CgroupError: the kernel refuses one; those written before it are in force.
         """
-        words = (memory, memory_swap, memory_low, memory_high, cpus, cpu_weight, cpuset, pids, io_weight, io_limits)
-        asked = dict(zip(WORDS, (*words, hugepages), strict=True))
+        asked = {
+            "memory": memory,
+            "memory_swap": memory_swap,
+            "memory_low": memory_low,
+            "memory_high": memory_high,
+            "cpus": cpus,
+            "cpu_weight": cpu_weight,
+            "cpuset": cpuset,
+            "pids": pids,
+            "io_weight": io_weight,
+            "io_limits": io_limits,
+            "hugepages": hugepages,
+        }
         given: dict[str, Any] = {word: value for word, value in asked.items() if value is not None}
         limits = attrs.evolve(self.limits, **given)
         changes = _only(limits, given.keys())
@@ -250,22 +261,7 @@ class Cgroup:
 
     def _change(self, limits: Limits, asked: Resources) -> None:
         """Write limits, after a look at all of them."""
-        have = frozenset().union(*(manager.controllers for manager in self._managers))
-        fresh = set(_homeless(have | {"cgroup"}, limits, asked)) - set(self.unenforced)
-        if fresh:
-            raise Unsupported(
-                f"the group was made without {', '.join(sorted(fresh))}",
-                operation="set limits",
-                hint="give the group some limit of this kind when it is made",
-            )
-        lacks = [
-            lack
-            for manager in self._managers
-            for lack in manager.check(os.path.dirname(manager.directory.path), manager.controllers, asked)
-            if resources.names([lack.path], limits)[0] not in self.unenforced
-        ]
-        if lacks:
-            raise _lacking(lacks, limits)
+        unenforced.check_change(self._managers, limits, asked, known=self.unenforced)
         for manager in self._managers:
             manager.apply(asked)
 
@@ -365,7 +361,9 @@ def _asked(limits: Limits, given: Resources | None) -> Resources:
         return resources.of_limits(limits, disks.numbers(limits))
     if limits != NO_LIMITS:
         raise invalid("resources", given, "limits by words or by resources, not both")
-    resources.check(given)
+    from pycgroups.cgroups import ranges  # words have been checked
+
+    ranges.check(given)
     return given
 
 
@@ -375,57 +373,3 @@ def _only(limits: Limits, words: Iterable[str]) -> Limits:
     if kept & {"memory", "memory_swap"}:
         kept |= {"memory", "memory_swap"}
     return Limits(**{word: getattr(limits, word) for word in kept})
-
-
-def _unenforceable(
-    found: tuple[Place, ...], limits: Limits, asked: Resources, *, require_limits: bool
-) -> tuple[str, ...]:
-    """Name the limits that have no controller, or whose controller lacks what they need.
-
-    Raises:
-        Unsupported: there are some, and all are required.
-    """
-    offered = places.offered(found)
-    homeless = _homeless(offered, limits, asked)
-    if homeless and require_limits:
-        raise _without(resources.controllers(asked) - offered, operation="limit", path=", ".join(homeless))
-    lacks = [
-        lack for place in found for lack in places.MANAGERS[place.version].check(place.path, place.controllers, asked)
-    ]
-    if lacks and require_limits:
-        raise _lacking(lacks, limits)
-    rest = [*(lack.path for lack in lacks), *resources.ignored(asked)]
-    return homeless + resources.names(rest, limits)
-
-
-def _homeless(controllers: frozenset[str], limits: Limits, asked: Resources) -> tuple[str, ...]:
-    """Name the limits that none of these controllers enforces.
-
-    Of words, those that were written: with memory goes a limit of swap that nobody spoke of.
-    """
-    paths = [path for path, name in resources.given(asked).items() if name not in controllers]
-    return tuple(word for word in resources.names(paths, limits) if getattr(limits, word, word) is not None)
-
-
-def _lacking(lacks: list[Lack], limits: Limits) -> Unsupported:
-    """Make the error for limits that their controllers lack something for."""
-    return Unsupported(
-        "; ".join(dict.fromkeys(lack.why for lack in lacks)),
-        operation="limit",
-        path=", ".join(resources.names([lack.path for lack in lacks], limits)),
-        hint="; ".join(dict.fromkeys(lack.hint for lack in lacks)),
-    )
-
-
-def _without(missing: frozenset[str], *, operation: str, path: str | None = None) -> Unsupported:
-    """Make the error for controllers that cannot be used."""
-    from pycgroups.cgroups import hints  # not needed where all is well
-
-    found = detect.hierarchies()
-    controllers = ", ".join(sorted(missing))
-    return Unsupported(
-        f"this process cannot use the cgroup controllers {controllers} (hierarchy: {detect.kind(found)})",
-        operation=operation,
-        path=path,
-        hint=hints.for_missing(missing, found),
-    )

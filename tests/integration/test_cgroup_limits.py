@@ -74,7 +74,6 @@ def numbers(path):
 # -- by words ---------------------------------------------------------------------------------------------------------
 
 
-@root
 def test_memory_low_and_weights():
     with Cgroup.create(memory="64M", memory_low="16M", cpu_weight=100) as group:
         low = files(group, "memory.soft_limit_in_bytes", "memory.low")
@@ -337,7 +336,6 @@ def test_what_only_some_machines_have():
         Cgroup.create(resources=Resources(unified=(("misc.max", "moon 5"),)))
 
 
-@root
 def test_a_limit_below_what_is_in_use():
     code = "import sys; b = bytearray(32 << 20); print(flush=True); sys.stdin.readline()"
     gate = ["/bin/sh", "-c", 'read go; exec "$@"', "gate", sys.executable, "-S", "-c", code]

@@ -28,7 +28,7 @@ class Cpu(Controller):
     )
 
     def apply(self, directory: Directory, resources: Resources) -> None:
-        """Write weight and bandwidth. A quota above the parent's is refused (EINVAL)."""
+        """Write weight, bandwidth and realtime. A quota above the parent's is refused (EINVAL)."""
         cpu = resources.cpu
         if cpu is None:
             return
@@ -36,10 +36,15 @@ class Cpu(Controller):
             directory.write_if_there("cpu.idle", str(cpu.idle))
         if cpu.shares is not None:
             directory.write("cpu.shares", str(cpu.shares))
-        burst = cpu.burst if directory.exists("cpu.cfs_burst_us") else None
-        bandwidth = [("cpu.cfs_period_us", cpu.period), ("cpu.cfs_burst_us", burst), ("cpu.cfs_quota_us", cpu.quota)]
-        directory.write_agreeing([(name, str(value)) for name, value in bandwidth if value is not None])
+        _apply_bandwidth(directory, cpu)
         _apply_realtime(directory, cpu)
+
+
+def _apply_bandwidth(directory: Directory, cpu: oci.Cpu) -> None:
+    bandwidth = [("cpu.cfs_period_us", cpu.period), ("cpu.cfs_quota_us", cpu.quota)]
+    if cpu.burst is not None and directory.exists("cpu.cfs_burst_us"):
+        bandwidth.insert(1, ("cpu.cfs_burst_us", cpu.burst))
+    directory.write_agreeing([(name, str(value)) for name, value in bandwidth if value is not None])
 
 
 def _apply_realtime(directory: Directory, cpu: oci.Cpu) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycgroups.cgroups import Limits, convert
+from pycgroups.cgroups import Limits, convert, ranges
 from pycgroups.cgroups import resources as linux
 from pycgroups.errors import InvalidConfig
 from pycgroups.oci.reading import from_json
@@ -159,7 +159,7 @@ weights = st.integers(1, 10000)
 def test_words_make_resources_that_are_right(words):
     limits = Limits(**words)
     resources = linux.of_limits(limits)
-    linux.check(resources)
+    ranges.check(resources)
     assert set(linux.names(linux.given(resources), limits)) == set(words) if words else linux.given(resources) == {}
 
 
@@ -224,7 +224,7 @@ def test_names():
     ],
 )
 def test_right_values(document):
-    linux.check(of(**document))
+    ranges.check(of(**document))
 
 
 @pytest.mark.parametrize(
@@ -276,12 +276,20 @@ def test_right_values(document):
 )
 def test_wrong_values(path, document):
     with pytest.raises(InvalidConfig) as caught:
-        linux.check(of(**document))
+        ranges.check(of(**document))
     assert caught.value.path == f"resources.{path}"
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("value", ["1", 1.0, True, [1], {}])
+@pytest.mark.parametrize(
+    "resources", [{"pids": {"limit": 5}}, None, Resources(memory=Memory(limit=[1])), Resources(hugepage_limits=[])]
+)
+def test_what_is_no_resources(resources):
+    with pytest.raises(InvalidConfig, match="tuples and no lists"):
+        ranges.check(resources)
+
+
+@pytest.mark.parametrize("value", ["1", 1.0, True, b"5"])
 def test_values_of_a_wrong_type(value):
     with pytest.raises(InvalidConfig, match=r"resources\.memory\.limit"):
-        linux.check(Resources(memory=Memory(limit=value)))
+        ranges.check(Resources(memory=Memory(limit=value)))
