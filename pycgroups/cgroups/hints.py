@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
 _OF_V1 = frozenset({"net_cls", "net_prio"})
+_OF_SYSTEMD = frozenset(
+    {"cpu", "cpuset", "io", "memory", "pids"}
+)  # Delegate= knows no more: systemd.resource-control(5)
 _DROP_IN = "/etc/systemd/system/user@.service.d/delegate.conf"
 
 
@@ -47,7 +50,7 @@ def _on_v2(unified: Hierarchy, missing: frozenset[str]) -> str:
         return _remount(unified)
     if os.geteuid() == 0:
         return _move_processes_down(unified.mount)
-    if not os.path.isdir(_SYSTEMD_RUNS):
+    if not os.path.isdir(_SYSTEMD_RUNS) or missing - _OF_SYSTEMD:
         return _delegate_by_hand(unified.mount, missing)
     if "/user@" not in unified.own:
         return "run the program in a cgroup of the user's: systemd-run --user --scope -p Delegate=yes COMMAND"
@@ -65,7 +68,7 @@ def _move_processes_down(top: str) -> str:
 
 
 def _delegate_by_hand(top: str, missing: frozenset[str]) -> str:
-    """Without systemd: a cgroup of the user's own, and this process in a leaf of it."""
+    """Without systemd's help: a cgroup of the user's own, and this process in a leaf of it."""
     group = shlex.quote(f"{top}/user-{os.geteuid()}")
     enable = " ".join(f"+{name}" for name in sorted(missing))
     return (

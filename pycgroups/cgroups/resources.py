@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from pycgroups.cgroups import convert
-from pycgroups.cgroups.limits import CPU_PERIOD, NO_LIMITS
+from pycgroups.cgroups.limits import CPU_PERIOD, NO_LIMITS, WORDS
 from pycgroups.oci import resources as oci
 from pycgroups.oci.resources import Resources
 
@@ -140,10 +140,11 @@ def controller_of_file(name: str) -> str:
 
 
 def names(paths: Iterable[str], limits: Limits) -> tuple[str, ...]:
-    """Call what is at these paths as the caller did: by words, or, without any, by "resources.PATH"."""
+    """Call what is at these paths as the caller did: by words, in their order, or else by "resources.PATH"."""
     if limits == NO_LIMITS:
         return tuple(f"resources.{path}" for path in paths)
-    return tuple(dict.fromkeys(_WORDS[path] for path in paths))
+    found = {_WORDS[path] for path in paths}
+    return tuple(word for word in WORDS if word in found)
 
 
 def items(resources: Resources) -> Iterator[tuple[str, str, object]]:

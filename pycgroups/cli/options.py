@@ -40,6 +40,17 @@ def _pids(text: str) -> int | None:
     return None if text == "-1" else _integer(text)  # docker's "unlimited"
 
 
+def _shares(text: str) -> int:
+    """Take docker's unit of ``cpu_weight``, in proportion: what is written on v1 is the same number again."""
+    return max(1, round(_integer(text) * 100 / 1024))
+
+
+def _blkio(text: str) -> int:
+    """Take docker's unit of ``io_weight``: the way back of `pycgroups.cgroups.convert.blkio_weight`."""
+    weight = _integer(text)
+    return weight if weight <= 100 else 100 + (weight - 100) * 11  # noqa: PLR2004 (the usual weight in both units)
+
+
 def _disk_limit(word: str) -> Callable[[str], tuple[str, str, int | str]]:
     """Take docker's DEVICE:RATE: bytes or operations a second."""
 
@@ -114,9 +125,11 @@ FLAGS = (
     Flag("--memory-high", "slowed down above this; cgroup v2", value="SIZE"),
     Flag("--cpus", "CPU time per time, as 1.5", value="N", read=_number),
     Flag("--cpu-weight", "share against others, 1 to 10000; 100 is the usual", value="N", read=_integer),
+    Flag("--cpu-shares -c", "the same in docker's unit: 1024 is the usual", word="cpu_weight", value="N", read=_shares),
     Flag("--cpuset-cpus --cpuset", "as 0-1,3", word="cpuset", value="LIST"),
     Flag("--pids-limit --pids", "processes and threads; -1 for any number", word="pids", value="N", read=_pids),
     Flag("--io-weight", "share of disks against others, 1 to 10000; 100 is the usual", value="N", read=_integer),
+    Flag("--blkio-weight", "the same in docker's unit, 10 to 1000", word="io_weight", value="N", read=_blkio),
     *(
         Flag(
             f"--device-{what}",

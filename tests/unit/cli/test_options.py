@@ -60,6 +60,8 @@ def test_every_flag_is_an_option_of_run():
         ("-m 1G --memory-swap -1", {"memory_swap": -1}),
         ("--memory-reservation 1M --memory-high 2M", {"memory_low": 1 << 20, "memory_high": 2 << 20}),
         ("--cpu-weight 5 --io-weight 7", {"cpu_weight": 5, "io_weight": 7}),
+        ("-c 512 --blkio-weight 1000", {"cpu_weight": 50, "io_weight": 10_000}),
+        ("--cpu-shares 2 --blkio-weight 100", {"cpu_weight": 1, "io_weight": 100}),
         (
             "--device-read-bps /dev/a:1m --device-write-bps /dev/b:2 --device-read-iops /dev/a:3",
             {"io_limits": (("/dev/a", (("rbps", 1 << 20), ("riops", 3))), ("/dev/b", (("wbps", 2),)))},
@@ -119,6 +121,8 @@ def test_a_profile_beside_us_is_a_file():
         "--cpus many",
         "--pids-limit 1.5",
         "--cpu-weight 0",
+        "--cpu-shares 99999999",
+        "--blkio-weight 1001",
         "--device-read-bps /dev/a",
         "--device-read-bps a:5",
         "--device-read-iops /dev/a:1M",
