@@ -10,10 +10,13 @@ Layers, top to bottom; an import only points down:
 
     group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
     host.py, hints.py   what works here, and what would mend the rest
+    unenforced.py       limits that cannot be enforced here
     places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed
     v1/ and v2/         one directory in one hierarchy: `manager`, and a module per controller, same names in both
     manager.py          what both managers and both sets of controllers offer
+    resources.py        users' words as `linux.resources`, and the controllers that these need; ranges.py: right values
+    convert.py, disks.py  between the units of v1, v2 and OCI; block devices by their numbers
     tree.py             the processes and subgroups below a directory: list, kill, remove
     detect.py           what is mounted where, and where this process is
     files.py, limits.py reading and writing interface files; the words of limits

@@ -23,7 +23,8 @@ class Hierarchy:
 
     Attributes:
         version: 1 or 2.
-        controllers: names of its controllers; on v2 those that the topmost visible cgroup has.
+        controllers: names of its controllers, v1's blkio by its name on v2, "io"; on v2 those that the topmost
+            visible cgroup has.
         mount: where it is mounted.
         own: directory of the cgroup that this process is in, at or below `mount`.
     """
@@ -108,4 +109,6 @@ def _unescape(field: str) -> str:
 def _hierarchy(version: int, names: frozenset[str], mount: str, own: str) -> Hierarchy:
     if version == V2:
         names = frozenset(read_path(f"{mount}/cgroup.controllers").split())
+    elif "blkio" in names:
+        names = names - {"blkio"} | {"io"}
     return Hierarchy(version=version, controllers=names, mount=mount, own=own)

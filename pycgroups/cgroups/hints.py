@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.detect import Hierarchy
 
 _SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
+_OF_V1 = frozenset({"net_cls", "net_prio"})
+_OF_SYSTEMD = frozenset(
+    {"cpu", "cpuset", "io", "memory", "pids"}
+)  # Delegate= knows no more: systemd.resource-control(5)
 _DROP_IN = "/etc/systemd/system/user@.service.d/delegate.conf"
 
 
@@ -23,6 +27,8 @@ def for_missing(missing: frozenset[str], found: tuple[Hierarchy, ...]) -> str:
     if not found:
         return "this process sees no cgroups; as root: mount -t cgroup2 cgroup2 /sys/fs/cgroup"
     absent = missing.difference(*(hierarchy.controllers for hierarchy in found))
+    if absent & _OF_V1:
+        return f"{_names(absent & _OF_V1)}: of cgroup v1 alone, and not mounted here"
     if absent:
         return f"the kernel, or a container around, does not offer {_names(absent)}: see /proc/cgroups"
     return _on_v2(next(hierarchy for hierarchy in found if hierarchy.version == detect.V2), missing)
@@ -44,7 +50,7 @@ def _on_v2(unified: Hierarchy, missing: frozenset[str]) -> str:
         return _remount(unified)
     if os.geteuid() == 0:
         return _move_processes_down(unified.mount)
-    if not os.path.isdir(_SYSTEMD_RUNS):
+    if not os.path.isdir(_SYSTEMD_RUNS) or missing - _OF_SYSTEMD:
         return _delegate_by_hand(unified.mount, missing)
     if "/user@" not in unified.own:
         return "run the program in a cgroup of the user's: systemd-run --user --scope -p Delegate=yes COMMAND"
@@ -62,7 +68,7 @@ def _move_processes_down(top: str) -> str:
 
 
 def _delegate_by_hand(top: str, missing: frozenset[str]) -> str:
-    """Without systemd: a cgroup of the user's own, and this process in a leaf of it."""
+    """Without systemd's help: a cgroup of the user's own, and this process in a leaf of it."""
     group = shlex.quote(f"{top}/user-{os.geteuid()}")
     enable = " ".join(f"+{name}" for name in sorted(missing))
     return (
