@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.limits import Limits
 
+Counts = dict[str, dict[Any, Any]]
+"""What is counted, by the fields of `stats.Stats`: each has a dict of the fields of its own class, or of these by
+device or page size."""
+
 
 @attrs.frozen(kw_only=True)
 class Sample:
@@ -26,7 +30,7 @@ class Sample:
         cpu_time: seconds of CPU time, user and system, of every process that was ever in the group.
         user_time: seconds in user mode.
         system_time: seconds in the kernel.
-        io_read: bytes read from block devices (v2 with the io controller).
+        io_read: bytes read from block devices.
         io_written: bytes written to block devices.
         processes_peak: the most processes and threads at once (kernel 6.6; v1: 6.11).
         oom: processes that the OOM killer killed. The count of kills, not of times that the limit was
@@ -43,6 +47,23 @@ class Sample:
     processes_peak: int | None = None
     oom: int | None = None
     pids_hits: int | None = None
+
+    @classmethod
+    def of(cls, counts: Counts) -> Sample:
+        """Pick from what was counted."""
+        cpu, memory, pids = (counts.get(section, {}) for section in ("cpu", "memory", "pids"))
+        io = counts.get("io")
+        return cls(
+            peak_memory=memory.get("peak"),
+            cpu_time=cpu.get("total"),
+            user_time=cpu.get("user"),
+            system_time=cpu.get("system"),
+            io_read=None if io is None else sum(device.get("read_bytes", 0) for device in io.values()),
+            io_written=None if io is None else sum(device.get("written_bytes", 0) for device in io.values()),
+            processes_peak=pids.get("peak"),
+            oom=memory.get("events", {}).get("oom_kill"),
+            pids_hits=pids.get("refused"),
+        )
 
 
 class Controller:
@@ -62,10 +83,6 @@ class Controller:
         Raises:
             CgroupError: the kernel refuses one.
         """
-
-    def sample(self, directory: Directory) -> dict[str, Any]:  # noqa: ARG002
-        """Fields of `Sample` that this controller counts."""
-        return {}
 
 
 class Manager(abc.ABC):
@@ -101,12 +118,9 @@ class Manager(abc.ABC):
         for name in sorted(self.controllers & limits.controllers):
             self.modules[name].apply(self.directory, limits)
 
-    def sample(self) -> dict[str, Any]:
-        """Fields of `Sample` that this directory counts."""
-        fields: dict[str, Any] = {}
-        for name in self.controllers:
-            fields |= self.modules[name].sample(self.directory)
-        return fields
+    @abc.abstractmethod
+    def count(self, *, whole: bool) -> Counts:
+        """Read what this directory counts; without `whole` only what `Sample` tells."""
 
     def add(self, pid: int) -> None:
         """Move a process here, with all its threads."""

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
-from pycgroups.cgroups.v1 import cpuset
+from pycgroups.cgroups.v1 import cpuset, stats
 from pycgroups.cgroups.v1.cpu import Cpu
 from pycgroups.cgroups.v1.cpuacct import Cpuacct
 from pycgroups.cgroups.v1.cpuset import Cpuset
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.manager import Controller
+    from pycgroups.cgroups.manager import Controller, Counts
 
 
 def find(hierarchy: Hierarchy, name: str) -> str | None:
@@ -60,6 +60,10 @@ class Manager(manager.Manager):
         super().__init__(directory, controllers)
         # "tasks" moves one thread, which needs a lock less than cgroup.procs: a child that enters has just one.
         self.join_fd = directory.open("tasks", os.O_WRONLY)
+
+    def count(self, *, whole: bool) -> Counts:
+        """Read its files."""
+        return stats.read(self.directory, self.controllers, whole=whole)
 
     @staticmethod
     def kill_all(directory: Directory) -> None:

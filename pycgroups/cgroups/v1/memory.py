@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.manager import Controller
 from pycgroups.cgroups.swap import unenforceable
@@ -18,7 +18,7 @@ _LIMIT_WITH_SWAP = "memory.memsw.limit_in_bytes"
 
 
 class Memory(Controller):
-    """memory.limit_in_bytes, memory.memsw.limit_in_bytes, memory.max_usage_in_bytes, memory.oom_control."""
+    """memory.limit_in_bytes, memory.memsw.limit_in_bytes."""
 
     def check(self, parent: str, limits: Limits) -> tuple[str, ...]:
         """Swap may not be counted here."""
@@ -38,15 +38,3 @@ class Memory(Controller):
             directory.write(_LIMIT, str(limits.memory))
         else:
             directory.write_if_there(_LIMIT_WITH_SWAP, both)
-
-    def sample(self, directory: Directory) -> dict[str, Any]:
-        """Peak, and OOM kills (kernel 4.13)."""
-        return {"peak_memory": directory.number("memory.max_usage_in_bytes"), "oom": _oom_kills(directory)}
-
-
-def _oom_kills(directory: Directory) -> int | None:
-    """Kills here and below: v1 counts each in the victim's own cgroup alone."""
-    kills = directory.counts("memory.oom_control").get("oom_kill")
-    if kills is None:
-        return None
-    return kills + sum(_oom_kills(child) or 0 for child in directory.subgroups())

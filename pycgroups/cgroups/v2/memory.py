@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.limits import UNLIMITED
 from pycgroups.cgroups.manager import Controller
@@ -17,7 +17,7 @@ _SWAP_LIMIT = "memory.swap.max"
 
 
 class Memory(Controller):
-    """memory.max, memory.swap.max, memory.peak (kernel 5.19), memory.events."""
+    """memory.max, memory.swap.max."""
 
     def check(self, parent: str, limits: Limits) -> tuple[str, ...]:
         """Swap may not be counted here."""
@@ -30,10 +30,3 @@ class Memory(Controller):
             return
         directory.write(_LIMIT, str(limits.memory))
         directory.write_if_there(_SWAP_LIMIT, "max" if total == UNLIMITED else str(total - limits.memory))
-
-    def sample(self, directory: Directory) -> dict[str, Any]:
-        """Peak, and OOM kills here and below."""
-        return {
-            "peak_memory": directory.number("memory.peak"),
-            "oom": directory.counts("memory.events").get("oom_kill"),
-        }
