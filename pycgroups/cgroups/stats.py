@@ -44,7 +44,8 @@ class MemoryEvents:
         low: reclaims although usage was below the protection of `memory.low` (v2).
         high: processes throttled and made to reclaim since usage was above `memory.high` (v2).
         max: times that usage was about to exceed the limit, and something was reclaimed first. Reading big files alone
-            does this. On v1 memory.failcnt, and that of memory and swap together.
+            does this. On v1 memory.failcnt and memory.memsw.failcnt; the latter is for groups without swap, whose limit
+            of memory and swap is met first, and newer kernels leave it at 0 (seen in Linux 6.18).
         oom: times that an allocation was about to fail (v2).
         oom_kill: processes that the OOM killer killed (v1: Linux 4.13).
     """
@@ -118,7 +119,7 @@ class PidsStats:
     """Processes and threads.
 
     Attributes:
-        current: how many there are.
+        current: how many there are, with dead ones that nobody has waited for.
         peak: the most at once (Linux 6.6; v1: 6.11).
         limit: how many there may be; None for no limit of this group's own.
         refused: forks and clones that the limit refused. Before Linux 6.11 v2 counts those of processes in this very
