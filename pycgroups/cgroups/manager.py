@@ -30,7 +30,7 @@ class Sample:
         cpu_time: seconds of CPU time, user and system, of every process that was ever in the group.
         user_time: seconds in user mode.
         system_time: seconds in the kernel.
-        io_read: bytes read from block devices.
+        io_read: bytes read from block devices (v2 with the io controller).
         io_written: bytes written to block devices.
         processes_peak: the most processes and threads at once (kernel 6.6; v1: 6.11).
         oom: processes that the OOM killer killed. The count of kills, not of times that the limit was

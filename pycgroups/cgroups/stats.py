@@ -91,7 +91,9 @@ class MemoryStats:
 
 @attrs.frozen(kw_only=True)
 class IoStats:
-    """What went to and came from one block device; on v1 without what was written later than the write(2).
+    """What went to and came from one block device (v1: without what the page cache wrote later).
+
+    On v1 newer kernels count only for devices that some group has a throttle for (seen in Linux 6.18).
 
     Attributes:
         major: number of the device (`makedev(3)`).

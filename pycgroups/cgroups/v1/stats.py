@@ -41,7 +41,7 @@ def read(directory: Directory, controllers: frozenset[str], *, whole: bool) -> C
         counts["memory"] = _memory(directory, whole=whole)
     if "pids" in controllers:
         counts["pids"] = _pids(directory, whole=whole)
-    if "blkio" in controllers:
+    if "io" in controllers and whole:  # a run's writes are better known by getrusage(2)
         counts["io"] = _io(directory)
     if "cpu" in controllers and whole:
         counts["cpu"] = counts.get("cpu", {}) | _throttling(directory)
@@ -78,7 +78,7 @@ def _throttling(directory: Directory) -> dict[str, Any]:
 
 
 def _memory(directory: Directory, *, whole: bool) -> dict[str, Any]:
-    events = {"oom_kill": _oom_kills(directory)}
+    events = {"oom_kill": oom_kills(directory)}
     fields = {"peak": directory.number("memory.max_usage_in_bytes"), "events": events}
     if not whole:
         return fields
@@ -94,12 +94,12 @@ def _memory(directory: Directory, *, whole: bool) -> dict[str, Any]:
     }
 
 
-def _oom_kills(directory: Directory) -> int | None:
+def oom_kills(directory: Directory) -> int | None:
     """Kills here and below: v1 counts each in the victim's own cgroup alone."""
     kills = directory.counts("memory.oom_control").get("oom_kill")
     if kills is None:
         return None
-    return kills + sum(_oom_kills(child) or 0 for child in directory.subgroups())
+    return kills + sum(oom_kills(child) or 0 for child in directory.subgroups())
 
 
 def _sum(first: int | None, second: int | None) -> int | None:
@@ -124,7 +124,7 @@ def _refused(directory: Directory) -> int | None:
 
 
 def _io(directory: Directory) -> dict[tuple[int, int], dict[str, int]]:
-    """Take lines such as "8:0 Read 4096". They count a process's own reads and writes, not the page cache's later."""
+    """Take lines such as "8:0 Read 4096". What the page cache writes later is not counted here, but at the root."""
     devices: dict[tuple[int, int], dict[str, int]] = {}
     for file, fields in _IO:
         for line in directory.read_if_there(file).splitlines():

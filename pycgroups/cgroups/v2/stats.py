@@ -90,7 +90,7 @@ def _io(text: str) -> dict[tuple[int, int], dict[str, int]]:
     """Take lines such as "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6"; io.cost adds words of its own."""
     devices = {}
     for line in text.splitlines():
-        name, *words = line.split()
+        name, *words = line.split() or [""]
         pairs = [word.partition("=") for word in words]
         counted = {_IO[key]: int(value) for key, _, value in pairs if key in _IO and value.isdecimal()}
         if counted and (device := device_number(name)):

@@ -16,7 +16,7 @@ from pycgroups.cgroups.v1 import stats as v1
 from pycgroups.cgroups.v2 import stats as v2
 from pycgroups.errors import CgroupError
 
-V1 = frozenset({"blkio", "cpu", "cpuacct", "hugetlb", "memory", "pids"})
+V1 = frozenset({"io", "cpu", "cpuacct", "hugetlb", "memory", "pids"})
 V2 = frozenset({"cpu", "hugetlb", "io", "memory", "pids"})
 
 MEMORY_STAT_V1 = """\
@@ -212,7 +212,7 @@ def test_io_v1(group, write):
         major=8, minor=0, read_bytes=4096, written_bytes=8192, reads=1, writes=2, discarded_bytes=512, discards=3
     )
     assert (other.major, other.minor, other.read_bytes, other.reads) == (254, 16, 1, None)
-    assert (sample(v1, group, V1).io_read, sample(v1, group, V1).io_written) == (4097, 8192)
+    assert sample(v1, group, V1).io_read is None
 
 
 def test_io_v2(group, write):
@@ -230,13 +230,19 @@ def test_io_v2(group, write):
     )
     assert (other.minor, other.discards) == (0, 3021)
     assert sample(v2, group, V2).io_read == 1459200 + 90430464
+    write(io_stat="")
+    assert sample(v2, group, V2).io_read == 0
 
 
 @pytest.mark.parametrize(("module", "name"), [(v1, "blkio.throttle.io_serviced_recursive"), (v2, "io.stat")])
 def test_io_of_nothing(module, name, group, write):
     write({name: "" if module is v2 else "Total 0\n"})
     assert whole(module, group, V1 | V2).io == ()
-    assert sample(module, group, V1 | V2).io_read == 0
+
+
+def test_io_of_devices_without_figures(group, write):
+    write(io_stat="8:0\n\n \n8:16 \n8:32 rbytes=1\n")
+    assert whole(v2, group, V2).io == (stats.IoStats(major=8, minor=32, read_bytes=1),)
 
 
 def test_hugetlb_v1(group, write):
