@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ def measure(replay: Path, rounds: int) -> dict[str, Row]:
 
     with recorded("write") as writes, Cgroup.create(**LIMITS) as group, recorded("read") as reads:
         group.stats()
-        paths = {path: f"{path}.floor" for path in group.paths}  # beside it, so the directory above stays
+        # Beside it, so that the directory above stays; by a name that no process takes for an orphan of pycgroups'.
+        paths = {path: f"{os.path.dirname(path)}/floor.{os.getpid()}" for path in group.paths}
         made = [word for path in paths.values() for word in ("mkdir", path)]
         limited = [
             word for path, name, text in writes if path in paths for word in ("write", f"{paths[path]}/{name}", text)
