@@ -34,7 +34,7 @@ class Stall:
         avg10: percent of the last 10 seconds, 0 to 100, as a running average that the kernel renews every 2 seconds.
         avg60: likewise, of the last minute.
         avg300: likewise, of the last 5 minutes.
-        total: seconds since the group was made.
+        total: seconds, since the group was made.
     """
 
     avg10: float

@@ -23,8 +23,8 @@ class CpuStats:
         total: seconds, user and system.
         user: seconds in user mode.
         system: seconds in the kernel.
-        periods: periods of the quota, of 100 ms each, in which some process wanted to run.
-        throttled_periods: those in which the quota of `cpus` was used up.
+        periods: periods of the quota in which some process wanted to run.
+        throttled_periods: those in which the quota was used up.
         throttled_time: seconds that processes were held back by it, added up over all CPUs.
     """
 
@@ -102,7 +102,7 @@ class IoStats:
         written_bytes: bytes.
         reads: operations.
         writes: operations.
-        discarded_bytes: bytes.
+        discarded_bytes: bytes that the device was told to forget (TRIM).
         discards: operations.
     """
 
