@@ -8,7 +8,8 @@ between two runs, so contenders are interleaved and only figures of one run are 
     table       aligned text
     chart       bars as SVG
     figures     what is to be reached
-    compiled    the C parts: floor.c (a start with nothing around it), stall.c (do other threads stand still?)
+    compiled    the C parts: floor.c (a start with nothing around it), stall.c (do other threads stand still?),
+                replay.c (system calls on files with nothing around them)
     rootfs      a busybox root file system on a tmpfs
     floor       floor.c as a contender
     peers       bubblewrap, crun, runc, podman, systemd-nspawn, BenchExec, subprocess
@@ -21,4 +22,5 @@ between two runs, so contenders are interleaved and only figures of one run are 
     importing   import pycgroups, over an empty interpreter
     command     the whole command line
     bandwidth   1 GiB through stdin and stdout
+    groups      a cgroup alone: made, limited, measured, removed; 1,000 in a row
 """

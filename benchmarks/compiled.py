@@ -27,6 +27,11 @@ def stall(directory: Path) -> Path:
     return build("stall.c", directory / "stall.so", "-shared", "-fPIC")
 
 
+def replay(directory: Path) -> Path:
+    """The program replay.c."""
+    return build("replay.c", directory / "replay")
+
+
 def ways(directory: Path) -> tuple[Path, Path]:
     """The program ways.c, and its helper, built as the library's own is."""
     bare = ("-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector")

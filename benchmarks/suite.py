@@ -14,6 +14,7 @@ from benchmarks import (
     bigprocess,
     command,
     compiled,
+    groups,
     importing,
     rootfs,
     startup,
@@ -164,6 +165,20 @@ def measure_bandwidth(b: Bench, report: Report) -> None:
     report.figures.append(Figure(what=what, against=against, value=ratio(mine, plain), target=0.7, more=True))
 
 
+def measure_groups(b: Bench, report: Report) -> None:
+    """Cgroups alone."""
+    report.add(groups.measure(compiled.replay(b.work), b.effort.rounds))
+    report.against(groups.LIFE, groups.FLOOR_OF_LIFE, 2.0)
+    report.against(groups.STATS, groups.FLOOR_OF_STATS, 5.0)
+    sample = report.median(groups.STATS)
+    value = None if sample is None else sample * 1e3
+    report.figures.append(Figure(what=groups.STATS, value=value, unit="ms", target=1))
+    what = f"{b.effort.in_a_row} groups in a row: the last {groups.WINDOW}"
+    last, first = report.attempt(what, lambda: groups.steady(b.effort.in_a_row))
+    against = f"the first {groups.WINDOW}"
+    report.figures.append(Figure(what=what, against=against, value=ratio(last, first), target=1.1, aim=1.0))
+
+
 def measure_ways(b: Bench, report: Report) -> None:
     """Which process performs the plan."""
     report.add(ways.measure(*compiled.ways(b.work), b.rootfs, b.effort.rounds))
@@ -177,5 +192,6 @@ CONCEPTS: dict[str, Callable[[Bench, Report], None]] = {
     "importing": measure_import,
     "command": measure_command,
     "bandwidth": measure_bandwidth,
+    "groups": measure_groups,
     "ways": measure_ways,
 }

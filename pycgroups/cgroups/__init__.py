@@ -13,7 +13,8 @@ Layers, top to bottom; an import only points down:
     unenforced.py       limits that cannot be enforced here
     places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed
-    v1/ and v2/         one directory in one hierarchy: `manager`, and a module per controller, same names in both
+    stats.py            what is measured; pressure.py, peak.py
+    v1/ and v2/         one directory in one hierarchy: `manager`, `stats` and a module per controller, the same in both
     manager.py          what both managers and both sets of controllers offer
     resources.py        users' words as `linux.resources`, and the controllers that these need; ranges.py: right values
     convert.py, disks.py  between the units of v1, v2 and OCI; block devices by their numbers
@@ -33,14 +34,20 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.host import Info, info
     from pycgroups.cgroups.limits import Limits, parse_size
     from pycgroups.cgroups.manager import Sample
+    from pycgroups.cgroups.peak import MemoryPeak
+    from pycgroups.cgroups.pressure import Pressure
+    from pycgroups.cgroups.stats import Stats
 
-__all__ = ["Cgroup", "Info", "Limits", "Sample", "info", "parse_size"]
+__all__ = ["Cgroup", "Info", "Limits", "MemoryPeak", "Pressure", "Sample", "Stats", "info", "parse_size"]
 
 _HOMES = {
     "Cgroup": "group",
     "Info": "host",
     "Limits": "limits",
+    "MemoryPeak": "peak",
+    "Pressure": "pressure",
     "Sample": "manager",
+    "Stats": "stats",
     "info": "host",
     "parse_size": "limits",
 }

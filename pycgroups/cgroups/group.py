@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.limits import SomeHugepages, SomeIoLimits
-    from pycgroups.cgroups.manager import Manager
+    from pycgroups.cgroups.manager import Counts, Manager
+    from pycgroups.cgroups.peak import MemoryPeak
     from pycgroups.cgroups.places import Place
+    from pycgroups.cgroups.pressure import Pressure
+    from pycgroups.cgroups.stats import Stats
     from pycgroups.oci.resources import Resources
 
 _ATTEMPTS = 8
@@ -271,10 +274,67 @@ class Cgroup:
         Raises:
             CgroupError: the group was removed by someone else.
         """
-        fields: dict[str, Any] = {}
-        for manager in reversed(self._managers):  # v2's, the first, wins: it counts CPU time in finer steps
-            fields |= manager.sample()
-        return Sample(**fields)
+        return Sample.of(self._count(whole=False))
+
+    def stats(self) -> Stats:
+        """Measure all that the group uses and has used.
+
+        Raises:
+            CgroupError: the group was removed by someone else.
+        """
+        from pycgroups.cgroups import pressure, stats  # classes that take time to make, and that a run does without
+
+        waited = pressure.read(self._unified)
+        return stats.make(self._count(whole=True), waited)
+
+    def pressure(self) -> Pressure:
+        """Measure the time that the group's processes have lost by waiting for CPU, memory and disks.
+
+        Raises:
+            Unsupported: nobody counts it: there is no cgroup v2 directory, or the kernel was booted without psi=1.
+            CgroupError: the group was removed by someone else.
+        """
+        from pycgroups.cgroups import pressure
+
+        unified = self._unified
+        if waited := pressure.read(unified):
+            return waited
+        if unified is not None:
+            unified.check()
+        raise pressure.unsupported(unified)
+
+    def memory_peak(self) -> MemoryPeak:
+        """Watch the most memory that is in use at once, from now on: beside `stats().memory.peak`, which never falls.
+
+        Each reader has a peak of its own; close it, or use it as a context manager:
+
+            with group.memory_peak() as peak:
+                ...
+                peak.read()    # bytes
+                peak.reset()   # and anew
+
+        Raises:
+            Unsupported: this needs the memory controller of cgroup v2, and Linux 6.12.
+            CgroupError: the group was removed by someone else.
+        """
+        from pycgroups.cgroups.peak import MemoryPeak
+
+        return MemoryPeak(self._unified)
+
+    @property
+    def _unified(self) -> Directory | None:
+        """The v2 directory, if the group has one."""
+        return next((each.directory for each in self._managers if each.clone_fd is not None), None)
+
+    def _count(self, *, whole: bool) -> Counts:
+        """Put together what the directories count. v2's, the first, wins: it counts CPU time in finer steps."""
+        counts: Counts = {}
+        for manager in reversed(self._managers):
+            for section, fields in manager.count(whole=whole).items():
+                counts[section] = counts.get(section, {}) | fields
+        for manager in self._managers:
+            manager.directory.check()
+        return counts
 
     def kill(self) -> None:
         """Kill every process inside, subgroups included, and wait until they are dead.

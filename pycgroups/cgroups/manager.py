@@ -77,6 +77,11 @@ def missing(parent: str, witness: str, *names: str) -> bool:
     return not set(names) & set(there)
 
 
+Counts = dict[str, dict[Any, Any]]
+"""What is counted, by the fields of `stats.Stats`: each has a dict of the fields of its own class, or of these by
+device or page size."""
+
+
 @attrs.frozen(kw_only=True)
 class Sample:
     """What a group has used until now. A field is None where this host or this group does not count it.
@@ -103,6 +108,23 @@ class Sample:
     processes_peak: int | None = None
     oom: int | None = None
     pids_hits: int | None = None
+
+    @classmethod
+    def of(cls, counts: Counts) -> Sample:
+        """Pick from what was counted."""
+        cpu, memory, pids = (counts.get(section, {}) for section in ("cpu", "memory", "pids"))
+        io = counts.get("io")
+        return cls(
+            peak_memory=memory.get("peak"),
+            cpu_time=cpu.get("total"),
+            user_time=cpu.get("user"),
+            system_time=cpu.get("system"),
+            io_read=None if io is None else sum(device.get("read_bytes", 0) for device in io.values()),
+            io_written=None if io is None else sum(device.get("written_bytes", 0) for device in io.values()),
+            processes_peak=pids.get("peak"),
+            oom=memory.get("events", {}).get("oom_kill"),
+            pids_hits=pids.get("refused"),
+        )
 
 
 class Controller:
@@ -136,10 +158,6 @@ class Controller:
         Raises:
             CgroupError: the kernel refuses one.
         """
-
-    def sample(self, directory: Directory) -> dict[str, Any]:  # noqa: ARG002
-        """Fields of `Sample` that this controller counts."""
-        return {}
 
 
 class Manager(abc.ABC):
@@ -175,12 +193,9 @@ class Manager(abc.ABC):
         for name in sorted(self.controllers & controllers_of(resources)):
             self.modules[name].apply(self.directory, resources)
 
-    def sample(self) -> dict[str, Any]:
-        """Fields of `Sample` that this directory counts."""
-        fields: dict[str, Any] = {}
-        for name in self.controllers:
-            fields |= self.modules[name].sample(self.directory)
-        return fields
+    @abc.abstractmethod
+    def count(self, *, whole: bool) -> Counts:
+        """Read what this directory counts; without `whole` only what `Sample` tells."""
 
     def add(self, pid: int) -> None:
         """Move a process here, with all its threads."""

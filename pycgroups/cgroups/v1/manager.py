@@ -6,24 +6,23 @@ import os
 from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
-from pycgroups.cgroups.v1 import cpuset, unified
+from pycgroups.cgroups.v1 import cpuset, stats, unified
 from pycgroups.cgroups.v1.cpu import Cpu
-from pycgroups.cgroups.v1.cpuacct import Cpuacct
 from pycgroups.cgroups.v1.cpuset import Cpuset
 from pycgroups.cgroups.v1.hugetlb import Hugetlb
 from pycgroups.cgroups.v1.io import Io
 from pycgroups.cgroups.v1.memory import Memory
 from pycgroups.cgroups.v1.net_cls import NetCls
 from pycgroups.cgroups.v1.net_prio import NetPrio
-from pycgroups.cgroups.v1.pids import Pids
 from pycgroups.cgroups.v1.rdma import Rdma
+from pycgroups.cgroups.v2.pids import Pids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.manager import Controller, Lack
+    from pycgroups.cgroups.manager import Controller, Counts, Lack
     from pycgroups.oci.resources import Resources
 
 
@@ -52,7 +51,7 @@ class Manager(manager.Manager):
     modules: ClassVar[Mapping[str, Controller]] = {
         "memory": Memory(),
         "cpu": Cpu(),
-        "cpuacct": Cpuacct(),
+        "cpuacct": manager.Controller(),  # counts, and limits nothing
         "cpuset": Cpuset(),
         "pids": Pids(),
         "io": Io(),
@@ -76,6 +75,10 @@ class Manager(manager.Manager):
     def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
         """Ask each controller, and refuse files of v2."""
         return super().check(parent, controllers, resources) + unified.check(controllers, resources)
+
+    def count(self, *, whole: bool) -> Counts:
+        """Read its files."""
+        return stats.read(self.directory, self.controllers, whole=whole)
 
     @staticmethod
     def kill_all(directory: Directory) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import UNLIMITED
@@ -48,10 +48,6 @@ class Memory(Controller):
         if memory.disable_oom_killer is not None:
             directory.write("memory.oom_control", str(int(memory.disable_oom_killer)))
 
-    def sample(self, directory: Directory) -> dict[str, Any]:
-        """Peak, and OOM kills (kernel 4.13)."""
-        return {"peak_memory": directory.number("memory.max_usage_in_bytes"), "oom": _oom_kills(directory)}
-
 
 def _apply_limits(directory: Directory, memory: oci.Memory) -> None:
     """Write both limits; memory may never exceed memory and swap (EINVAL), so raising begins with the sum.
@@ -72,11 +68,3 @@ def _apply_limits(directory: Directory, memory: oci.Memory) -> None:
             return
     if both is not None:
         directory.write_if_there(_LIMIT_WITH_SWAP, str(both))
-
-
-def _oom_kills(directory: Directory) -> int | None:
-    """Kills here and below: v1 counts each in the victim's own cgroup alone."""
-    kills = directory.counts("memory.oom_control").get("oom_kill")
-    if kills is None:
-        return None
-    return kills + sum(_oom_kills(child) or 0 for child in directory.subgroups())

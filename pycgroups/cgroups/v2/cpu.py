@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.convert import amount, cpu_weight
 from pycgroups.cgroups.manager import Controller, Need
@@ -10,9 +10,6 @@ from pycgroups.cgroups.manager import Controller, Need
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
-
-_MICROSECONDS = 1_000_000
-_TIMES = {"cpu_time": "usage_usec", "user_time": "user_usec", "system_time": "system_usec"}
 
 
 class Cpu(Controller):
@@ -41,11 +38,6 @@ class Cpu(Controller):
         if cpu.quota is not None or cpu.period is not None:
             bandwidth.append(("cpu.max", _bandwidth(directory, cpu.quota, cpu.period)))
         directory.write_agreeing(bandwidth)
-
-    def sample(self, directory: Directory) -> dict[str, Any]:
-        """Read the times used, which every cgroup below the root counts, controller or not (kernel 4.15)."""
-        counts = directory.counts("cpu.stat")
-        return {field: counts[name] / _MICROSECONDS for field, name in _TIMES.items() if name in counts}
 
 
 def _bandwidth(directory: Directory, quota: int | None, period: int | None) -> str:

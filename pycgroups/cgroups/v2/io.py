@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.convert import io_weight
 from pycgroups.cgroups.manager import Controller, Need
@@ -48,11 +48,6 @@ class Io(Controller):
         for device_numbers, rates in _rates(io).items():
             directory.write_if_there(_MAX, f"{device_numbers} {' '.join(rates)}")
 
-    def sample(self, directory: Directory) -> dict[str, Any]:
-        """Bytes of all devices. A group that touched none has an empty file: zero."""
-        words = directory.read("io.stat").split()
-        return {"io_read": _total(words, "rbytes="), "io_written": _total(words, "wbytes=")}
-
 
 def _write_weight(directory: Directory, which: str, weight: int) -> None:
     directory.write_if_there(_BFQ_WEIGHT, f"{which} {weight}")
@@ -72,7 +67,3 @@ def _rates(io: oci.BlockIo) -> dict[str, list[str]]:
         for each in devices:
             result.setdefault(f"{each.major}:{each.minor}", []).append(f"{word}={each.rate or 'max'}")
     return result
-
-
-def _total(words: list[str], key: str) -> int:
-    return sum(int(word.removeprefix(key)) for word in words if word.startswith(key))

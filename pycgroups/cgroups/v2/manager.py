@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.manager import Controller
-from pycgroups.cgroups.v2 import unified
+from pycgroups.cgroups.v2 import stats, unified
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
 from pycgroups.cgroups.v2.hugetlb import Hugetlb
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.manager import Lack
+    from pycgroups.cgroups.manager import Counts, Lack
     from pycgroups.oci.resources import Resources
 
-_CPU = Cpu()
 _ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
 _MOST_WANTED = frozenset({"memory", "pids"})
 _WRITTEN = ("", "/cgroup.procs", "/cgroup.subtree_control")  # what whoever makes groups below writes to
@@ -94,7 +93,7 @@ class Manager(manager.Manager):
 
     modules: ClassVar[Mapping[str, Controller]] = {
         "memory": Memory(),
-        "cpu": _CPU,
+        "cpu": Cpu(),
         "cpuset": Cpuset(),
         "pids": Pids(),
         "io": Io(),
@@ -124,9 +123,9 @@ class Manager(manager.Manager):
         super().apply(resources)
         unified.apply(self.directory, self.controllers, resources)
 
-    def sample(self) -> dict[str, Any]:
-        """Ask each controller, and for CPU time also where there is no such controller."""
-        return super().sample() if "cpu" in self.controllers else super().sample() | _CPU.sample(self.directory)
+    def count(self, *, whole: bool) -> Counts:
+        """Read its files."""
+        return stats.read(self.directory, self.controllers, whole=whole)
 
     @staticmethod
     def kill_all(directory: Directory) -> None:

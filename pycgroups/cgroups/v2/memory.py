@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import amount, swap_max
@@ -51,13 +51,6 @@ class Memory(Controller):
             directory.write_if_there(_SWAP_LIMIT, amount(swap_limit))
         if memory.reservation is not None:
             directory.write("memory.low", amount(memory.reservation))
-
-    def sample(self, directory: Directory) -> dict[str, Any]:
-        """Peak, and OOM kills here and below."""
-        return {
-            "peak_memory": directory.number("memory.peak"),
-            "oom": directory.counts("memory.events").get("oom_kill"),
-        }
 
 
 def _check_usage(directory: Directory, limit: int) -> None:
