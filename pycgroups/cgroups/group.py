@@ -25,14 +25,17 @@ from pycgroups.cgroups import detect, names, places, sweep, tree
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Unsupported
+from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
+from pycgroups.oci.resources import Resources
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Manager
     from pycgroups.cgroups.places import Place
+    from pycgroups.oci.resources import DeviceRule
 
 _ATTEMPTS = 8
 _RACES = (*GONE, errno.EAGAIN)
@@ -72,6 +75,7 @@ class Cgroup:
         cpus: float | None = None,
         cpuset: str | None = None,
         pids: int | None = None,
+        devices: Sequence[DeviceRule] = (),
         require_limits: bool = True,
     ) -> Cgroup:
         """Make a group.
@@ -84,7 +88,9 @@ class Cgroup:
             cpus: see `Limits`.
             cpuset: see `Limits`.
             pids: see `Limits`.
-            require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`.
+            devices: see `set_devices`; none restricts nothing.
+            require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`. Device rules are
+                no limit but protection: they are in force, or it is an error.
 
         Raises:
             InvalidConfig: a bad name or limit.
@@ -93,13 +99,20 @@ class Cgroup:
             CgroupError: the kernel refuses something; nothing is left behind.
         """
         limits = Limits(memory=memory, memory_swap=memory_swap, cpus=cpus, cpuset=cpuset, pids=pids)
-        group = cls.for_limits(limits, name=name, require_limits=require_limits)
+        group = cls.for_limits(limits, name=name, devices=devices, require_limits=require_limits)
         if not group.paths:
             raise _unsupported("make a cgroup", places.LIMITABLE)
         return group
 
     @classmethod
-    def for_limits(cls, limits: Limits, *, name: str | None = None, require_limits: bool = True) -> Cgroup:
+    def for_limits(
+        cls,
+        limits: Limits,
+        *,
+        name: str | None = None,
+        devices: Sequence[DeviceRule] = (),
+        require_limits: bool = True,
+    ) -> Cgroup:
         """Make a group as `create` does, of limits validated before.
 
         With `require_limits` False there may be no directory at all: then nothing can be added, and nothing is
@@ -110,7 +123,7 @@ class Cgroup:
         sweep.sweep()
         for _ in range(_ATTEMPTS):
             try:
-                return cls._make(limits, name, require_limits=require_limits)
+                return cls._make(limits, name, tuple(devices), require_limits=require_limits)
             except CgroupError as error:
                 if error.errno not in _RACES:
                     raise
@@ -119,8 +132,12 @@ class Cgroup:
         raise failure
 
     @classmethod
-    def _make(cls, limits: Limits, name: str | None, *, require_limits: bool) -> Cgroup:
-        found = places.places(limits.controllers)
+    def _make(
+        cls, limits: Limits, name: str | None, devices: tuple[DeviceRule, ...], *, require_limits: bool
+    ) -> Cgroup:
+        found = places.places(limits.controllers | ({places.DEVICES} if devices else set()))
+        if devices:
+            _check_devices(found, devices)
         for place in found:
             places.prepare(place)
         unenforced = _unenforceable(found, limits)
@@ -129,6 +146,8 @@ class Cgroup:
         group = cls(name or names.fresh(), limits, unenforced)
         try:
             group._make_in(found, marked=name is not None)
+            if devices:
+                group.set_devices(devices)
         except BaseException:
             with contextlib.suppress(CgroupError):
                 group.remove()
@@ -216,6 +235,36 @@ class Cgroup:
         for manager in self._managers:
             manager.apply(limits)
         self.limits = limits
+
+    def set_devices(self, rules: Sequence[DeviceRule]) -> None:
+        """Say which device nodes may be read, written and made; what a process has open stays open.
+
+        Args:
+            rules: at least one; the last that matches decides, and what none matches is denied. So a list of what
+                is allowed is enough, and `[DeviceRule(allow=True), DeviceRule(allow=False, type="b")]` takes away
+                the block devices alone. The groups above may allow less, which then holds.
+
+        The old rules hold until the new ones do: what both allow never fails, what both deny never succeeds. Only
+        where v1 changes from "all devices but some" to "none but some" all are denied for a moment.
+
+        Raises:
+            InvalidConfig: a bad rule, or none; nothing was changed.
+            Unsupported: the group was made without device rules, or v1 cannot express these.
+            CgroupError: the kernel refuses them; on v1, a group above does not allow what these do (EPERM).
+
+        Sources: "Device controller" in cgroup-v2.rst; cgroup-v1/devices.rst.
+        """
+        if not rules:
+            raise invalid("devices", rules, "at least one rule; [DeviceRule(allow=True)] allows everything")
+        manager = next((each for each in self._managers if places.DEVICES in each.controllers), None)
+        if manager is None:
+            raise Unsupported(
+                "the group was made without device rules",
+                operation="limit devices",
+                path=self.paths[0] if self.paths else None,
+                hint="give it some when it is made: devices=[DeviceRule(allow=True)]",
+            )
+        manager.modules[places.DEVICES].apply(manager.directory, Resources(devices=tuple(rules)))  # type: ignore[arg-type]
 
     def sample(self) -> Sample:
         """Measure what the group has used until now, in a few files.
@@ -314,6 +363,16 @@ def _unenforceable(found: tuple[Place, ...], limits: Limits) -> tuple[str, ...]:
     for place in found:
         words += places.MANAGERS[place.version].check(place.path, place.controllers, limits)
     return tuple(words)
+
+
+def _check_devices(found: tuple[Place, ...], rules: tuple[DeviceRule, ...]) -> None:
+    """Refuse device rules that are wrong, or cannot be in force here."""
+    if places.DEVICES not in places.offered(found):
+        raise _unsupported("limit devices", frozenset({places.DEVICES}))
+    for place in found:
+        if places.DEVICES in place.controllers:
+            controller = places.MANAGERS[place.version].modules[places.DEVICES]
+            controller.check(place.path, Resources(devices=rules))  # type: ignore[arg-type]
 
 
 def _unsupported(operation: str, missing: frozenset[str]) -> Unsupported:

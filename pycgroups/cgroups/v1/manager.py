@@ -10,6 +10,7 @@ from pycgroups.cgroups.v1 import cpuset
 from pycgroups.cgroups.v1.cpu import Cpu
 from pycgroups.cgroups.v1.cpuacct import Cpuacct
 from pycgroups.cgroups.v1.cpuset import Cpuset
+from pycgroups.cgroups.v1.devices import Devices
 from pycgroups.cgroups.v1.memory import Memory
 from pycgroups.cgroups.v1.pids import Pids
 
@@ -49,6 +50,7 @@ class Manager(manager.Manager):
         "cpuacct": Cpuacct(),
         "cpuset": Cpuset(),
         "pids": Pids(),
+        "devices": Devices(),
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:

@@ -9,6 +9,7 @@ from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
+from pycgroups.cgroups.v2.devices import Devices
 from pycgroups.cgroups.v2.io import Io
 from pycgroups.cgroups.v2.memory import Memory
 from pycgroups.cgroups.v2.pids import Pids
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _CPU = Cpu()
 _ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
 _MOST_WANTED = frozenset({"memory", "pids"})
+_PROGRAMS = frozenset({"devices"})  # what is no controller to the kernel, but a program attached to the group
 _WRITTEN = ("", "/cgroup.procs", "/cgroup.subtree_control")  # what whoever makes groups below writes to
 
 
@@ -48,7 +50,7 @@ def prepare(directory: Directory, controllers: frozenset[str]) -> None:
     Raises:
         CgroupError: the kernel refuses one.
     """
-    missing = controllers - set(directory.read("cgroup.subtree_control").split())
+    missing = controllers - _PROGRAMS - set(directory.read("cgroup.subtree_control").split())
     for name in sorted(missing):
         try:
             directory.write("cgroup.subtree_control", f"+{name}")
@@ -93,6 +95,7 @@ class Manager(manager.Manager):
         "cpuset": Cpuset(),
         "pids": Pids(),
         "io": Io(),
+        "devices": Devices(),
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
