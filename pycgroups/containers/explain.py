@@ -8,6 +8,7 @@ import attrs
 
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
+from pycgroups.containers.devices import device_rules
 from pycgroups.runtime.plan import Terminal
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from pycgroups.containers.vocabulary import Options, Path
+    from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.plan import Plan
     from pycgroups.runtime.rootfs import Directory, Layered
@@ -60,15 +62,20 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
     Raises:
         InvalidConfig: an option is wrong.
         Unsupported: this account cannot do it.
-        NotFound: ``rootfs`` does not exist.
+        NotFound: ``rootfs``, or a device, does not exist.
     """
     config = ContainerConfig(command=command, **options)
-    assembly = assemble(config, joins=_joins(config), terminal=Terminal() if config.tty else None)
+    rules = device_rules(config)
+    terminal = Terminal() if config.tty else None
+    assembly = assemble(config, joins=_joins(config, rules), terminal=terminal, devices=rules)
     return Explanation(config=config, spec=assembly.spec, rootfs=assembly.rootfs, plan=assembly.plan)
 
 
-def _joins(config: ContainerConfig) -> int:
+def _joins(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> int:
     """How many v1 hierarchies the process would enter by itself; into a v2 group it is born."""
-    from pycgroups.cgroups.places import places
+    if not config.limits.controllers and not rules:
+        return 0
+    from pycgroups.cgroups.places import DEVICES, places
 
-    return sum(place.version == 1 for place in places(config.limits.controllers)) if config.limits.controllers else 0
+    needed = config.limits.controllers | ({DEVICES} if rules else set())
+    return sum(place.version == 1 for place in places(needed))

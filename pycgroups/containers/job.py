@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.containers import assemble, ids
+from pycgroups.containers.devices import device_rules
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import Error, LaunchError, own_errors
 from pycgroups.runtime import launch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.streams import Streams
     from pycgroups.containers.verdict import Hits, Reason, Usage
     from pycgroups.namespaces.ranges import Range
+    from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import IdMapping
     from pycgroups.runtime.plan import Plan, Terminal
 
@@ -77,9 +79,10 @@ class Job:
         self._begin = time.monotonic()
         joins: tuple[int, ...] = ()
         cgroup = -1
-        if self.config.limits.controllers:
-            joins, cgroup = self._make_group()
-        parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal)
+        rules = device_rules(self.config)
+        if self.config.limits.controllers or rules:
+            joins, cgroup = self._make_group(rules)
+        parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal, devices=rules)
         plan, uids, gids = self._lease_ids(parts)
         self._running = launch.Running(plan)
         joined: list[int] = []
@@ -100,10 +103,11 @@ class Job:
                 os.close(fd)
         self.streams.started()
 
-    def _make_group(self) -> tuple[tuple[int, ...], int]:
+    def _make_group(self, devices: tuple[DeviceRule, ...]) -> tuple[tuple[int, ...], int]:
         from pycgroups.cgroups import Cgroup
 
-        self._group = Cgroup.for_limits(self.config.limits, require_limits=self.config.require_limits)
+        limits, required = self.config.limits, self.config.require_limits
+        self._group = Cgroup.for_limits(limits, devices=devices, require_limits=required)
         clone_fd = self._group.clone_fd
         return self._group.join_fds, -1 if clone_fd is None else clone_fd
 

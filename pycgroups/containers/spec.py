@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.hostroot import Interpreter
     from pycgroups.containers.identity import Identity
     from pycgroups.namespaces.idmap import IdMap
-    from pycgroups.oci.resources import Resources
+    from pycgroups.oci.resources import DeviceRule, Resources
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -33,7 +33,13 @@ _TTY_GROUP = 5
 
 
 def make_spec(
-    config: ContainerConfig, *, identity: Identity, caller: Caller, idmap: IdMap, interpreter: Interpreter | None
+    config: ContainerConfig,
+    *,
+    identity: Identity,
+    caller: Caller,
+    idmap: IdMap,
+    interpreter: Interpreter | None,
+    devices: tuple[DeviceRule, ...] = (),
 ) -> oci.Spec:
     """Describe the container in the words of the OCI runtime specification.
 
@@ -65,7 +71,7 @@ def make_spec(
             uid_mappings=idmap.uids,
             gid_mappings=idmap.gids,
             sysctl=config.sysctls,
-            resources=_resources(config),
+            resources=_resources(config, devices),
             masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
             readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
             seccomp=_seccomp(config),
@@ -148,9 +154,9 @@ def _is_own(namespaces: tuple[oci.NamespaceSpec, ...], kind: str) -> bool:
     return any(space.type == kind and space.path is None for space in namespaces)
 
 
-def _resources(config: ContainerConfig) -> Resources | None:
+def _resources(config: ContainerConfig, devices: tuple[DeviceRule, ...]) -> Resources | None:
     limits = config.limits
-    if not limits.controllers:
+    if not limits.controllers and not devices:
         return None
     from pycgroups.oci import resources
 
@@ -158,6 +164,7 @@ def _resources(config: ContainerConfig) -> Resources | None:
     quota = None if limits.cpus is None else round(limits.cpus * CPU_PERIOD)
     cpu = resources.Cpu(quota=quota, period=CPU_PERIOD if quota else None, cpus=limits.cpuset)
     return resources.Resources(
+        devices=devices,
         memory=None if limits.memory is None else resources.Memory(limit=limits.memory, swap=swap),
         cpu=None if cpu == resources.Cpu() else cpu,
         pids=None if limits.pids is None else resources.Pids(limit=limits.pids),
@@ -247,19 +254,10 @@ def _workspace(config: ContainerConfig, identity: Identity, caller: Caller, idma
 
 
 def _devices(config: ContainerConfig) -> tuple[oci.Mount, ...]:
-    result = []
-    for index, (source, destination, access) in enumerate(config.devices):
-        if not {"r", "w"} <= set(access):
-            raise Unsupported(
-                "reading or writing alone is for the devices controller, which this version does not use yet",
-                operation="option",
-                path=f"devices[{index}]",
-                hint='give "rw" or "rwm"',
-            )
-        result.append(
-            oci.Mount(destination=destination, type="none", source=source, options=("bind", "nosuid", "noexec", "dev"))
-        )
-    return tuple(result)
+    return tuple(
+        oci.Mount(destination=destination, type="none", source=source, options=("bind", "nosuid", "noexec", "dev"))
+        for source, destination, _ in config.devices
+    )
 
 
 def _mount(mount: mounts.Mount) -> oci.Mount:
