@@ -17,11 +17,10 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.errors import invalid
+from pycgroups.oci.resources import DeviceRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pycgroups.oci.resources import DeviceRule
 
 MKNOD, READ, WRITE = 1, 2, 4
 """Kinds of access, as the kernel has them: BPF_DEVCG_ACC_* of linux/bpf.h."""
@@ -90,18 +89,21 @@ class _Rule(NamedTuple):
 
 
 def _read(rule: DeviceRule, key: str) -> _Rule:
+    if not isinstance(rule, DeviceRule):
+        raise invalid(key, rule, "a DeviceRule")
     if not isinstance(rule.allow, bool):
         raise invalid(f"{key}.allow", rule.allow, "True or False")
     if rule.type not in (None, "a", "b", "c"):
         raise invalid(f"{key}.type", rule.type, '"a", "b" or "c"')
-    if rule.access is not None and not (rule.access and set(rule.access) <= _LETTERS.keys()):
-        raise invalid(f"{key}.access", rule.access, 'some of "rwm"')
+    access = "rwm" if rule.access is None else rule.access
+    if not isinstance(access, str) or not access or not set(access) <= _LETTERS.keys():
+        raise invalid(f"{key}.access", access, 'some of "rwm"')
     return _Rule(
         allow=rule.allow,
         types="bc" if rule.type in (None, "a") else rule.type,
         major=_number(rule.major, f"{key}.major", _GREATEST["major"]),
         minor=_number(rule.minor, f"{key}.minor", _GREATEST["minor"]),
-        access=ALL if rule.access is None else bits(rule.access),
+        access=bits(access),
     )
 
 

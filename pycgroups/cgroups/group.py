@@ -26,7 +26,6 @@ from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
 from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
-from pycgroups.oci.resources import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -264,6 +263,8 @@ class Cgroup:
                 path=self.paths[0] if self.paths else None,
                 hint="give it some when it is made: devices=[DeviceRule(allow=True)]",
             )
+        from pycgroups.oci.resources import Resources  # slow, and most groups do not need it
+
         manager.modules[places.DEVICES].apply(manager.directory, Resources(devices=tuple(rules)))  # type: ignore[arg-type]
 
     def sample(self) -> Sample:
@@ -369,6 +370,8 @@ def _check_devices(found: tuple[Place, ...], rules: tuple[DeviceRule, ...]) -> N
     """Refuse device rules that are wrong, or cannot be in force here."""
     if places.DEVICES not in places.offered(found):
         raise _unsupported("limit devices", frozenset({places.DEVICES}))
+    from pycgroups.oci.resources import Resources
+
     for place in found:
         if places.DEVICES in place.controllers:
             controller = places.MANAGERS[place.version].modules[places.DEVICES]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.containers import assemble, ids
-from pycgroups.containers.devices import device_rules
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import Error, LaunchError, own_errors
 from pycgroups.runtime import launch
@@ -79,7 +78,11 @@ class Job:
         self._begin = time.monotonic()
         joins: tuple[int, ...] = ()
         cgroup = -1
-        rules = device_rules(self.config)
+        rules: tuple[DeviceRule, ...] = ()
+        if self.config.devices:
+            from pycgroups.containers.devices import device_rules
+
+            rules = device_rules(self.config)
         if self.config.limits.controllers or rules:
             joins, cgroup = self._make_group(rules)
         parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal, devices=rules)

@@ -15,8 +15,6 @@ import os
 from typing import TYPE_CHECKING
 
 from pycgroups._native import calls
-from pycgroups.cgroups.device_program import compile_table
-from pycgroups.cgroups.device_rules import ALL, tabulate
 from pycgroups.cgroups.manager import Controller
 from pycgroups.errors import CgroupError
 
@@ -38,6 +36,8 @@ def usable() -> bool:
 
     CAP_SYS_ADMIN in the first user namespace is needed, and that nobody forbids bpf(2): a seccomp filter, lockdown.
     """
+    from pycgroups.cgroups.device_program import compile_table  # most groups do not need it
+
     fd, _ = calls.bpf_load(_TYPE, _PLACE, NAME, compile_table(()))
     if fd < 0:
         return False
@@ -50,6 +50,8 @@ class Devices(Controller):
 
     def check(self, parent: str, resources: Resources) -> tuple[str, ...]:  # type: ignore[override]  # noqa: ARG002
         """Refuse wrong rules. That groups above may allow less is no error: the less holds."""
+        from pycgroups.cgroups.device_rules import tabulate
+
         tabulate(resources.devices)
         return ()
 
@@ -57,6 +59,9 @@ class Devices(Controller):
         """Put the rules in the place of those before; where they allow everything, there is no program."""
         if not resources.devices:
             return
+        from pycgroups.cgroups.device_program import compile_table
+        from pycgroups.cgroups.device_rules import ALL, tabulate
+
         table = tabulate(resources.devices)
         with _attached(directory) as old:
             if any(entry.access != ALL for entry in table):

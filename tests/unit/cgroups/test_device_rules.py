@@ -77,6 +77,7 @@ def test_letters():
         ("devices[1].minor", {"minor": 1 << 20}),
         ("devices[1].minor", {"minor": 1.5}),
         ("devices[1].access", {"access": ""}),
+        ("devices[1].access", {"access": 7}),
         ("devices[1].access", {"access": "rx"}),
         ("devices[1].allow", {"allow": 1}),
     ],
@@ -85,6 +86,12 @@ def test_wrong_rules(key, rule):
     with pytest.raises(InvalidConfig) as caught:
         tabulate([DeviceRule(allow=True), DeviceRule(**{"allow": True, **rule})])
     assert caught.value.path == key
+
+
+def test_what_is_no_rule():
+    with pytest.raises(InvalidConfig) as caught:
+        tabulate([{"allow": True}])
+    assert caught.value.path == "devices[0]"
 
 
 def test_too_many():

@@ -7,9 +7,10 @@ import errno
 import pytest
 from hypothesis import assume, given
 
-from pycgroups.cgroups.device_rules import ALL, bits, tabulate
+from pycgroups.cgroups.device_exceptions import State, parse, state_of, steps, write
+from pycgroups.cgroups.device_rules import ALL, bits
 from pycgroups.cgroups.files import Directory
-from pycgroups.cgroups.v1.devices import Devices, State, state_of, steps
+from pycgroups.cgroups.v1.devices import Devices
 from pycgroups.errors import CgroupError, Unsupported
 from pycgroups.oci.resources import DeviceRule, Resources
 from tests.unit.cgroups import device_cases as cases
@@ -51,7 +52,7 @@ def answers(kernel):
 
 def wanted(rules):
     try:
-        return state_of(tabulate(rules))
+        return state_of(rules)
     except Unsupported:
         assume(False)
         raise
@@ -91,15 +92,20 @@ def test_a_stale_memory_leaves_nothing_open():
 
 
 def test_what_can_be_said_both_ways_is_said_as_what_is_allowed():
-    assert state_of(tabulate([DeviceRule(allow=True, type="c")])) == State(all_but=False, exceptions={"c *:*": ALL})
-    assert state_of(tabulate([DeviceRule(allow=True)])) == State(all_but=True, exceptions={})
+    assert state_of([DeviceRule(allow=True, type="c")]) == State(all_but=False, exceptions={"c *:*": ALL})
+    assert state_of([DeviceRule(allow=True)]) == State(all_but=True, exceptions={})
+
+
+def test_exceptions_as_text():
+    assert parse("b *:* m\nc 1:3 rwm\n") == {"b *:*": 1, "c 1:3": ALL}
+    assert write({"b 8:*": 6, "c 1:3": 0}) == ["b 8:* rw"]
 
 
 def test_what_v1_cannot_say():
     rules = [DeviceRule(allow=True, type="c", major=10), DeviceRule(allow=False, type="c", major=10, minor=229)]
     with pytest.raises(Unsupported, match="one by one"):
         Devices().check("/parent", Resources(devices=tuple(rules)))
-    assert state_of(tabulate([DeviceRule(allow=True), *rules])).exceptions == {"c 10:229": ALL}
+    assert state_of([DeviceRule(allow=True), *rules]).exceptions == {"c 10:229": ALL}
 
 
 @pytest.fixture
