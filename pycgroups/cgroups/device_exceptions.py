@@ -36,7 +36,7 @@ class State(NamedTuple):
 
     Attributes:
         all_but: whether everything is allowed but the exceptions; else nothing but them.
-        exceptions: access by devices, "b 8:*".
+        exceptions: access by devices, ``b 8:*``.
     """
 
     all_but: bool

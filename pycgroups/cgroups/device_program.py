@@ -1,5 +1,7 @@
 """A table of devices as an eBPF program for a cgroup v2: the kernel runs it at each open and mknod. Pure.
 
+In another notation::
+
     type = ctx->access_type & 0xffff; access = ctx->access_type >> 16
     if type != BLOCK goto the next type
         if major != 8 goto the next entry               for each entry of the table;

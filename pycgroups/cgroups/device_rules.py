@@ -2,7 +2,7 @@
 
 The rules are `linux.resources.devices` of the OCI runtime specification. For each device and each kind of access the
 last rule that matches decides; what no rule matches is denied, as runc and crun have it. A table says the same with
-one entry for a device: the first that covers it decides all of its access alone.
+one entry for a device: the first that covers it decides all of its access alone::
 
     allow=False                                      b 8:*  r
     allow=True, type="b", major=8, access="r"   ->   b *:*  nothing
