@@ -249,7 +249,8 @@ class Cgroup:
         Raises:
             InvalidConfig: a bad rule, or none; nothing was changed.
             Unsupported: the group was made without device rules, or v1 cannot express these.
-            CgroupError: the kernel refuses them; on v1, a group above does not allow what these do (EPERM).
+            CgroupError: the kernel refuses them; on v1, a group above does not allow what these do (EPERM), and what
+                was written before that is in force.
 
         Sources: "Device controller" in cgroup-v2.rst; cgroup-v1/devices.rst.
         """

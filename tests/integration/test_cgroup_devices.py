@@ -303,6 +303,14 @@ def gone(id_):
 
 
 @needs_root
+def test_the_verifier_says_why():
+    code = b"\x95" + bytes(7)  # returns what was never written to
+    error, log = calls.bpf_load(calls.lib.BPF_PROG_TYPE_CGROUP_DEVICE, calls.lib.BPF_CGROUP_DEVICE, "bad", code)
+    assert error == -errno.EACCES
+    assert "R0 !read_ok" in log
+
+
+@needs_root
 @pytest.mark.requires("cgroup_v2")
 def test_there_is_one_program_and_none_after():
     with Cgroup.create(devices=[rule(False)]) as group:

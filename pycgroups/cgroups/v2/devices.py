@@ -99,8 +99,10 @@ def _attached(directory: Directory) -> Iterator[int | None]:
 def _done(command: str, directory: Directory, result: int, log: str = "") -> int:
     if result >= 0:
         return result
-    hint = "the kernel needs CONFIG_CGROUP_BPF" if result == -errno.EINVAL else None
-    if result == -errno.EPERM:
+    hint = None
+    if result == -errno.EINVAL and not log:
+        hint = "the kernel needs CONFIG_CGROUP_BPF, and is to be 5.6 or newer"
+    elif result == -errno.EPERM:
         hint = "needs CAP_SYS_ADMIN on the host; or a group above has a program that allows none below it"
     message = " / ".join(log.split("\n")[-4:]).strip(" /")
     raise CgroupError(message, operation=f"bpf({command})", path=directory.path, errno=-result, hint=hint)
