@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.oci.resources import DeviceRule
 
+_ALL = "rwm"  # the specification's default, but runc wants to see it
 _CONSOLE, _PTMX = (5, 1), (5, 2)
 _PTS = 136  # the first major of Unix98 terminals; Documentation/admin-guide/devices.txt
 
@@ -45,8 +46,10 @@ def device_rules(config: ContainerConfig) -> tuple[DeviceRule, ...]:
         for (kind, major, minor), (_, _, access) in zip(nodes, config.devices, strict=True)
     ]
     if config.privileged:  # everything, but of these no more than was said
-        less = [DeviceRule(allow=False, type=kind, major=major, minor=minor) for kind, major, minor in nodes]
-        return (DeviceRule(allow=True), *less, *asked)
+        less = [
+            DeviceRule(allow=False, type=kind, major=major, minor=minor, access=_ALL) for kind, major, minor in nodes
+        ]
+        return (DeviceRule(allow=True, access=_ALL), *less, *asked)
     return (*_default_rules(), *asked)
 
 
@@ -56,9 +59,9 @@ def _default_rules() -> tuple[DeviceRule, ...]:
 
     numbers = [*((major, minor) for _, major, minor in DEFAULT_DEVICES), _CONSOLE, _PTMX, (_PTS, None)]
     return (
-        DeviceRule(allow=False),
+        DeviceRule(allow=False, access=_ALL),
         DeviceRule(allow=True, access="m"),
-        *(DeviceRule(allow=True, type="c", major=major, minor=minor) for major, minor in numbers),
+        *(DeviceRule(allow=True, type="c", major=major, minor=minor, access=_ALL) for major, minor in numbers),
     )
 
 

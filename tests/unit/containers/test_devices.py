@@ -48,6 +48,11 @@ def test_the_default_devices_and_what_was_asked():
         assert access(given, device) == MKNOD
 
 
+def test_other_runtimes_want_the_access_spelled_out():
+    for given in (rules("/dev/kmsg:r"), rules("/dev/kmsg:r", privileged=True)):
+        assert all(rule.access for rule in given)
+
+
 def test_the_same_device_twice():
     assert access(rules("/dev/kmsg:r", "/dev/kmsg:/dev/log:w"), KMSG) == ALL
 
