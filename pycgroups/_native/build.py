@@ -44,6 +44,7 @@ RESOLVE_NO_SYMLINKS
 RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK
 RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME
 SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW
+BPF_PROG_TYPE_CGROUP_DEVICE BPF_CGROUP_DEVICE BPF_F_ALLOW_MULTI BPF_F_REPLACE BPF_OBJ_NAME_LEN BPF_PROGRAMS_MOST
 NATIVE_AUDIT_ARCH
 """
 
@@ -56,6 +57,7 @@ SOURCE = """
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <asm/unistd.h>
+#include "bpf.h"
 #include "spawn.h"
 
 #if defined(__x86_64__)
@@ -106,7 +108,7 @@ def make() -> FFI:
         "pycgroups._native._shim",
         SOURCE % {"helper": helper, "syscalls": syscall_table()},
         depends=[str(helper), *map(str, HERE.glob("*.h"))],
-        sources=[f"pycgroups/_native/{name}" for name in ("spawn.c", "steps.c", "inside.c")],
+        sources=[f"pycgroups/_native/{name}" for name in ("bpf.c", "spawn.c", "steps.c", "inside.c")],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused
         extra_compile_args=[

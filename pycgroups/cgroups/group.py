@@ -24,10 +24,10 @@ from pycgroups.cgroups import disks, names, places, resources, sweep, tree, unen
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, invalid
+from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from pycgroups.cgroups.files import Directory
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.places import Place
     from pycgroups.cgroups.pressure import Pressure
     from pycgroups.cgroups.stats import Stats
-    from pycgroups.oci.resources import Resources
+    from pycgroups.oci.resources import DeviceRule, Resources
 
 _ATTEMPTS = 8
 _RACES = (*GONE, errno.EAGAIN)
@@ -84,6 +84,7 @@ class Cgroup:
         io_weight: int | None = None,
         io_limits: SomeIoLimits = None,
         hugepages: SomeHugepages = None,
+        devices: Sequence[DeviceRule] = (),
         resources: Resources | None = None,
         require_limits: bool = True,
     ) -> Cgroup:
@@ -103,8 +104,10 @@ class Cgroup:
             io_weight: see `Limits`.
             io_limits: see `Limits`.
             hugepages: see `Limits`.
-            resources: the limits in the words of the OCI runtime specification, `linux.resources`, instead of these.
-            require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`.
+            devices: see `set_devices`; none restricts nothing.
+            resources: all of this in the words of the OCI runtime specification, `linux.resources`, instead of these.
+            require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`. Device rules are
+                no limit but protection: they are in force, or it is an error.
 
         Raises:
             InvalidConfig: a bad name or limit, or limits by words and by `resources`.
@@ -125,7 +128,7 @@ class Cgroup:
             io_limits=io_limits,
             hugepages=hugepages,
         )
-        group = cls.for_limits(limits, resources=resources, name=name, require_limits=require_limits)
+        group = cls.for_limits(limits, devices=devices, resources=resources, name=name, require_limits=require_limits)
         if not group.paths:
             raise unenforced.without(places.LIMITABLE, operation="make a cgroup")
         return group
@@ -135,6 +138,7 @@ class Cgroup:
         cls,
         limits: Limits = NO_LIMITS,
         *,
+        devices: Sequence[DeviceRule] = (),
         resources: Resources | None = None,
         name: str | None = None,
         require_limits: bool = True,
@@ -146,7 +150,9 @@ class Cgroup:
         """
         if name is not None:
             names.check(name)
-        asked = _asked(limits, resources)
+        asked = _asked(limits, devices, resources)
+        if devices:
+            unenforced.check_devices()
         sweep.sweep()
         for _ in range(_ATTEMPTS):
             try:
@@ -259,7 +265,7 @@ class Cgroup:
         given: dict[str, Any] = {word: value for word, value in asked.items() if value is not None}
         limits = attrs.evolve(self.limits, **given)
         changes = _only(limits, given.keys())
-        self._change(changes, _asked(changes, resources))
+        self._change(changes, _asked(changes, (), resources))
         self.limits = limits
 
     def _change(self, limits: Limits, asked: Resources) -> None:
@@ -267,6 +273,36 @@ class Cgroup:
         unenforced.check_change(self._managers, limits, asked, known=self.unenforced)
         for manager in self._managers:
             manager.apply(asked)
+
+    def set_devices(self, rules: Sequence[DeviceRule]) -> None:
+        """Say which device nodes may be read, written and made; what a process has open stays open.
+
+        Args:
+            rules: at least one; the last that matches decides, and what none matches is denied. So a list of what
+                is allowed is enough, and `[DeviceRule(allow=True), DeviceRule(allow=False, type="b")]` takes away
+                the block devices alone. The groups above may allow less, which then holds.
+
+        The old rules hold until the new ones do: what both allow never fails, what both deny never succeeds. Only
+        where v1 changes from "all devices but some" to "none but some" all are denied for a moment.
+
+        Raises:
+            InvalidConfig: a bad rule, or none; nothing was changed.
+            Unsupported: the group was made without device rules, or v1 cannot express these.
+            CgroupError: the kernel refuses them; on v1, a group above does not allow what these do (EPERM), and what
+                was written before that is in force.
+
+        Sources: "Device controller" in cgroup-v2.rst; cgroup-v1/devices.rst.
+        """
+        if not rules:
+            raise invalid("devices", rules, "at least one rule; [DeviceRule(allow=True)] allows everything")
+        if not any(places.DEVICES in each.controllers for each in self._managers):
+            raise Unsupported(
+                "the group was made without device rules",
+                operation="limit devices",
+                path=self.paths[0] if self.paths else None,
+                hint="give it some when it is made: devices=[DeviceRule(allow=True)]",
+            )
+        self._change(NO_LIMITS, _asked(NO_LIMITS, rules, None))
 
     def sample(self) -> Sample:
         """Measure what the group has used until now, in a few files.
@@ -415,15 +451,20 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
         raise
 
 
-def _asked(limits: Limits, given: Resources | None) -> Resources:
+def _asked(limits: Limits, devices: Sequence[DeviceRule], given: Resources | None) -> Resources:
     """Take what is asked for, by words or in OCI's: both would leave open which wins."""
     if given is None:
-        return resources.of_limits(limits, disks.numbers(limits))
-    if limits != NO_LIMITS:
+        given = resources.of_limits(limits, disks.numbers(limits), tuple(devices))
+    elif limits != NO_LIMITS or devices:
         raise invalid("resources", given, "limits by words or by resources, not both")
-    from pycgroups.cgroups import ranges  # words have been checked
+    else:
+        from pycgroups.cgroups import ranges  # words have been checked
 
-    ranges.check(given)
+        ranges.check(given)
+    if given.devices:
+        from pycgroups.cgroups import device_rules  # most groups do not need it
+
+        device_rules.tabulate(given.devices)
     return given
 
 

@@ -18,9 +18,16 @@ _OF_SYSTEMD = frozenset(
 )  # Delegate= knows no more: systemd.resource-control(5)
 _DROP_IN = "/etc/systemd/system/user@.service.d/delegate.conf"
 
+_DEVICES = (
+    "device rules are for root of the host (CAP_SYS_ADMIN outside of any user namespace), with bpf(2) allowed on"
+    " cgroup v2; others can neither make device nodes nor open those that file permissions keep from them"
+)
+
 
 def for_missing(missing: frozenset[str], found: tuple[Hierarchy, ...]) -> str:
     """Tell how to make the missing controllers usable by this process."""
+    if "devices" in missing:
+        return _DEVICES
     legacy = [hierarchy for hierarchy in found if hierarchy.version == detect.V1 and hierarchy.controllers & missing]
     if legacy:
         return _on_v1(legacy)

@@ -20,7 +20,9 @@ import attrs
 
 from pycgroups.cgroups import detect, tree
 from pycgroups.cgroups.files import Directory
+from pycgroups.cgroups.v1 import devices as v1_devices
 from pycgroups.cgroups.v1 import manager as v1
+from pycgroups.cgroups.v2 import devices as v2_devices
 from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import CgroupError
 
@@ -28,6 +30,8 @@ SHARED = "pycgroups"
 MANAGERS = {detect.V1: v1.Manager, detect.V2: v2.Manager}
 LIMITABLE = frozenset({"cpu", "cpuset", "memory", "pids"})
 """Controllers that a host is expected to have for limits."""
+DEVICES = "devices"
+"""The controller of device nodes; on v2 a program, which the kernel does not list among the controllers."""
 
 
 @attrs.frozen(cache_hash=True)
@@ -52,19 +56,25 @@ def places(needed: frozenset[str]) -> tuple[Place, ...]:
     Nothing is made. The v2 one, if any, comes first: it kills best.
     """
     found = detect.hierarchies()
-    unified = [place for hierarchy in found if hierarchy.version == detect.V2 for place in _on_v2(hierarchy, needed)]
+    on_v1 = any(DEVICES in hierarchy.controllers for hierarchy in found if hierarchy.version == detect.V1)
+    if DEVICES in needed and not (v1_devices if on_v1 else v2_devices).usable():
+        needed -= {DEVICES}
+    programs = frozenset() if on_v1 else needed & {DEVICES}
+    unified = [
+        place for hierarchy in found if hierarchy.version == detect.V2 for place in _on_v2(hierarchy, needed, programs)
+    ]
     wanted = needed if unified else needed | {"cpuacct"}
     legacy = [
-        Place(detect.V1, path, hierarchy.controllers)
+        Place(detect.V1, path, hierarchy.controllers - ({DEVICES} - needed))
         for hierarchy in found
         if hierarchy.version == detect.V1 and hierarchy.controllers & wanted and (path := v1.find(hierarchy, SHARED))
     ]
     return (*unified, *legacy)
 
 
-def _on_v2(hierarchy: detect.Hierarchy, needed: frozenset[str]) -> list[Place]:
+def _on_v2(hierarchy: detect.Hierarchy, needed: frozenset[str], programs: frozenset[str]) -> list[Place]:
     found = v2.find(hierarchy, needed & hierarchy.controllers)
-    return [Place(detect.V2, f"{found[0]}/{SHARED}", found[1])] if found else []
+    return [Place(detect.V2, f"{found[0]}/{SHARED}", found[1] | programs)] if found else []
 
 
 def offered(found: tuple[Place, ...]) -> frozenset[str]:

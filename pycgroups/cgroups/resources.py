@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.cgroups.limits import Limits
+    from pycgroups.oci.resources import DeviceRule
 
 OBSOLETE = frozenset({"memory.kernel", "memory.kernelTCP", "memory.useHierarchy", "blockIO.leafWeight"})
 """Ignored, as runc does, and `leaf_weight` of a device with them: they are listed in `Cgroup.unenforced`, and never an
@@ -56,7 +57,7 @@ _WORDS = {
 
 
 @functools.lru_cache(maxsize=64)
-def of_limits(limits: Limits, devices: Numbers = ()) -> Resources:
+def of_limits(limits: Limits, disks: Numbers = (), devices: tuple[DeviceRule, ...] = ()) -> Resources:
     """Say in OCI's words what users' words ask for, whatever the version.
 
     What OCI has no word for is a v2 file in `unified`: `memory.high`, which v1 lacks. So are weights, to be exact on
@@ -64,7 +65,8 @@ def of_limits(limits: Limits, devices: Numbers = ()) -> Resources:
 
     Args:
         limits: the words.
-        devices: the numbers of the devices in `io_limits`, see `disks`.
+        disks: the numbers of the devices in `io_limits`, see the module of that name.
+        devices: which device nodes may be opened, for which there is no word.
     """
     unified = []
     if limits.memory_high is not None:
@@ -75,10 +77,11 @@ def of_limits(limits: Limits, devices: Numbers = ()) -> Resources:
         unified.append(("io.weight", f"default {limits.io_weight}"))
     pages = limits.hugepages or ()
     return Resources(
+        devices=devices,
         memory=_memory(limits),
         cpu=_cpu(limits),
         pids=None if limits.pids is None else oci.Pids(limit=limits.pids),
-        block_io=_block_io(limits, dict(devices)),
+        block_io=_block_io(limits, dict(disks)),
         hugepage_limits=tuple(oci.HugepageLimit(page_size=size, limit=most) for size, most in pages),
         unified=tuple(unified),
     )

@@ -72,6 +72,17 @@ def check_change(managers: Iterable[Manager], limits: Limits, asked: Resources, 
         raise _lacking(lacks, limits)
 
 
+def check_devices() -> None:
+    """Look whether device rules can be in force: they are no limit but protection, and never left out.
+
+    Raises:
+        Unsupported: they cannot.
+    """
+    needed = frozenset({places.DEVICES})
+    if missing := needed - places.offered(places.places(needed)):
+        raise without(missing, operation="limit devices")
+
+
 def without(missing: frozenset[str], *, operation: str, path: str | None = None) -> Unsupported:
     """Make the error for controllers that this process cannot use."""
     from pycgroups.cgroups import hints  # not needed where all is well

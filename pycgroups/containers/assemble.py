@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.hostroot import HostRoot
     from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
 
 
@@ -43,13 +44,16 @@ class Assembly(NamedTuple):
     encoded: bytes
 
 
-def assemble(config: ContainerConfig, *, joins: int, terminal: Terminal | None) -> Assembly:
+def assemble(
+    config: ContainerConfig, *, joins: int, terminal: Terminal | None, devices: tuple[DeviceRule, ...] = ()
+) -> Assembly:
     """Look at the host, and plan.
 
     Args:
         config: what was asked for.
         joins: how many cgroup files the process will have to write itself into.
         terminal: the size of its terminal, if it gets one.
+        devices: the rules that its cgroup will have.
 
     Raises:
         InvalidConfig: the rootfs is none, or a user is not in it; or a disk of ``io_limits`` is none.
@@ -61,7 +65,7 @@ def assemble(config: ContainerConfig, *, joins: int, terminal: Terminal | None) 
     identity = identify(config.user, config.groups, config.rootfs or "/")
     host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.privileged)
     files = _files(config)
-    return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal)
+    return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal, devices)
 
 
 @lru_cache(maxsize=64)
@@ -74,10 +78,19 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
     disks: Numbers,
     joins: int,
     terminal: Terminal | None,
+    devices: tuple[DeviceRule, ...],
 ) -> Assembly:
     idmap = ids.choose_map(config, caller)
     interpreter = None if host is None else host.interpreter
-    spec = make_spec(config, identity=identity, caller=caller, idmap=idmap, interpreter=interpreter, disks=disks)
+    spec = make_spec(
+        config,
+        identity=identity,
+        caller=caller,
+        idmap=idmap,
+        interpreter=interpreter,
+        disks=disks,
+        devices=devices,
+    )
     rootfs: Directory | Layered
     if host is not None:
         rootfs = host.rootfs(config.disk, files)

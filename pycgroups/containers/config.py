@@ -94,7 +94,8 @@ class ContainerConfig:
         no_new_privileges: whether execve(2) can give no privileges; PR_SET_NO_NEW_PRIVS(2const).
         privileged: whether nothing is held back: all capabilities and devices, no filter, no masked paths.
         securebits: capabilities(7), "The securebits flags".
-        devices: (host path, path inside, access: some of "rwm").
+        devices: (host path, path inside, access: some of "rwm"). One without "r" or without "w" needs the cgroup
+            controller of devices, which is for root of the host.
         masked_paths: what cannot be read inside; default `pycgroups.security.paths`.
         readonly_paths: what cannot be written inside; likewise.
         apparmor: a loaded AppArmor profile.

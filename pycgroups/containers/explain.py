@@ -9,6 +9,7 @@ import attrs
 from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
+from pycgroups.containers.devices import device_rules
 from pycgroups.runtime.plan import Terminal
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from pycgroups.containers.vocabulary import Options, Path
+    from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.plan import Plan
     from pycgroups.runtime.rootfs import Directory, Layered
@@ -61,19 +63,23 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
     Raises:
         InvalidConfig: an option is wrong.
         Unsupported: this account cannot do it.
-        NotFound: ``rootfs`` does not exist.
+        NotFound: ``rootfs``, or a device, does not exist.
     """
     config = ContainerConfig(command=command, **options)
-    assembly = assemble(config, joins=_joins(config), terminal=Terminal() if config.tty else None)
+    rules = device_rules(config)
+    terminal = Terminal() if config.tty else None
+    assembly = assemble(config, joins=_joins(config, rules), terminal=terminal, devices=rules)
     return Explanation(config=config, spec=assembly.spec, rootfs=assembly.rootfs, plan=assembly.plan)
 
 
-def _joins(config: ContainerConfig) -> int:
+def _joins(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> int:
     """How many v1 hierarchies the process would enter by itself; into a v2 group it is born."""
-    if config.limits == NO_LIMITS:
+    if config.limits == NO_LIMITS and not rules:
         return 0
     from pycgroups.cgroups import disks, resources
-    from pycgroups.cgroups.places import places
+    from pycgroups.cgroups.places import DEVICES, places
 
     needed = resources.controllers(resources.of_limits(config.limits, disks.numbers(config.limits)))
+    if rules:
+        needed |= {DEVICES}
     return sum(place.version == 1 for place in places(needed))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.streams import Streams
     from pycgroups.containers.verdict import Hits, Reason, Usage
     from pycgroups.namespaces.ranges import Range
+    from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import IdMapping
     from pycgroups.runtime.plan import Plan, Terminal
 
@@ -78,9 +79,14 @@ class Job:
         self._begin = time.monotonic()
         joins: tuple[int, ...] = ()
         cgroup = -1
-        if self.config.limits != NO_LIMITS:
-            joins, cgroup = self._make_group()
-        parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal)
+        rules: tuple[DeviceRule, ...] = ()
+        if self.config.devices:
+            from pycgroups.containers.devices import device_rules
+
+            rules = device_rules(self.config)
+        if self.config.limits != NO_LIMITS or rules:
+            joins, cgroup = self._make_group(rules)
+        parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal, devices=rules)
         plan, uids, gids = self._lease_ids(parts)
         self._running = launch.Running(plan)
         joined: list[int] = []
@@ -101,10 +107,11 @@ class Job:
                 os.close(fd)
         self.streams.started()
 
-    def _make_group(self) -> tuple[tuple[int, ...], int]:
+    def _make_group(self, devices: tuple[DeviceRule, ...]) -> tuple[tuple[int, ...], int]:
         from pycgroups.cgroups import Cgroup
 
-        self._group = Cgroup.for_limits(self.config.limits, require_limits=self.config.require_limits)
+        limits, required = self.config.limits, self.config.require_limits
+        self._group = Cgroup.for_limits(limits, devices=devices, require_limits=required)
         clone_fd = self._group.clone_fd
         return self._group.join_fds, -1 if clone_fd is None else clone_fd
 

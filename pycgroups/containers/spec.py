@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.hostroot import Interpreter
     from pycgroups.containers.identity import Identity
     from pycgroups.namespaces.idmap import IdMap
-    from pycgroups.oci.resources import Resources
+    from pycgroups.oci.resources import DeviceRule, Resources
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -41,6 +41,7 @@ def make_spec(
     idmap: IdMap,
     interpreter: Interpreter | None,
     disks: Numbers = (),
+    devices: tuple[DeviceRule, ...] = (),
 ) -> oci.Spec:
     """Describe the container in the words of the OCI runtime specification.
 
@@ -51,6 +52,7 @@ def make_spec(
         idmap: the map of ids.
         interpreter: the Python that the host's root is to have inside.
         disks: the numbers of the block devices in ``io_limits``.
+        devices: the rules that its cgroup has.
 
     Raises:
         Unsupported: this version or this kind of container cannot do it.
@@ -80,7 +82,7 @@ def make_spec(
             uid_mappings=idmap.uids,
             gid_mappings=idmap.gids,
             sysctl=config.sysctls,
-            resources=_resources(config, disks),
+            resources=_resources(config, disks, devices),
             masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
             readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
             seccomp=_seccomp(config),
@@ -163,12 +165,12 @@ def _is_own(namespaces: tuple[oci.NamespaceSpec, ...], kind: str) -> bool:
     return any(space.type == kind and space.path is None for space in namespaces)
 
 
-def _resources(config: ContainerConfig, disks: Numbers) -> Resources | None:
-    if config.limits == NO_LIMITS:
+def _resources(config: ContainerConfig, disks: Numbers, devices: tuple[DeviceRule, ...]) -> Resources | None:
+    if config.limits == NO_LIMITS and not devices:
         return None
     from pycgroups.cgroups.resources import of_limits  # the run without limits does not need it
 
-    return of_limits(config.limits, disks)
+    return of_limits(config.limits, disks, devices)
 
 
 def _or_default(given: tuple[str, ...] | None, default: tuple[str, ...], config: ContainerConfig) -> tuple[str, ...]:
@@ -254,19 +256,10 @@ def _workspace(config: ContainerConfig, identity: Identity, caller: Caller, idma
 
 
 def _devices(config: ContainerConfig) -> tuple[oci.Mount, ...]:
-    result = []
-    for index, (source, destination, access) in enumerate(config.devices):
-        if not {"r", "w"} <= set(access):
-            raise Unsupported(
-                "reading or writing alone is for the devices controller, which this version does not use yet",
-                operation="option",
-                path=f"devices[{index}]",
-                hint='give "rw" or "rwm"',
-            )
-        result.append(
-            oci.Mount(destination=destination, type="none", source=source, options=("bind", "nosuid", "noexec", "dev"))
-        )
-    return tuple(result)
+    return tuple(
+        oci.Mount(destination=destination, type="none", source=source, options=("bind", "nosuid", "noexec", "dev"))
+        for source, destination, _ in config.devices
+    )
 
 
 def _mount(mount: mounts.Mount) -> oci.Mount:

@@ -172,3 +172,12 @@ def test_limits_are_in_the_spec(root):
     assert resources["memory"] == {"limit": 64 << 20, "swap": 64 << 20}
     assert resources["pids"] == {"limit": 20}
     assert resources["cpu"]["quota"] / resources["cpu"]["period"] == 1.5
+
+
+@pytest.mark.requires("root")
+def test_a_device_for_reading_alone(root, nothing_left):
+    explained = pc.explain(["true"], rootfs=root, devices=["/dev/kmsg:r"])
+    *_, last = explained.to_json()["spec"]["linux"]["resources"]["devices"]
+    assert last == {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}
+    number = sum("join" in str(step).split() for step in explained.plan.setup)
+    assert number == (1 if pc.cgroups.info().hierarchy != "v2" else 0)

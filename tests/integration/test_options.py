@@ -709,8 +709,34 @@ def test_devices(inside, say):
     number = os.stat(path).st_rdev
     expected = f"character special file {os.major(number):x}:{os.minor(number):x}"
     assert made.splitlines() == [expected] * 2
-    with pytest.raises(pc.Unsupported, match="devices"):
-        inside(["true"], devices=[f"{path}:r"])
+
+
+def test_devices_for_reading_or_writing_alone(say):
+    tries = "for how in '<' '>' '<>'; do (eval \"exec 3$how/dev/fuse\") 2>/dev/null && echo \"$how\"; done; true"
+    if os.geteuid() != 0:
+        with pytest.raises(pc.Unsupported, match=r"devices\[0\].*root of the host"):
+            say(tries, devices=["/dev/fuse:r"])
+        return
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("no /dev/fuse, which everybody may open")
+    for access, expected in (("r", ["<"]), ("wm", [">"]), ("m", []), ("rw", ["<", ">", "<>"])):
+        given = [f"/dev/fuse:{access}"]
+        assert say(tries, devices=given).split() == expected
+        assert say(tries, devices=given, userns="host").split() == expected
+        assert say(tries, devices=given, memory="64M").split() == expected
+        assert say(tries, devices=given, privileged=True).split() == expected
+
+
+@needs_root
+def test_the_default_devices_beside_a_rule(say):
+    """Those of a container whose cgroup has rules; its terminal too."""
+    use = ": <>/dev/null; : <>/dev/zero; : <>/dev/full; : </dev/urandom; : </dev/random; : <>/dev/ptmx; "
+    use += ": <>/dev/tty; : <>/dev/console; echo all"
+    given = ["/dev/kmsg:r"]
+    assert say(use, devices=given, tty=True).strip() == "all"
+    assert say(use, devices=given, tty=True, userns="host").strip() == "all"
+    made = "cd /dev; busybox mknod a c 1 3; busybox mknod b c 1 1; : <a; ! (: <b) 2>/dev/null && echo so"
+    assert say(made, devices=given, userns="host", caps_add=["MKNOD"]) == "so"
 
 
 def test_devices_for_everybody(say):

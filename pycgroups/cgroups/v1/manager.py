@@ -9,6 +9,7 @@ from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.v1 import cpuset, stats, unified
 from pycgroups.cgroups.v1.cpu import Cpu
 from pycgroups.cgroups.v1.cpuset import Cpuset
+from pycgroups.cgroups.v1.devices import Devices
 from pycgroups.cgroups.v1.hugetlb import Hugetlb
 from pycgroups.cgroups.v1.io import Io
 from pycgroups.cgroups.v1.memory import Memory
@@ -59,6 +60,7 @@ class Manager(manager.Manager):
         "net_cls": NetCls(),
         "net_prio": NetPrio(),
         "rdma": Rdma(),
+        "devices": Devices(),
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:

@@ -11,6 +11,7 @@ from pycgroups.cgroups.manager import Controller
 from pycgroups.cgroups.v2 import stats, unified
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
+from pycgroups.cgroups.v2.devices import Devices
 from pycgroups.cgroups.v2.hugetlb import Hugetlb
 from pycgroups.cgroups.v2.io import Io
 from pycgroups.cgroups.v2.memory import Memory
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
 _MOST_WANTED = frozenset({"memory", "pids"})
+_PROGRAMS = frozenset({"devices"})  # what is no controller to the kernel, but a program attached to the group
 _WRITTEN = ("", "/cgroup.procs", "/cgroup.subtree_control")  # what whoever makes groups below writes to
 
 
@@ -52,7 +54,7 @@ def prepare(directory: Directory, controllers: frozenset[str]) -> None:
     Raises:
         CgroupError: the kernel refuses one.
     """
-    missing = controllers - set(directory.read("cgroup.subtree_control").split())
+    missing = controllers - _PROGRAMS - set(directory.read("cgroup.subtree_control").split())
     for name in sorted(missing):
         try:
             directory.write("cgroup.subtree_control", f"+{name}")
@@ -101,6 +103,7 @@ class Manager(manager.Manager):
         "rdma": Rdma(),
         "misc": Controller(),  # these are written by `unified` alone
         "dmem": Controller(),
+        "devices": Devices(),
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:

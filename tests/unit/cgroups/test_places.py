@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 
+import attrs
 import pytest
 
 from pycgroups import cgroups
 from pycgroups.cgroups import Cgroup, Limits, detect, hints, places
+from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import CgroupError, InvalidConfig, Unsupported
+from pycgroups.oci.resources import DeviceRule
 
 MEMORY = frozenset({"memory"})
 
@@ -223,3 +226,51 @@ def test_hint_for_a_controller_that_is_not_there(fake):
 def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
     with pytest.raises(CgroupError, match="mkdir"):
         places.make_directory(f"{tmp_path}/none/group")
+
+
+@pytest.fixture
+def may(monkeypatch):
+    """Let this process use device rules, or not."""
+
+    def put(*, on_v1=False, on_v2=False):
+        monkeypatch.setattr(places.v1_devices, "usable", lambda: on_v1)
+        monkeypatch.setattr(places.v2_devices, "usable", lambda: on_v2)
+
+    return put
+
+
+DEVICES = frozenset({"devices"})
+
+
+def test_devices_on_v2_are_no_controller_of_the_kernel(fake, hierarchies, may):
+    may(on_v2=True)
+    fake.v2(".", type_="", procs="1\n", subtree="cpu memory pids")
+    hierarchies(unified(fake, ""))
+    (place,) = places.places(DEVICES)
+    assert "devices" in place.controllers
+    fake.v2("pycgroups", subtree="cpu memory pids")
+    with Directory(str(fake.path / "pycgroups")) as directory:
+        places.hand_down(place, directory)
+    assert (fake.path / "pycgroups/cgroup.subtree_control").read_text() == "cpu memory pids"
+    assert "devices" not in places.offered(places.places(MEMORY))
+
+
+def test_devices_are_v1s_where_it_has_them(fake, hierarchies, may):
+    may(on_v1=True, on_v2=True)
+    fake.v2("unified", type_="", procs="1\n", controllers="")
+    tree = attrs.evolve(unified(fake, "unified", ""), mount=f"{fake.path}/unified")
+    hierarchies(legacy(fake, "devices"), tree)
+    v2_place, v1_place = places.places(DEVICES)
+    assert "devices" not in v2_place.controllers
+    assert v1_place.controllers == DEVICES
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_device_rules_where_they_cannot_be(version, fake, hierarchies, may):
+    may(on_v1=version == 2, on_v2=version == 1)
+    fake.v2(".", type_="", procs="1\n")
+    hierarchies(legacy(fake, "devices") if version == 1 else unified(fake, ""))
+    assert places.places(DEVICES) == () or not places.offered(places.places(DEVICES)) & DEVICES
+    with pytest.raises(Unsupported, match="root of the host"):
+        Cgroup.create(devices=[DeviceRule(allow=True)], require_limits=False)
+    assert not os.path.exists(f"{fake.path}/pycgroups/run")

@@ -15,7 +15,7 @@ from pycgroups.containers.spec import PATH, make_spec
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci import runtime_spec as oci
-from pycgroups.oci.resources import Memory
+from pycgroups.oci.resources import DeviceRule, Memory
 from pycgroups.security import capabilities
 from pycgroups.security.paths import MASKED_PATHS, READONLY_PATHS
 
@@ -24,9 +24,11 @@ ORDINARY = Caller(uid=1000, gid=1000, privileged=False, nested=False)
 MAP = IdMap.parse("0:100000:65536")
 
 
-def make(*, identity=ROOT, caller=PRIVILEGED, idmap=MAP, interpreter=None, **options):
+def make(*, identity=ROOT, caller=PRIVILEGED, idmap=MAP, interpreter=None, device_rules=(), **options):
     config = ContainerConfig(**{"command": ["prog", "arg"], "rootfs": "/r", **options})
-    return make_spec(config, identity=identity, caller=caller, idmap=idmap, interpreter=interpreter)
+    return make_spec(
+        config, identity=identity, caller=caller, idmap=idmap, interpreter=interpreter, devices=device_rules
+    )
 
 
 def mount_at(spec, place):
@@ -206,9 +208,7 @@ def test_paths_given_replace_the_default():
     assert (spec.linux.masked_paths, spec.linux.readonly_paths) == (("/a",), ())
 
 
-def test_devices_need_both_kinds_of_access():
-    for access in ("r", "w", "m", "rm"):
-        with pytest.raises(Unsupported) as caught:
-            make(devices=["/dev/null", f"/dev/fuse:{access}"])
-        assert caught.value.path == "devices[1]"
-    assert mount_at(make(devices=["/dev/fuse:/dev/mine:rw"]), "/dev/mine").source == "/dev/fuse"
+def test_devices():
+    assert mount_at(make(devices=["/dev/fuse:/dev/mine:r"]), "/dev/mine").source == "/dev/fuse"
+    rules = (DeviceRule(allow=False), DeviceRule(allow=True, type="c", major=10, minor=229, access="r"))
+    assert make(device_rules=rules).linux.resources.devices == rules

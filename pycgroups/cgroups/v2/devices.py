@@ -1,0 +1,109 @@
+"""Device nodes on v2 (cgroup-v2.rst, "Device controller"): no files, but an eBPF program attached to the cgroup.
+
+The programs of the groups above run too, and each must agree: a group has what all of them allow. A program goes when
+its group does. It is put in the place of the one before in one call (BPF_F_REPLACE, kernel 5.6), so that one of the two
+is in force at any moment, and never both.
+
+Source: bpf(2), linux/bpf.h, kernel/bpf/cgroup.c.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from pycgroups._native import calls
+from pycgroups.cgroups.manager import Controller
+from pycgroups.errors import CgroupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pycgroups.cgroups.files import Directory
+    from pycgroups.cgroups.manager import Lack
+    from pycgroups.oci.resources import Resources
+
+NAME = "pycgroups_dev"
+"""What our programs are called: an administrator's own at the same group are left alone (`bpftool cgroup show`)."""
+
+_TYPE = calls.lib.BPF_PROG_TYPE_CGROUP_DEVICE
+_PLACE = calls.lib.BPF_CGROUP_DEVICE
+
+
+def usable() -> bool:
+    """Tell whether this process may load such programs and look at those there are, by trying.
+
+    CAP_SYS_ADMIN in the first user namespace is needed, and that nobody forbids bpf(2): a seccomp filter, lockdown.
+    """
+    from pycgroups.cgroups.device_program import compile_table  # most groups do not need it
+
+    fd, _ = calls.bpf_load(_TYPE, _PLACE, NAME, compile_table(()))
+    if fd < 0:
+        return False
+    os.close(fd)
+    return calls.bpf_open(0) == -errno.ENOENT  # no program has this id
+
+
+class Devices(Controller):
+    """BPF_PROG_TYPE_CGROUP_DEVICE (kernel 4.15)."""
+
+    def check(self, parent: str, resources: Resources) -> list[Lack]:  # noqa: ARG002
+        """Refuse wrong rules. That groups above may allow less is no error: the less holds."""
+        from pycgroups.cgroups.device_rules import tabulate
+
+        tabulate(resources.devices)
+        return []
+
+    def apply(self, directory: Directory, resources: Resources) -> None:
+        """Put the rules in the place of those before; where they allow everything, there is no program."""
+        if not resources.devices:
+            return
+        from pycgroups.cgroups.device_program import compile_table
+        from pycgroups.cgroups.device_rules import ALL, tabulate
+
+        table = tabulate(resources.devices)
+        with _attached(directory) as old:
+            if any(entry.access != ALL for entry in table):
+                with _loaded(directory, compile_table(table)) as new:
+                    _done("BPF_PROG_ATTACH", directory, calls.bpf_attach(directory.fd, _PLACE, new, old))
+            elif old is not None:
+                _done("BPF_PROG_DETACH", directory, calls.bpf_detach(directory.fd, _PLACE, old))
+
+
+@contextlib.contextmanager
+def _loaded(directory: Directory, code: bytes) -> Iterator[int]:
+    """Give a descriptor of a new program; without it, the program lives on where it is attached."""
+    fd, log = calls.bpf_load(_TYPE, _PLACE, NAME, code)
+    try:
+        yield _done("BPF_PROG_LOAD", directory, fd, log)
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def _attached(directory: Directory) -> Iterator[int | None]:
+    """Give a descriptor of our program at a group; None without one."""
+    result, ids = calls.bpf_attached(directory.fd, _PLACE)
+    _done("BPF_PROG_QUERY", directory, result)
+    with contextlib.ExitStack() as opened:
+        programs = []
+        for id_ in ids:
+            fd = _done("BPF_PROG_GET_FD_BY_ID", directory, calls.bpf_open(id_))
+            opened.callback(os.close, fd)
+            programs.append(fd)
+        yield next((fd for fd in programs if calls.bpf_name(fd) == NAME), None)
+
+
+def _done(command: str, directory: Directory, result: int, log: str = "") -> int:
+    if result >= 0:
+        return result
+    hint = None
+    if result == -errno.EINVAL and not log:
+        hint = "the kernel needs CONFIG_CGROUP_BPF, and is to be 5.6 or newer"
+    elif result == -errno.EPERM:
+        hint = "needs CAP_SYS_ADMIN on the host; or a group above has a program that allows none below it"
+    message = " / ".join(log.split("\n")[-4:]).strip(" /")
+    raise CgroupError(message, operation=f"bpf({command})", path=directory.path, errno=-result, hint=hint)
