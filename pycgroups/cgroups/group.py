@@ -364,6 +364,7 @@ def _asked(limits: Limits, given: Resources | None) -> Resources:
     from pycgroups.cgroups import ranges  # words have been checked
 
     ranges.check(given)
+    disks.check(given)
     return given
 
 

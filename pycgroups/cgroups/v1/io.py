@@ -49,11 +49,12 @@ class Io(Controller):
         )
         for name, devices in throttles:
             for each in devices:
-                directory.write_if_there(name, f"{each.major}:{each.minor} {each.rate}")
+                _write_first(directory, (name,), f"{each.major}:{each.minor} {each.rate}")
 
 
 def _write_first(directory: Directory, names: tuple[str, ...], value: str) -> None:
     """Write to the first of some files that is there."""
-    for name in names:
-        if directory.write_if_there(name, value):
-            return
+    # Not `write_if_there`: ENODEV is here the answer for a disk that is not there.
+    name = next(filter(directory.exists, names), None)
+    if name is not None:
+        directory.write(name, value)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Any
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import UNLIMITED
 from pycgroups.cgroups.manager import Controller, Lack, Need
-from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
@@ -61,17 +59,10 @@ def _apply_limits(directory: Directory, memory: oci.Memory) -> None:
     limit, both = memory.limit, memory.swap
     if both is None and limit == UNLIMITED:
         both = UNLIMITED
-    if limit is not None:
-        try:
-            directory.write(_LIMIT, str(limit))
-        except CgroupError as error:
-            if error.errno != errno.EINVAL or both is None:
-                raise
-            directory.write(_LIMIT_WITH_SWAP, str(both))
-            directory.write(_LIMIT, str(limit))
-            return
-    if both is not None:
-        directory.write_if_there(_LIMIT_WITH_SWAP, str(both))
+    limits = [] if limit is None else [(_LIMIT, str(limit))]
+    if both is not None and directory.exists(_LIMIT_WITH_SWAP):
+        limits.append((_LIMIT_WITH_SWAP, str(both)))
+    directory.write_agreeing(limits)
 
 
 def _oom_kills(directory: Directory) -> int | None:

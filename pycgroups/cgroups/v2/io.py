@@ -46,7 +46,7 @@ class Io(Controller):
             if device.weight is not None:
                 _write_weight(directory, f"{device.major}:{device.minor}", device.weight)
         for device_numbers, rates in _rates(io).items():
-            directory.write_if_there(_MAX, f"{device_numbers} {' '.join(rates)}")
+            _write(directory, _MAX, f"{device_numbers} {' '.join(rates)}")
 
     def sample(self, directory: Directory) -> dict[str, Any]:
         """Bytes of all devices. A group that touched none has an empty file: zero."""
@@ -55,8 +55,15 @@ class Io(Controller):
 
 
 def _write_weight(directory: Directory, which: str, weight: int) -> None:
-    directory.write_if_there(_BFQ_WEIGHT, f"{which} {weight}")
-    directory.write_if_there(_WEIGHT, f"{which} {io_weight(weight)}")
+    _write(directory, _BFQ_WEIGHT, f"{which} {weight}")
+    _write(directory, _WEIGHT, f"{which} {io_weight(weight)}")
+
+
+def _write(directory: Directory, name: str, value: str) -> None:
+    """Write to a file that only some kernels have."""
+    # Not `write_if_there`: ENODEV is here the answer for a disk that is not there.
+    if directory.exists(name):
+        directory.write(name, value)
 
 
 def _rates(io: oci.BlockIo) -> dict[str, list[str]]:
