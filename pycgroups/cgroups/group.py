@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from pycgroups.cgroups import disks, names, places, resources, sweep, tree, unenforced
+from pycgroups.cgroups import names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
@@ -453,18 +453,17 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
 
 def _asked(limits: Limits, devices: Sequence[DeviceRule], given: Resources | None) -> Resources:
     """Take what is asked for, by words or in OCI's: both would leave open which wins."""
+    if given is None and not limits.io_limits and not devices:
+        return resources.of_limits(limits)
+    from pycgroups.cgroups import device_rules, disks, ranges  # words have been checked, and most name no device
+
     if given is None:
         given = resources.of_limits(limits, disks.numbers(limits), tuple(devices))
     elif limits != NO_LIMITS or devices:
         raise invalid("resources", given, "limits by words or by resources, not both")
-    else:
-        from pycgroups.cgroups import ranges  # words have been checked
-
-        ranges.check(given)
-    if given.devices:
-        from pycgroups.cgroups import device_rules  # most groups do not need it
-
-        device_rules.tabulate(given.devices)
+    ranges.check(given)
+    disks.check(given)
+    device_rules.tabulate(given.devices)
     return given
 
 

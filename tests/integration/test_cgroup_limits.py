@@ -250,6 +250,10 @@ def test_words_or_resources_not_both():
         ("resources.pids.limit", Resources(pids=Pids(limit=0))),
         ("resources.memory.limit", Resources(memory=Memory(limit=-5))),
         ("resources.unified", Resources(unified=(("cgroup.procs", "0"),))),
+        (
+            "resources.blockIO.throttleReadBpsDevice[0]",
+            Resources(block_io=BlockIo(throttle_read_bps_device=(ThrottleDevice(major=99, minor=9, rate=5),))),
+        ),
         ("resources.unified", Resources(unified=(("../cgroup.procs", "0"),))),
         ("resources.hugepageLimits[0].pageSize", Resources(hugepage_limits=(HugepageLimit(page_size="/", limit=1),))),
     ],
@@ -332,6 +336,8 @@ def test_what_only_some_machines_have():
     resources = Resources(rdma=(("mlx4_0", Rdma(hca_handles=2)),))
     with nothing_made(), pytest.raises(errors.CgroupError, match=r"rdma\.max"):
         Cgroup.create(resources=resources)
+    with nothing_made(), pytest.raises(errors.CgroupError, match=r"io\.max.*ENODEV"):
+        Cgroup.create(resources=Resources(unified=(("io.max", "99:9 rbps=5"),)))
     with nothing_made(), pytest.raises(errors.CgroupError, match=r"misc\.max"):
         Cgroup.create(resources=Resources(unified=(("misc.max", "moon 5"),)))
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import UNLIMITED
-from pycgroups.cgroups.manager import Controller, Lack, Need
-from pycgroups.errors import CgroupError
+from pycgroups.cgroups.manager import Controller, Lack
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
@@ -29,7 +27,9 @@ class Memory(Controller):
     """  # noqa: D205 (the files are the summary)
 
     witness = _LIMIT
-    needs = (Need("memory.reservation", (_SOFT_LIMIT,), "boot a kernel without PREEMPT_RT, or with cgroup v2"),)
+    needs: ClassVar = {
+        "memory.reservation": ((_SOFT_LIMIT,), "boot a kernel without PREEMPT_RT, or with cgroup v2"),
+    }
 
     def check(self, parent: str, resources: Resources) -> list[Lack]:
         """Swap may not be counted here."""
@@ -57,14 +57,7 @@ def _apply_limits(directory: Directory, memory: oci.Memory) -> None:
     limit, both = memory.limit, memory.swap
     if both is None and limit == UNLIMITED:
         both = UNLIMITED
-    if limit is not None:
-        try:
-            directory.write(_LIMIT, str(limit))
-        except CgroupError as error:
-            if error.errno != errno.EINVAL or both is None:
-                raise
-            directory.write(_LIMIT_WITH_SWAP, str(both))
-            directory.write(_LIMIT, str(limit))
-            return
-    if both is not None:
-        directory.write_if_there(_LIMIT_WITH_SWAP, str(both))
+    limits = [] if limit is None else [(_LIMIT, str(limit))]
+    if both is not None and directory.exists(_LIMIT_WITH_SWAP):
+        limits.append((_LIMIT_WITH_SWAP, str(both)))
+    directory.write_agreeing(limits)

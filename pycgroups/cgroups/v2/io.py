@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups.convert import io_weight
-from pycgroups.cgroups.manager import Controller, Need
+from pycgroups.cgroups.manager import Controller
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
@@ -26,14 +26,14 @@ class Io(Controller):
     """
 
     witness = "io.stat"
-    needs = (
-        Need("blockIO.weight", (_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
-        Need("blockIO.weightDevice", (_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
-        Need("blockIO.throttleReadBpsDevice", (_MAX,), _THROTTLING),
-        Need("blockIO.throttleWriteBpsDevice", (_MAX,), _THROTTLING),
-        Need("blockIO.throttleReadIOPSDevice", (_MAX,), _THROTTLING),
-        Need("blockIO.throttleWriteIOPSDevice", (_MAX,), _THROTTLING),
-    )
+    needs: ClassVar = {
+        "blockIO.weight": ((_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
+        "blockIO.weightDevice": ((_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
+        "blockIO.throttleReadBpsDevice": ((_MAX,), _THROTTLING),
+        "blockIO.throttleWriteBpsDevice": ((_MAX,), _THROTTLING),
+        "blockIO.throttleReadIOPSDevice": ((_MAX,), _THROTTLING),
+        "blockIO.throttleWriteIOPSDevice": ((_MAX,), _THROTTLING),
+    }
 
     def apply(self, directory: Directory, resources: Resources) -> None:
         """Write weights and throttles, a line per device."""
@@ -46,12 +46,19 @@ class Io(Controller):
             if device.weight is not None:
                 _write_weight(directory, f"{device.major}:{device.minor}", device.weight)
         for device_numbers, rates in _rates(io).items():
-            directory.write_if_there(_MAX, f"{device_numbers} {' '.join(rates)}")
+            _write(directory, _MAX, f"{device_numbers} {' '.join(rates)}")
 
 
 def _write_weight(directory: Directory, which: str, weight: int) -> None:
-    directory.write_if_there(_BFQ_WEIGHT, f"{which} {weight}")
-    directory.write_if_there(_WEIGHT, f"{which} {io_weight(weight)}")
+    _write(directory, _BFQ_WEIGHT, f"{which} {weight}")
+    _write(directory, _WEIGHT, f"{which} {io_weight(weight)}")
+
+
+def _write(directory: Directory, name: str, value: str) -> None:
+    """Write to a file that only some kernels have."""
+    # Not `write_if_there`: ENODEV is here the answer for a disk that is not there.
+    if directory.exists(name):
+        directory.write(name, value)
 
 
 def _rates(io: oci.BlockIo) -> dict[str, list[str]]:

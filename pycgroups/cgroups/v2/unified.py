@@ -34,6 +34,6 @@ def apply(directory: Directory, controllers: frozenset[str], resources: Resource
         CgroupError: the kernel refuses one.
     """
     for name, text in resources.unified:
-        if controller_of_file(name) in controllers | {_CORE}:
+        if controller_of_file(name) in controllers | {_CORE} and directory.exists(name):
             for line in text.splitlines():
-                directory.write_if_there(name, line)
+                directory.write(name, line)

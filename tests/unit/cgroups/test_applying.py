@@ -239,6 +239,7 @@ def test_raising_memory_on_v1_begins_with_the_sum(group, monkeypatch):
         values.update(new)
 
     monkeypatch.setattr(Directory, "write", write)
+    monkeypatch.setattr(Directory, "exists", lambda _directory, _name: True)
     for size in (8 * MIB, 2 * MIB):
         V1["memory"].apply(group, Resources(memory=Memory(limit=size, swap=size)))
         assert set(values.values()) == {size}
