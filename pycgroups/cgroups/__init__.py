@@ -9,6 +9,9 @@ not only a container:
 Layers, top to bottom; an import only points down:
 
     group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
+    enter.py            start a program in one
+    watch.py            wait for what happens in one; events.py: where that is told
+    existing.py         find one that is there
     host.py, hints.py   what works here, and what would mend the rest
     places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed
@@ -26,18 +29,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pycgroups.cgroups.enter import in_cgroup
+    from pycgroups.cgroups.events import Event, PressureTrigger
     from pycgroups.cgroups.group import Cgroup
     from pycgroups.cgroups.host import Info, info
     from pycgroups.cgroups.limits import Limits, parse_size
     from pycgroups.cgroups.manager import Sample
+    from pycgroups.cgroups.watch import Watch
 
-__all__ = ["Cgroup", "Info", "Limits", "Sample", "info", "parse_size"]
+__all__ = [
+    "Cgroup",
+    "Event",
+    "Info",
+    "Limits",
+    "PressureTrigger",
+    "Sample",
+    "Watch",
+    "in_cgroup",
+    "info",
+    "parse_size",
+]
 
 _HOMES = {
     "Cgroup": "group",
+    "Event": "events",
     "Info": "host",
     "Limits": "limits",
+    "PressureTrigger": "events",
     "Sample": "manager",
+    "Watch": "watch",
+    "in_cgroup": "enter",
     "info": "host",
     "parse_size": "limits",
 }

@@ -21,18 +21,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from pycgroups.cgroups import detect, names, places, sweep, tree
+from pycgroups.cgroups import detect, existing, names, places, sweep, tree
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Unsupported
+from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
+    from pycgroups.cgroups.events import PressureTrigger
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Manager
     from pycgroups.cgroups.places import Place
+    from pycgroups.cgroups.watch import Watch
 
 _ATTEMPTS = 8
 _RACES = (*GONE, errno.EAGAIN)
@@ -49,10 +52,11 @@ class Cgroup:
         limits: what was asked for.
         unenforced: names of the limits that are not in force, if `require_limits` was False.
 
-    To start a process inside, use both `clone_fd` and `join_fds`; they are close-on-exec, and valid until `remove()`.
+    To start a process inside, see `pycgroups.in_cgroup`; or use both `clone_fd` and `join_fds`: they are close-on-exec,
+    and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_managers", "limits", "name", "unenforced")
+    __slots__ = ("_above", "_created", "_managers", "limits", "name", "unenforced")
 
     def __init__(self, name: str, limits: Limits, unenforced: tuple[str, ...]) -> None:
         """Not for users: `create()` makes groups."""
@@ -61,6 +65,7 @@ class Cgroup:
         self.unenforced = unenforced
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
+        self._created = True
 
     @classmethod
     def create(
@@ -149,6 +154,51 @@ class Cgroup:
         for manager in self._managers:
             manager.apply(self.limits)
 
+    @classmethod
+    def open(cls, name: str) -> Cgroup:
+        """Take hold of a group that exists, to look at it or to change it.
+
+        As a context manager it lets go of the group at the end of the block; `remove()` removes it all the same. It
+        does not keep a group from being swept when its creator dies.
+
+        Args:
+            name: of a group that pycgroups made, as for `create`; or the path of any cgroup's directory, which stands
+                for the group of that name in all hierarchies.
+
+        Raises:
+            NotFound: there is none.
+            InvalidConfig: neither a name nor a directory of a cgroup.
+            CgroupError: it cannot be opened.
+        """
+        if not isinstance(name, str) or "\0" in name:
+            raise invalid("name", name, "the name of a group, or the path of a cgroup")
+        return cls._of(name, existing.by_path(name) if name.startswith("/") else existing.by_name(name))
+
+    @classmethod
+    def current(cls) -> Cgroup:
+        """Take hold of the cgroup that this process is in now, as `open` does.
+
+        Raises:
+            NotFound: it sees none.
+        """
+        found = existing.current()
+        return cls._of(found[0].path, found)
+
+    @classmethod
+    def _of(cls, name: str, found: list[Place]) -> Cgroup:
+        group = cls(name, Limits(), ())
+        group._created = False
+        try:
+            for place in found:
+                with contextlib.ExitStack() as stack:
+                    directory = stack.enter_context(places.opened(place.path))
+                    group._managers.append(places.MANAGERS[place.version](directory, place.controllers))
+                    stack.pop_all()
+        except BaseException:
+            group.let_go()
+            raise
+        return group
+
     @property
     def clone_fd(self) -> int | None:
         """Descriptor of the v2 directory, for CLONE_INTO_CGROUP (kernel 5.7); None if the group has none."""
@@ -168,13 +218,27 @@ class Cgroup:
         """Move a process into the group, with all its threads. Its children are born inside.
 
         Raises:
+            InvalidConfig: not a process id.
             CgroupError: no such process (ESRCH), or this user may not move it (EACCES).
             Unsupported: the group has no directory: no limit could be enforced.
         """
+        _check_pid(pid)
         if not self._managers:
             raise _unsupported("add a process", places.LIMITABLE)
         for manager in self._managers:
             manager.add(pid)
+
+    def move_to(self, other: Cgroup, *, timeout: float = tree.PATIENCE) -> None:
+        """Move every process inside, subgroups included, into another group, until none is left.
+
+        Args:
+            other: where to.
+            timeout: seconds for new processes to stop appearing; the kernel moves them one at a time.
+
+        Raises:
+            CgroupError: some are left after `timeout`, or may not be moved (EACCES); those moved before stay moved.
+        """
+        tree.move(self.processes, other.add, self.name, _deadline(timeout))
 
     def processes(self) -> tuple[int, ...]:
         """Pids inside, subgroups included; 0 stands for one outside this process's pid namespace."""
@@ -228,6 +292,87 @@ class Cgroup:
             fields |= manager.sample()
         return Sample(**fields)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether every process inside stands still, because this group or one above it is frozen."""
+        return any(manager.frozen() for manager in self._managers)
+
+    def freeze(self, timeout: float = tree.PATIENCE) -> None:
+        """Stop every process inside, subgroups included, and wait until all stand still.
+
+        They notice nothing, use no CPU time, and can be killed. On v2 this is cgroup.freeze (kernel 5.2), which hybrid
+        hosts have too; on v1 the freezer, where killing means to let the dying go on.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            CgroupError: some go on after `timeout`, and are named; the group is thawed again.
+            Unsupported: the group has no freezer.
+        """
+        deadline = _deadline(timeout)
+        freezer = next((manager for manager in self._managers if manager.frozen() is not None), None)
+        if freezer is None:
+            raise Unsupported(
+                "the group has no freezer",
+                operation="freeze",
+                hint="it needs cgroup v2 with kernel 5.2, or the freezer of v1: mount -t cgroup -o freezer freezer DIR",
+            )
+        try:
+            freezer.set_frozen(True, deadline)
+        except BaseException:
+            with contextlib.suppress(CgroupError):
+                freezer.set_frozen(False, time.monotonic())
+            raise
+
+    def thaw(self, timeout: float = tree.PATIENCE) -> None:
+        """Let all go on that `freeze`, or somebody else, stopped in this group. What goes on already is left alone.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            CgroupError: they do not go on within `timeout`: a group above is frozen.
+        """
+        deadline = _deadline(timeout)
+        for manager in self._managers:
+            if manager.frozen() is not None:
+                manager.set_frozen(False, deadline)
+
+    def watch(
+        self,
+        *kinds: str,
+        pressure: PressureTrigger | str | Sequence[PressureTrigger | str] | None = None,
+    ) -> Watch:
+        """Watch what happens in the group from now on, without polling.
+
+            with group.watch("oom_kill") as watch:
+                for event in watch: ...                 # until the group is removed
+                watch.read(timeout=5)                   # or for a time
+                async for event in watch: ...           # or in asyncio
+                watch.in_thread(print)                  # or by a callback
+
+        Args:
+            kinds: any of these; all that the group can tell if nothing is asked for.
+                "oom": memory ran out, nothing could be reclaimed.
+                "oom_kill": a process was killed for it.
+                "high": `memory_high` was passed (v2).
+                "pids": a fork was refused (v1: before kernel 6.11 only).
+                "populated", "empty": the first process came, the last one went, subgroups included (v2 and hybrid).
+                "frozen", "thawed": all processes stand still, or go on (v2 and hybrid).
+                A state that came and went between two looks is not seen; of counts every one is.
+            pressure: a `PressureTrigger`, or several (v2 and hybrid); on v1 "low", "medium" or "critical", a level of
+                memory pressure.
+
+        Raises:
+            InvalidConfig: no such kind.
+            Unsupported: nothing tells of it here; with the reason.
+            CgroupError: the group was removed, or the kernel refuses something.
+        """
+        from pycgroups.cgroups import watch  # needs the C shim
+
+        return watch.Watch(self._managers, kinds, watch.check_pressure(pressure))
+
     def kill(self) -> None:
         """Kill every process inside, subgroups included, and wait until they are dead.
 
@@ -235,6 +380,7 @@ class Cgroup:
             CgroupError: some are not dead after 10 seconds, and are named; or this process is inside.
         """
         deadline = time.monotonic() + tree.PATIENCE
+        self._unfreeze_dead()
         for manager in self._managers:
             manager.kill(deadline)
 
@@ -245,6 +391,7 @@ class Cgroup:
             CgroupError: as for `kill`; the rest of the group is there, and `remove` may be called again.
         """
         deadline = time.monotonic() + tree.PATIENCE
+        self._unfreeze_dead()
         while self._managers:
             self._managers[-1].remove(deadline)
             self._managers.pop()
@@ -252,6 +399,12 @@ class Cgroup:
             with self._above.pop() as above:
                 if sweep.abandoned(above):
                     tree.try_rmdir(above.path)
+
+    def _unfreeze_dead(self) -> None:
+        """Kill what v1's freezer stops: elsewhere one would wait in vain for it to die."""
+        for manager in self._managers:
+            if "freezer" in manager.controllers and os.getpid() not in self.processes():
+                manager.kill_all(manager.directory)
 
     def let_go(self) -> None:
         """Close the descriptors, and leave the group to the next process that makes one."""
@@ -262,18 +415,33 @@ class Cgroup:
         self._managers, self._above = [], []
 
     def __enter__(self) -> Self:
-        """Remove the group at the end of the block."""
+        """Remove the group at the end of the block; one that was opened is let go."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove it."""
-        self.remove()
+        """Remove it, or let go."""
+        if self._created:
+            self.remove()
+        else:
+            self.let_go()
 
     def __repr__(self) -> str:
         """Name and limits."""
         return f"<Cgroup {self.name!r} {self.limits}>"
+
+
+def _check_pid(pid: object) -> None:
+    """Refuse what the kernel would read as something else: 0 is the writer itself."""
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
+        raise invalid("pid", pid, "a process id: an int above 0")
+
+
+def _deadline(timeout: object) -> float:
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout >= 0:
+        raise invalid("timeout", timeout, "seconds, at least 0")
+    return time.monotonic() + timeout
 
 
 def _hold(path: str, *, marked: bool) -> Directory:

@@ -11,8 +11,9 @@ import attrs
 from pycgroups.cgroups import tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.limits import Limits
 
@@ -111,6 +112,26 @@ class Manager(abc.ABC):
     def add(self, pid: int) -> None:
         """Move a process here, with all its threads."""
         self.directory.write("cgroup.procs", str(pid))
+
+    @abc.abstractmethod
+    def frozen(self) -> bool | None:
+        """Whether every process here and below stands still; None if this directory has no freezer."""
+
+    @abc.abstractmethod
+    def set_frozen(self, wanted: bool, deadline: float) -> None:
+        """Stop or continue every process here and below, and wait until it is done.
+
+        Raises:
+            CgroupError: it is not done at `deadline`.
+        """
+
+    @abc.abstractmethod
+    def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
+        """Open what tells of some kinds of events, as far as this version does; `directory` is this one, held anew."""
+
+    @abc.abstractmethod
+    def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
+        """Open what tells of pressure; None if this version or hierarchy does not."""
 
     @staticmethod
     @abc.abstractmethod

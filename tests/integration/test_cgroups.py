@@ -551,7 +551,7 @@ def test_v1_mounted_read_only():
 @pytest.mark.requires("root", "unshare", "cgroup_v1")
 def test_v1_alone():
     unmount = 'for m in /sys/fs/cgroup/unified; do if [ -d "$m" ]; then umount "$m"; fi; done'
-    assert with_mounts(unmount) == ["v1", "3 3 False", "True", "()"]
+    assert with_mounts(unmount) == ["v1", "4 4 False", "True", "()"]
 
 
 @pytest.mark.requires("root", "unshare", "cgroup_v2")

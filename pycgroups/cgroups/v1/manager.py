@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
-from pycgroups.cgroups.v1 import cpuset
+from pycgroups.cgroups.v1 import cpuset, events
 from pycgroups.cgroups.v1.cpu import Cpu
 from pycgroups.cgroups.v1.cpuacct import Cpuacct
 from pycgroups.cgroups.v1.cpuset import Cpuset
+from pycgroups.cgroups.v1.freezer import Freezer
 from pycgroups.cgroups.v1.memory import Memory
 from pycgroups.cgroups.v1.pids import Pids
+from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Controller
+
+
+_FREEZER = Freezer()
+_NOT_OURS = (errno.EACCES, errno.EROFS)
 
 
 def find(hierarchy: Hierarchy, name: str) -> str | None:
@@ -49,6 +57,7 @@ class Manager(manager.Manager):
         "cpuacct": Cpuacct(),
         "cpuset": Cpuset(),
         "pids": Pids(),
+        "freezer": _FREEZER,
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
@@ -59,9 +68,32 @@ class Manager(manager.Manager):
         """
         super().__init__(directory, controllers)
         # "tasks" moves one thread, which needs a lock less than cgroup.procs: a child that enters has just one.
-        self.join_fd = directory.open("tasks", os.O_WRONLY)
+        try:
+            self.join_fd = directory.open("tasks", os.O_WRONLY)
+        except CgroupError as error:
+            if error.errno not in _NOT_OURS:  # such a group can be looked at
+                raise
+
+    def frozen(self) -> bool | None:
+        """Ask the freezer, if this is its hierarchy."""
+        return _FREEZER.frozen(self.directory)
+
+    def set_frozen(self, wanted: bool, deadline: float) -> None:
+        """See `Freezer.set_frozen`."""
+        _FREEZER.set_frozen(self.directory, wanted, deadline)
+
+    def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
+        """See `v1.events`."""
+        return events.sources(directory, self.controllers, kinds)
+
+    def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
+        """Tell of a level of memory pressure; triggers are v2's."""
+        if isinstance(wanted, str) and "memory" in self.controllers:
+            return events.Notice(directory, "memory.pressure_level", "memory.pressure_level", wanted)
+        return None
 
     @staticmethod
     def kill_all(directory: Directory) -> None:
-        """Signal each process: v1 has nothing that kills all at once."""
+        """Signal each process: v1 has nothing that kills all at once. What is frozen dies when it goes on."""
         tree.kill_each(directory)
+        _FREEZER.thaw_all(directory)

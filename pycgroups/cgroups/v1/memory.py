@@ -41,12 +41,12 @@ class Memory(Controller):
 
     def sample(self, directory: Directory) -> dict[str, Any]:
         """Peak, and OOM kills (kernel 4.13)."""
-        return {"peak_memory": directory.number("memory.max_usage_in_bytes"), "oom": _oom_kills(directory)}
+        return {"peak_memory": directory.number("memory.max_usage_in_bytes"), "oom": oom_kills(directory)}
 
 
-def _oom_kills(directory: Directory) -> int | None:
+def oom_kills(directory: Directory) -> int | None:
     """Kills here and below: v1 counts each in the victim's own cgroup alone."""
     kills = directory.counts("memory.oom_control").get("oom_kill")
     if kills is None:
         return None
-    return kills + sum(_oom_kills(child) or 0 for child in directory.subgroups())
+    return kills + sum(oom_kills(child) or 0 for child in directory.subgroups())

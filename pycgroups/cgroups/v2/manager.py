@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
+from pycgroups.cgroups.v2 import events, freezer
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
 from pycgroups.cgroups.v2.io import Io
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Controller
 
@@ -103,11 +105,27 @@ class Manager(manager.Manager):
         """
         super().__init__(directory, controllers)
         self.clone_fd = directory.fd
-        directory.read("cgroup.events")
+        directory.read("cgroup.controllers")
 
     def sample(self) -> dict[str, Any]:
         """Ask each controller, and for CPU time also where there is no such controller."""
         return super().sample() if "cpu" in self.controllers else super().sample() | _CPU.sample(self.directory)
+
+    def frozen(self) -> bool | None:
+        """See `v2.freezer`."""
+        return freezer.frozen(self.directory)
+
+    def set_frozen(self, wanted: bool, deadline: float) -> None:
+        """See `v2.freezer`."""
+        freezer.set_frozen(self.directory, wanted, deadline)
+
+    def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
+        """See `v2.events`."""
+        return events.sources(directory, kinds)
+
+    def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
+        """Tell of a trigger; levels are v1's."""
+        return None if isinstance(wanted, str) else events.Pressure(directory, wanted)
 
     @staticmethod
     def kill_all(directory: Directory) -> None:
