@@ -109,7 +109,7 @@ class Source(abc.ABC):
         """What happened since the last look: kinds and counts. What a removed cgroup cannot tell any more, has not.
 
         Raises:
-            OSError: ENODEV; the file is gone.
+            CgroupError: the file is gone.
         """
 
     @abc.abstractmethod
@@ -137,9 +137,9 @@ class Counters(Source):
         self._file = directory.open(name, os.O_RDONLY)
         try:
             self._last = self._read()
-        except OSError as error:
+        except CgroupError:
             os.close(self._file)
-            raise CgroupError(operation="read", path=self.path, errno=error.errno) from None
+            raise
 
     def look(self) -> dict[str, int]:
         """Compare with the last look."""
@@ -157,6 +157,6 @@ class Counters(Source):
         except OSError as error:
             # A removed cgroup has no processes, that much is known.
             if error.errno != errno.ENODEV or "populated" not in self._last:
-                raise
+                raise CgroupError(operation="read", path=self.path, errno=error.errno) from None
             return {**self._last, "populated": 0}
         return {key: int(value) for key, value in map(str.split, lines)}

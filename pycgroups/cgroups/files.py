@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 4096
 _CHILDLESS = 2  # st_nlink on kernfs is 2 and the number of subdirectories: nothing need be listed
+_ALWAYS_THERE = "cgroup.procs"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 GONE = (errno.ENOENT, errno.ENODEV)
@@ -96,6 +97,17 @@ class Directory:
         """Value of a file with a name and a number in each line; empty without it."""
         pairs = (line.split() for line in self.read_if_there(name).splitlines())
         return {key: int(value) for key, value in pairs}
+
+    def check(self) -> None:
+        """Make sure that what was read until now is of a cgroup that is still there.
+
+        Raises:
+            CgroupError: it was removed, so files that seemed to be lacking may have been there.
+        """
+        try:
+            os.stat(_ALWAYS_THERE, dir_fd=self.fd)
+        except OSError as error:
+            raise self._error("read", _ALWAYS_THERE, error) from None
 
     def write(self, name: str, value: str) -> None:
         """Write a value to an interface file.

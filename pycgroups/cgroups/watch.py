@@ -58,6 +58,7 @@ class Watch:
         """Not for users: `Cgroup.watch` makes it."""
         self.gone = False
         self._closed = False
+        self._waiting = 0  # threads
         self._lock = threading.RLock()  # a signal handler may close what it interrupted
         self._pending: deque[Event] = deque()
         self._wake: Callable[[], object] | None = None
@@ -92,14 +93,16 @@ class Watch:
                     events = tuple(self._pending)
                     self._pending.clear()
                     return events
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return ()
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return ()
+                self._waiting += 1
             try:
                 self._epoll.poll(left)
-            except (ValueError, OSError):
-                if not self._closed:  # by another thread, or by a signal handler
-                    raise
+            finally:
+                with self._lock:
+                    self._waiting -= 1
+                    self._close_if_last()
 
     def in_thread(self, callback: Callable[[Event], object]) -> threading.Thread:
         """Call a function for each event, one at a time, in a thread of its own.
@@ -136,6 +139,11 @@ class Watch:
             os.eventfd_write(self._stop, 1)
             if self._wake:
                 self._wake()
+            self._close_if_last()
+
+    def _close_if_last(self) -> None:
+        """Close the descriptors when nobody waits for them: what is closed wakes nobody."""
+        if self._closed and not self._waiting:
             self._stack.close()
 
     def __enter__(self) -> Self:
@@ -216,7 +224,7 @@ class Watch:
         for source in self._sources:
             try:
                 changes = source.look()
-            except OSError as error:
+            except CgroupError as error:
                 if all(map(_exists, self._directories)):
                     raise _taken_away(source, error) from None
                 gone, changes = True, {}
@@ -282,8 +290,8 @@ def check_pressure(wanted: object) -> tuple[PressureTrigger | str, ...]:
 
 def _exists(directory: Directory) -> bool:
     try:
-        os.stat("cgroup.procs", dir_fd=directory.fd)
-    except OSError:
+        directory.check()
+    except CgroupError:
         return False
     return True
 
@@ -295,8 +303,8 @@ def _checked(answer: int, operation: str, path: str | None) -> int:
     return answer
 
 
-def _taken_away(source: Source, error: OSError) -> CgroupError:
-    controller = (source.path or "").rpartition("/")[2].partition(".")[0] or "memory"
+def _taken_away(source: Source, error: CgroupError) -> CgroupError:
+    controller = os.path.basename(source.path or "").partition(".")[0]
     return CgroupError(
         "the controller was taken away from the group",
         operation="watch",

@@ -56,6 +56,13 @@ def no_limits() -> str | None:
     return None if limits() else "needs a user without cgroups to set limits in"
 
 
+def psi() -> str | None:
+    """Pressure is counted, in a v2 tree that this machine shows."""
+    trees = (CGROUP, CGROUP / "unified")
+    unified = any((tree / "cgroup.controllers").exists() for tree in trees)
+    return None if unified and Path("/proc/pressure").exists() else "needs a cgroup v2 tree and psi=1"
+
+
 def userns() -> str | None:
     """A user namespace can be made."""
     pid = os.posix_spawn("/usr/bin/unshare", ["unshare", "--user", "true"], os.environ)
@@ -88,7 +95,7 @@ def _program(name: str) -> Callable[[], str | None]:
 
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
-    **{probe.__name__: probe for probe in (userns, subuid, no_subuid, host)},
+    **{probe.__name__: probe for probe in (psi, userns, subuid, no_subuid, host)},
     **{name: _program(name) for name in ("busybox", "gcc", "gdb", "ip", "script", "strace", "unshare")},
 }
 

@@ -48,6 +48,7 @@ class Notice(Source):
             CgroupError: the kernel refuses it.
         """
         self.kinds = frozenset({kind})
+        self._directory = directory
         self._file = directory.open(name, os.O_RDONLY)
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
@@ -59,7 +60,7 @@ class Notice(Source):
     def look(self) -> dict[str, int]:
         """Take what was added. Removal of the cgroup adds too: that is none of these events."""
         count = self._take()
-        os.pread(self._file, 1, 0)
+        self._directory.check()
         return dict.fromkeys(self.kinds, count) if count else {}
 
     def close(self) -> None:
@@ -83,7 +84,6 @@ class Kills(Notice):
     def __init__(self, directory: Directory) -> None:
         """Register it."""
         super().__init__(directory, "oom_kill", "memory.oom_control")
-        self._directory = directory
         self._last = oom_kills(directory) or 0
         self._awaited = 0
         self._added = 0
@@ -95,7 +95,7 @@ class Kills(Notice):
         if notices > 0:
             self._awaited += notices
             self._until = time.monotonic() + _PATIENCE
-        os.pread(self._file, 1, 0)
+        self._directory.check()
         count = oom_kills(self._directory) or self._last
         kills, self._last = count - self._last, count
         self._awaited = max(0, self._awaited - kills)
