@@ -25,7 +25,7 @@ from pycgroups.cgroups import detect, existing, names, places, sweep, tree
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
+from pycgroups.errors import AlreadyExists, CgroupError, NotFound, Unsupported, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,8 +194,10 @@ class Cgroup:
                     directory = stack.enter_context(places.opened(place.path))
                     group._managers.append(places.MANAGERS[place.version](directory, place.controllers))
                     stack.pop_all()
-        except BaseException:
+        except BaseException as error:
             group.let_go()
+            if isinstance(error, CgroupError) and error.errno in GONE:
+                raise NotFound("removed meanwhile", operation="open cgroup", path=error.path) from None
             raise
         return group
 

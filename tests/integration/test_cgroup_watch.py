@@ -21,12 +21,13 @@ from pycgroups.cgroups.v1 import events as v1_events
 pytestmark = pytest.mark.requires("limits")
 
 PATIENCE = 60
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 EAT = [sys.executable, "-S", "-c", "b = bytearray(200 << 20)"]
 FORK = "i=0; while [ $i -lt 12 ]; do sleep 5 & i=$((i + 1)); done 2>/dev/null; true"
 
 
 def run(group, *command):
-    return subprocess.run(pc.in_cgroup(group, [*command]), check=False, timeout=PATIENCE, stderr=subprocess.DEVNULL)
+    return subprocess.run(pc.in_cgroup(group, [*command]), check=False, timeout=PATIENCE, **QUIET)
 
 
 def kinds(events):
@@ -76,10 +77,10 @@ def test_oom_kills_before_the_look_are_counted():
         assert seen == 3
 
 
-def test_memory_without_oom_is_no_event(scratch):
-    (scratch / "big").write_bytes(bytes(60 << 20))
+def test_memory_without_oom_is_no_event(tmp_path):
+    (tmp_path / "big").write_bytes(bytes(60 << 20))
     with Cgroup.create(memory="32M") as group, group.watch("oom", "oom_kill") as watch:
-        assert run(group, "cat", scratch / "big").returncode == 0
+        assert run(group, "cat", tmp_path / "big").returncode == 0
         assert watch.read(0.3) == ()
 
 
