@@ -21,13 +21,12 @@ from pycgroups.cgroups.v1 import events as v1_events
 pytestmark = pytest.mark.requires("limits")
 
 PATIENCE = 60
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 EAT = [sys.executable, "-S", "-c", "b = bytearray(200 << 20)"]
 FORK = "i=0; while [ $i -lt 12 ]; do sleep 5 & i=$((i + 1)); done 2>/dev/null; true"
 
 
 def run(group, *command):
-    return subprocess.run(pc.in_cgroup(group, [*command]), check=False, timeout=PATIENCE, **QUIET)
+    return subprocess.run(pc.in_cgroup(group, [*command]), check=False, timeout=PATIENCE, capture_output=True)
 
 
 def kinds(events):
