@@ -25,6 +25,7 @@ from pycgroups.cgroups import detect, existing, names, places, sweep, tree
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
+from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import AlreadyExists, CgroupError, NotFound, Unsupported, invalid
 
 if TYPE_CHECKING:
@@ -51,12 +52,13 @@ class Cgroup:
         name: as given to `create`, or made up.
         limits: what was asked for.
         unenforced: names of the limits that are not in force, if `require_limits` was False.
+        threaded: whether it is one of single threads.
 
     To start a process inside, see `pycgroups.in_cgroup`; or use both `clone_fd` and `join_fds`: they are close-on-exec,
     and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_created", "_managers", "limits", "name", "unenforced")
+    __slots__ = ("_above", "_created", "_managers", "limits", "name", "threaded", "unenforced")
 
     def __init__(self, name: str, limits: Limits, unenforced: tuple[str, ...]) -> None:
         """Not for users: `create()` makes groups."""
@@ -66,6 +68,7 @@ class Cgroup:
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
         self._created = True
+        self.threaded = False
 
     @classmethod
     def create(
@@ -78,6 +81,7 @@ class Cgroup:
         cpuset: str | None = None,
         pids: int | None = None,
         require_limits: bool = True,
+        threaded: bool = False,
     ) -> Cgroup:
         """Make a group.
 
@@ -90,6 +94,9 @@ class Cgroup:
             cpuset: see `Limits`.
             pids: see `Limits`.
             require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`.
+            threaded: a group "a/b" of single threads, see `add_thread`, of processes that are in the group "a". Limits
+                of cpus, cpuset and pids only: memory belongs to the process. "a" may not have groups of processes
+                below it as well (cgroup-v2.rst, "Threads"; kernel 4.14).
 
         Raises:
             InvalidConfig: a bad name or limit.
@@ -98,13 +105,15 @@ class Cgroup:
             CgroupError: the kernel refuses something; nothing is left behind.
         """
         limits = Limits(memory=memory, memory_swap=memory_swap, cpus=cpus, cpuset=cpuset, pids=pids)
-        group = cls.for_limits(limits, name=name, require_limits=require_limits)
+        group = cls.for_limits(limits, name=name, require_limits=require_limits, threaded=threaded)
         if not group.paths:
             raise _unsupported("make a cgroup", places.LIMITABLE)
         return group
 
     @classmethod
-    def for_limits(cls, limits: Limits, *, name: str | None = None, require_limits: bool = True) -> Cgroup:
+    def for_limits(
+        cls, limits: Limits, *, name: str | None = None, require_limits: bool = True, threaded: bool = False
+    ) -> Cgroup:
         """Make a group as `create` does, of limits validated before.
 
         With `require_limits` False there may be no directory at all: then nothing can be added, and nothing is
@@ -112,10 +121,12 @@ class Cgroup:
         """
         if name is not None:
             names.check(name)
+        if threaded:
+            _check_threaded(name, limits)
         sweep.sweep()
         for _ in range(_ATTEMPTS):
             try:
-                return cls._make(limits, name, require_limits=require_limits)
+                return cls._make(limits, name, require_limits=require_limits, threaded=threaded)
             except CgroupError as error:
                 if error.errno not in _RACES:
                     raise
@@ -124,7 +135,7 @@ class Cgroup:
         raise failure
 
     @classmethod
-    def _make(cls, limits: Limits, name: str | None, *, require_limits: bool) -> Cgroup:
+    def _make(cls, limits: Limits, name: str | None, *, require_limits: bool, threaded: bool) -> Cgroup:
         found = places.places(limits.controllers)
         for place in found:
             places.prepare(place)
@@ -132,6 +143,9 @@ class Cgroup:
         if unenforced and require_limits:
             raise _unsupported(f"limit {', '.join(unenforced)}", limits.controllers - places.offered(found))
         group = cls(name or names.fresh(), limits, unenforced)
+        group.threaded = threaded
+        if threaded:
+            found = tuple(attrs.evolve(place, controllers=place.controllers & v2.THREADED) for place in found)
         try:
             group._make_in(found, marked=name is not None)
         except BaseException:
@@ -152,6 +166,8 @@ class Cgroup:
                 places.hand_down(place, self._above[-1])
             self._managers.append(_new(place, f"{path}/{last}", marked=marked))
         for manager in self._managers:
+            if self.threaded:
+                manager.make_threaded()
             manager.apply(self.limits)
 
     @classmethod
@@ -229,6 +245,26 @@ class Cgroup:
             raise _unsupported("add a process", places.LIMITABLE)
         for manager in self._managers:
             manager.add(pid)
+
+    def add_thread(self, tid: int) -> None:
+        """Move one thread into the group; on v2 into a `threaded` one, while its process is in the group above.
+
+        Args:
+            tid: as `threading.get_native_id()` tells it.
+
+        Raises:
+            InvalidConfig: not an id of a thread.
+            CgroupError: no such thread (ESRCH), it may not enter (EOPNOTSUPP), or not be moved by this user (EACCES).
+        """
+        _check_pid(tid)
+        if not self._managers:
+            raise _unsupported("add a thread", places.LIMITABLE)
+        for manager in self._managers:
+            manager.add_thread(tid)
+
+    def threads(self) -> tuple[int, ...]:
+        """Ids of the threads inside, those of subgroups not included."""
+        return tuple(sorted(set().union(*(manager.threads() for manager in self._managers))))
 
     def move_to(self, other: Cgroup, *, timeout: float = tree.PATIENCE) -> None:
         """Move every process inside, subgroups included, into another group, until none is left.
@@ -380,7 +416,10 @@ class Cgroup:
 
         Raises:
             CgroupError: some are not dead after 10 seconds, and are named; or this process is inside.
+            Unsupported: it is a group of threads, which do not die alone.
         """
+        if self.threaded:
+            raise Unsupported("a thread does not die alone", operation="kill", hint="kill the group above")
         deadline = time.monotonic() + tree.PATIENCE
         self._unfreeze_dead()
         for manager in self._managers:
@@ -389,10 +428,15 @@ class Cgroup:
     def remove(self) -> None:
         """Kill what is inside and remove the group, its subgroups first. Doing it twice is allowed.
 
+        The threads of a `threaded` group are not killed: they go back to the group above.
+
         Raises:
             CgroupError: as for `kill`; the rest of the group is there, and `remove` may be called again.
         """
         deadline = time.monotonic() + tree.PATIENCE
+        for manager in self._managers if self.threaded else ():
+            while manager.threads() and time.monotonic() < deadline:
+                manager.move_threads_up()
         self._unfreeze_dead()
         while self._managers:
             self._managers[-1].remove(deadline)
@@ -438,6 +482,14 @@ def _check_pid(pid: object) -> None:
     """Refuse what the kernel would read as something else: 0 is the writer itself."""
     if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
         raise invalid("pid", pid, "a process id: an int above 0")
+
+
+def _check_threaded(name: str | None, limits: Limits) -> None:
+    if name is None or "/" not in name:
+        raise invalid("name", name, "'a/b' with threaded=True: a group inside that of the threads' processes")
+    if whole := limits.controllers - v2.THREADED:
+        words = ", ".join(word for controller in sorted(whole) for word in limits.words(controller))
+        raise invalid("threaded", True, f"without {words}, which a process has as a whole")
 
 
 def _deadline(timeout: object) -> float:

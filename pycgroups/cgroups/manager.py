@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from pycgroups.cgroups import tree
+from pycgroups.cgroups.files import GONE
+from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,7 +102,12 @@ class Manager(abc.ABC):
     def apply(self, limits: Limits) -> None:
         """Write the limits that this directory's controllers enforce."""
         for name in sorted(self.controllers & limits.controllers):
-            self.modules[name].apply(self.directory, limits)
+            try:
+                self.modules[name].apply(self.directory, limits)
+            except CgroupError as error:
+                if error.errno in GONE:
+                    error.hint = f"the cgroup was removed, or {name} was taken away from it (cgroup.subtree_control)"
+                raise
 
     def sample(self) -> dict[str, Any]:
         """Fields of `Sample` that this directory counts."""
@@ -112,6 +119,22 @@ class Manager(abc.ABC):
     def add(self, pid: int) -> None:
         """Move a process here, with all its threads."""
         self.directory.write("cgroup.procs", str(pid))
+
+    @abc.abstractmethod
+    def add_thread(self, tid: int) -> None:
+        """Move one thread here."""
+
+    @abc.abstractmethod
+    def threads(self) -> list[int]:
+        """Ids of the threads in this very directory."""
+
+    @abc.abstractmethod
+    def make_threaded(self) -> None:
+        """Have this directory take single threads of the processes above it."""
+
+    @abc.abstractmethod
+    def move_threads_up(self) -> None:
+        """Move the threads to the directory above; new ones may appear meanwhile."""
 
     @abc.abstractmethod
     def frozen(self) -> bool | None:

@@ -74,6 +74,20 @@ def move(processes: Callable[[], Sequence[int]], add: Callable[[int], None], nam
                     raise
 
 
+def move_threads(directory: Directory, name: str) -> None:
+    """Move the threads in a directory to the one above it, once; `name` is the file that lists and takes them."""
+    tids = directory.read_if_there(name).split()
+    if not tids:
+        return
+    with Directory(os.path.dirname(directory.path)) as above:
+        for tid in tids:
+            try:
+                above.write(name, tid)
+            except CgroupError as error:
+                if error.errno != errno.ESRCH:  # it ended meanwhile
+                    raise
+
+
 def remove_subgroups(directory: Directory) -> None:
     """Remove the cgroups below, children first; what is busy stays for the next try."""
     for child in directory.subgroups():

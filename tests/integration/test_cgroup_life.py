@@ -326,3 +326,77 @@ def test_no_group_to_enter():
     group.remove()
     with pytest.raises(pc.Unsupported):
         pc.in_cgroup(group, ["true"])
+
+
+# --- threads ---
+
+
+@contextlib.contextmanager
+def threads(group, number):
+    """A process in a group, and the ids of its additional threads."""
+    code = """
+import sys, threading
+gate = threading.Event()
+for _ in range(int(sys.argv[1])):
+    thread = threading.Thread(target=gate.wait)
+    thread.start()
+    print(thread.native_id, flush=True)
+sys.stdin.read()
+gate.set()
+"""
+    with started(group, *python(code), number, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process.pid, [int(process.stdout.readline()) for _ in range(number)]
+
+
+def test_a_group_of_threads():
+    with Cgroup.create("process", pids=20, memory="100M") as above, threads(above, 2) as (pid, tids):
+        with Cgroup.create("process/threads", pids=5, threaded=True) as group:
+            assert group.threaded
+            group.add_thread(tids[0])
+            assert group.threads() == (tids[0],)
+            assert above.processes() == (pid,)
+            assert tids[1] in above.threads()
+            group.add_thread(tids[1])
+            with pytest.raises(pc.Unsupported, match="does not die alone"):
+                group.kill()
+            group.set(pids=6)
+        assert set(tids) <= {*above.threads()}
+        assert above.processes() == (pid,)
+        above.kill()
+
+
+@pytest.mark.requires("cgroup_v2")
+def test_rules_of_threads_are_explained():
+    with (
+        Cgroup.create("process", pids=20) as above,
+        Cgroup.create("process/threads", threaded=True) as group,
+        Cgroup.create(pids=20) as elsewhere,
+        threads(elsewhere, 1) as (_, tids),
+    ):
+        with pytest.raises(pc.CgroupError, match=r"EOPNOTSUPP.*above\.add"):
+            group.add_thread(tids[0])
+        with pytest.raises(pc.CgroupError, match="threaded=True"):
+            above.add_thread(tids[0])
+    with (
+        Cgroup.create("domain", pids=20),
+        Cgroup.create("domain/beside", memory="50M"),
+        pytest.raises(pc.CgroupError, match="hand down memory"),
+    ):
+        Cgroup.create("domain/threads", threaded=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "match"),
+    [("alone", {}, "name.*a/b"), (None, {}, "name"), ("a/b", {"memory": "9M"}, "threaded.*memory")],
+)
+def test_bad_groups_of_threads(name, limits, match):
+    with pytest.raises(pc.InvalidConfig, match=match):
+        Cgroup.create(name, **limits, threaded=True)
+
+
+def test_bad_thread_ids():
+    with Cgroup.create(pids=9) as group:
+        with pytest.raises(pc.InvalidConfig):
+            group.add_thread(0)
+        with pytest.raises(pc.CgroupError, match="ESRCH"):
+            group.add_thread(2**22 - 1)

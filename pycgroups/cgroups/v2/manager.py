@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 _CPU = Cpu()
 _ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
 _MOST_WANTED = frozenset({"memory", "pids"})
+_THREADS = "cgroup.threads"
+THREADED = frozenset({"cpu", "cpuset", "perf_event", "pids"})
+"""Controllers that single threads can have (cgroup-v2.rst, "Threads")."""
+
 _WRITTEN = ("", "/cgroup.procs", "/cgroup.subtree_control")  # what whoever makes groups below writes to
 
 
@@ -84,6 +90,17 @@ def _offer(path: str) -> frozenset[str] | None:
     return frozenset(read_path(f"{path}/cgroup.controllers").split())
 
 
+@contextlib.contextmanager
+def _explained(hint: str) -> Iterator[None]:
+    """Say what the rule is that the kernel enforces by EOPNOTSUPP, or EBUSY."""
+    try:
+        yield
+    except CgroupError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EBUSY):
+            error.hint = hint
+        raise
+
+
 class Manager(manager.Manager):
     """A directory that a process is started in, by CLONE_INTO_CGROUP."""
 
@@ -110,6 +127,30 @@ class Manager(manager.Manager):
     def sample(self) -> dict[str, Any]:
         """Ask each controller, and for CPU time also where there is no such controller."""
         return super().sample() if "cpu" in self.controllers else super().sample() | _CPU.sample(self.directory)
+
+    def add_thread(self, tid: int) -> None:
+        """Move one thread here (cgroup-v2.rst, "Threads"; kernel 4.14)."""
+        with _explained(
+            "on v2 a thread may only enter a group made with threaded=True, and only while its process is in the group"
+            " above: above.add(pid)"
+        ):
+            self.directory.write(_THREADS, str(tid))
+
+    def threads(self) -> list[int]:
+        """Ids of the threads in this very directory."""
+        return [int(tid) for tid in self.directory.read_if_there(_THREADS).split()]
+
+    def make_threaded(self) -> None:
+        """Make it part of the domain above, for ever."""
+        with _explained(
+            "the group above must neither have groups beside this one that have processes and are not threaded, nor"
+            " hand down memory or io to them"
+        ):
+            self.directory.write("cgroup.type", "threaded")
+
+    def move_threads_up(self) -> None:
+        """Move the threads to the directory above; new ones may appear meanwhile."""
+        tree.move_threads(self.directory, _THREADS)
 
     def frozen(self) -> bool | None:
         """See `v2.freezer`."""
