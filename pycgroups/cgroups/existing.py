@@ -24,9 +24,7 @@ def by_name(name: str) -> list[Place]:
         NotFound: there is none.
     """
     names.check(name.removeprefix(names.MADE_UP))
-    wanted = [f"{shared}/{name}" for _, shared in places.shared_directories()]
-    found = (next(filter(None, (_place(each, path) for path in wanted)), None) for each in detect.hierarchies())
-    return _first(found) or _none(name)
+    return _ours(name) or _none(name)
 
 
 def by_path(path: str) -> list[Place]:
@@ -42,10 +40,13 @@ def by_path(path: str) -> list[Place]:
     home = next((each for each in detect.hierarchies() if _inside(path, each.mount)), None)
     if home is None:
         raise invalid("path", path, "a directory below the mount of a cgroup hierarchy that this process is in")
+    for _, shared in places.shared_directories():
+        if path.startswith(f"{shared}/"):
+            return _ours(path.removeprefix(f"{shared}/"))
     below = path.removeprefix(home.mount)
-    others = [each for each in detect.hierarchies() if each is not home] if below else []
-    found = [_place(home, path), *(_place(each, _elsewhere(path, home, each)) for each in others)]
-    return _first(found)
+    # The top of all is no group, and to be in one hierarchy's is not to be in another's.
+    found = detect.hierarchies() if below else (home,)
+    return _first(_place(each, each.mount + below) for each in found)
 
 
 def current() -> list[Place]:
@@ -59,11 +60,10 @@ def current() -> list[Place]:
     return _first(found) or _none("/proc/self/cgroup")
 
 
-def _elsewhere(path: str, home: Hierarchy, other: Hierarchy) -> str:
-    """Where a group is in another hierarchy: ours are below the own cgroup, which may differ; others' below the top."""
-    if _inside(path, f"{home.own.rstrip('/')}/{places.SHARED}"):
-        return other.own + path.removeprefix(home.own)
-    return other.mount + path.removeprefix(home.mount)
+def _ours(name: str) -> list[Place]:
+    """Look where groups are made, which is below or above the own cgroup of each hierarchy."""
+    wanted = [f"{shared}/{name}" for _, shared in places.shared_directories()]
+    return _first(next(filter(None, (_place(each, path) for path in wanted)), None) for each in detect.hierarchies())
 
 
 def _place(hierarchy: Hierarchy, path: str) -> Place | None:
