@@ -26,8 +26,8 @@ def in_cgroup(group: Cgroup, command: Sequence[str | bytes | os.PathLike[str]]) 
         subprocess.run(pc.in_cgroup(group, ["make", "-j8"]), check=True)
 
     The answer is a command line for `subprocess`, asyncio, pexpect, or anything else that starts programs: a shell
-    enters the group and then becomes the command, with the same process id. It costs what the start of /bin/sh costs,
-    about a millisecond. A `preexec_fn` would be faster but may deadlock where there are threads, and a process that
+    enters the group and then becomes the command, with the same process id. It costs the start of /bin/sh and the move,
+    one or two milliseconds. A `preexec_fn` would be faster but may deadlock where there are threads, and a process that
     is moved after its start may have forked before.
 
     If the group cannot be entered, the command does not run: exit status 125 and a message on stderr. A command that is

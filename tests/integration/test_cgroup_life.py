@@ -147,6 +147,51 @@ def test_what_another_freezer_holds_cannot_be_frozen(monkeypatch):
         wait_for(lambda: tree.try_rmdir(str(path)))
 
 
+@pytest.mark.requires("root", "unshare", "cgroup_v1")
+def test_v1_alone():
+    code = """
+import subprocess, pycgroups as pc
+with pc.Cgroup.create(pids=60, memory="50M") as group:
+    bomb = subprocess.Popen(pc.in_cgroup(group, ["sh", "-c", "b() { b | b & }; b; sleep 100"]), stderr=-3)
+    while not group.sample().pids_hits:
+        pass
+    group.freeze(timeout=30)
+    print(group.frozen, any("/freezer/" in path for path in group.paths))
+    group.kill()
+    print(group.processes())
+    try:
+        group.watch("frozen")
+    except pc.Unsupported as error:
+        print(error.message)
+with pc.Cgroup.create(memory="50M") as group, group.watch("oom_kill") as watch:
+    subprocess.run(pc.in_cgroup(group, ["sh", "-c", "head -c 99M /dev/zero | tail"]), stdout=-3, stderr=-3)
+    print(watch.read(30)[0].kind)
+"""
+    unmount = 'for m in /sys/fs/cgroup/unified; do if [ -d "$m" ]; then umount "$m"; fi; done; exec "$@"'
+    command = ["unshare", "--mount", "sh", "-ec", unmount, "sh", sys.executable, "-c", code]
+    told = subprocess.check_output(command, text=True, timeout=120).splitlines()
+    assert told == ["True True", "()", "cgroup v1 does not tell", "oom_kill"]
+
+
+def test_frozen_orphans_are_swept():
+    code = """
+import os, signal, subprocess, pycgroups as pc
+group = pc.Cgroup.create(pids=9)
+sleeper = subprocess.Popen(pc.in_cgroup(group, ["sleep", "1000"]), stdout=-3)
+while not group.processes():
+    pass
+group.freeze()
+print(*group.paths, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    died = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    paths = died.stdout.split()
+    assert paths
+    sweep = "import pycgroups as pc; pc.Cgroup.create(pids=9).remove()"
+    subprocess.run([sys.executable, "-c", sweep], check=True, timeout=60)
+    assert not any(map(os.path.isdir, paths))
+
+
 def test_below_a_frozen_group_nothing_thaws():
     with (
         Cgroup.create("above", pids=9) as above,

@@ -499,6 +499,15 @@ def test_where_nothing_can_be_limited():
     group.remove()
 
 
+def test_the_own_group_can_be_looked_at_by_anybody():
+    with Cgroup.current() as group:
+        assert os.getpid() in group.processes()
+        assert threading.get_native_id() in group.threads()
+        assert not group.frozen
+        assert group.sample().cpu_time is not None
+        assert exists(*group.paths) == list(group.paths)
+
+
 MOUNTS = """
     from pycgroups import cgroups, errors
     print(cgroups.info().hierarchy)
