@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pycgroups import cgroups
-    from pycgroups.cgroups import Cgroup, Limits
+    from pycgroups.cgroups import Cgroup, Event, Limits, PressureTrigger, Watch, in_cgroup
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.explain import Explanation, explain
     from pycgroups.containers.mounts import Mount
@@ -63,6 +63,7 @@ __all__ = [
     "ContainerConfig",
     "Doctor",
     "Error",
+    "Event",
     "Explanation",
     "Hits",
     "IdMap",
@@ -72,13 +73,16 @@ __all__ = [
     "Limits",
     "Mount",
     "NotFound",
+    "PressureTrigger",
     "Result",
     "TimeoutExpired",
     "Unsupported",
     "Usage",
+    "Watch",
     "cgroups",
     "doctor",
     "explain",
+    "in_cgroup",
     "run",
 ]
 
@@ -90,8 +94,11 @@ _HOMES = {
     "containers.mounts": ("Mount",),
     "containers.run": ("run",),
     "containers.verdict": ("Hits", "Usage"),
+    "cgroups.enter": ("in_cgroup",),
+    "cgroups.events": ("Event", "PressureTrigger"),
     "cgroups.group": ("Cgroup",),
     "cgroups.limits": ("Limits",),
+    "cgroups.watch": ("Watch",),
     "features": ("Check", "Doctor", "doctor"),
     "namespaces.idmap": ("IdMap",),
     "errors": (

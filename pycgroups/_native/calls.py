@@ -5,6 +5,7 @@ The names are those of spawn.h and bpf.h; `pycgroups.runtime.launch` turns failu
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pycgroups._native import _shim  # type: ignore[attr-defined]  # made by the build
@@ -164,6 +165,18 @@ def _report(record: Any, fd: int) -> Report:
 def open_inside(root: bytes, path: bytes) -> int:
     """Open a file for reading, its path resolved as if `root` were "/"; a descriptor or -errno."""
     return int(lib.spawn_open_inside(root, path))
+
+
+def inotify_open() -> int:
+    """`inotify_init1(2)`: a descriptor that does not block, close-on-exec."""
+    fd = int(lib.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    return fd if fd >= 0 else -int(ffi.errno)
+
+
+def inotify_watch(fd: int, path: bytes, mask: int) -> int:
+    """`inotify_add_watch(2)`."""
+    watch = int(lib.inotify_add_watch(fd, path, mask))
+    return watch if watch >= 0 else -int(ffi.errno)
 
 
 def syscall_numbers() -> dict[str, int]:

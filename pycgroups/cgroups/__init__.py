@@ -9,6 +9,9 @@ not only a container:
 Layers, top to bottom; an import only points down:
 
     group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
+    enter.py            start a program in one
+    watch.py            wait for what happens in one; events.py: where that is told
+    existing.py         find one that is there
     host.py, hints.py   what works here, and what would mend the rest
     unenforced.py       limits that cannot be enforced here
     places.py           where this process may make groups, per controller
@@ -31,6 +34,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pycgroups.cgroups.enter import in_cgroup
+    from pycgroups.cgroups.events import Event, PressureTrigger
     from pycgroups.cgroups.group import Cgroup
     from pycgroups.cgroups.host import Info, info
     from pycgroups.cgroups.limits import Limits, parse_size
@@ -38,17 +43,36 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.peak import MemoryPeak
     from pycgroups.cgroups.pressure import Pressure
     from pycgroups.cgroups.stats import Stats
+    from pycgroups.cgroups.watch import Watch
 
-__all__ = ["Cgroup", "Info", "Limits", "MemoryPeak", "Pressure", "Sample", "Stats", "info", "parse_size"]
+__all__ = [
+    "Cgroup",
+    "Event",
+    "Info",
+    "Limits",
+    "MemoryPeak",
+    "Pressure",
+    "PressureTrigger",
+    "Sample",
+    "Stats",
+    "Watch",
+    "in_cgroup",
+    "info",
+    "parse_size",
+]
 
 _HOMES = {
     "Cgroup": "group",
+    "Event": "events",
     "Info": "host",
     "Limits": "limits",
     "MemoryPeak": "peak",
     "Pressure": "pressure",
+    "PressureTrigger": "events",
     "Sample": "manager",
     "Stats": "stats",
+    "Watch": "watch",
+    "in_cgroup": "enter",
     "info": "host",
     "parse_size": "limits",
 }

@@ -15,21 +15,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from pycgroups.cgroups import names, places, resources, sweep, tree, unenforced
+from pycgroups.cgroups import existing, names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
+from pycgroups.cgroups.v2 import manager as v2
+from pycgroups.errors import AlreadyExists, CgroupError, NotFound, Unsupported, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
+    from pycgroups.cgroups.events import PressureTrigger
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.limits import SomeHugepages, SomeIoLimits
     from pycgroups.cgroups.manager import Counts, Manager
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.places import Place
     from pycgroups.cgroups.pressure import Pressure
     from pycgroups.cgroups.stats import Stats
+    from pycgroups.cgroups.watch import Watch
     from pycgroups.oci.resources import DeviceRule, Resources
 
 _ATTEMPTS = 8
@@ -54,11 +58,13 @@ class Cgroup:
         limits: what was asked for by words.
         unenforced: names of the limits that are not in force: with `require_limits` False those that cannot be, and
             in any case those that mean nothing to any kernel of today (`resources.memory.kernel`).
+        threaded: whether it is one of single threads.
 
-    To start a process inside, use both `clone_fd` and `join_fds`; they are close-on-exec, and valid until `remove()`.
+    To start a process inside, see `pycgroups.in_cgroup`; or use both `clone_fd` and `join_fds`: they are close-on-exec,
+    and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_managers", "limits", "name", "unenforced")
+    __slots__ = ("_above", "_created", "_managers", "limits", "name", "threaded", "unenforced")
 
     def __init__(self, name: str, limits: Limits, unenforced_limits: tuple[str, ...]) -> None:
         """Not for users: `create()` makes groups."""
@@ -67,6 +73,8 @@ class Cgroup:
         self.unenforced = unenforced_limits
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
+        self._created = True
+        self.threaded = False
 
     @classmethod
     def create(
@@ -87,6 +95,7 @@ class Cgroup:
         devices: Sequence[DeviceRule] = (),
         resources: Resources | None = None,
         require_limits: bool = True,
+        threaded: bool = False,
     ) -> Cgroup:
         """Make a group.
 
@@ -108,6 +117,9 @@ class Cgroup:
             resources: all of this in the words of the OCI runtime specification, `linux.resources`, instead of these.
             require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`. Device rules are
                 no limit but protection: they are in force, or it is an error.
+            threaded: a group "a/b" of single threads, see `add_thread`, of processes that are in the group "a". Limits
+                of cpus, cpuset and pids only: memory belongs to the process. "a" may not have groups of processes
+                below it as well (cgroup-v2.rst, "Threads"; kernel 4.14).
 
         Raises:
             InvalidConfig: a bad name or limit, or limits by words and by `resources`.
@@ -128,7 +140,14 @@ class Cgroup:
             io_limits=io_limits,
             hugepages=hugepages,
         )
-        group = cls.for_limits(limits, devices=devices, resources=resources, name=name, require_limits=require_limits)
+        group = cls.for_limits(
+            limits,
+            devices=devices,
+            resources=resources,
+            name=name,
+            require_limits=require_limits,
+            threaded=threaded,
+        )
         if not group.paths:
             raise unenforced.without(places.LIMITABLE, operation="make a cgroup")
         return group
@@ -142,6 +161,7 @@ class Cgroup:
         resources: Resources | None = None,
         name: str | None = None,
         require_limits: bool = True,
+        threaded: bool = False,
     ) -> Cgroup:
         """Make a group as `create` does, of limits validated before.
 
@@ -153,10 +173,12 @@ class Cgroup:
         asked = _asked(limits, devices, resources)
         if devices:
             unenforced.check_devices()
+        if threaded:
+            _check_threaded(name, limits, asked)
         sweep.sweep()
         for _ in range(_ATTEMPTS):
             try:
-                return cls._make(limits, asked, name, require_limits=require_limits)
+                return cls._make(limits, asked, name, require_limits=require_limits, threaded=threaded)
             except CgroupError as error:
                 if error.errno not in _RACES:
                     raise
@@ -165,13 +187,18 @@ class Cgroup:
         raise failure
 
     @classmethod
-    def _make(cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool) -> Cgroup:
+    def _make(
+        cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool, threaded: bool
+    ) -> Cgroup:
         found = places.places(resources.controllers(asked))
         for place in found:
             places.prepare(place)
         group = cls(
             name or names.fresh(), limits, unenforced.check(found, limits, asked, require_limits=require_limits)
         )
+        group.threaded = threaded
+        if threaded:
+            found = tuple(attrs.evolve(place, controllers=place.controllers & v2.THREADED) for place in found)
         try:
             group._make_in(found, asked, marked=name is not None)
         except BaseException:
@@ -192,7 +219,56 @@ class Cgroup:
                 places.hand_down(place, self._above[-1])
             self._managers.append(_new(place, f"{path}/{last}", marked=marked))
         for manager in self._managers:
+            if self.threaded:
+                manager.make_threaded()
             manager.apply(asked)
+
+    @classmethod
+    def open(cls, name: str) -> Cgroup:
+        """Take hold of a group that exists, to look at it or to change it.
+
+        As a context manager it lets go of the group at the end of the block; `remove()` removes it all the same. It
+        does not keep a group from being swept when its creator dies.
+
+        Args:
+            name: of a group that pycgroups made, as for `create`; or the path of any cgroup's directory, which stands
+                for the group of that name in all hierarchies.
+
+        Raises:
+            NotFound: there is none.
+            InvalidConfig: neither a name nor a directory of a cgroup.
+            CgroupError: it cannot be opened.
+        """
+        if not isinstance(name, str) or "\0" in name:
+            raise invalid("name", name, "the name of a group, or the path of a cgroup")
+        return cls._of(name, existing.by_path(name) if name.startswith("/") else existing.by_name(name))
+
+    @classmethod
+    def current(cls) -> Cgroup:
+        """Take hold of the cgroup that this process is in now, as `open` does.
+
+        Raises:
+            NotFound: it sees none.
+        """
+        found = existing.current()
+        return cls._of(found[0].path, found)
+
+    @classmethod
+    def _of(cls, name: str, found: list[Place]) -> Cgroup:
+        group = cls(name, Limits(), ())
+        group._created = False
+        try:
+            for place in found:
+                with contextlib.ExitStack() as stack:
+                    directory = stack.enter_context(places.opened(place.path))
+                    group._managers.append(places.MANAGERS[place.version](directory, place.controllers))
+                    stack.pop_all()
+        except BaseException as error:
+            group.let_go()
+            if isinstance(error, CgroupError) and error.errno in GONE:
+                raise NotFound("removed meanwhile", operation="open cgroup", path=error.path) from None
+            raise
+        return group
 
     @property
     def clone_fd(self) -> int | None:
@@ -213,13 +289,47 @@ class Cgroup:
         """Move a process into the group, with all its threads. Its children are born inside.
 
         Raises:
+            InvalidConfig: not a process id.
             CgroupError: no such process (ESRCH), or this user may not move it (EACCES).
             Unsupported: the group has no directory: no limit could be enforced.
         """
+        _check_pid(pid)
         if not self._managers:
             raise unenforced.without(places.LIMITABLE, operation="add a process")
         for manager in self._managers:
             manager.add(pid)
+
+    def add_thread(self, tid: int) -> None:
+        """Move one thread into the group; on v2 into a `threaded` one, while its process is in the group above.
+
+        Args:
+            tid: as `threading.get_native_id()` tells it.
+
+        Raises:
+            InvalidConfig: not an id of a thread.
+            CgroupError: no such thread (ESRCH), it may not enter (EOPNOTSUPP), or not be moved by this user (EACCES).
+        """
+        _check_pid(tid)
+        if not self._managers:
+            raise unenforced.without(places.LIMITABLE, operation="add a thread")
+        for manager in self._managers:
+            manager.add_thread(tid)
+
+    def threads(self) -> tuple[int, ...]:
+        """Ids of the threads inside, those of subgroups not included."""
+        return tuple(sorted(set().union(*(manager.threads() for manager in self._managers))))
+
+    def move_to(self, other: Cgroup, *, timeout: float = tree.PATIENCE) -> None:
+        """Move every process inside, subgroups included, into another group, until none is left.
+
+        Args:
+            other: where to.
+            timeout: seconds for new processes to stop appearing; the kernel moves them one at a time.
+
+        Raises:
+            CgroupError: some are left after `timeout`, or may not be moved (EACCES); those moved before stay moved.
+        """
+        tree.move(self.processes, other.add, self.name, _deadline(timeout))
 
     def processes(self) -> tuple[int, ...]:
         """Pids inside, subgroups included; 0 stands for one outside this process's pid namespace."""
@@ -372,23 +482,114 @@ class Cgroup:
             manager.directory.check()
         return counts
 
+    @property
+    def frozen(self) -> bool:
+        """Whether every process inside stands still, because this group or one above it is frozen."""
+        return any(manager.frozen() for manager in self._managers)
+
+    def freeze(self, timeout: float = tree.PATIENCE) -> None:
+        """Stop every process inside, subgroups included, and wait until all stand still.
+
+        They notice nothing, use no CPU time, and can be killed. On v2 this is cgroup.freeze (kernel 5.2), which hybrid
+        hosts have too; on v1 the freezer, where killing means to let the dying go on.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            CgroupError: some go on after `timeout`, and are named; the group is thawed again.
+            Unsupported: the group has no freezer.
+        """
+        deadline = _deadline(timeout)
+        freezer = next((manager for manager in self._managers if manager.frozen() is not None), None)
+        if freezer is None:
+            raise Unsupported(
+                "the group has no freezer",
+                operation="freeze",
+                hint="it needs cgroup v2 with kernel 5.2, or the freezer of v1: mount -t cgroup -o freezer freezer DIR",
+            )
+        try:
+            freezer.set_frozen(True, deadline)
+        except BaseException:
+            with contextlib.suppress(CgroupError):
+                freezer.set_frozen(False, time.monotonic())
+            raise
+
+    def thaw(self, timeout: float = tree.PATIENCE) -> None:
+        """Let all go on that `freeze`, or somebody else, stopped in this group. What goes on already is left alone.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            CgroupError: they do not go on within `timeout`: a group above is frozen.
+        """
+        deadline = _deadline(timeout)
+        for manager in self._managers:
+            if manager.frozen() is not None:
+                manager.set_frozen(False, deadline)
+
+    def watch(
+        self,
+        *kinds: str,
+        pressure: PressureTrigger | str | Sequence[PressureTrigger | str] | None = None,
+    ) -> Watch:
+        """Watch what happens in the group from now on, without polling.
+
+            with group.watch("oom_kill") as watch:
+                for event in watch: ...                 # until the group is removed
+                watch.read(timeout=5)                   # or for a time
+                async for event in watch: ...           # or in asyncio
+                watch.in_thread(print)                  # or by a callback
+
+        Args:
+            kinds: any of these; all that the group can tell if nothing is asked for.
+                "oom": memory ran out, nothing could be reclaimed.
+                "oom_kill": a process was killed for it.
+                "high": `memory_high` was passed (v2).
+                "pids": a fork was refused (v1: before kernel 6.11 only).
+                "populated", "empty": the first process came, the last one went, subgroups included (v2 and hybrid).
+                "frozen", "thawed": all processes stand still, or go on (v2 and hybrid).
+                A state that came and went between two looks is not seen; of counts every one is.
+            pressure: a `PressureTrigger`, or several (v2 and hybrid); on v1 "low", "medium" or "critical", a level of
+                memory pressure.
+
+        Raises:
+            InvalidConfig: no such kind.
+            Unsupported: nothing tells of it here; with the reason.
+            CgroupError: the group was removed, or the kernel refuses something.
+        """
+        from pycgroups.cgroups import watch  # needs the C shim
+
+        return watch.Watch(self._managers, kinds, watch.check_pressure(pressure))
+
     def kill(self) -> None:
         """Kill every process inside, subgroups included, and wait until they are dead.
 
         Raises:
             CgroupError: some are not dead after 10 seconds, and are named; or this process is inside.
+            Unsupported: it is a group of threads, which do not die alone.
         """
+        if self.threaded:
+            raise Unsupported("a thread does not die alone", operation="kill", hint="kill the group above")
         deadline = time.monotonic() + tree.PATIENCE
+        self._unfreeze_dead()
         for manager in self._managers:
             manager.kill(deadline)
 
     def remove(self) -> None:
         """Kill what is inside and remove the group, its subgroups first. Doing it twice is allowed.
 
+        The threads of a `threaded` group are not killed: they go back to the group above.
+
         Raises:
             CgroupError: as for `kill`; the rest of the group is there, and `remove` may be called again.
         """
         deadline = time.monotonic() + tree.PATIENCE
+        for manager in self._managers if self.threaded else ():
+            while manager.threads() and time.monotonic() < deadline:
+                manager.move_threads_up()
+        self._unfreeze_dead()
         while self._managers:
             self._managers[-1].remove(deadline)
             self._managers.pop()
@@ -396,6 +597,12 @@ class Cgroup:
             with self._above.pop() as above:
                 if sweep.abandoned(above):
                     tree.try_rmdir(above.path)
+
+    def _unfreeze_dead(self) -> None:
+        """Kill what v1's freezer stops: elsewhere one would wait in vain for it to die."""
+        for manager in self._managers:
+            if "freezer" in manager.controllers and os.getpid() not in self.processes():
+                manager.kill_all(manager.directory)
 
     def let_go(self) -> None:
         """Close the descriptors, and leave the group to the next process that makes one."""
@@ -406,18 +613,42 @@ class Cgroup:
         self._managers, self._above = [], []
 
     def __enter__(self) -> Self:
-        """Remove the group at the end of the block."""
+        """Remove the group at the end of the block; one that was opened is let go."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove it."""
-        self.remove()
+        """Remove it, or let go."""
+        if self._created:
+            self.remove()
+        else:
+            self.let_go()
 
     def __repr__(self) -> str:
         """Name and limits."""
         return f"<Cgroup {self.name!r} {self.limits}>"
+
+
+def _check_pid(pid: object) -> None:
+    """Refuse what the kernel would read as something else: 0 is the writer itself."""
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
+        raise invalid("pid", pid, "a process id: an int above 0")
+
+
+def _check_threaded(name: str | None, limits: Limits, asked: Resources) -> None:
+    if name is None or "/" not in name:
+        raise invalid("name", name, "'a/b' with threaded=True: a group inside that of the threads' processes")
+    whole = [path for path, controller in resources.given(asked).items() if controller not in v2.THREADED]
+    if whole:
+        words = ", ".join(resources.names(whole, limits))
+        raise invalid("threaded", True, f"without {words}, which a process has as a whole")
+
+
+def _deadline(timeout: object) -> float:
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout >= 0:
+        raise invalid("timeout", timeout, "seconds, at least 0")
+    return time.monotonic() + timeout
 
 
 def _hold(path: str, *, marked: bool) -> Directory:

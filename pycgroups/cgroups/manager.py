@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from pycgroups.cgroups import tree
+from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.resources import controllers as controllers_of
 from pycgroups.cgroups.resources import given as asked
 from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
 
@@ -173,7 +175,12 @@ class Manager(abc.ABC):
     def apply(self, resources: Resources) -> None:
         """Write the limits that this directory's controllers enforce."""
         for name in sorted(self.controllers & controllers_of(resources)):
-            self.modules[name].apply(self.directory, resources)
+            try:
+                self.modules[name].apply(self.directory, resources)
+            except CgroupError as error:
+                if error.errno in GONE:
+                    error.hint = f"the cgroup was removed, or {name} was taken away from it (cgroup.subtree_control)"
+                raise
 
     @abc.abstractmethod
     def count(self, *, whole: bool) -> Counts:
@@ -182,6 +189,42 @@ class Manager(abc.ABC):
     def add(self, pid: int) -> None:
         """Move a process here, with all its threads."""
         self.directory.write("cgroup.procs", str(pid))
+
+    @abc.abstractmethod
+    def add_thread(self, tid: int) -> None:
+        """Move one thread here."""
+
+    @abc.abstractmethod
+    def threads(self) -> list[int]:
+        """Ids of the threads in this very directory."""
+
+    @abc.abstractmethod
+    def make_threaded(self) -> None:
+        """Have this directory take single threads of the processes above it."""
+
+    @abc.abstractmethod
+    def move_threads_up(self) -> None:
+        """Move the threads to the directory above; new ones may appear meanwhile."""
+
+    @abc.abstractmethod
+    def frozen(self) -> bool | None:
+        """Whether every process here and below stands still; None if this directory has no freezer."""
+
+    @abc.abstractmethod
+    def set_frozen(self, wanted: bool, deadline: float) -> None:
+        """Stop or continue every process here and below, and wait until it is done.
+
+        Raises:
+            CgroupError: it is not done at `deadline`.
+        """
+
+    @abc.abstractmethod
+    def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
+        """Open what tells of some kinds of events, as far as this version does; `directory` is this one, held anew."""
+
+    @abc.abstractmethod
+    def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
+        """Open what tells of pressure; None if this version or hierarchy does not."""
 
     @staticmethod
     @abc.abstractmethod

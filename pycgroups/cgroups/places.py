@@ -33,6 +33,8 @@ LIMITABLE = frozenset({"cpu", "cpuset", "memory", "pids"})
 DEVICES = "devices"
 """The controller of device nodes; on v2 a program, which the kernel does not list among the controllers."""
 
+_OF_V1_ALONE = frozenset({"cpuacct", "freezer"})  # what v2 does without a controller
+
 
 @attrs.frozen(cache_hash=True)
 class Place:
@@ -63,7 +65,7 @@ def places(needed: frozenset[str]) -> tuple[Place, ...]:
     unified = [
         place for hierarchy in found if hierarchy.version == detect.V2 for place in _on_v2(hierarchy, needed, programs)
     ]
-    wanted = needed if unified else needed | {"cpuacct"}
+    wanted = needed if unified else needed | _OF_V1_ALONE
     legacy = [
         Place(detect.V1, path, hierarchy.controllers - ({DEVICES} - needed))
         for hierarchy in found
@@ -87,7 +89,8 @@ def offered(found: tuple[Place, ...]) -> frozenset[str]:
 def shared_directories() -> list[tuple[int, str]]:
     """Version and path of every directory where processes like this one may have made groups."""
     shared = []
-    for hierarchy in detect.hierarchies():
+    # The freezer first: elsewhere nothing dies that it holds.
+    for hierarchy in sorted(detect.hierarchies(), key=lambda hierarchy: "freezer" not in hierarchy.controllers):
         above = v2.upwards(hierarchy) if hierarchy.version == detect.V2 else [hierarchy.own]
         shared += [(hierarchy.version, f"{path}/{SHARED}") for path in above]
     return shared

@@ -8,11 +8,11 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from pycgroups.cgroups.files import GONE, Directory
+from pycgroups.cgroups.files import GONE, Directory, read_path
 from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 PATIENCE = 10.0
 """Seconds that killing and removing wait for processes to die before they give up."""
@@ -57,6 +57,37 @@ def kill(directory: Directory, kill_all: Callable[[Directory], None], deadline: 
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
+def move(processes: Callable[[], Sequence[int]], add: Callable[[int], None], name: str, deadline: float) -> None:
+    """Call `add(pid)` for all processes, again until there are none.
+
+    Raises:
+        CgroupError: some are left at `deadline`, or one may not be moved.
+    """
+    while pids := processes():
+        if time.monotonic() > deadline:
+            raise CgroupError(f"still has processes: {_listed([*pids])}", operation="empty cgroup", path=name)
+        for pid in pids:
+            try:
+                add(pid)
+            except CgroupError as error:
+                if error.errno != errno.ESRCH:  # it ended meanwhile
+                    raise
+
+
+def move_threads(directory: Directory, name: str) -> None:
+    """Move the threads in a directory to the one above it, once; `name` is the file that lists and takes them."""
+    tids = directory.read_if_there(name).split()
+    if not tids:
+        return
+    with Directory(os.path.dirname(directory.path)) as above:
+        for tid in tids:
+            try:
+                above.write(name, tid)
+            except CgroupError as error:
+                if error.errno != errno.ESRCH:  # it ended meanwhile
+                    raise
+
+
 def remove_subgroups(directory: Directory) -> None:
     """Remove the cgroups below, children first; what is busy stays for the next try."""
     for child in directory.subgroups():
@@ -99,6 +130,35 @@ def remove(directory: Directory, kill_all: Callable[[Directory], None], deadline
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
+def restless(directory: Directory, wanted: bool) -> CgroupError:
+    """Make the error for a cgroup that does not freeze, or thaw, in time."""
+    if not wanted:
+        return CgroupError(
+            "still frozen",
+            operation="thaw",
+            path=directory.path,
+            errno=errno.ETIMEDOUT,
+            hint="thaw the cgroups above it",
+        )
+    busy = [pid for pid in processes(directory) if _uninterruptible(pid)]
+    return CgroupError(
+        f"in an uninterruptible system call: {_listed(busy)}" if busy else "some processes go on",
+        operation="freeze",
+        path=directory.path,
+        errno=errno.ETIMEDOUT,
+        hint="a process in state D (ps), or frozen by another freezer, stops only when it goes on; then try again",
+    )
+
+
+def _uninterruptible(pid: int) -> bool:
+    """Tell from the state in /proc/PID/stat (`proc_pid_stat(5)`), which follows the name in parentheses."""
+    return read_path(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] == ["D"]
+
+
+def _listed(pids: list[int]) -> str:
+    return ", ".join(map(str, pids[:_SHOWN])) + (", ..." if len(pids) > _SHOWN else "")
+
+
 def _processes_of(directory: Directory) -> list[int]:
     try:
         return [int(pid) for pid in directory.read("cgroup.procs").split()]
@@ -129,9 +189,8 @@ def _kill_batch(directory: Directory, pids: list[int]) -> None:
 
 
 def _undying(directory: Directory, pids: list[int]) -> CgroupError:
-    shown = ", ".join(map(str, pids[:_SHOWN])) + (", ..." if len(pids) > _SHOWN else "")
     return CgroupError(
-        f"still has processes: {shown}" if pids else "still busy",
+        f"still has processes: {_listed(pids)}" if pids else "still busy",
         operation="empty cgroup",
         path=directory.path,
         errno=errno.EBUSY,

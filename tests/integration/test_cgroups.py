@@ -499,6 +499,15 @@ def test_where_nothing_can_be_limited():
     group.remove()
 
 
+def test_the_own_group_can_be_looked_at_by_anybody():
+    with Cgroup.current() as group:
+        assert os.getpid() in group.processes()
+        assert threading.get_native_id() in group.threads()
+        assert not group.frozen
+        assert group.sample().cpu_time is not None
+        assert exists(*group.paths) == list(group.paths)
+
+
 MOUNTS = """
     from pycgroups import cgroups, errors
     print(cgroups.info().hierarchy)
@@ -551,7 +560,7 @@ def test_v1_mounted_read_only():
 @pytest.mark.requires("root", "unshare", "cgroup_v1")
 def test_v1_alone():
     unmount = 'for m in /sys/fs/cgroup/unified; do if [ -d "$m" ]; then umount "$m"; fi; done'
-    assert with_mounts(unmount) == ["v1", "3 3 False", "True", "()"]
+    assert with_mounts(unmount) == ["v1", "4 4 False", "True", "()"]
 
 
 @pytest.mark.requires("root", "unshare", "cgroup_v2")

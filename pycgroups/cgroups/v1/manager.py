@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
-from pycgroups.cgroups.v1 import cpuset, stats, unified
+from pycgroups.cgroups.v1 import cpuset, events, stats, unified
 from pycgroups.cgroups.v1.cpu import Cpu
 from pycgroups.cgroups.v1.cpuset import Cpuset
 from pycgroups.cgroups.v1.devices import Devices
+from pycgroups.cgroups.v1.freezer import Freezer
 from pycgroups.cgroups.v1.hugetlb import Hugetlb
 from pycgroups.cgroups.v1.io import Io
 from pycgroups.cgroups.v1.memory import Memory
@@ -17,14 +19,21 @@ from pycgroups.cgroups.v1.net_cls import NetCls
 from pycgroups.cgroups.v1.net_prio import NetPrio
 from pycgroups.cgroups.v1.rdma import Rdma
 from pycgroups.cgroups.v2.pids import Pids
+from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Controller, Counts, Lack
     from pycgroups.oci.resources import Resources
+
+
+_FREEZER = Freezer()
+_THREADS = "tasks"
+_NOT_OURS = (errno.EACCES, errno.EROFS)
 
 
 def find(hierarchy: Hierarchy, name: str) -> str | None:
@@ -61,6 +70,7 @@ class Manager(manager.Manager):
         "net_prio": NetPrio(),
         "rdma": Rdma(),
         "devices": Devices(),
+        "freezer": _FREEZER,
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
@@ -71,7 +81,44 @@ class Manager(manager.Manager):
         """
         super().__init__(directory, controllers)
         # "tasks" moves one thread, which needs a lock less than cgroup.procs: a child that enters has just one.
-        self.join_fd = directory.open("tasks", os.O_WRONLY)
+        try:
+            self.join_fd = directory.open(_THREADS, os.O_WRONLY)
+        except CgroupError as error:
+            if error.errno not in _NOT_OURS:  # such a group can be looked at
+                raise
+
+    def add_thread(self, tid: int) -> None:
+        """Move one thread here, whatever the rest of its process does."""
+        self.directory.write(_THREADS, str(tid))
+
+    def threads(self) -> list[int]:
+        """Ids of the threads in this very directory."""
+        return [int(tid) for tid in self.directory.read_if_there(_THREADS).split()]
+
+    def make_threaded(self) -> None:
+        """Nothing to do: every v1 cgroup takes single threads."""
+
+    def move_threads_up(self) -> None:
+        """Move the threads to the directory above; new ones may appear meanwhile."""
+        tree.move_threads(self.directory, _THREADS)
+
+    def frozen(self) -> bool | None:
+        """Ask the freezer, if this is its hierarchy."""
+        return _FREEZER.frozen(self.directory)
+
+    def set_frozen(self, wanted: bool, deadline: float) -> None:
+        """See `Freezer.set_frozen`."""
+        _FREEZER.set_frozen(self.directory, wanted, deadline)
+
+    def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
+        """See `v1.events`."""
+        return events.sources(directory, self.controllers, kinds)
+
+    def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
+        """Tell of a level of memory pressure; triggers are v2's."""
+        if isinstance(wanted, str) and "memory" in self.controllers:
+            return events.Notice(directory, "memory.pressure_level", "memory.pressure_level", wanted)
+        return None
 
     @classmethod
     def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
@@ -84,5 +131,6 @@ class Manager(manager.Manager):
 
     @staticmethod
     def kill_all(directory: Directory) -> None:
-        """Signal each process: v1 has nothing that kills all at once."""
+        """Signal each process: v1 has nothing that kills all at once. What is frozen dies when it goes on."""
         tree.kill_each(directory)
+        _FREEZER.thaw_all(directory)

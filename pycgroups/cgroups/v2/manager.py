@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.manager import Controller
-from pycgroups.cgroups.v2 import stats, unified
+from pycgroups.cgroups.v2 import events, freezer, stats, unified
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
 from pycgroups.cgroups.v2.devices import Devices
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Counts, Lack
     from pycgroups.oci.resources import Resources
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 _ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
 _MOST_WANTED = frozenset({"memory", "pids"})
 _PROGRAMS = frozenset({"devices"})  # what is no controller to the kernel, but a program attached to the group
+_THREADS = "cgroup.threads"
+THREADED = frozenset({"cpu", "cpuset", "perf_event", "pids"})
+"""Controllers that single threads can have (cgroup-v2.rst, "Threads")."""
+
 _WRITTEN = ("", "/cgroup.procs", "/cgroup.subtree_control")  # what whoever makes groups below writes to
 
 
@@ -88,6 +95,17 @@ def _offer(path: str) -> frozenset[str] | None:
     return frozenset(read_path(f"{path}/cgroup.controllers").split())
 
 
+@contextlib.contextmanager
+def _explained(hint: str) -> Iterator[None]:
+    """Say what the rule is that the kernel enforces by EOPNOTSUPP, or EBUSY."""
+    try:
+        yield
+    except CgroupError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EBUSY):
+            error.hint = hint
+        raise
+
+
 class Manager(manager.Manager):
     """A directory that a process is started in, by CLONE_INTO_CGROUP."""
 
@@ -114,7 +132,7 @@ class Manager(manager.Manager):
         """
         super().__init__(directory, controllers)
         self.clone_fd = directory.fd
-        directory.read("cgroup.events")
+        directory.read("cgroup.controllers")
 
     @classmethod
     def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
@@ -129,6 +147,46 @@ class Manager(manager.Manager):
     def count(self, *, whole: bool) -> Counts:
         """Read its files."""
         return stats.read(self.directory, self.controllers, whole=whole)
+
+    def add_thread(self, tid: int) -> None:
+        """Move one thread here (cgroup-v2.rst, "Threads"; kernel 4.14)."""
+        with _explained(
+            "on v2 a thread may only enter a group made with threaded=True, and only while its process is in the group"
+            " above: above.add(pid)"
+        ):
+            self.directory.write(_THREADS, str(tid))
+
+    def threads(self) -> list[int]:
+        """Ids of the threads in this very directory."""
+        return [int(tid) for tid in self.directory.read_if_there(_THREADS).split()]
+
+    def make_threaded(self) -> None:
+        """Make it part of the domain above, for ever."""
+        with _explained(
+            "the group above must neither have groups beside this one that have processes and are not threaded, nor"
+            " hand down memory or io to them"
+        ):
+            self.directory.write("cgroup.type", "threaded")
+
+    def move_threads_up(self) -> None:
+        """Move the threads to the directory above; new ones may appear meanwhile."""
+        tree.move_threads(self.directory, _THREADS)
+
+    def frozen(self) -> bool | None:
+        """See `v2.freezer`."""
+        return freezer.frozen(self.directory)
+
+    def set_frozen(self, wanted: bool, deadline: float) -> None:
+        """See `v2.freezer`."""
+        freezer.set_frozen(self.directory, wanted, deadline)
+
+    def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
+        """See `v2.events`."""
+        return events.sources(directory, kinds)
+
+    def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
+        """Tell of a trigger; levels are v1's."""
+        return None if isinstance(wanted, str) else events.Pressure(directory, wanted)
 
     @staticmethod
     def kill_all(directory: Directory) -> None:
