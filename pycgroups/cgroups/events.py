@@ -55,6 +55,11 @@ def _resource(_: object, __: object, value: str) -> None:
         raise invalid("pressure.resource", value, ", ".join(_RESOURCES))
 
 
+def _full(_: object, __: object, value: object) -> None:
+    if not isinstance(value, bool):
+        raise invalid("pressure.full", value, "True or False")
+
+
 def _window(_: object, __: object, value: object) -> None:
     if not _is_number(value) or not _WINDOW[0] <= value <= _WINDOW[1]:  # type: ignore[operator]  # a number
         raise invalid("pressure.window", value, f"{_WINDOW[0]} to {_WINDOW[1]} seconds")
@@ -87,7 +92,7 @@ class PressureTrigger:
     """
 
     resource: str = attrs.field(validator=_resource)
-    full: bool = False
+    full: bool = attrs.field(default=False, validator=_full)
     window: float = attrs.field(default=2.0, validator=_window)
     stall: float = attrs.field(default=0.15, validator=_stall)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from pycgroups.cgroups import existing, names, places, resources, sweep, tree, unenforced
+from pycgroups.cgroups import names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
@@ -239,6 +239,8 @@ class Cgroup:
             InvalidConfig: neither a name nor a directory of a cgroup.
             CgroupError: it cannot be opened.
         """
+        from pycgroups.cgroups import existing  # not needed to make one
+
         if not isinstance(name, str) or "\0" in name:
             raise invalid("name", name, "the name of a group, or the path of a cgroup")
         return cls._of(name, existing.by_path(name) if name.startswith("/") else existing.by_name(name))
@@ -250,6 +252,8 @@ class Cgroup:
         Raises:
             NotFound: it sees none.
         """
+        from pycgroups.cgroups import existing
+
         found = existing.current()
         return cls._of(found[0].path, found)
 

@@ -29,7 +29,7 @@ from pycgroups.cgroups.v1.events import pids_are_silent
 from pycgroups.errors import CgroupError, Unsupported, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pycgroups.cgroups.events import Source
     from pycgroups.cgroups.manager import Manager
@@ -53,7 +53,7 @@ class Watch:
     """
 
     def __init__(
-        self, managers: Sequence[Manager], kinds: Iterable[str], pressure: Iterable[PressureTrigger | str]
+        self, managers: Sequence[Manager], kinds: Sequence[str], pressure: Sequence[PressureTrigger | str]
     ) -> None:
         """Not for users: `Cgroup.watch` makes it."""
         self.gone = False
@@ -63,7 +63,7 @@ class Watch:
         self._pending: deque[Event] = deque()
         self._wake: Callable[[], object] | None = None
         with contextlib.ExitStack() as stack:
-            self._sources, self._directories = _open(managers, frozenset(kinds), tuple(pressure), stack)
+            self._sources, self._directories = _open(managers, kinds, pressure, stack)
             self._inotify = _checked(calls.inotify_open(), "inotify", None)
             stack.callback(os.close, self._inotify)
             self._stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -189,6 +189,8 @@ class Watch:
     async def _readable(self) -> None:
         import asyncio  # slow
 
+        if self._wake:
+            raise RuntimeError("another task waits for this watch")  # as asyncio's own streams say
         loop, ready, fd = asyncio.get_running_loop(), asyncio.Event(), self.fileno()
         self._wake = lambda: loop.call_soon_threadsafe(ready.set)
         loop.add_reader(fd, ready.set)
@@ -234,8 +236,8 @@ class Watch:
 
 def _open(
     managers: Sequence[Manager],
-    kinds: frozenset[str],
-    pressure: tuple[PressureTrigger | str, ...],
+    kinds: Sequence[str],
+    pressure: Sequence[PressureTrigger | str],
     stack: contextlib.ExitStack,
 ) -> tuple[list[Source], list[Directory]]:
     """Open the sources of what is asked; with nothing asked, of all kinds that there are here.
@@ -244,9 +246,10 @@ def _open(
         InvalidConfig: no such kind or level.
         Unsupported: this group has nothing that tells of a kind.
     """
-    if not kinds <= {*KINDS}:
-        raise invalid("kinds", min(kinds - {*KINDS}, key=str), ", ".join(KINDS))
-    wanted = kinds if kinds or pressure else frozenset(KINDS)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise invalid("kinds", kind, ", ".join(KINDS))
+    wanted = frozenset(kinds if kinds or pressure else KINDS)
     sources: list[Source] = []
     directories: list[Directory] = []
     left = dict.fromkeys(pressure)

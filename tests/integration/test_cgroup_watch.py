@@ -257,6 +257,21 @@ def test_closing_ends_an_asynchronous_iteration(states):
     asyncio.run(main())
 
 
+def test_two_tasks_do_not_share_a_watch(states):
+    _, watch = states
+
+    async def main():
+        first = asyncio.create_task(anext(watch))
+        await asyncio.sleep(0.05)
+        with pytest.raises(RuntimeError, match="another task"):
+            await anext(watch)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    asyncio.run(main())
+
+
 def test_closing_ends_a_read(states):
     _, watch = states
     threading.Timer(0.2, watch.close).start()
@@ -288,8 +303,8 @@ def test_nothing_is_left():
         held = os.listdir("/proc/self/fd")
         group.watch()
         assert os.listdir("/proc/self/fd") == held
-        for bad in (("oom", "sleepy"), ("sleepy",)):
-            with pytest.raises(pc.InvalidConfig, match="sleepy"):
+        for bad in (("oom", "sleepy"), ("sleepy",), (["oom"],), (None,), (3,)):
+            with pytest.raises(pc.InvalidConfig, match="kinds"):
                 group.watch(*bad)
         with pytest.raises(pc.Error):
             group.watch("oom", "high", pressure="low" if unified(group) and len(group.paths) == 1 else None)

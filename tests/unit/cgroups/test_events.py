@@ -169,6 +169,7 @@ def test_triggers(given, text):
     [
         ({"resource": "disk"}, "resource"),
         ({"resource": None}, "resource"),
+        ({"full": "some"}, "full"),
         ({"window": 0.4}, "window"),
         ({"window": 11}, "window"),
         ({"window": "1"}, "window"),
