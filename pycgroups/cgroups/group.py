@@ -17,7 +17,7 @@ import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import attrs
 
@@ -25,7 +25,7 @@ from pycgroups.cgroups import detect, names, places, sweep, tree
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Unsupported
+from pycgroups.errors import AlreadyExists, CgroupError, Error, Unsupported, invalid
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Manager
     from pycgroups.cgroups.places import Place
+    from pycgroups.cgroups.scope import Scope
 
+CgroupManager = Literal["cgroupfs", "systemd"]
 _ATTEMPTS = 8
 _RACES = (*GONE, errno.EAGAIN)
 
@@ -52,7 +54,7 @@ class Cgroup:
     To start a process inside, use both `clone_fd` and `join_fds`; they are close-on-exec, and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_managers", "limits", "name", "unenforced")
+    __slots__ = ("_above", "_managers", "_scope", "limits", "name", "unenforced")
 
     def __init__(self, name: str, limits: Limits, unenforced: tuple[str, ...]) -> None:
         """Not for users: `create()` makes groups."""
@@ -61,6 +63,7 @@ class Cgroup:
         self.unenforced = unenforced
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
+        self._scope: Scope | None = None
 
     @classmethod
     def create(
@@ -73,8 +76,12 @@ class Cgroup:
         cpuset: str | None = None,
         pids: int | None = None,
         require_limits: bool = True,
+        cgroup_manager: CgroupManager = "cgroupfs",
     ) -> Cgroup:
         """Make a group.
+
+        An ordinary user whose own cgroup is root's, and who has a session of systemd's, is given one by that: this
+        process moves into a scope of its own, see `pycgroups.cgroups.session`.
 
         Args:
             name: "jobs/a" for a group inside "jobs", which is made if it is not there; made up if left out.
@@ -85,6 +92,9 @@ class Cgroup:
             cpuset: see `Limits`.
             pids: see `Limits`.
             require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`.
+            cgroup_manager: "cgroupfs" makes directories; "systemd", for root with cgroup v2, has systemd make a scope
+                with the limits as its properties, and the group in it. Its `name` is "NAME" for
+                system.slice/pycgroups-NAME.scope, or "SLICE:PREFIX:NAME" as runc has it.
 
         Raises:
             InvalidConfig: a bad name or limit.
@@ -93,18 +103,29 @@ class Cgroup:
             CgroupError: the kernel refuses something; nothing is left behind.
         """
         limits = Limits(memory=memory, memory_swap=memory_swap, cpus=cpus, cpuset=cpuset, pids=pids)
-        group = cls.for_limits(limits, name=name, require_limits=require_limits)
+        group = cls.for_limits(limits, name=name, require_limits=require_limits, cgroup_manager=cgroup_manager)
         if not group.paths:
             raise _unsupported("make a cgroup", places.LIMITABLE)
         return group
 
     @classmethod
-    def for_limits(cls, limits: Limits, *, name: str | None = None, require_limits: bool = True) -> Cgroup:
+    def for_limits(
+        cls,
+        limits: Limits,
+        *,
+        name: str | None = None,
+        require_limits: bool = True,
+        cgroup_manager: CgroupManager = "cgroupfs",
+    ) -> Cgroup:
         """Make a group as `create` does, of limits validated before.
 
         With `require_limits` False there may be no directory at all: then nothing can be added, and nothing is
         measured.
         """
+        if cgroup_manager not in get_args(CgroupManager):
+            raise invalid("cgroup_manager", cgroup_manager, " or ".join(map(repr, get_args(CgroupManager))))
+        if cgroup_manager == "systemd":
+            return cls._make_in_scope(limits, name, require_limits=require_limits)
         if name is not None:
             names.check(name)
         sweep.sweep()
@@ -120,24 +141,40 @@ class Cgroup:
 
     @classmethod
     def _make(cls, limits: Limits, name: str | None, *, require_limits: bool) -> Cgroup:
-        found = places.places(limits.controllers)
+        found = _places(limits, require_limits=require_limits)
         for place in found:
             places.prepare(place)
-        unenforced = _unenforceable(found, limits)
-        if unenforced and require_limits:
-            raise _unsupported(f"limit {', '.join(unenforced)}", limits.controllers - places.offered(found))
-        group = cls(name or names.fresh(), limits, unenforced)
+        group = cls(name or names.fresh(), limits, _unenforced(found, limits, require_limits=require_limits))
         try:
-            group._make_in(found, marked=name is not None)
+            group._make_in(found, group.name, marked=name is not None)
         except BaseException:
             with contextlib.suppress(CgroupError):
                 group.remove()
             raise
         return group
 
-    def _make_in(self, found: tuple[Place, ...], *, marked: bool) -> None:
+    @classmethod
+    def _make_in_scope(cls, limits: Limits, name: str | None, *, require_limits: bool) -> Cgroup:
+        from pycgroups.cgroups import scope  # few ask for it
+
+        name = name or names.fresh()
+        unit = scope.Name.parse(name)
+        sweep.sweep()
+        group = cls(name, limits, ())
+        group._scope = scope.Scope(unit, limits)
+        try:
+            found = (group._scope.place,)
+            group.unenforced = _unenforced(found, limits, require_limits=require_limits)
+            group._make_in(found, scope.GROUP, marked=True)
+        except BaseException:
+            with contextlib.suppress(CgroupError):
+                group.remove()
+            raise
+        return group
+
+    def _make_in(self, found: tuple[Place, ...], name: str, *, marked: bool) -> None:
         """Make the directories, and in each hierarchy those above that the name has; then write the limits."""
-        *above, last = self.name.split("/")
+        *above, last = name.split("/")
         for place in found:
             path = place.path
             for part in above:
@@ -213,6 +250,8 @@ class Cgroup:
             words = manager.check(os.path.dirname(manager.directory.path), manager.controllers, limits)
             if not set(words) <= set(self.unenforced):
                 raise _unsupported(f"limit {', '.join(words)}", frozenset())
+        if self._scope is not None:
+            self._scope.change(limits)
         for manager in self._managers:
             manager.apply(limits)
         self.limits = limits
@@ -252,6 +291,8 @@ class Cgroup:
             with self._above.pop() as above:
                 if sweep.abandoned(above):
                     tree.try_rmdir(above.path)
+        if self._scope is not None:
+            self._scope.stop()
 
     def let_go(self) -> None:
         """Close the descriptors, and leave the group to the next process that makes one."""
@@ -260,6 +301,8 @@ class Cgroup:
         for above in self._above:
             above.close()
         self._managers, self._above = [], []
+        if self._scope is not None:
+            self._scope.let_go()
 
     def __enter__(self) -> Self:
         """Remove the group at the end of the block."""
@@ -305,6 +348,35 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
         with contextlib.suppress(CgroupError):
             tree.try_rmdir(path)
         raise
+
+
+def _places(limits: Limits, *, require_limits: bool) -> tuple[Place, ...]:
+    """Find where groups with these limits can be made; a session of systemd's may have more to give."""
+    found = places.places(limits.controllers)
+    missing = limits.controllers - places.offered(found)
+    if found and not missing:
+        return found
+    from pycgroups.cgroups import session
+
+    if session.has_bus() and session.offers(detect.hierarchies()) & (missing or places.LIMITABLE):
+        try:
+            session.enter()
+        except Error:
+            if require_limits:
+                raise
+    return places.places(limits.controllers)
+
+
+def _unenforced(found: tuple[Place, ...], limits: Limits, *, require_limits: bool) -> tuple[str, ...]:
+    """Name the limits that will not be in force.
+
+    Raises:
+        Unsupported: there are some, and all are required.
+    """
+    words = _unenforceable(found, limits)
+    if words and require_limits:
+        raise _unsupported(f"limit {', '.join(words)}", limits.controllers - places.offered(found))
+    return words
 
 
 def _unenforceable(found: tuple[Place, ...], limits: Limits) -> tuple[str, ...]:

@@ -103,7 +103,11 @@ class Job:
     def _make_group(self) -> tuple[tuple[int, ...], int]:
         from pycgroups.cgroups import Cgroup
 
-        self._group = Cgroup.for_limits(self.config.limits, require_limits=self.config.require_limits)
+        self._group = Cgroup.for_limits(
+            self.config.limits,
+            require_limits=self.config.require_limits,
+            cgroup_manager=self.config.cgroup_manager,
+        )
         clone_fd = self._group.clone_fd
         return self._group.join_fds, -1 if clone_fd is None else clone_fd
 

@@ -192,7 +192,6 @@ def test_hint_for_v1(fake, user):
 @pytest.mark.parametrize(
     ("systemd", "own", "expected"),
     [
-        (True, "user.slice/session-1.scope", "systemd-run --user --scope -p Delegate=yes"),
         (True, "user.slice/user@1234.service/app.slice", "Delegate=cpu cpuset io memory pids"),
         (False, "some/where", "/user-1234/self/cgroup.procs"),
     ],
@@ -200,7 +199,7 @@ def test_hint_for_v1(fake, user):
 def test_hints_for_users_on_v2(fake, user, *, systemd, own, expected):
     fake.make(own)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hints, "_SYSTEMD_RUNS", str(fake.path) if systemd else f"{fake.path}/no")
+        patch.setattr(detect, "_SYSTEMD_RUNS", str(fake.path) if systemd else f"{fake.path}/no")
         assert expected in hints.for_missing(MEMORY, (unified(fake, own),))
 
 
