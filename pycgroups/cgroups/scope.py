@@ -100,8 +100,7 @@ class Scope:
                 systemd.start_scope(bus, name.unit, [self._keeper], settings)
             self.place = _settle(unified.mount, self._keeper)
         except BaseException:
-            with suppress(CgroupError):
-                self.stop()
+            self.let_go()  # not stop(): a unit of this name may be somebody else's; ours ends without its keeper
             raise
 
     def change(self, limits: Limits) -> None:
