@@ -325,7 +325,8 @@ def _cgroups() -> Iterable[Check]:
 
     info = cgroups.info()
     layout = {"v1": "v1", "v2": "v2", "hybrid": "v1 and v2", "none": "none"}[info.hierarchy]
-    own = "delegated to this account" if info.delegated else ""
+    own = "delegated" if info.delegated else ""
+    own = "by way of the user's systemd" if info.by_session else own
     usable = ", ".join(info.usable) or "no controller"
     detail = ", ".join(filter(None, (layout, f"{usable} usable", own)))
     missing = sorted({"cpu", "cpuset", "memory", "pids"} - set(info.usable))

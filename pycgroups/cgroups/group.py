@@ -396,8 +396,10 @@ def _unsupported(operation: str, missing: frozenset[str]) -> Unsupported:
 
     found = detect.hierarchies()
     controllers = ", ".join(sorted(missing))
+    hint = hints.for_missing(missing, found)
+    places.forget()  # somebody may do what the hint says, and try again
     return Unsupported(
         f"this process cannot use the cgroup controllers {controllers} (hierarchy: {detect.kind(found)})",
         operation=operation,
-        hint=hints.for_missing(missing, found),
+        hint=hint,
     )

@@ -392,7 +392,6 @@ def test_a_session_that_does_not_answer(fake, user, hierarchies):
 def talking(server, user, address, monkeypatch):
     """The session's systemd, which believes that this is another user."""
     monkeypatch.setattr(auth, "make_auth_external", lambda: LOGIN)
-    monkeypatch.setattr(detect, "forget", lambda: None)
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={address}")
     return server
 
