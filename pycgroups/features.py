@@ -326,7 +326,7 @@ def _cgroups() -> Iterable[Check]:
     info = cgroups.info()
     layout = {"v1": "v1", "v2": "v2", "hybrid": "v1 and v2", "none": "none"}[info.hierarchy]
     own = "delegated" if info.delegated else ""
-    own = "by way of the user's systemd" if info.by_session else own
+    own = "in a cgroup that it would move to" if info.by_moving else own
     usable = ", ".join(info.usable) or "no controller"
     detail = ", ".join(filter(None, (layout, f"{usable} usable", own)))
     missing = sorted({"cpu", "cpuset", "memory", "pids"} - set(info.usable))

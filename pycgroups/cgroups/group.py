@@ -80,8 +80,8 @@ class Cgroup:
     ) -> Cgroup:
         """Make a group.
 
-        An ordinary user whose own cgroup is root's, and who has a session of systemd's, is given one by that: this
-        process moves into a scope of its own, see `pycgroups.cgroups.session`.
+        Where a limit needs it, this process moves: out of the way, if it is alone in a cgroup delegated to it, or, as
+        an ordinary user with a session of systemd's, into a scope; see `pycgroups.cgroups.session`.
 
         Args:
             name: "jobs/a" for a group inside "jobs", which is made if it is not there; made up if left out.
@@ -351,20 +351,26 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
 
 
 def _places(limits: Limits, *, require_limits: bool) -> tuple[Place, ...]:
-    """Find where groups with these limits can be made; a session of systemd's may have more to give."""
+    """Find where groups with these limits can be made; if need be, this process moves to where there is more."""
     found = places.places(limits.controllers)
-    missing = limits.controllers - places.offered(found)
-    if found and not missing:
+    if not _missing(found, limits):
         return found
-    from pycgroups.cgroups import session
+    from pycgroups.cgroups import leaf, session  # not needed where all is well
 
-    if session.has_bus() and session.offers(detect.hierarchies()) & (missing or places.LIMITABLE):
-        try:
-            session.enter()
-        except Error:
-            if require_limits:
-                raise
+    try:
+        for way in (leaf, session):
+            if way.offers(detect.hierarchies()) & _missing(found, limits):
+                way.enter()
+                found = places.places(limits.controllers)
+    except Error:
+        if require_limits:
+            raise
     return places.places(limits.controllers)
+
+
+def _missing(found: tuple[Place, ...], limits: Limits) -> frozenset[str]:
+    """Name the controllers that the limits need and no place has; without any place, all that are of use."""
+    return limits.controllers - places.offered(found) if found else places.LIMITABLE
 
 
 def _unenforced(found: tuple[Place, ...], limits: Limits, *, require_limits: bool) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import detect, session
+from pycgroups.cgroups.files import read_path
+from pycgroups.cgroups.v2.manager import writable
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.detect import Hierarchy
@@ -43,10 +45,12 @@ def _on_v2(unified: Hierarchy, missing: frozenset[str]) -> str:
         return _remount(unified)
     if os.geteuid() == 0:
         return _move_processes_down(unified.mount)
+    if writable(unified.own) and missing & set(read_path(f"{unified.own}/cgroup.controllers").split()):
+        return _move_processes_down(unified.own)
     if not detect.systemd_runs():
         return _delegate_by_hand(unified.mount, missing)
     if "/user@" not in unified.own:
-        offered = session.offers((unified,))
+        offered = session.controllers((unified,))
         if not offered or offered & missing:
             return _ask_the_session()
     return (
@@ -68,7 +72,7 @@ def _ask_the_session() -> str:
 
 
 def _move_processes_down(top: str) -> str:
-    """In a container, where the top is no real root: what has processes cannot hand controllers down."""
+    """What has processes cannot hand controllers down; the top of a container is no real root, which could."""
     top = shlex.quote(top)
     return f'mkdir {top}/init && for p in $(cat {top}/cgroup.procs); do echo "$p" > {top}/init/cgroup.procs; done'
 

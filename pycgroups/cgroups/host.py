@@ -7,7 +7,7 @@ import os
 
 import attrs
 
-from pycgroups.cgroups import detect, hints, places, session
+from pycgroups.cgroups import detect, hints, leaf, places, session
 
 _DELEGATED = ("user.delegate", "trusted.delegate")  # what systemd marks a delegated cgroup with
 
@@ -24,8 +24,8 @@ class Info:
         delegated: groups are made in a subtree that was handed to this ordinary user, or, by systemd's mark, to root.
         own: the cgroups that this process is in, one per hierarchy.
         paths: the directories that groups would be made in.
-        by_session: the usable ones that this process gets by moving into a scope of the user's systemd, which the
-            first group that needs them does; see `pycgroups.cgroups.session`.
+        by_moving: those of the usable ones that this process gets by moving, out of the way in its own cgroup or into a
+            scope of the user's systemd, which the first group that needs them does; see `pycgroups.cgroups.session`.
         read_only: mount points of hierarchies that are mounted read-only.
         namespaced: this process is in a cgroup namespace, and sees what is above it as "..".
         partial: of some hierarchy only a part is visible, as in a container.
@@ -40,7 +40,7 @@ class Info:
     delegated: bool
     own: tuple[str, ...]
     paths: tuple[str, ...]
-    by_session: tuple[str, ...]
+    by_moving: tuple[str, ...]
     read_only: tuple[str, ...]
     namespaced: bool
     partial: bool
@@ -53,8 +53,7 @@ def info() -> Info:
     found = detect.hierarchies()
     chosen = places.places(places.LIMITABLE)
     now = places.offered(chosen) & places.LIMITABLE
-    by_session = session.offers(found) & places.LIMITABLE if session.has_bus() and session.can_talk() else frozenset()
-    usable = now | by_session
+    usable = now | (leaf.offers(found) | session.offers(found)) & places.LIMITABLE
     missing = places.LIMITABLE - usable
     return Info(
         hierarchy=detect.kind(found),
@@ -64,7 +63,7 @@ def info() -> Info:
         delegated=bool(now) and (os.geteuid() != 0 or any(_marked(place.path) for place in chosen)),
         own=tuple(hierarchy.own for hierarchy in found),
         paths=tuple(place.path for place in chosen),
-        by_session=tuple(sorted(by_session - now)),
+        by_moving=tuple(sorted(usable - now)),
         read_only=tuple(hierarchy.mount for hierarchy in found if hierarchy.read_only),
         namespaced=detect.namespaced(),
         partial=any(hierarchy.partial for hierarchy in found),

@@ -1,4 +1,6 @@
-"""A group in a scope of the machine's systemd: `cgroup_manager="systemd"`, for root.
+"""A group in a scope of the machine's systemd, for root who asks for `cgroup_manager="systemd"`.
+
+::
 
     system.slice/pycgroups-NAME.scope/      the scope, with the limits as its properties; delegated to us
         keeper/                             a process that does nothing: systemd ends a scope that has none

@@ -1,13 +1,13 @@
 """A delegated cgroup from the systemd of an ordinary user's session, for a process that is in a cgroup of root's.
 
 A login by ssh or on a terminal is beside the user's systemd, not below it, and a process may only be moved between
-cgroups by who may write to what is above both. So this whole process is moved, by systemd, into a scope of its own:
+cgroups by who may write to what is above both. So this whole process is moved, by systemd, into a scope of its own::
 
     user.slice/user-1000.slice/
         session-3.scope/                        where this process was
         user@1000.service/                      delegated to the user: systemd --user
             app.slice/pycgroups-PID.scope/
-                self/                           where it is now: what has processes hands no controllers down
+                self/                           where it is now, see `leaf`
                 pycgroups/GROUP/                groups, limited
 """
 
@@ -17,18 +17,21 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
-from pycgroups.cgroups import detect, places
+from pycgroups.cgroups import detect, leaf, places
 from pycgroups.cgroups.files import read_path
 from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.detect import Hierarchy
 
-_SELF = "self"
-
 
 def offers(found: tuple[Hierarchy, ...]) -> frozenset[str]:
-    """Name the controllers that the systemd of this user's session can hand to this process; none for root."""
+    """Name the controllers that this process can get by `enter`."""
+    return controllers(found) if has_bus() and can_talk() else frozenset()
+
+
+def controllers(found: tuple[Hierarchy, ...]) -> frozenset[str]:
+    """Name those that the systemd of this user's session has, if this process is not below it; none for root."""
     unified = next((hierarchy for hierarchy in found if hierarchy.version == detect.V2), None)
     if os.geteuid() == 0 or unified is None:
         return frozenset()
@@ -72,7 +75,4 @@ def enter() -> None:
     own = next(each.own for each in detect.hierarchies() if each.version == detect.V2)
     if os.path.basename(own) != name:
         raise CgroupError(f"systemd has not moved this process into {name}", operation="enter scope", path=own)
-    places.make_directory(f"{own}/{_SELF}")
-    with places.opened(f"{own}/{_SELF}") as inside:
-        inside.write("cgroup.procs", "0")
-    places.forget()
+    leaf.enter()

@@ -182,7 +182,7 @@ def test_a_limit_that_cannot_be_leaves_no_scope():
 def test_info_changes_nothing():
     own = Path("/proc/self/cgroup").read_text()
     info = cgroups.info()
-    assert info.by_session == info.usable == ("cpu", "memory", "pids")
+    assert info.by_moving == info.usable == ("cpu", "memory", "pids")
     assert not info.delegated
     assert Path("/proc/self/cgroup").read_text() == own
 

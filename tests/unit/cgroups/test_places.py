@@ -215,3 +215,27 @@ def test_hint_for_a_controller_that_is_not_there(fake):
 def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
     with pytest.raises(CgroupError, match="mkdir"):
         places.make_directory(f"{tmp_path}/none/group")
+
+
+def test_a_cgroup_of_its_own_with_nobody_else_in_it(fake, hierarchies, user):
+    """As a service with User= and Delegate= has it."""
+    fake.make(".", cgroup_controllers="cpu memory pids\n")
+    fake.v2("a.service", procs=f"{os.getpid()}\n")
+    hierarchies(unified(fake, "a.service"))
+    info = cgroups.info()
+    assert info.usable == info.by_moving == ("cpu", "memory", "pids")
+    with pytest.raises(CgroupError, match=r"open .*/self/cgroup\.procs"):  # no kernel is here that would make it
+        Cgroup.create(pids=5)
+    assert (fake.path / "a.service/self").is_dir()
+
+
+def test_a_cgroup_of_its_own_with_others_in_it(fake, hierarchies, user):
+    fake.make(".", cgroup_controllers="cpu memory pids\n")
+    fake.v2("a.service", procs=f"1\n{os.getpid()}\n")
+    fake.v2("a.service/pycgroups")
+    hierarchies(unified(fake, "a.service"))
+    info = cgroups.info()
+    assert info.usable == info.by_moving == ()
+    with pytest.raises(Unsupported) as caught:
+        Cgroup.create(pids=5)
+    assert f"mkdir {fake.path}/a.service/init" in caught.value.hint

@@ -359,7 +359,7 @@ def test_root_asks_no_session(fake, user, monkeypatch):
 def test_info_in_a_session(fake, user, hierarchies, monkeypatch):
     hierarchies(in_session(fake))
     info = cgroups.info()
-    assert info.usable == info.by_session == ("cpu", "memory", "pids")
+    assert info.usable == info.by_moving == ("cpu", "memory", "pids")
     assert not info.delegated
     assert "cpuset is not delegated to users" in info.hint
 
@@ -368,7 +368,7 @@ def test_info_in_a_session_without_jeepney(fake, user, hierarchies, monkeypatch)
     hierarchies(in_session(fake))
     monkeypatch.setattr(session, "can_talk", lambda: False)
     info = cgroups.info()
-    assert info.usable == info.by_session == ()
+    assert info.usable == info.by_moving == ()
     assert "pip install 'pycgroups[systemd]'" in info.hint
     assert "systemd-run --user --scope" in info.hint
 
