@@ -11,7 +11,7 @@ Layers, top to bottom; an import only points down:
     group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
     host.py, hints.py   what works here, and what would mend the rest
     scope.py            the same group in a scope of systemd's, for root who asks for it
-    leaf.py, session.py where this process may move to have more: down, or to the systemd of the user's session
+    moving.py           where this process may move to have more: down (leaf.py), or to the user's systemd (session.py)
     systemd.py, dbus.py what is asked of systemd, and the bus that it is asked by
     places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed

@@ -25,7 +25,7 @@ from pycgroups.cgroups import detect, names, places, sweep, tree
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Error, Unsupported, invalid
+from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -141,7 +141,11 @@ class Cgroup:
 
     @classmethod
     def _make(cls, limits: Limits, name: str | None, *, require_limits: bool) -> Cgroup:
-        found = _places(limits, require_limits=require_limits)
+        found = places.places(limits.controllers)
+        if not found or limits.controllers - places.offered(found):
+            from pycgroups.cgroups import moving  # not needed where all is well
+
+            found = moving.places(limits.controllers, required=require_limits)
         for place in found:
             places.prepare(place)
         group = cls(name or names.fresh(), limits, _unenforced(found, limits, require_limits=require_limits))
@@ -348,29 +352,6 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
         with contextlib.suppress(CgroupError):
             tree.try_rmdir(path)
         raise
-
-
-def _places(limits: Limits, *, require_limits: bool) -> tuple[Place, ...]:
-    """Find where groups with these limits can be made; if need be, this process moves to where there is more."""
-    found = places.places(limits.controllers)
-    if not _missing(found, limits):
-        return found
-    from pycgroups.cgroups import leaf, session  # not needed where all is well
-
-    try:
-        for way in (leaf, session):
-            if way.offers(detect.hierarchies()) & _missing(found, limits):
-                way.enter()
-                found = places.places(limits.controllers)
-    except Error:
-        if require_limits:
-            raise
-    return places.places(limits.controllers)
-
-
-def _missing(found: tuple[Place, ...], limits: Limits) -> frozenset[str]:
-    """Name the controllers that the limits need and no place has; without any place, all that are of use."""
-    return limits.controllers - places.offered(found) if found else places.LIMITABLE
 
 
 def _unenforced(found: tuple[Place, ...], limits: Limits, *, require_limits: bool) -> tuple[str, ...]:

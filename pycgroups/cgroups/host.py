@@ -7,7 +7,7 @@ import os
 
 import attrs
 
-from pycgroups.cgroups import detect, hints, leaf, places, session
+from pycgroups.cgroups import detect, hints, moving, places
 
 _DELEGATED = ("user.delegate", "trusted.delegate")  # what systemd marks a delegated cgroup with
 
@@ -25,7 +25,7 @@ class Info:
         own: the cgroups that this process is in, one per hierarchy.
         paths: the directories that groups would be made in.
         by_moving: those of the usable ones that this process gets by moving, out of the way in its own cgroup or into a
-            scope of the user's systemd, which the first group that needs them does; see `pycgroups.cgroups.session`.
+            scope of the user's systemd, which the first group that needs them does; see `pycgroups.cgroups.moving`.
         read_only: mount points of hierarchies that are mounted read-only.
         namespaced: this process is in a cgroup namespace, and sees what is above it as "..".
         partial: of some hierarchy only a part is visible, as in a container.
@@ -53,7 +53,7 @@ def info() -> Info:
     found = detect.hierarchies()
     chosen = places.places(places.LIMITABLE)
     now = places.offered(chosen) & places.LIMITABLE
-    usable = now | (leaf.offers(found) | session.offers(found)) & places.LIMITABLE
+    usable = now | moving.offers(found) & places.LIMITABLE
     missing = places.LIMITABLE - usable
     return Info(
         hierarchy=detect.kind(found),

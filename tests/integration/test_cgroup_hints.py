@@ -18,7 +18,7 @@ CODE = """
     import os, sys
     # Now, since the user may not be let in where they are.
     from pycgroups import cgroups, errors
-    from pycgroups.cgroups import dbus, group, hints, places, session
+    from pycgroups.cgroups import dbus, group, hints, moving, places
     os.setgroups([])
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)

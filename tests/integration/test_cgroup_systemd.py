@@ -244,6 +244,21 @@ def test_threads_move_along():
 
 
 @in_session
+def test_threads_that_need_it_at_the_same_time():
+    """One scope serves all."""
+    (parents,) = python("""
+        from concurrent.futures import ThreadPoolExecutor
+        def work(number):
+            with pc.Cgroup.create(f"job{number}", pids=20) as group:
+                return os.path.dirname(group.paths[0])
+        with ThreadPoolExecutor(4) as pool:
+            say(list(pool.map(work, range(8))))
+    """)
+    assert len(parents) == 8
+    assert len(set(parents)) == 1
+
+
+@in_session
 def test_several_at_once():
     """Each process has a scope of its own."""
     code = "with pc.Cgroup.create('same', pids=9) as group: say(group.paths)"

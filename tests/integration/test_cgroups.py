@@ -593,7 +593,7 @@ def test_out_of_the_way_in_a_cgroup_of_its_own():
     """A user who has nothing but the cgroup that he is in, as a service with User= and Delegate=yes."""
     code = """
         import os, sys
-        from pycgroups.cgroups import Cgroup, dbus, group, hints, info, leaf, session
+        from pycgroups.cgroups import Cgroup, dbus, group, hints, info, moving
         sys.stdin.readline()
         os.setgroups([])
         os.setresgid(54323, 54323, 54323)
