@@ -13,10 +13,13 @@ Layers, top to bottom; an import only points down:
     scope.py            the same group in a scope of systemd's, for root who asks for it
     moving.py           where this process may move to have more: down (leaf.py), or to the user's systemd (session.py)
     systemd.py, dbus.py what is asked of systemd, and the bus that it is asked by
+    unenforced.py       limits that cannot be enforced here
     places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed
     v1/ and v2/         one directory in one hierarchy: `manager`, and a module per controller, same names in both
     manager.py          what both managers and both sets of controllers offer
+    resources.py        users' words as `linux.resources`, and the controllers that these need; ranges.py: right values
+    convert.py, disks.py  between the units of v1, v2 and OCI; block devices by their numbers
     tree.py             the processes and subgroups below a directory: list, kill, remove
     detect.py           what is mounted where, and where this process is
     files.py, limits.py reading and writing interface files; the words of limits

@@ -1,27 +1,22 @@
-"""Whether a group's CPUs exist for it: a cpuset may only have what its parent has."""
+"""Whether the CPUs and memory nodes of a group exist for it: a cpuset may only have what its parent has."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.limits import cpu_numbers
 from pycgroups.errors import InvalidConfig
 
-if TYPE_CHECKING:
-    from pycgroups.cgroups.limits import Limits
 
-
-def check_available(effective_file: str, limits: Limits) -> None:
-    """Compare with the CPUs that the parent has.
+def check_available(effective_file: str, asked: str | None, path: str) -> None:
+    """Compare a list with what the parent has.
 
     Raises:
-        InvalidConfig: some are not there.
+        InvalidConfig: some are not there; names `path`.
     """
-    available = read_path(effective_file).strip()
-    if limits.cpuset is None or not available:
+    if asked is None:
         return
-    if not cpu_numbers(limits.cpuset) <= cpu_numbers(available):
+    available = read_path(effective_file).strip()
+    if available and not cpu_numbers(asked) <= cpu_numbers(available):
         raise InvalidConfig(
-            f"{limits.cpuset!r} names CPUs that are not there; allowed: {available}", operation="option", path="cpuset"
+            f"{asked!r} names some that are not there; allowed: {available}", operation="option", path=path
         )

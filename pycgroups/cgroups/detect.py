@@ -31,7 +31,8 @@ class Hierarchy:
 
     Attributes:
         version: 1 or 2.
-        controllers: names of its controllers; on v2 those that the topmost visible cgroup has.
+        controllers: names of its controllers, v1's blkio by its name on v2, "io"; on v2 those that the topmost
+            visible cgroup has.
         mount: where it is mounted.
         own: directory of the cgroup that this process is in, at or below `mount`.
         read_only: nothing can be changed by way of this mount.
@@ -145,6 +146,8 @@ def _hierarchy(names: frozenset[str], mount: _Mount, own: str) -> Hierarchy:
     if mount.version == V2:
         names = frozenset(read_path(f"{mount.point}/cgroup.controllers").split())
         partial = os.path.exists(f"{mount.point}/cgroup.type")  # which the real root alone has not
+    elif "blkio" in names:
+        names = names - {"blkio"} | {"io"}
     return Hierarchy(
         version=mount.version,
         controllers=names,

@@ -121,6 +121,27 @@ class Directory:
             raise
         return True
 
+    def write_agreeing(self, values: list[tuple[str, str]]) -> None:
+        """Write files whose values must agree at each moment: what is refused is tried again after the others.
+
+        Raises:
+            CgroupError: the kernel refuses one in either order.
+        """
+        refused = []
+        for name, value in values:
+            try:
+                self.write(name, value)
+            except CgroupError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                refused.append((name, value))
+        for name, value in refused:
+            self.write(name, value)
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is an interface file of this name."""
+        return os.access(name, os.F_OK, dir_fd=self.fd)
+
     def subgroups(self) -> Iterator[Directory]:
         """Open each child cgroup in turn; it is closed when the next one is asked for."""
         if os.fstat(self.fd).st_nlink == _CHILDLESS:

@@ -15,25 +15,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import time
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import attrs
 
-from pycgroups.cgroups import detect, names, places, sweep, tree
+from pycgroups.cgroups import disks, names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE
-from pycgroups.cgroups.limits import Limits
+from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
-from pycgroups.errors import AlreadyExists, CgroupError, Unsupported, invalid
+from pycgroups.errors import AlreadyExists, CgroupError, invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
     from pycgroups.cgroups.files import Directory
+    from pycgroups.cgroups.limits import SomeHugepages, SomeIoLimits
     from pycgroups.cgroups.manager import Manager
     from pycgroups.cgroups.places import Place
     from pycgroups.cgroups.scope import Scope
+    from pycgroups.oci.resources import Resources
 
 CgroupManager = Literal["cgroupfs", "systemd"]
 _ATTEMPTS = 8
@@ -48,19 +50,20 @@ class Cgroup:
 
     Attributes:
         name: as given to `create`, or made up.
-        limits: what was asked for.
-        unenforced: names of the limits that are not in force, if `require_limits` was False.
+        limits: what was asked for by words.
+        unenforced: names of the limits that are not in force: with `require_limits` False those that cannot be, and
+            in any case those that mean nothing to any kernel of today (`resources.memory.kernel`).
 
     To start a process inside, use both `clone_fd` and `join_fds`; they are close-on-exec, and valid until `remove()`.
     """
 
     __slots__ = ("_above", "_managers", "_scope", "limits", "name", "unenforced")
 
-    def __init__(self, name: str, limits: Limits, unenforced: tuple[str, ...]) -> None:
+    def __init__(self, name: str, limits: Limits, unenforced_limits: tuple[str, ...]) -> None:
         """Not for users: `create()` makes groups."""
         self.name = name
         self.limits = limits
-        self.unenforced = unenforced
+        self.unenforced = unenforced_limits
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
         self._scope: Scope | None = None
@@ -72,9 +75,16 @@ class Cgroup:
         *,
         memory: int | str | None = None,
         memory_swap: int | str | None = None,
+        memory_low: int | str | None = None,
+        memory_high: int | str | None = None,
         cpus: float | None = None,
+        cpu_weight: int | None = None,
         cpuset: str | None = None,
         pids: int | None = None,
+        io_weight: int | None = None,
+        io_limits: SomeIoLimits = None,
+        hugepages: SomeHugepages = None,
+        resources: Resources | None = None,
         require_limits: bool = True,
         cgroup_manager: CgroupManager = "cgroupfs",
     ) -> Cgroup:
@@ -88,31 +98,53 @@ class Cgroup:
                 It is relative to a directory of pycgroups' below this process's own cgroup, or above it.
             memory: see `Limits`; this and the following. None sets no limit.
             memory_swap: see `Limits`.
+            memory_low: see `Limits`.
+            memory_high: see `Limits`.
             cpus: see `Limits`.
+            cpu_weight: see `Limits`.
             cpuset: see `Limits`.
             pids: see `Limits`.
+            io_weight: see `Limits`.
+            io_limits: see `Limits`.
+            hugepages: see `Limits`.
+            resources: the limits in the words of the OCI runtime specification, `linux.resources`, instead of these.
             require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`.
             cgroup_manager: "cgroupfs" makes directories; "systemd", for root with cgroup v2, has systemd make a scope
                 with the limits as its properties, and the group in it. Its `name` is "NAME" for
                 system.slice/pycgroups-NAME.scope, or "SLICE:PREFIX:NAME" as runc has it.
 
         Raises:
-            InvalidConfig: a bad name or limit.
+            InvalidConfig: a bad name or limit, or limits by words and by `resources`.
             Unsupported: a limit cannot be enforced here, or no group can be made; with what would help.
             AlreadyExists: the group is there; nothing about it was changed.
             CgroupError: the kernel refuses something; nothing is left behind.
         """
-        limits = Limits(memory=memory, memory_swap=memory_swap, cpus=cpus, cpuset=cpuset, pids=pids)
-        group = cls.for_limits(limits, name=name, require_limits=require_limits, cgroup_manager=cgroup_manager)
+        limits = Limits(
+            memory=memory,
+            memory_swap=memory_swap,
+            memory_low=memory_low,
+            memory_high=memory_high,
+            cpus=cpus,
+            cpu_weight=cpu_weight,
+            cpuset=cpuset,
+            pids=pids,
+            io_weight=io_weight,
+            io_limits=io_limits,
+            hugepages=hugepages,
+        )
+        group = cls.for_limits(
+            limits, resources=resources, name=name, require_limits=require_limits, cgroup_manager=cgroup_manager
+        )
         if not group.paths:
-            raise _unsupported("make a cgroup", places.LIMITABLE)
+            raise unenforced.without(places.LIMITABLE, operation="make a cgroup")
         return group
 
     @classmethod
     def for_limits(
         cls,
-        limits: Limits,
+        limits: Limits = NO_LIMITS,
         *,
+        resources: Resources | None = None,
         name: str | None = None,
         require_limits: bool = True,
         cgroup_manager: CgroupManager = "cgroupfs",
@@ -124,14 +156,15 @@ class Cgroup:
         """
         if cgroup_manager not in get_args(CgroupManager):
             raise invalid("cgroup_manager", cgroup_manager, " or ".join(map(repr, get_args(CgroupManager))))
-        if cgroup_manager == "systemd":
-            return cls._make_in_scope(limits, name, require_limits=require_limits)
-        if name is not None:
+        if name is not None and cgroup_manager == "cgroupfs":
             names.check(name)
+        asked = _asked(limits, resources)
+        if cgroup_manager == "systemd":
+            return cls._make_in_scope(limits, asked, name, require_limits=require_limits)
         sweep.sweep()
         for _ in range(_ATTEMPTS):
             try:
-                return cls._make(limits, name, require_limits=require_limits)
+                return cls._make(limits, asked, name, require_limits=require_limits)
             except CgroupError as error:
                 if error.errno not in _RACES:
                     raise
@@ -140,17 +173,20 @@ class Cgroup:
         raise failure
 
     @classmethod
-    def _make(cls, limits: Limits, name: str | None, *, require_limits: bool) -> Cgroup:
-        found = places.places(limits.controllers)
-        if not found or limits.controllers - places.offered(found):
+    def _make(cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool) -> Cgroup:
+        needed = resources.controllers(asked)
+        found = places.places(needed)
+        if not found or needed - places.offered(found):
             from pycgroups.cgroups import moving  # not needed where all is well
 
-            found = moving.places(limits.controllers, required=require_limits)
+            found = moving.places(needed, required=require_limits)
         for place in found:
             places.prepare(place)
-        group = cls(name or names.fresh(), limits, _unenforced(found, limits, require_limits=require_limits))
+        group = cls(
+            name or names.fresh(), limits, unenforced.check(found, limits, asked, require_limits=require_limits)
+        )
         try:
-            group._make_in(found, group.name, marked=name is not None)
+            group._make_in(found, group.name, asked, marked=name is not None)
         except BaseException:
             with contextlib.suppress(CgroupError):
                 group.remove()
@@ -158,25 +194,25 @@ class Cgroup:
         return group
 
     @classmethod
-    def _make_in_scope(cls, limits: Limits, name: str | None, *, require_limits: bool) -> Cgroup:
+    def _make_in_scope(cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool) -> Cgroup:
         from pycgroups.cgroups import scope  # few ask for it
 
         name = name or names.fresh()
         unit = scope.Name.parse(name)
         sweep.sweep()
         group = cls(name, limits, ())
-        group._scope = scope.Scope(unit, limits)
+        group._scope = scope.Scope(unit, asked)
         try:
             found = (group._scope.place,)
-            group.unenforced = _unenforced(found, limits, require_limits=require_limits)
-            group._make_in(found, scope.GROUP, marked=True)
+            group.unenforced = unenforced.check(found, limits, asked, require_limits=require_limits)
+            group._make_in(found, scope.GROUP, asked, marked=True)
         except BaseException:
             with contextlib.suppress(CgroupError):
                 group.remove()
             raise
         return group
 
-    def _make_in(self, found: tuple[Place, ...], name: str, *, marked: bool) -> None:
+    def _make_in(self, found: tuple[Place, ...], name: str, asked: Resources, *, marked: bool) -> None:
         """Make the directories, and in each hierarchy those above that the name has; then write the limits."""
         *above, last = name.split("/")
         for place in found:
@@ -188,7 +224,7 @@ class Cgroup:
                 places.hand_down(place, self._above[-1])
             self._managers.append(_new(place, f"{path}/{last}", marked=marked))
         for manager in self._managers:
-            manager.apply(self.limits)
+            manager.apply(asked)
 
     @property
     def clone_fd(self) -> int | None:
@@ -213,7 +249,7 @@ class Cgroup:
             Unsupported: the group has no directory: no limit could be enforced.
         """
         if not self._managers:
-            raise _unsupported("add a process", places.LIMITABLE)
+            raise unenforced.without(places.LIMITABLE, operation="add a process")
         for manager in self._managers:
             manager.add(pid)
 
@@ -227,38 +263,50 @@ class Cgroup:
         *,
         memory: int | str | None = None,
         memory_swap: int | str | None = None,
+        memory_low: int | str | None = None,
+        memory_high: int | str | None = None,
         cpus: float | None = None,
+        cpu_weight: int | None = None,
         cpuset: str | None = None,
         pids: int | None = None,
+        io_weight: int | None = None,
+        io_limits: SomeIoLimits = None,
+        hugepages: SomeHugepages = None,
+        resources: Resources | None = None,
     ) -> None:
         """Change limits; those left out stay. A limit below what is in use reclaims, and may kill by OOM.
 
         Raises:
-            InvalidConfig: a bad limit; nothing was changed.
+            InvalidConfig: a bad limit, or limits by words and by `resources`; nothing was changed.
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
             CgroupError: the kernel refuses one; those written before it are in force.
         """
-        asked = {"memory": memory, "memory_swap": memory_swap, "cpus": cpus, "cpuset": cpuset, "pids": pids}
+        asked = {
+            "memory": memory,
+            "memory_swap": memory_swap,
+            "memory_low": memory_low,
+            "memory_high": memory_high,
+            "cpus": cpus,
+            "cpu_weight": cpu_weight,
+            "cpuset": cpuset,
+            "pids": pids,
+            "io_weight": io_weight,
+            "io_limits": io_limits,
+            "hugepages": hugepages,
+        }
         given: dict[str, Any] = {word: value for word, value in asked.items() if value is not None}
         limits = attrs.evolve(self.limits, **given)
-        missing = (limits.controllers - self.limits.controllers).difference(
-            *(each.controllers for each in self._managers)
-        )
-        if missing:
-            raise Unsupported(
-                f"the group was made without {', '.join(sorted(missing))}",
-                operation="set limits",
-                hint="give the group some limit of this kind when it is made",
-            )
-        for manager in self._managers:
-            words = manager.check(os.path.dirname(manager.directory.path), manager.controllers, limits)
-            if not set(words) <= set(self.unenforced):
-                raise _unsupported(f"limit {', '.join(words)}", frozenset())
-        if self._scope is not None:
-            self._scope.change(limits)
-        for manager in self._managers:
-            manager.apply(limits)
+        changes = _only(limits, given.keys())
+        self._change(changes, _asked(changes, resources))
         self.limits = limits
+
+    def _change(self, limits: Limits, asked: Resources) -> None:
+        """Write limits, after a look at all of them."""
+        unenforced.check_change(self._managers, limits, asked, known=self.unenforced)
+        if self._scope is not None:
+            self._scope.change(asked)
+        for manager in self._managers:
+            manager.apply(asked)
 
     def sample(self) -> Sample:
         """Measure what the group has used until now, in a few files.
@@ -354,39 +402,22 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
         raise
 
 
-def _unenforced(found: tuple[Place, ...], limits: Limits, *, require_limits: bool) -> tuple[str, ...]:
-    """Name the limits that will not be in force.
+def _asked(limits: Limits, given: Resources | None) -> Resources:
+    """Take what is asked for, by words or in OCI's: both would leave open which wins."""
+    if given is None:
+        return resources.of_limits(limits, disks.numbers(limits))
+    if limits != NO_LIMITS:
+        raise invalid("resources", given, "limits by words or by resources, not both")
+    from pycgroups.cgroups import ranges  # words have been checked
 
-    Raises:
-        Unsupported: there are some, and all are required.
-    """
-    words = _unenforceable(found, limits)
-    if words and require_limits:
-        raise _unsupported(f"limit {', '.join(words)}", limits.controllers - places.offered(found))
-    return words
-
-
-def _unenforceable(found: tuple[Place, ...], limits: Limits) -> tuple[str, ...]:
-    """Name the limits that have no controller, or whose controller lacks what they need."""
-    missing = limits.controllers - places.offered(found)
-    words = [word for name in sorted(missing) for word in limits.words(name)]
-    for place in found:
-        words += places.MANAGERS[place.version].check(place.path, place.controllers, limits)
-    return tuple(words)
+    ranges.check(given)
+    disks.check(given)
+    return given
 
 
-def _unsupported(operation: str, missing: frozenset[str]) -> Unsupported:
-    if not missing:
-        hint = "boot with swapaccount=1, or without swap: swapoff -a; or allow swap: memory_swap=-1"
-        return Unsupported("this kernel does not count swap", operation=operation, hint=hint)
-    from pycgroups.cgroups import hints  # not needed where all is well
-
-    found = detect.hierarchies()
-    controllers = ", ".join(sorted(missing))
-    hint = hints.for_missing(missing, found)
-    places.forget()  # somebody may do what the hint says, and try again
-    return Unsupported(
-        f"this process cannot use the cgroup controllers {controllers} (hierarchy: {detect.kind(found)})",
-        operation=operation,
-        hint=hint,
-    )
+def _only(limits: Limits, words: Iterable[str]) -> Limits:
+    """Keep some words, and what these need: one file of swap has two of them in it."""
+    kept = {*words}
+    if kept & {"memory", "memory_swap"}:
+        kept |= {"memory", "memory_swap"}
+    return Limits(**{word: getattr(limits, word) for word in kept})

@@ -13,6 +13,9 @@ from pycgroups.cgroups.v2.manager import writable
 if TYPE_CHECKING:
     from pycgroups.cgroups.detect import Hierarchy
 
+_OF_V1 = frozenset({"net_cls", "net_prio"})
+# Delegate= knows no more: systemd.resource-control(5)
+_OF_SYSTEMD = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
 _DROP_IN = "/etc/systemd/system/user@.service.d/delegate.conf"
 
 
@@ -24,6 +27,8 @@ def for_missing(missing: frozenset[str], found: tuple[Hierarchy, ...]) -> str:
     if not found:
         return "this process sees no cgroups; as root: mount -t cgroup2 cgroup2 /sys/fs/cgroup"
     absent = missing.difference(*(hierarchy.controllers for hierarchy in found))
+    if absent & _OF_V1:
+        return f"{_names(absent & _OF_V1)}: of cgroup v1 alone, and not mounted here"
     if absent:
         return f"the kernel, or a container around, does not offer {_names(absent)}: see /proc/cgroups"
     return _on_v2(next(hierarchy for hierarchy in found if hierarchy.version == detect.V2), missing)
@@ -47,7 +52,7 @@ def _on_v2(unified: Hierarchy, missing: frozenset[str]) -> str:
         return _move_processes_down(unified.mount)
     if writable(unified.own) and missing & set(read_path(f"{unified.own}/cgroup.controllers").split()):
         return _move_processes_down(unified.own)
-    if not detect.systemd_runs():
+    if not detect.systemd_runs() or missing - _OF_SYSTEMD:
         return _delegate_by_hand(unified.mount, missing)
     if "/user@" not in unified.own:
         offered = session.controllers((unified,))
@@ -78,7 +83,7 @@ def _move_processes_down(top: str) -> str:
 
 
 def _delegate_by_hand(top: str, missing: frozenset[str]) -> str:
-    """Without systemd: a cgroup of the user's own, and this process in a leaf of it."""
+    """Without systemd's help: a cgroup of the user's own, and this process in a leaf of it."""
     group = shlex.quote(f"{top}/user-{os.geteuid()}")
     enable = " ".join(f"+{name}" for name in sorted(missing))
     return (

@@ -8,6 +8,9 @@ but leaving a word out means "no limit": 0 and -1, which runtimes read in differ
 from __future__ import annotations
 
 import operator
+import os
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import attrs
 
@@ -23,7 +26,13 @@ _LEAST_QUOTA = 1_000  # microseconds; the kernel refuses less (sched-bwc.rst, "M
 _LEAST_MEMORY = 4_096  # bytes; the kernel rounds down to pages, and no page at all kills at once
 _MOST_MEMORY = 1 << 60  # bytes; near 2**63 the kernel reads "unlimited"
 _MOST_CPUS = 8_192  # the greatest NR_CPUS of any kernel configuration
-_MOST_PIDS = 1 << 22  # PID_MAX_LIMIT, include/linux/threads.h
+MOST_PIDS = 1 << 22
+"""PID_MAX_LIMIT, include/linux/threads.h."""
+
+_MOST_WEIGHT = 10_000  # cgroup-v2.rst, "Weights"
+_MOST_OPERATIONS = 1 << 32  # a second
+_RATES = ("rbps", "wbps", "riops", "wiops")  # as io.max has them
+_LEAST_PAGE, _MOST_PAGE = 1 << 14, 1 << 34  # huge pages of any architecture
 _LONGEST_NUMBER = 40  # characters, as typed
 _FACTORS = {"": 1, "b": 1} | {
     letter + tail: 1024**power for power, letter in enumerate("kmgtpe", 1) for tail in ("", "b", "ib")
@@ -80,8 +89,23 @@ def cpu_list(numbers: frozenset[int]) -> str:
     return ",".join(f"{low}-{high}" if high > low else str(low) for low, high in ranges)
 
 
+Rates: TypeAlias = "tuple[tuple[str, int], ...]"
+IoLimits: TypeAlias = "tuple[tuple[str, Rates], ...]"
+Hugepages: TypeAlias = "tuple[tuple[str, int], ...]"
+SomeIoLimits: TypeAlias = "Mapping[str, Mapping[str, int | str]] | IoLimits | None"
+SomeHugepages: TypeAlias = "Mapping[int | str, int | str] | Hugepages | None"
+
+
 def _memory(value: int | str | None) -> int | None:
     return None if value is None else parse_size("memory", value, least=_LEAST_MEMORY)
+
+
+def _memory_low(value: int | str | None) -> int | None:
+    return None if value is None else parse_size("memory_low", value, least=_LEAST_MEMORY)
+
+
+def _memory_high(value: int | str | None) -> int | None:
+    return None if value is None else parse_size("memory_high", value, least=_LEAST_MEMORY)
 
 
 def _memory_swap(value: int | str | None) -> int | None:
@@ -118,9 +142,78 @@ def _pids(value: int | None) -> int | None:
     if value is None:
         return None
     number = _integer(value)
-    if number is None or not 1 <= number <= _MOST_PIDS:
-        raise invalid("pids", value, f"an int, 1 to {_MOST_PIDS}")
+    if number is None or not 1 <= number <= MOST_PIDS:
+        raise invalid("pids", value, f"an int, 1 to {MOST_PIDS}")
     return number
+
+
+def _cpu_weight(value: int | None) -> int | None:
+    return _weight("cpu_weight", value)
+
+
+def _io_weight(value: int | None) -> int | None:
+    return _weight("io_weight", value)
+
+
+def _weight(option: str, value: int | None) -> int | None:
+    number = None if value is None else _integer(value)
+    if value is not None and (number is None or not 1 <= number <= _MOST_WEIGHT):
+        raise invalid(option, value, f"an int, 1 to {_MOST_WEIGHT} (100 is the usual)")
+    return number
+
+
+def _io_limits(value: SomeIoLimits) -> IoLimits | None:
+    if value is None:
+        return None
+    result = {}
+    for device, rates in _pairs("io_limits", value, '{"/dev/NAME": {"rbps": ...}}'):
+        path = os.fspath(device) if isinstance(device, str | os.PathLike) else ""
+        if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+            raise invalid("io_limits", device, "the absolute path of a block device")
+        key = f"io_limits[{path!r}]"
+        result[path] = tuple(sorted(_rate(key, *pair) for pair in _pairs(key, rates, '{"rbps": ...}')))
+        if not result[path]:
+            raise invalid(key, rates, f"some of {', '.join(_RATES)}")
+    return tuple(sorted(result.items())) or None
+
+
+def _rate(key: str, word: object, value: object) -> tuple[str, int]:
+    if not isinstance(word, str) or word not in _RATES:
+        raise invalid(key, word, " or ".join(_RATES))
+    if word.endswith("bps"):
+        return word, parse_size(f"{key}[{word!r}]", value)
+    number = _integer(value)
+    if number is None or not 1 <= number <= _MOST_OPERATIONS:
+        raise invalid(f"{key}[{word!r}]", value, f"an int of operations a second, 1 to {_MOST_OPERATIONS}")
+    return word, number
+
+
+def _hugepages(value: SomeHugepages) -> Hugepages | None:
+    if value is None:
+        return None
+    result = {}
+    for size, most in _pairs("hugepages", value, '{"2M": "64M"}'):
+        page = _page_size(size)
+        result[page] = parse_size(f"hugepages[{page!r}]", most, least=0)
+    return tuple(sorted(result.items())) or None
+
+
+def _page_size(value: object) -> str:
+    """Name a page size as the kernel and OCI do: "2MB" (hugetlb.rst)."""
+    size = parse_size("hugepages", value)
+    if size & (size - 1) or not _LEAST_PAGE <= size <= _MOST_PAGE:
+        raise invalid("hugepages", value, 'the size of a huge page, such as "2M" or "1G"')
+    unit = min((size.bit_length() - 1) // 10, 3)
+    return f"{size >> 10 * unit}{'_KMG'[unit]}B"
+
+
+def _pairs(key: str, value: object, allowed: str) -> Iterable[tuple[object, object]]:
+    """Items of a dict, or of the tuple of pairs that is its normal form."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):  # noqa: PLR2004
+        return value
+    raise invalid(key, value, f"a dict: {allowed}")
 
 
 @attrs.frozen(kw_only=True)
@@ -134,9 +227,18 @@ class Limits:
         memory: bytes of memory, page cache included; or "64M", "1.5G". At least 4096.
         memory_swap: bytes of memory and swap together (the OCI meaning), at least `memory`; -1 for any
             amount of swap. With `memory` given and this left out there is no swap.
+        memory_low: bytes that are not reclaimed as long as groups beside have more (v1: a soft limit).
+        memory_high: bytes above which the group is slowed down and reclaimed from, and nothing is killed (v2 alone).
         cpus: CPU time per time, 1.5 for one and a half CPUs; at least 0.01 (a quota of 1 ms in 100 ms).
+        cpu_weight: share of CPU time against groups beside, 1 to 10000; 100 is the usual. It counts when CPUs
+            are short.
         cpuset: the CPUs that may be used, "0-1,3". Overlapping ranges are united.
         pids: how many processes and threads may exist at once.
+        io_weight: share of block devices against groups beside, 1 to 10000; 100 is the usual. It counts where
+            the BFQ scheduler or, on v2, io.cost is on.
+        io_limits: most per second on block devices, `{"/dev/sda": {"rbps": "10M", "wiops": 100}}`: bytes
+            (rbps, wbps) and operations (riops, wiops) read and written. Whole disks, by absolute path.
+        hugepages: bytes in huge pages, by page size, `{"2M": "64M"}`; 0 for none.
 
     Raises:
         InvalidConfig: with the option's name as `path`.
@@ -144,12 +246,22 @@ class Limits:
 
     memory: int | None = attrs.field(default=None, converter=_memory)
     memory_swap: int | None = attrs.field(default=None, converter=_memory_swap)
+    memory_low: int | None = attrs.field(default=None, converter=_memory_low)
+    memory_high: int | None = attrs.field(default=None, converter=_memory_high)
     cpus: float | None = attrs.field(default=None, converter=_cpus)
+    cpu_weight: int | None = attrs.field(default=None, converter=_cpu_weight)
     cpuset: str | None = attrs.field(default=None, converter=_cpuset)
     pids: int | None = attrs.field(default=None, converter=_pids)
+    io_weight: int | None = attrs.field(default=None, converter=_io_weight)
+    io_limits: IoLimits | None = attrs.field(default=None, converter=_io_limits)
+    hugepages: Hugepages | None = attrs.field(default=None, converter=_hugepages)
 
     def __attrs_post_init__(self) -> None:
         """Check what concerns two words."""
+        if self.memory is not None:
+            for word, value in (("memory_low", self.memory_low), ("memory_high", self.memory_high)):
+                if value is not None and value > self.memory:
+                    raise invalid(word, value, f"at most memory ({self.memory})")
         if self.memory_swap is None:
             return
         if self.memory is None:
@@ -157,33 +269,10 @@ class Limits:
         if self.memory_swap != UNLIMITED and self.memory_swap < self.memory:
             raise invalid("memory_swap", self.memory_swap, f"at least memory ({self.memory}), or -1")
 
-    @property
-    def controllers(self) -> frozenset[str]:
-        """Name the controllers that enforce these limits."""
-        words = (("memory", self.memory), ("cpu", self.cpus), ("cpuset", self.cpuset), ("pids", self.pids))
-        return frozenset(name for name, value in words if value is not None)
 
-    @property
-    def memory_and_swap(self) -> int | None:
-        """Bytes of memory and swap together, `UNLIMITED`, or None when memory has no limit."""
-        return self.memory if self.memory_swap is None else self.memory_swap
-
-    @property
-    def cpu_quota(self) -> int | None:
-        """Microseconds of CPU time in each `CPU_PERIOD`."""
-        return None if self.cpus is None else round(self.cpus * CPU_PERIOD)
-
-    def words(self, controller: str) -> tuple[str, ...]:
-        """Name the limits given here that a controller enforces."""
-        return tuple(word for word in _WORDS[controller] if getattr(self, word) is not None)
-
-
-_WORDS = {
-    "memory": ("memory", "memory_swap"),
-    "cpu": ("cpus",),
-    "cpuset": ("cpuset",),
-    "pids": ("pids",),
-}
+NO_LIMITS = Limits()
+WORDS = tuple(field.name for field in attrs.fields(Limits))
+"""The words of limits."""
 
 
 def _size_of_text(text: str) -> int | None:

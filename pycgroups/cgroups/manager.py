@@ -3,18 +3,78 @@
 from __future__ import annotations
 
 import abc
+import errno
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from pycgroups.cgroups import tree
+from pycgroups.cgroups.resources import controllers as controllers_of
+from pycgroups.cgroups.resources import given as asked
+from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.limits import Limits
+    from pycgroups.oci.resources import Resources
+
+
+@attrs.frozen
+class Lack:
+    """What cannot be enforced, and why.
+
+    Attributes:
+        path: what was asked for, as a path into `Resources`: "cpu.realtimeRuntime".
+        why: the reason.
+        hint: what would help.
+    """
+
+    path: str
+    why: str
+    hint: str
+
+
+@attrs.frozen
+class Need:
+    """A file that not every kernel has.
+
+    Attributes:
+        path: what it is for, as a path into `Resources`.
+        files: the file, or several of which one is enough; none if this version has no such file at all.
+        hint: what would help.
+    """
+
+    path: str
+    files: tuple[str, ...]
+    hint: str
+
+    def __str__(self) -> str:
+        """Say what is not there."""
+        return f"this kernel has no {' or '.join(self.files)}" if self.files else "this version of cgroups cannot"
+
+
+def missing(parent: str, witness: str, *names: str) -> bool:
+    """Tell whether cgroups below `parent`, which has the same files, lack all of some files.
+
+    Args:
+        parent: a directory.
+        witness: a file that is there whenever the controller is.
+        names: the files.
+
+    Raises:
+        CgroupError: ENOENT; somebody has just removed `parent`, or made it anew without the controller.
+    """
+    if any(os.path.exists(f"{parent}/{name}") for name in names):
+        return False
+    try:
+        there = os.listdir(parent)
+    except FileNotFoundError:
+        there = []
+    if witness not in there:
+        raise CgroupError(operation="open", path=f"{parent}/{witness}", errno=errno.ENOENT)
+    return not set(names) & set(there)
 
 
 @attrs.frozen(kw_only=True)
@@ -46,18 +106,32 @@ class Sample:
 
 
 class Controller:
-    """The files of one controller of `v1` or `v2`, and what they mean. Each overrides what it has."""
+    """The files of one controller of `v1` or `v2`, and what they mean. Each overrides what it has.
 
-    def check(self, parent: str, limits: Limits) -> tuple[str, ...]:  # noqa: ARG002
-        """Words of `limits` that cannot be enforced in groups below `parent`, asked before one is made.
+    Attributes:
+        witness: a file that is there whenever the controller is.
+        needs: files that may not be.
+    """
+
+    witness: ClassVar[str]
+    needs: ClassVar[tuple[Need, ...]] = ()
+
+    def check(self, parent: str, resources: Resources) -> list[Lack]:
+        """Tell what cannot be enforced in groups below `parent`, asked before one is made.
 
         Raises:
             InvalidConfig: a value that no group below `parent` can have.
+            CgroupError: ENOENT; `parent` has just been removed.
         """
-        return ()
+        given = asked(resources)
+        return [
+            Lack(need.path, str(need), need.hint)
+            for need in self.needs
+            if need.path in given and missing(parent, self.witness, *need.files)
+        ]
 
-    def apply(self, directory: Directory, limits: Limits) -> None:
-        """Write the limits of this controller.
+    def apply(self, directory: Directory, resources: Resources) -> None:
+        """Write what is given of this controller's part; leave out what `check` complained of.
 
         Raises:
             CgroupError: the kernel refuses one.
@@ -91,15 +165,15 @@ class Manager(abc.ABC):
         self.join_fd: int | None = None
 
     @classmethod
-    def check(cls, parent: str, controllers: frozenset[str], limits: Limits) -> list[str]:
-        """Words of `limits` that some controllers cannot enforce in groups below `parent`; see `Controller`."""
-        used = sorted(controllers & limits.controllers & cls.modules.keys())
-        return [word for name in used for word in cls.modules[name].check(parent, limits)]
+    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+        """Tell what some controllers cannot enforce in groups below `parent`; see `Controller`."""
+        used = sorted(controllers & controllers_of(resources) & cls.modules.keys())
+        return [lack for name in used for lack in cls.modules[name].check(parent, resources)]
 
-    def apply(self, limits: Limits) -> None:
+    def apply(self, resources: Resources) -> None:
         """Write the limits that this directory's controllers enforce."""
-        for name in sorted(self.controllers & limits.controllers):
-            self.modules[name].apply(self.directory, limits)
+        for name in sorted(self.controllers & controllers_of(resources)):
+            self.modules[name].apply(self.directory, resources)
 
     def sample(self) -> dict[str, Any]:
         """Fields of `Sample` that this directory counts."""

@@ -27,7 +27,7 @@ from pycgroups.errors import CgroupError
 SHARED = "pycgroups"
 MANAGERS = {detect.V1: v1.Manager, detect.V2: v2.Manager}
 LIMITABLE = frozenset({"cpu", "cpuset", "memory", "pids"})
-"""Controllers that enforce a limit of `Limits`."""
+"""Controllers that a host is expected to have for limits."""
 
 
 @attrs.frozen(cache_hash=True)
@@ -68,8 +68,10 @@ def _on_v2(hierarchy: detect.Hierarchy, needed: frozenset[str]) -> list[Place]:
 
 
 def offered(found: tuple[Place, ...]) -> frozenset[str]:
-    """Name the controllers that a group in all of these has."""
-    return frozenset().union(*(place.controllers for place in found))
+    """Name the controllers that a group in all of these has, and that we know; "cgroup" has v2's own files."""
+    known = (place.controllers & MANAGERS[place.version].modules.keys() for place in found)
+    core = {"cgroup"} if any(place.version == detect.V2 for place in found) else frozenset()
+    return frozenset().union(core, *known)
 
 
 def shared_directories() -> list[tuple[int, str]]:

@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pycgroups.cgroups import dbus, detect, places, systemd
-from pycgroups.cgroups.limits import CPU_PERIOD
 from pycgroups.errors import CgroupError, Unsupported, invalid
-from pycgroups.oci.resources import Cpu, Memory, Pids, Resources
 
 if TYPE_CHECKING:
-    from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.systemd import Property
+    from pycgroups.oci.resources import Resources
 
 GROUP = "group"
 _KEEPER = "keeper"
@@ -81,7 +79,7 @@ class Scope:
 
     __slots__ = ("_keeper", "_lifeline", "name", "place")
 
-    def __init__(self, name: Name, limits: Limits) -> None:
+    def __init__(self, name: Name, limits: Resources) -> None:
         """Start it.
 
         Raises:
@@ -105,7 +103,7 @@ class Scope:
             self.let_go()  # not stop(): a unit of this name may be somebody else's; ours ends without its keeper
             raise
 
-    def change(self, limits: Limits) -> None:
+    def change(self, limits: Resources) -> None:
         """Give the scope new limits.
 
         Raises:
@@ -186,17 +184,11 @@ def _settle(mount: str, keeper: int) -> places.Place:
     return place
 
 
-def _properties(limits: Limits) -> list[Property]:
+def _properties(limits: Resources) -> list[Property]:
     return [
         (name, (kind, value + _ROOM.get(name, 0)) if name in _ROOM and value < _BOUNDLESS else (kind, value))
-        for name, (kind, value) in systemd.properties(_resources(limits))
+        for name, (kind, value) in systemd.properties(limits)
     ]
 
 
 _BOUNDLESS = 1 << 62
-
-
-def _resources(limits: Limits) -> Resources:
-    memory = None if limits.memory is None else Memory(limit=limits.memory, swap=limits.memory_and_swap)
-    cpu = Cpu(quota=limits.cpu_quota, period=limits.cpu_quota and CPU_PERIOD, cpus=limits.cpuset)
-    return Resources(memory=memory, cpu=cpu, pids=None if limits.pids is None else Pids(limit=limits.pids))

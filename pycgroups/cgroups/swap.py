@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from typing import TYPE_CHECKING
 
+from pycgroups.cgroups.convert import UNLIMITED
 from pycgroups.cgroups.files import read_path
-from pycgroups.cgroups.limits import UNLIMITED
-from pycgroups.errors import CgroupError
+from pycgroups.cgroups.manager import Lack, missing
 
 if TYPE_CHECKING:
-    from pycgroups.cgroups.limits import Limits
+    from pycgroups.oci.resources import Resources
 
 
-def unenforceable(parent: str, memory_limit: str, swap_limit: str, limits: Limits) -> tuple[str, ...]:
-    """Words that cannot be enforced in cgroups below `parent`, which has the same files.
+def check(parent: str, memory_limit: str, swap_limit: str, resources: Resources) -> list[Lack]:
+    """Tell whether the limit of swap can be enforced in cgroups below `parent`, which has the same files.
 
     Raises:
         CgroupError: ENOENT; somebody has just removed `parent`, or made it anew without the controller.
     """
-    if limits.memory_and_swap in (None, UNLIMITED) or os.path.exists(f"{parent}/{swap_limit}"):
-        return ()
-    if memory_limit not in _names(parent):
-        raise CgroupError(operation="open", path=f"{parent}/{memory_limit}", errno=errno.ENOENT)
-    return ("memory_swap",) if _host_has_swap() else ()  # without any, the limit holds by itself
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []
+    both = None if resources.memory is None else resources.memory.swap
+    if both in (None, UNLIMITED) or not missing(parent, memory_limit, swap_limit) or not _host_has_swap():
+        return []  # without any swap, the limit holds by itself
+    hint = "boot with swapaccount=1, or without swap: swapoff -a; or allow swap: -1"
+    return [Lack("memory.swap", "this kernel does not count swap", hint)]
 
 
 def _host_has_swap() -> bool:

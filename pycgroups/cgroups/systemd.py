@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
+from pycgroups.cgroups import convert
 from pycgroups.cgroups.dbus import Peer, Refused
 from pycgroups.cgroups.limits import cpu_numbers
 from pycgroups.errors import AlreadyExists, CgroupError, Error, Unsupported
@@ -91,18 +92,8 @@ def properties(limits: Resources) -> list[Property]:
     if limits.pids:
         found.append(("TasksMax", ("t", _or_infinity(limits.pids.limit))))
     if limits.block_io and limits.block_io.weight:
-        found.append(("IOWeight", ("t", io_weight(limits.block_io.weight))))
+        found.append(("IOWeight", ("t", convert.io_weight(limits.block_io.weight))))
     return found
-
-
-def cpu_weight(shares: int) -> int:
-    """Convert shares of v1, 2 to 262144, to a weight of v2, 1 to 10000, as the OCI runtimes do."""
-    return 1 + (max(2, min(shares, 262_144)) - 2) * 9_999 // 262_142
-
-
-def io_weight(weight: int) -> int:
-    """Convert a weight of v1, 10 to 1000, to one of v2, 1 to 10000, as the OCI runtimes do."""
-    return 1 + (max(10, min(weight, 1_000)) - 10) * 9_999 // 990
 
 
 def _memory(limit: int | None, swap: int | None, low: int | None) -> list[Property]:
@@ -125,7 +116,7 @@ def _cpu(quota: int | None, period: int | None, shares: int | None) -> list[Prop
         share = _INFINITY if quota < 0 else quota * _MICROSECONDS // (period or 100_000)
         found.append(("CPUQuotaPerSecUSec", ("t", share)))
     if shares is not None:
-        found.append(("CPUWeight", ("t", cpu_weight(shares))))
+        found.append(("CPUWeight", ("t", convert.cpu_weight(shares))))
     return found
 
 

@@ -9,7 +9,7 @@ from pycgroups.cli.flags import Flag, UsageError, describe, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 _NAMESPACES = ("ipc", "uts", "cgroup")
@@ -38,6 +38,36 @@ def _octal(text: str) -> int:
 
 def _pids(text: str) -> int | None:
     return None if text == "-1" else _integer(text)  # docker's "unlimited"
+
+
+def _shares(text: str) -> int:
+    """Take docker's unit of ``cpu_weight``, in proportion: what is written on v1 is the same number again."""
+    return max(1, round(_integer(text) * 100 / 1024))
+
+
+def _blkio(text: str) -> int:
+    """Take docker's unit of ``io_weight``: the way back of `pycgroups.cgroups.convert.blkio_weight`."""
+    weight = _integer(text)
+    return weight if weight <= 100 else 100 + (weight - 100) * 11  # noqa: PLR2004 (the usual weight in both units)
+
+
+def _disk_limit(word: str) -> Callable[[str], tuple[str, str, int | str]]:
+    """Take docker's DEVICE:RATE: bytes or operations a second."""
+
+    def read(text: str) -> tuple[str, str, int | str]:
+        device, found, rate = text.rpartition(":")
+        if not found:
+            raise ValueError("/dev/NAME:RATE")
+        return device, word, _integer(rate) if word.endswith("iops") else rate
+
+    return read
+
+
+def _pages(text: str) -> tuple[str, str]:
+    size, found, most = text.partition("=")
+    if not found:
+        raise ValueError("PAGESIZE=SIZE, as 2M=64M")
+    return size, most
 
 
 def _variable(text: str) -> str | None:
@@ -91,9 +121,32 @@ FLAGS = (
     # limits
     Flag("--memory -m", "as 64M, 1.5G", value="SIZE"),
     Flag("--memory-swap", "memory and swap together; -1 for any; default no swap", value="SIZE"),
+    Flag("--memory-reservation --memory-low", "not reclaimed while others have more", word="memory_low", value="SIZE"),
+    Flag("--memory-high", "slowed down above this; cgroup v2", value="SIZE"),
     Flag("--cpus", "CPU time per time, as 1.5", value="N", read=_number),
+    Flag("--cpu-weight", "share against others, 1 to 10000; 100 is the usual", value="N", read=_integer),
+    Flag("--cpu-shares -c", "the same in docker's unit: 1024 is the usual", word="cpu_weight", value="N", read=_shares),
     Flag("--cpuset-cpus --cpuset", "as 0-1,3", word="cpuset", value="LIST"),
     Flag("--pids-limit --pids", "processes and threads; -1 for any number", word="pids", value="N", read=_pids),
+    Flag("--io-weight", "share of disks against others, 1 to 10000; 100 is the usual", value="N", read=_integer),
+    Flag("--blkio-weight", "the same in docker's unit, 10 to 1000", word="io_weight", value="N", read=_blkio),
+    *(
+        Flag(
+            f"--device-{what}",
+            f"{unit} a second, as /dev/sda:{example}",
+            word="io_limits",
+            value="DEVICE:RATE",
+            read=_disk_limit(word),
+            many=True,
+        )
+        for what, word, unit, example in (
+            ("read-bps", "rbps", "bytes read", "10M"),
+            ("write-bps", "wbps", "bytes written", "10M"),
+            ("read-iops", "riops", "reads", "100"),
+            ("write-iops", "wiops", "writes", "100"),
+        )
+    ),
+    Flag("--hugepages", "what may be in huge pages, as 2M=64M", value="PAGESIZE=SIZE", read=_pages, many=True),
     Flag("--disk", "what may be written to the overlay", value="SIZE"),
     Flag("--timeout", "until everything in it is killed; exit code 124", value="SECONDS", read=_number),
     Flag("--no-require-limits", "go on if a limit cannot be enforced", word="require_limits", on=False),
@@ -199,6 +252,13 @@ def _words(found: dict[str, Any]) -> dict[str, Any]:
         found["namespaces"] = namespaces
     for option in found.pop("security_opt", ()):
         found.update(_security(option))
+    if "io_limits" in found:
+        limits: dict[str, dict[str, int | str]] = {}
+        for device, word, rate in found["io_limits"]:
+            limits.setdefault(device, {})[word] = rate
+        found["io_limits"] = limits
+    if "hugepages" in found:
+        found["hugepages"] = dict(found["hugepages"])
     return found
 
 

@@ -23,6 +23,7 @@ from pycgroups.security.bpf import SyscallTable, compile_filter
 from pycgroups.security.seccomp_policy import filter_flags
 
 if TYPE_CHECKING:
+    from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.hostroot import HostRoot
@@ -51,7 +52,7 @@ def assemble(config: ContainerConfig, *, joins: int, terminal: Terminal | None) 
         terminal: the size of its terminal, if it gets one.
 
     Raises:
-        InvalidConfig: the rootfs is none, or a user is not in it.
+        InvalidConfig: the rootfs is none, or a user is not in it; or a disk of ``io_limits`` is none.
         Unsupported: this host or account cannot do it.
     """
     if config.rootfs is not None:
@@ -60,7 +61,7 @@ def assemble(config: ContainerConfig, *, joins: int, terminal: Terminal | None) 
     identity = identify(config.user, config.groups, config.rootfs or "/")
     host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.privileged)
     files = _files(config)
-    return _assemble(config, caller, identity, host, files, joins, terminal)
+    return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal)
 
 
 @lru_cache(maxsize=64)
@@ -70,12 +71,13 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
     identity: Identity,
     host: HostRoot | None,
     files: tuple[tuple[str, str], ...],
+    disks: Numbers,
     joins: int,
     terminal: Terminal | None,
 ) -> Assembly:
     idmap = ids.choose_map(config, caller)
     interpreter = None if host is None else host.interpreter
-    spec = make_spec(config, identity=identity, caller=caller, idmap=idmap, interpreter=interpreter)
+    spec = make_spec(config, identity=identity, caller=caller, idmap=idmap, interpreter=interpreter, disks=disks)
     rootfs: Directory | Layered
     if host is not None:
         rootfs = host.rootfs(config.disk, files)
@@ -132,6 +134,14 @@ def _labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
     if config.selinux_label is not None:
         labels.append(lsm.check_selinux(config.selinux_label))
     return tuple((f"/proc/thread-self/{path}", text) for path, text in labels)
+
+
+def _disks(config: ContainerConfig) -> Numbers:
+    if config.io_limits is None:
+        return ()
+    from pycgroups.cgroups import disks  # the usual run names none
+
+    return disks.numbers(config.limits)
 
 
 def _files(config: ContainerConfig) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from pycgroups.cgroups.limits import Limits, parse_size
+from pycgroups.cgroups.limits import NO_LIMITS, WORDS, Hugepages, IoLimits, Limits, parse_size
 from pycgroups.containers import options, values
 from pycgroups.containers.mounts import Mount, mounts, volumes
 from pycgroups.containers.values import flag, integer, text
@@ -22,7 +22,6 @@ from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
 AUTO = IdMap.auto()
 HOST = IdMap.host()
-NO_LIMITS = Limits()
 WORKSPACE = "/workspace"
 
 # OCI's names of the namespaces that can be chosen, and the kernel's in /proc/PID/ns. The mount namespace is
@@ -63,11 +62,17 @@ class ContainerConfig:
         domainname: the NIS domain, setdomainname(2).
         labels: text by name, to find containers by.
         annotations: text by name, for the OCI spec.
-        memory: bytes of memory; see `Limits` for the five of the cgroup.
+        memory: bytes of memory; see `Limits` for those of the cgroup.
         memory_swap: bytes of memory and swap together, -1 for any; default no swap.
+        memory_low: bytes that are not reclaimed as long as others have more.
+        memory_high: bytes above which it is slowed down (cgroup v2).
         cpus: CPU time per time.
+        cpu_weight: share of CPU time against others, 1 to 10000.
         cpuset: which CPUs, "0-1,3".
         pids: how many processes and threads.
+        io_weight: share of block devices against others, 1 to 10000.
+        io_limits: (block device, (rbps, wbps, riops or wiops, most a second)).
+        hugepages: (page size, bytes in such pages).
         disk: bytes that may be written to the overlay.
         timeout: seconds until everything in it is killed.
         require_limits: whether a limit that cannot be enforced is an error.
@@ -128,9 +133,15 @@ class ContainerConfig:
 
     memory: int | None = attrs.field(default=None, converter=_as_given)
     memory_swap: int | None = attrs.field(default=None, converter=_as_given)
+    memory_low: int | None = attrs.field(default=None, converter=_as_given)
+    memory_high: int | None = attrs.field(default=None, converter=_as_given)
     cpus: float | None = attrs.field(default=None, converter=_as_given)
+    cpu_weight: int | None = attrs.field(default=None, converter=_as_given)
     cpuset: str | None = attrs.field(default=None, converter=_as_given)
     pids: int | None = attrs.field(default=None, converter=_as_given)
+    io_weight: int | None = attrs.field(default=None, converter=_as_given)
+    io_limits: IoLimits | None = attrs.field(default=None, converter=_as_given)
+    hugepages: Hugepages | None = attrs.field(default=None, converter=_as_given)
     disk: int | None = attrs.field(default=None, converter=_as_given)
     timeout: float | None = attrs.field(default=None, converter=_as_given)
     require_limits: bool = attrs.field(default=True, converter=_as_given)
@@ -207,7 +218,7 @@ def _environment(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
 
 
 def _settle_limits(config: ContainerConfig) -> None:
-    words = {word: getattr(config, word) for word in ("memory", "memory_swap", "cpus", "cpuset", "pids")}
+    words = {word: getattr(config, word) for word in WORDS}
     if any(value is not None for value in words.values()):
         limits = Limits(**words)
         _set(config, "limits", limits)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.runtime.plan import Terminal
@@ -69,6 +70,10 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
 
 def _joins(config: ContainerConfig) -> int:
     """How many v1 hierarchies the process would enter by itself; into a v2 group it is born."""
+    if config.limits == NO_LIMITS:
+        return 0
+    from pycgroups.cgroups import disks, resources
     from pycgroups.cgroups.places import places
 
-    return sum(place.version == 1 for place in places(config.limits.controllers)) if config.limits.controllers else 0
+    needed = resources.controllers(resources.of_limits(config.limits, disks.numbers(config.limits)))
+    return sum(place.version == 1 for place in places(needed))

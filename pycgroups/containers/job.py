@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
+from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers import assemble, ids
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import Error, LaunchError, own_errors
@@ -77,7 +78,7 @@ class Job:
         self._begin = time.monotonic()
         joins: tuple[int, ...] = ()
         cgroup = -1
-        if self.config.limits.controllers:
+        if self.config.limits != NO_LIMITS:
             joins, cgroup = self._make_group()
         parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal)
         plan, uids, gids = self._lease_ids(parts)

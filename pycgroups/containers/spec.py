@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycgroups.cgroups.limits import CPU_PERIOD
+from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers.config import WORKSPACE
 from pycgroups.containers.ids import outside
 from pycgroups.errors import Unsupported
@@ -13,6 +13,7 @@ from pycgroups.security import capabilities, seccomp
 from pycgroups.security.paths import MASKED_PATHS, READONLY_PATHS
 
 if TYPE_CHECKING:
+    from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers import mounts
     from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
@@ -33,9 +34,23 @@ _TTY_GROUP = 5
 
 
 def make_spec(
-    config: ContainerConfig, *, identity: Identity, caller: Caller, idmap: IdMap, interpreter: Interpreter | None
+    config: ContainerConfig,
+    *,
+    identity: Identity,
+    caller: Caller,
+    idmap: IdMap,
+    interpreter: Interpreter | None,
+    disks: Numbers = (),
 ) -> oci.Spec:
     """Describe the container in the words of the OCI runtime specification.
+
+    Args:
+        config: what was asked for.
+        identity: who the program is inside.
+        caller: who asks.
+        idmap: the map of ids.
+        interpreter: the Python that the host's root is to have inside.
+        disks: the numbers of the block devices in ``io_limits``.
 
     Raises:
         Unsupported: this version or this kind of container cannot do it.
@@ -65,7 +80,7 @@ def make_spec(
             uid_mappings=idmap.uids,
             gid_mappings=idmap.gids,
             sysctl=config.sysctls,
-            resources=_resources(config),
+            resources=_resources(config, disks),
             masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
             readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
             seccomp=_seccomp(config),
@@ -148,20 +163,12 @@ def _is_own(namespaces: tuple[oci.NamespaceSpec, ...], kind: str) -> bool:
     return any(space.type == kind and space.path is None for space in namespaces)
 
 
-def _resources(config: ContainerConfig) -> Resources | None:
-    limits = config.limits
-    if not limits.controllers:
+def _resources(config: ContainerConfig, disks: Numbers) -> Resources | None:
+    if config.limits == NO_LIMITS:
         return None
-    from pycgroups.oci import resources
+    from pycgroups.cgroups.resources import of_limits  # the run without limits does not need it
 
-    swap = limits.memory_swap if limits.memory_swap is not None else limits.memory
-    quota = None if limits.cpus is None else round(limits.cpus * CPU_PERIOD)
-    cpu = resources.Cpu(quota=quota, period=CPU_PERIOD if quota else None, cpus=limits.cpuset)
-    return resources.Resources(
-        memory=None if limits.memory is None else resources.Memory(limit=limits.memory, swap=swap),
-        cpu=None if cpu == resources.Cpu() else cpu,
-        pids=None if limits.pids is None else resources.Pids(limit=limits.pids),
-    )
+    return of_limits(config.limits, disks)
 
 
 def _or_default(given: tuple[str, ...] | None, default: tuple[str, ...], config: ContainerConfig) -> tuple[str, ...]:

@@ -39,9 +39,15 @@ class Options(TypedDict, total=False):
     annotations: Pairs | None
     memory: Size | None
     memory_swap: Size | None
+    memory_low: Size | None
+    memory_high: Size | None
     cpus: float | None
+    cpu_weight: int | None
     cpuset: str | None
     pids: int | None
+    io_weight: int | None
+    io_limits: Mapping[str, Mapping[str, Size]] | None
+    hugepages: Mapping[Size, Size] | None
     disk: Size | None
     timeout: float | None
     require_limits: bool

@@ -161,7 +161,7 @@ class Rdma(Model):
     hca_objects: int | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, cache_hash=True)
 class Resources(Model):
     """All that a cgroup limits.
 

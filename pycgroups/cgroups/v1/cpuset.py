@@ -1,4 +1,4 @@
-"""Which CPUs on v1 (cgroup-v1/cpusets.rst). A new cpuset has no CPU and no memory node, and admits nobody."""
+"""Which CPUs and memory nodes on v1 (cgroup-v1/cpusets.rst). A new cpuset has none of either, and admits nobody."""
 
 from __future__ import annotations
 
@@ -7,29 +7,40 @@ from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.cpus import check_available
 from pycgroups.cgroups.files import Directory, read_path
-from pycgroups.cgroups.manager import Controller
+from pycgroups.cgroups.manager import Controller, Lack
 
 if TYPE_CHECKING:
-    from pycgroups.cgroups.limits import Limits
+    from pycgroups.oci.resources import Resources
 
 
 class Cpuset(Controller):
     """cpuset.cpus, cpuset.mems."""
 
-    def check(self, parent: str, limits: Limits) -> tuple[str, ...]:
-        """Refuse CPUs that the parent lacks."""
-        check_available(f"{parent}/cpuset.effective_cpus", limits)
-        return ()
+    def check(self, parent: str, resources: Resources) -> list[Lack]:
+        """Refuse what the parent lacks."""
+        if resources.cpu:
+            check_available(f"{parent}/cpuset.effective_cpus", resources.cpu.cpus, "cpuset")
+            check_available(f"{parent}/cpuset.effective_mems", resources.cpu.mems, "resources.cpu.mems")
+        return []
 
-    def apply(self, directory: Directory, limits: Limits) -> None:
-        """Write the CPUs, and the parent's memory nodes."""
-        if limits.cpuset is not None:
-            inherit(directory)
-            directory.write("cpuset.cpus", limits.cpuset)
+    def apply(self, directory: Directory, resources: Resources) -> None:
+        """Write the lists; what is not given is the parent's, unless the group has some."""
+        cpu = resources.cpu
+        if cpu is None or (cpu.cpus is None and cpu.mems is None):
+            return
+        for name, value in (("cpuset.mems", cpu.mems), ("cpuset.cpus", cpu.cpus)):
+            if value is None:
+                _inherit(directory, name)
+            else:
+                directory.write(name, value)
 
 
 def inherit(directory: Directory) -> None:
-    """Give a cpuset all that its parent has."""
-    parent = os.path.dirname(directory.path)
+    """Give a cpuset all that its parent has, of what it has none."""
     for name in ("cpuset.mems", "cpuset.cpus"):
-        directory.write(name, read_path(f"{parent}/{name}").strip())
+        _inherit(directory, name)
+
+
+def _inherit(directory: Directory, name: str) -> None:
+    if not directory.read(name).strip():
+        directory.write(name, read_path(f"{os.path.dirname(directory.path)}/{name}").strip())

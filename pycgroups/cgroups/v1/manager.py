@@ -6,19 +6,25 @@ import os
 from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
-from pycgroups.cgroups.v1 import cpuset
+from pycgroups.cgroups.v1 import cpuset, unified
 from pycgroups.cgroups.v1.cpu import Cpu
 from pycgroups.cgroups.v1.cpuacct import Cpuacct
 from pycgroups.cgroups.v1.cpuset import Cpuset
+from pycgroups.cgroups.v1.hugetlb import Hugetlb
+from pycgroups.cgroups.v1.io import Io
 from pycgroups.cgroups.v1.memory import Memory
+from pycgroups.cgroups.v1.net_cls import NetCls
+from pycgroups.cgroups.v1.net_prio import NetPrio
 from pycgroups.cgroups.v1.pids import Pids
+from pycgroups.cgroups.v1.rdma import Rdma
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.manager import Controller
+    from pycgroups.cgroups.manager import Controller, Lack
+    from pycgroups.oci.resources import Resources
 
 
 def find(hierarchy: Hierarchy, name: str) -> str | None:
@@ -49,6 +55,11 @@ class Manager(manager.Manager):
         "cpuacct": Cpuacct(),
         "cpuset": Cpuset(),
         "pids": Pids(),
+        "io": Io(),
+        "hugetlb": Hugetlb(),
+        "net_cls": NetCls(),
+        "net_prio": NetPrio(),
+        "rdma": Rdma(),
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
@@ -60,6 +71,11 @@ class Manager(manager.Manager):
         super().__init__(directory, controllers)
         # "tasks" moves one thread, which needs a lock less than cgroup.procs: a child that enters has just one.
         self.join_fd = directory.open("tasks", os.O_WRONLY)
+
+    @classmethod
+    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+        """Ask each controller, and refuse files of v2."""
+        return super().check(parent, controllers, resources) + unified.check(controllers, resources)
 
     @staticmethod
     def kill_all(directory: Directory) -> None:

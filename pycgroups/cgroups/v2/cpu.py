@@ -4,26 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pycgroups.cgroups.limits import CPU_PERIOD
-from pycgroups.cgroups.manager import Controller
+from pycgroups.cgroups.convert import amount, cpu_weight
+from pycgroups.cgroups.manager import Controller, Need
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.limits import Limits
+    from pycgroups.oci.resources import Resources
 
 _MICROSECONDS = 1_000_000
 _TIMES = {"cpu_time": "usage_usec", "user_time": "user_usec", "system_time": "system_usec"}
 
 
 class Cpu(Controller):
-    """cpu.max, cpu.stat."""
+    """cpu.weight, cpu.idle (kernel 5.15), cpu.max, cpu.max.burst (5.14), cpu.stat."""
 
-    def apply(self, directory: Directory, limits: Limits) -> None:
-        """Write quota and period."""
-        if limits.cpu_quota is not None:
-            directory.write("cpu.max", f"{limits.cpu_quota} {CPU_PERIOD}")
+    witness = "cpu.weight"
+    needs = (
+        Need("cpu.idle", ("cpu.idle",), "use Linux 5.15 or later"),
+        Need("cpu.burst", ("cpu.max.burst",), "use Linux 5.14 or later"),
+        Need("cpu.realtimeRuntime", (), "leave it out; cgroup v1 has it"),
+        Need("cpu.realtimePeriod", (), "leave it out; cgroup v1 has it"),
+    )
+
+    def apply(self, directory: Directory, resources: Resources) -> None:
+        """Write weight and bandwidth."""
+        cpu = resources.cpu
+        if cpu is None:
+            return
+        if cpu.idle is not None:  # before the weight: an idle group has none to set
+            directory.write_if_there("cpu.idle", str(cpu.idle))
+        if cpu.shares is not None:
+            directory.write("cpu.weight", str(cpu_weight(cpu.shares)))
+        bandwidth = []
+        if cpu.burst is not None and directory.exists("cpu.max.burst"):
+            bandwidth.append(("cpu.max.burst", str(cpu.burst)))
+        if cpu.quota is not None or cpu.period is not None:
+            bandwidth.append(("cpu.max", _bandwidth(directory, cpu.quota, cpu.period)))
+        directory.write_agreeing(bandwidth)
 
     def sample(self, directory: Directory) -> dict[str, Any]:
         """Read the times used, which every cgroup below the root counts, controller or not (kernel 4.15)."""
         counts = directory.counts("cpu.stat")
         return {field: counts[name] / _MICROSECONDS for field, name in _TIMES.items() if name in counts}
+
+
+def _bandwidth(directory: Directory, quota: int | None, period: int | None) -> str:
+    """Write quota and period as cpu.max has them; the kernel keeps a period that is left out, but no quota."""
+    most = directory.read("cpu.max").split()[0] if quota is None else amount(quota)
+    return most if period is None else f"{most} {period}"

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
+from pycgroups.cgroups.manager import Controller
+from pycgroups.cgroups.v2 import unified
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
+from pycgroups.cgroups.v2.hugetlb import Hugetlb
 from pycgroups.cgroups.v2.io import Io
 from pycgroups.cgroups.v2.memory import Memory
 from pycgroups.cgroups.v2.pids import Pids
+from pycgroups.cgroups.v2.rdma import Rdma
 from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.manager import Controller
+    from pycgroups.cgroups.manager import Lack
+    from pycgroups.oci.resources import Resources
 
 _CPU = Cpu()
 _ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
@@ -98,6 +103,10 @@ class Manager(manager.Manager):
         "cpuset": Cpuset(),
         "pids": Pids(),
         "io": Io(),
+        "hugetlb": Hugetlb(),
+        "rdma": Rdma(),
+        "misc": Controller(),  # these are written by `unified` alone
+        "dmem": Controller(),
     }
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
@@ -109,6 +118,16 @@ class Manager(manager.Manager):
         super().__init__(directory, controllers)
         self.clone_fd = directory.fd
         directory.read("cgroup.events")
+
+    @classmethod
+    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+        """Ask each controller, and for the files that are named as such."""
+        return super().check(parent, controllers, resources) + unified.check(parent, controllers, resources)
+
+    def apply(self, resources: Resources) -> None:
+        """Write the limits; files that are named as such come last, and win."""
+        super().apply(resources)
+        unified.apply(self.directory, self.controllers, resources)
 
     def sample(self) -> dict[str, Any]:
         """Ask each controller, and for CPU time also where there is no such controller."""

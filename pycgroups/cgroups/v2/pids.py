@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pycgroups.cgroups.convert import amount
 from pycgroups.cgroups.manager import Controller
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.limits import Limits
+    from pycgroups.oci.resources import Resources
 
 
 class Pids(Controller):
     """pids.max, pids.peak (kernel 6.6), pids.events. The kernel counts threads too."""
 
-    def apply(self, directory: Directory, limits: Limits) -> None:
+    def apply(self, directory: Directory, resources: Resources) -> None:
         """Write the limit."""
-        if limits.pids is not None:
-            directory.write("pids.max", str(limits.pids))
+        if resources.pids is not None:
+            directory.write("pids.max", amount(resources.pids.limit))
 
     def sample(self, directory: Directory) -> dict[str, Any]:
         """Peak, and refused forks.

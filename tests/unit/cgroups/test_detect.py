@@ -26,6 +26,12 @@ def only(found):
     return hierarchy
 
 
+def test_blkio_is_called_as_on_v2(fake):
+    fake.make("blkio/own")
+    line = mounted(V1, fake.path / "blkio", names="blkio")
+    assert only(detect.parse(line, "7:blkio:/own\n")).controllers == {"io"}
+
+
 def test_v2(fake):
     fake.make("user/own")
     fake.make(".", cgroup_controllers="cpu memory\n")

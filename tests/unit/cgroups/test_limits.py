@@ -119,6 +119,8 @@ def test_a_cpuset_is_normal_or_an_error(text):
     [
         *(("memory", value) for value in (0, -1, -2, 4095, 2**64, True, math.nan, 1e9, "", "x", "2P2")),
         *(("memory_swap", value) for value in (0, -2, 2**64, True, "-2", 1.0)),
+        *((word, value) for word in ("memory_low", "memory_high") for value in (0, -1, "1P", True, "x")),
+        *((word, value) for word in ("cpu_weight", "io_weight") for value in (0, -1, 10_001, 2**64, True, 1.0, "5")),
         *(("cpus", value) for value in (0, -1, 0.009, math.nan, math.inf, -math.inf, True, "1", 2**64, 8193)),
         *(("pids", value) for value in (0, -1, -2, 2**64, 2**22 + 1, True, 1.0, math.nan, "5")),
     ],
@@ -133,24 +135,7 @@ def test_bad_limits_name_the_option(option, value):
 def test_meanings():
     limits = Limits(memory="64M", memory_swap="1G", cpus=1.5, cpuset="3,0-1", pids=64)
     assert limits == Limits(memory=64 << 20, memory_swap=1 << 30, cpus=1.5, cpuset="0-1,3", pids=64)
-    assert limits.controllers == {"memory", "cpu", "cpuset", "pids"}
-    assert limits.cpu_quota == 150_000
-    assert limits.memory_and_swap == 1 << 30
-    assert limits.words("memory") == ("memory", "memory_swap")
     assert hash(limits)
-
-
-def test_nothing_asked():
-    limits = Limits()
-    assert limits.controllers == frozenset()
-    assert (limits.memory_and_swap, limits.cpu_quota) == (None, None)
-
-
-def test_no_swap_unless_asked():
-    assert Limits(memory="64M").memory_and_swap == 64 << 20
-    assert Limits(memory="64M", memory_swap=-1).memory_and_swap == -1
-    assert Limits(memory="64M", memory_swap="-1").memory_swap == -1
-    assert Limits(memory="64M", memory_swap="64M").memory_and_swap == 64 << 20
 
 
 @pytest.mark.parametrize("words", [{"memory_swap": "1G"}, {"memory": "1G", "memory_swap": "512M"}, {"memory_swap": -1}])
@@ -160,14 +145,50 @@ def test_swap_goes_with_memory(words):
     assert caught.value.path == "memory_swap"
 
 
+@pytest.mark.parametrize("words", [{"memory": "1M", "memory_low": "2M"}, {"memory": "1M", "memory_high": "2M"}])
+def test_no_protection_or_brake_beyond_the_limit(words):
+    with pytest.raises(InvalidConfig, match="at most memory"):
+        Limits(**words)
+
+
+def test_disks():
+    limits = Limits(io_limits={"/dev/sdb": {"wiops": 5}, "/dev/sda": {"wbps": "1M", "rbps": 7}})
+    assert limits.io_limits == (("/dev/sda", (("rbps", 7), ("wbps", 1 << 20))), ("/dev/sdb", (("wiops", 5),)))
+    assert attrs.evolve(limits, pids=1).io_limits == limits.io_limits
+    assert Limits(io_limits={}) == Limits()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(5, "x", b"/dev/sda", ["/dev/sda"], {"sda": {"rbps": 1}}, {"/dev/\0": {"rbps": 1}}, {7: {"rbps": 1}}),
+        *({"/dev/sda": bad} for bad in ({}, None, 5, "rbps", {"rps": 1}, {5: 1}, {"rbps": 0}, {"rbps": -1})),
+        *({"/dev/sda": {"riops": bad}} for bad in (0, -1, True, "5", 1.0, 2**64, None)),
+    ],
+)
+def test_bad_disks(value):
+    with pytest.raises(InvalidConfig) as caught:
+        Limits(io_limits=value)
+    assert str(caught.value.path).startswith("io_limits")
+    assert len(str(caught.value)) < 300
+
+
+def test_hugepages():
+    limits = Limits(hugepages={"2M": "64M", 1 << 30: 0, "64K": 1})
+    assert limits.hugepages == (("1GB", 0), ("2MB", 64 << 20), ("64KB", 1))
+    assert attrs.evolve(limits, pids=1).hugepages == limits.hugepages
+
+
+@pytest.mark.parametrize(
+    "value",
+    [5, "2M", {"3M": 1}, {"1K": 1}, {"1T": 1}, {"2M": -1}, {"2M": None}, {"../x": 1}, {"": 1}, {True: 1}, [("2M", 1)]],
+)
+def test_bad_hugepages(value):
+    with pytest.raises(InvalidConfig) as caught:
+        Limits(hugepages=value)
+    assert str(caught.value.path).startswith("hugepages")
+
+
 def test_least_values():
     limits = Limits(memory=4096, cpus=0.01, pids=1)
-    assert limits.cpu_quota == 1000
     assert attrs.evolve(limits, pids=2).pids == 2
-
-
-@given(st.floats(0.01, 8192))
-def test_a_quota_is_never_too_small(cpus):
-    quota = Limits(cpus=cpus).cpu_quota
-    assert quota is not None
-    assert quota >= 1000

@@ -203,6 +203,13 @@ def test_hints_for_users_on_v2(fake, user, *, systemd, own, expected):
         assert expected in hints.for_missing(MEMORY, (unified(fake, own),))
 
 
+def test_hint_for_what_systemd_delegates_to_nobody(fake, user, monkeypatch):
+    fake.make("own")
+    monkeypatch.setattr(detect, "_SYSTEMD_RUNS", str(fake.path))
+    hint = hints.for_missing(frozenset({"hugetlb"}), (unified(fake, "own", "hugetlb"),))
+    assert "echo +hugetlb >" in hint
+
+
 def test_hint_for_root_in_a_container(fake, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert f"mkdir {fake.path}/init" in hints.for_missing(MEMORY, (unified(fake, ""),))

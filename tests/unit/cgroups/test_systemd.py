@@ -292,7 +292,8 @@ def test_the_keeper_ends_with_us():
 
 
 def test_the_scope_leaves_room_for_its_keeper():
-    limits = {name: value for name, (_, value) in scope._properties(Limits(memory="8M", memory_swap=-1, pids=4))}
+    asked = Resources(memory=Memory(limit=8 << 20, swap=-1), pids=Pids(limit=4))
+    limits = {name: value for name, (_, value) in scope._properties(asked)}
     assert limits == {"MemoryMax": 12 << 20, "MemorySwapMax": INFINITY, "TasksMax": 5}
 
 

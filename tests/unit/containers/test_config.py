@@ -14,7 +14,10 @@ from pycgroups.errors import Error, InvalidConfig, Unsupported
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
-LIMITS = {"memory", "memory_swap", "cpus", "cpuset", "pids"}
+LIMITS = {
+    *("memory", "memory_swap", "memory_low", "memory_high", "cpus", "cpu_weight", "cpuset"),
+    *("pids", "io_weight", "io_limits", "hugepages"),
+}
 WORDS = [field.name for field in attrs.fields(ContainerConfig) if field.init]
 EVERYTHING = {
     "command": ["sh", "-c", "true"],
@@ -37,9 +40,15 @@ EVERYTHING = {
     "annotations": {"c": "d"},
     "memory": "64M",
     "memory_swap": "128M",
+    "memory_low": "16M",
+    "memory_high": "32M",
     "cpus": 1.5,
+    "cpu_weight": 50,
     "cpuset": "0-1",
     "pids": 64,
+    "io_weight": 50,
+    "io_limits": {"/dev/vda": {"rbps": "1M", "wiops": 100}},
+    "hugepages": {"2M": "4M"},
     "disk": "1G",
     "timeout": 5,
     "require_limits": False,
@@ -109,6 +118,7 @@ def test_everything_has_its_normal_form():
     assert (made.stop_signal, made.stop_timeout, made.timeout) == (2, 0.0, 5.0)
     assert (made.memory, made.memory_swap, made.disk) == (64 << 20, 128 << 20, 1 << 30)
     assert (made.limits.memory, made.limits.pids) == (64 << 20, 64)
+    assert made.io_limits == made.limits.io_limits == (("/dev/vda", (("rbps", 1 << 20), ("wiops", 100))),)
     assert made.volumes == (Mount.bind("/a", "/b", read_only=True),)
     assert made.userns == IdMap.parse("0:100000:65536")
     assert made.namespaces == (("ipc", "/proc/1/ns/ipc"), ("pid", "host"))
@@ -197,6 +207,9 @@ def test_any_part_of_a_valid_config_is_valid_or_contradicts_itself(words):
         ({"cpus": float("nan")}, "cpus"),
         ({"cpuset": ""}, "cpuset"),
         ({"pids": 0}, "pids"),
+        ({"cpu_weight": 0}, "cpu_weight"),
+        ({"io_limits": {"vda": {}}}, "io_limits"),
+        ({"hugepages": {"3M": 1}}, "hugepages"),
         ({"disk": 0}, "disk"),
         ({"timeout": 0}, "timeout"),
         ({"stop_timeout": -1}, "stop_timeout"),

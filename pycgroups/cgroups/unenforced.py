@@ -1,0 +1,107 @@
+"""Limits that cannot be enforced here: their names, as the caller wrote them, or the error that says why."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pycgroups.cgroups import detect, places, resources
+from pycgroups.errors import Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pycgroups.cgroups.limits import Limits
+    from pycgroups.cgroups.manager import Lack, Manager
+    from pycgroups.cgroups.places import Place
+    from pycgroups.oci.resources import Resources
+
+
+def check(found: tuple[Place, ...], limits: Limits, asked: Resources, *, require_limits: bool) -> tuple[str, ...]:
+    """Name the limits of a group to be made that have no controller, or whose controller lacks what they need.
+
+    Args:
+        found: where the group will be.
+        limits: what was asked for by words, if it was.
+        asked: the same, or else what was asked for, in OCI's words.
+        require_limits: whether a limit that cannot be enforced is an error.
+
+    Raises:
+        Unsupported: there are some, and all are required.
+    """
+    offered = places.offered(found)
+    homeless = _homeless(offered, limits, asked)
+    if homeless and require_limits:
+        raise without(resources.controllers(asked) - offered, operation="limit", path=", ".join(homeless))
+    lacks = [
+        lack for place in found for lack in places.MANAGERS[place.version].check(place.path, place.controllers, asked)
+    ]
+    if lacks and require_limits:
+        raise _lacking(lacks, limits)
+    rest = [*(lack.path for lack in lacks), *resources.ignored(asked)]
+    return homeless + resources.names(rest, limits)
+
+
+def check_change(managers: Iterable[Manager], limits: Limits, asked: Resources, *, known: tuple[str, ...]) -> None:
+    """Look whether limits of a group that is there can be changed.
+
+    Args:
+        managers: its directories.
+        limits: the changes by words, if they are.
+        asked: the same, or else the changes, in OCI's words.
+        known: what was not enforced before need not be now.
+
+    Raises:
+        Unsupported: the group has no controller for one, or the controller lacks what it needs.
+    """
+    have = frozenset({"cgroup"}).union(*(manager.controllers for manager in managers))
+    homeless = [word for word in _homeless(have, limits, asked) if word not in known]
+    if homeless:
+        raise Unsupported(
+            f"the group was made without {', '.join(homeless)}",
+            operation="set limits",
+            hint="give the group some limit of this kind when it is made",
+        )
+    lacks = [
+        lack
+        for manager in managers
+        for lack in manager.check(os.path.dirname(manager.directory.path), manager.controllers, asked)
+        if not {*resources.names([lack.path], limits)} <= {*known}
+    ]
+    if lacks:
+        raise _lacking(lacks, limits)
+
+
+def without(missing: frozenset[str], *, operation: str, path: str | None = None) -> Unsupported:
+    """Make the error for controllers that this process cannot use."""
+    from pycgroups.cgroups import hints  # not needed where all is well
+
+    found = detect.hierarchies()
+    controllers = ", ".join(sorted(missing))
+    hint = hints.for_missing(missing, found)
+    places.forget()  # somebody may do what the hint says, and try again
+    return Unsupported(
+        f"this process cannot use the cgroup controllers {controllers} (hierarchy: {detect.kind(found)})",
+        operation=operation,
+        path=path,
+        hint=hint,
+    )
+
+
+def _homeless(controllers: frozenset[str], limits: Limits, asked: Resources) -> tuple[str, ...]:
+    """Name the limits that none of these controllers enforces.
+
+    Of words, those that were written: with memory goes a limit of swap that nobody spoke of.
+    """
+    paths = [path for path, name in resources.given(asked).items() if name not in controllers]
+    return tuple(word for word in resources.names(paths, limits) if getattr(limits, word, word) is not None)
+
+
+def _lacking(lacks: list[Lack], limits: Limits) -> Unsupported:
+    """Make the error for limits that their controllers lack something for."""
+    return Unsupported(
+        "; ".join(dict.fromkeys(lack.why for lack in lacks)),
+        operation="limit",
+        path=", ".join(resources.names([lack.path for lack in lacks], limits)),
+        hint="; ".join(dict.fromkeys(lack.hint for lack in lacks)),
+    )
