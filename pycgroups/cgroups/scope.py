@@ -33,7 +33,7 @@ _SLICE = "system.slice"
 _PARTS = 3
 _LONGEST = 255  # bytes of a unit's name: UNIT_NAME_MAX, systemd.unit(5)
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
-_ROOM = {"MemoryMax": _KEEPER_MEMORY, "TasksMax": 1}
+_ROOM = {"MemoryMax": _KEEPER_MEMORY, "MemoryHigh": _KEEPER_MEMORY, "TasksMax": 1}
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from pycgroups.cgroups.limits import cpu_numbers
 from pycgroups.errors import AlreadyExists, CgroupError, Error, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pycgroups.cgroups.dbus import Bus
     from pycgroups.oci.resources import Resources
@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 _MANAGER = Peer("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 _INFINITY = (1 << 64) - 1
 _MICROSECONDS = 1_000_000
+_IDLE = 0  # CPUWeight=idle (systemd 252)
+_FILES = {
+    "memory.max": "MemoryMax",
+    "memory.high": "MemoryHigh",
+    "memory.low": "MemoryLow",
+    "memory.min": "MemoryMin",
+    "memory.swap.max": "MemorySwapMax",
+    "cpu.weight": "CPUWeight",
+    "io.weight": "IOWeight",
+    "pids.max": "TasksMax",
+}
 _ALWAYS = (
     ("Delegate", ("b", True)),
     ("DefaultDependencies", ("b", False)),
@@ -82,18 +93,23 @@ def change(bus: Bus, name: str, properties: Iterable[Property]) -> None:
 
 
 def properties(limits: Resources) -> list[Property]:
-    """Say limits in systemd's words; what it has no word for is left out. Pure."""
+    """Say limits in systemd's words; what it has no word for is left out. Pure.
+
+    Weights and protection count among siblings, so that for these the scope's properties are what is in force.
+    """
     found: list[Property] = []
     if limits.memory:
         found += _memory(limits.memory.limit, limits.memory.swap, limits.memory.reservation)
     if limits.cpu:
         found += _cpu(limits.cpu.quota, limits.cpu.period, limits.cpu.shares)
+        if limits.cpu.idle:
+            found.append(("CPUWeight", ("t", _IDLE)))
         found += _bitmap("AllowedCPUs", limits.cpu.cpus) + _bitmap("AllowedMemoryNodes", limits.cpu.mems)
     if limits.pids:
         found.append(("TasksMax", ("t", _or_infinity(limits.pids.limit))))
     if limits.block_io and limits.block_io.weight:
         found.append(("IOWeight", ("t", convert.io_weight(limits.block_io.weight))))
-    return found
+    return list({**dict(found), **dict(_unified(limits.unified))}.items())
 
 
 def _memory(limit: int | None, swap: int | None, low: int | None) -> list[Property]:
@@ -118,6 +134,14 @@ def _cpu(quota: int | None, period: int | None, shares: int | None) -> list[Prop
     if shares is not None:
         found.append(("CPUWeight", ("t", convert.cpu_weight(shares))))
     return found
+
+
+def _unified(files: Iterable[tuple[str, str]]) -> Iterator[Property]:
+    """Translate files of v2, which are written last and so have the last word."""
+    for file, text in files:
+        value = text.strip().removeprefix("default ")
+        if file in _FILES and (value == "max" or value.isdecimal()):
+            yield _FILES[file], ("t", _INFINITY if value == "max" else int(value))
 
 
 def _bitmap(name: str, numbers: str | None) -> list[Property]:

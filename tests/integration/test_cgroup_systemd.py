@@ -95,6 +95,16 @@ def test_a_scope_has_the_limits():
 
 
 @for_root
+def test_weights_and_protection_are_the_scopes():
+    """They count among siblings, of which a group in a scope has none."""
+    words = {"cpu_weight": 30, "memory": "64M", "memory_low": "8M", "memory_high": "32M"}
+    with pc.Cgroup.create("weighty", **words, cgroup_manager="systemd"):
+        scope = CGROUP / "system.slice/pycgroups-weighty.scope"
+        found = {name: (scope / name).read_text().strip() for name in ("cpu.weight", "memory.low", "memory.high")}
+        assert found == {"cpu.weight": "30", "memory.low": str(8 * MIB), "memory.high": str(36 * MIB)}
+
+
+@for_root
 def test_slice_prefix_and_name():
     with pc.Cgroup.create("machine.slice:box:one", pids=5, cgroup_manager="systemd") as group:
         assert group.paths == (f"{CGROUP}/machine.slice/box-one.scope/group",)

@@ -87,6 +87,13 @@ def meaning(limits):
         (Resources(pids=Pids(limit=-1)), {"TasksMax": INFINITY}),
         (Resources(block_io=BlockIo(weight=10)), {"IOWeight": 1}),
         (Resources(block_io=BlockIo(weight=1000)), {"IOWeight": 10_000}),
+        (Resources(cpu=Cpu(shares=2, idle=1)), {"CPUWeight": 0}),
+        (
+            Resources(unified=(("memory.high", "5"), ("memory.swap.max", "max"), ("io.weight", "default 7"))),
+            {"MemoryHigh": 5, "MemorySwapMax": INFINITY, "IOWeight": 7},
+        ),
+        (Resources(cpu=Cpu(shares=2), unified=(("cpu.weight", "30"),)), {"CPUWeight": 30}),
+        (Resources(unified=(("io.weight", "8:0 7"), ("io.max", "8:0 rbps=1"))), {}),
     ],
 )
 def test_limits_in_the_words_of_systemd(limits, expected):
