@@ -338,7 +338,11 @@ def _cgroups() -> Iterable[Check]:
         mend=info.hint or "",
     )
     words: dict[str, Any] = {"memory": {"memory": "256M"}, "pids": {"pids": 64}, "cpu": {"cpus": 0.5}}
-    tried = {word: value for name in info.usable for word, value in words.get(name, {}).items()}
+    here = set(info.usable) - set(info.by_moving)
+    tried = {word: value for name in sorted(here) for word, value in words.get(name, {}).items()}
+    if info.by_moving and not tried:
+        yield Check(name="limits", works=None, detail="not tried, since the first one moves this process")
+        return
     if not tried:
         yield Check(name="limits", works=False, detail="only timeout, disk and ulimits", why="see cgroups")
         return

@@ -72,7 +72,7 @@ def enter() -> None:
     with dbus.Bus(dbus.user_address()) as bus:
         systemd.start_scope(bus, name, [os.getpid()], [("Description", ("s", "a program that limits with pycgroups"))])
     places.forget()
-    own = next(each.own for each in detect.hierarchies() if each.version == detect.V2)
+    own = next((each.own for each in detect.hierarchies() if each.version == detect.V2), "/")
     if os.path.basename(own) != name:
         raise CgroupError(f"systemd has not moved this process into {name}", operation="enter scope", path=own)
     leaf.enter()

@@ -189,11 +189,12 @@ def test_a_limit_that_cannot_be_leaves_no_scope():
 
 
 @in_session
-def test_info_changes_nothing():
+def test_info_and_doctor_change_nothing():
     own = Path("/proc/self/cgroup").read_text()
     info = cgroups.info()
     assert info.by_moving == info.usable == ("cpu", "memory", "pids")
     assert not info.delegated
+    assert {check.name: check.works for check in pc.doctor().checks}["limits"] is None
     assert Path("/proc/self/cgroup").read_text() == own
 
 
