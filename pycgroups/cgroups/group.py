@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import attrs
 
-from pycgroups.cgroups import disks, names, places, resources, sweep, tree, unenforced
+from pycgroups.cgroups import names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
@@ -404,12 +404,14 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
 
 def _asked(limits: Limits, given: Resources | None) -> Resources:
     """Take what is asked for, by words or in OCI's: both would leave open which wins."""
+    if given is None and not limits.io_limits:
+        return resources.of_limits(limits)
+    from pycgroups.cgroups import disks, ranges  # words have been checked, and most name no disk
+
     if given is None:
         return resources.of_limits(limits, disks.numbers(limits))
     if limits != NO_LIMITS:
         raise invalid("resources", given, "limits by words or by resources, not both")
-    from pycgroups.cgroups import ranges  # words have been checked
-
     ranges.check(given)
     disks.check(given)
     return given

@@ -19,8 +19,8 @@ class Info:
     Attributes:
         hierarchy: "v1", "v2", "hybrid" (v1 controllers beside a v2 tree) or "none".
         controllers: every controller that is mounted where this process can see it.
-        usable: those with which this process can limit groups of its own.
-        writable: every controller of `Limits` is usable.
+        usable: those of cpu, cpuset, memory and pids with which this process can limit groups of its own.
+        writable: all four are usable.
         delegated: groups are made in a subtree that was handed to this ordinary user, or, by systemd's mark, to root.
         own: the cgroups that this process is in, one per hierarchy.
         paths: the directories that groups would be made in.

@@ -227,7 +227,8 @@ class Limits:
         memory: bytes of memory, page cache included; or "64M", "1.5G". At least 4096.
         memory_swap: bytes of memory and swap together (the OCI meaning), at least `memory`; -1 for any
             amount of swap. With `memory` given and this left out there is no swap.
-        memory_low: bytes that are not reclaimed as long as groups beside have more (v1: a soft limit).
+        memory_low: bytes that are not reclaimed as long as groups beside have more (v1: a soft limit; v2: no further
+            than the groups above are protected themselves).
         memory_high: bytes above which the group is slowed down and reclaimed from, and nothing is killed (v2 alone).
         cpus: CPU time per time, 1.5 for one and a half CPUs; at least 0.01 (a quota of 1 ms in 100 ms).
         cpu_weight: share of CPU time against groups beside, 1 to 10000; 100 is the usual. It counts when CPUs

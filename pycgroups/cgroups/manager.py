@@ -36,25 +36,6 @@ class Lack:
     hint: str
 
 
-@attrs.frozen
-class Need:
-    """A file that not every kernel has.
-
-    Attributes:
-        path: what it is for, as a path into `Resources`.
-        files: the file, or several of which one is enough; none if this version has no such file at all.
-        hint: what would help.
-    """
-
-    path: str
-    files: tuple[str, ...]
-    hint: str
-
-    def __str__(self) -> str:
-        """Say what is not there."""
-        return f"this kernel has no {' or '.join(self.files)}" if self.files else "this version of cgroups cannot"
-
-
 def missing(parent: str, witness: str, *names: str) -> bool:
     """Tell whether cgroups below `parent`, which has the same files, lack all of some files.
 
@@ -110,11 +91,12 @@ class Controller:
 
     Attributes:
         witness: a file that is there whenever the controller is.
-        needs: files that may not be.
+        needs: what not every kernel can, by its path into `Resources`: the file for it (or several of which one is
+            enough, or none if this version has no such file at all), and what would help.
     """
 
     witness: ClassVar[str]
-    needs: ClassVar[tuple[Need, ...]] = ()
+    needs: ClassVar[Mapping[str, tuple[tuple[str, ...], str]]] = {}
 
     def check(self, parent: str, resources: Resources) -> list[Lack]:
         """Tell what cannot be enforced in groups below `parent`, asked before one is made.
@@ -125,9 +107,9 @@ class Controller:
         """
         given = asked(resources)
         return [
-            Lack(need.path, str(need), need.hint)
-            for need in self.needs
-            if need.path in given and missing(parent, self.witness, *need.files)
+            Lack(path, f"this kernel has no {' or '.join(files)}" if files else "this version of cgroups cannot", hint)
+            for path, (files, hint) in self.needs.items()
+            if path in given and missing(parent, self.witness, *files)
         ]
 
     def apply(self, directory: Directory, resources: Resources) -> None:

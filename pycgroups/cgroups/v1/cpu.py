@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from pycgroups.cgroups.manager import Controller, Need
+from pycgroups.cgroups.manager import Controller
 from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ class Cpu(Controller):
     """cpu.shares, cpu.idle (kernel 5.15), cpu.cfs_period_us, cpu.cfs_quota_us, cpu.cfs_burst_us (5.14), cpu.rt_*."""
 
     witness = "cpu.shares"
-    needs = (
-        Need("cpu.idle", ("cpu.idle",), "use Linux 5.15 or later"),
-        Need("cpu.burst", ("cpu.cfs_burst_us",), "use Linux 5.14 or later"),
-        Need("cpu.realtimeRuntime", (_RUNTIME,), "build the kernel with CONFIG_RT_GROUP_SCHED"),
-        Need("cpu.realtimePeriod", (_PERIOD,), "build the kernel with CONFIG_RT_GROUP_SCHED"),
-    )
+    needs: ClassVar = {
+        "cpu.idle": (("cpu.idle",), "use Linux 5.15 or later"),
+        "cpu.burst": (("cpu.cfs_burst_us",), "use Linux 5.14 or later"),
+        "cpu.realtimeRuntime": ((_RUNTIME,), "build the kernel with CONFIG_RT_GROUP_SCHED"),
+        "cpu.realtimePeriod": ((_PERIOD,), "build the kernel with CONFIG_RT_GROUP_SCHED"),
+    }
 
     def apply(self, directory: Directory, resources: Resources) -> None:
         """Write weight, bandwidth and realtime. A quota above the parent's is refused (EINVAL)."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from pycgroups.cgroups.manager import Controller, Need
+from pycgroups.cgroups.manager import Controller
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
@@ -22,14 +22,14 @@ class Io(Controller):
     """blkio.bfq.weight, blkio.bfq.weight_device, blkio.throttle.*_device."""
 
     witness = "blkio.reset_stats"
-    needs = (
-        Need("blockIO.weight", _WEIGHTS, _BFQ),
-        Need("blockIO.weightDevice", _DEVICE_WEIGHTS, _BFQ),
-        Need("blockIO.throttleReadBpsDevice", (_READ_BPS,), _THROTTLING),
-        Need("blockIO.throttleWriteBpsDevice", (_WRITE_BPS,), _THROTTLING),
-        Need("blockIO.throttleReadIOPSDevice", (_READ_IOPS,), _THROTTLING),
-        Need("blockIO.throttleWriteIOPSDevice", (_WRITE_IOPS,), _THROTTLING),
-    )
+    needs: ClassVar = {
+        "blockIO.weight": (_WEIGHTS, _BFQ),
+        "blockIO.weightDevice": (_DEVICE_WEIGHTS, _BFQ),
+        "blockIO.throttleReadBpsDevice": ((_READ_BPS,), _THROTTLING),
+        "blockIO.throttleWriteBpsDevice": ((_WRITE_BPS,), _THROTTLING),
+        "blockIO.throttleReadIOPSDevice": ((_READ_IOPS,), _THROTTLING),
+        "blockIO.throttleWriteIOPSDevice": ((_WRITE_IOPS,), _THROTTLING),
+    }
 
     def apply(self, directory: Directory, resources: Resources) -> None:
         """Write weights and throttles, a line per device; 0 bytes or operations are no limit."""

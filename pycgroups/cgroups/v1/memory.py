@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import UNLIMITED
-from pycgroups.cgroups.manager import Controller, Lack, Need
+from pycgroups.cgroups.manager import Controller, Lack
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
@@ -27,7 +27,9 @@ class Memory(Controller):
     """  # noqa: D205 (the files are the summary)
 
     witness = _LIMIT
-    needs = (Need("memory.reservation", (_SOFT_LIMIT,), "boot a kernel without PREEMPT_RT, or with cgroup v2"),)
+    needs: ClassVar = {
+        "memory.reservation": ((_SOFT_LIMIT,), "boot a kernel without PREEMPT_RT, or with cgroup v2"),
+    }
 
     def check(self, parent: str, resources: Resources) -> list[Lack]:
         """Swap may not be counted here."""

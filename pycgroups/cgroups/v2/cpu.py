@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycgroups.cgroups.convert import amount, cpu_weight
-from pycgroups.cgroups.manager import Controller, Need
+from pycgroups.cgroups.manager import Controller
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
@@ -19,12 +19,12 @@ class Cpu(Controller):
     """cpu.weight, cpu.idle (kernel 5.15), cpu.max, cpu.max.burst (5.14), cpu.stat."""
 
     witness = "cpu.weight"
-    needs = (
-        Need("cpu.idle", ("cpu.idle",), "use Linux 5.15 or later"),
-        Need("cpu.burst", ("cpu.max.burst",), "use Linux 5.14 or later"),
-        Need("cpu.realtimeRuntime", (), "leave it out; cgroup v1 has it"),
-        Need("cpu.realtimePeriod", (), "leave it out; cgroup v1 has it"),
-    )
+    needs: ClassVar = {
+        "cpu.idle": (("cpu.idle",), "use Linux 5.15 or later"),
+        "cpu.burst": (("cpu.max.burst",), "use Linux 5.14 or later"),
+        "cpu.realtimeRuntime": ((), "leave it out; cgroup v1 has it"),
+        "cpu.realtimePeriod": ((), "leave it out; cgroup v1 has it"),
+    }
 
     def apply(self, directory: Directory, resources: Resources) -> None:
         """Write weight and bandwidth."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycgroups.cgroups.convert import io_weight
-from pycgroups.cgroups.manager import Controller, Need
+from pycgroups.cgroups.manager import Controller
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
@@ -26,14 +26,14 @@ class Io(Controller):
     """
 
     witness = "io.stat"
-    needs = (
-        Need("blockIO.weight", (_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
-        Need("blockIO.weightDevice", (_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
-        Need("blockIO.throttleReadBpsDevice", (_MAX,), _THROTTLING),
-        Need("blockIO.throttleWriteBpsDevice", (_MAX,), _THROTTLING),
-        Need("blockIO.throttleReadIOPSDevice", (_MAX,), _THROTTLING),
-        Need("blockIO.throttleWriteIOPSDevice", (_MAX,), _THROTTLING),
-    )
+    needs: ClassVar = {
+        "blockIO.weight": ((_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
+        "blockIO.weightDevice": ((_WEIGHT, _BFQ_WEIGHT), _WEIGHING),
+        "blockIO.throttleReadBpsDevice": ((_MAX,), _THROTTLING),
+        "blockIO.throttleWriteBpsDevice": ((_MAX,), _THROTTLING),
+        "blockIO.throttleReadIOPSDevice": ((_MAX,), _THROTTLING),
+        "blockIO.throttleWriteIOPSDevice": ((_MAX,), _THROTTLING),
+    }
 
     def apply(self, directory: Directory, resources: Resources) -> None:
         """Write weights and throttles, a line per device."""

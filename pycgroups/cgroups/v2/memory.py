@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import amount, swap_max
-from pycgroups.cgroups.manager import Controller, Lack, Need
+from pycgroups.cgroups.manager import Controller, Lack
 from pycgroups.errors import CgroupError
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ class Memory(Controller):
     """memory.max, memory.swap.max, memory.low, memory.peak (kernel 5.19), memory.events."""
 
     witness = _LIMIT
-    needs = (
-        Need("memory.swappiness", (), "leave it out, or set vm.swappiness for the whole host; cgroup v1 has it"),
-        Need("memory.disableOOMKiller", (), "leave it out; memory.high slows a group down without killing"),
-    )
+    needs: ClassVar = {
+        "memory.swappiness": ((), "leave it out, or set vm.swappiness for the whole host; cgroup v1 has it"),
+        "memory.disableOOMKiller": ((), "leave it out; memory.high slows a group down without killing"),
+    }
 
     def check(self, parent: str, resources: Resources) -> list[Lack]:
         """Swap may not be counted here, and the OOM killer cannot be turned off."""
