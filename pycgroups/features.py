@@ -325,7 +325,8 @@ def _cgroups() -> Iterable[Check]:
 
     info = cgroups.info()
     layout = {"v1": "v1", "v2": "v2", "hybrid": "v1 and v2", "none": "none"}[info.hierarchy]
-    own = "delegated to this account" if info.delegated else ""
+    own = "delegated" if info.delegated else ""
+    own = "in a cgroup that it would move to" if info.by_moving else own
     usable = ", ".join(info.usable) or "no controller"
     detail = ", ".join(filter(None, (layout, f"{usable} usable", own)))
     missing = sorted({"cpu", "cpuset", "memory", "pids"} - set(info.usable))
@@ -337,7 +338,11 @@ def _cgroups() -> Iterable[Check]:
         mend=info.hint or "",
     )
     words: dict[str, Any] = {"memory": {"memory": "256M"}, "pids": {"pids": 64}, "cpu": {"cpus": 0.5}}
-    tried = {word: value for name in info.usable for word, value in words.get(name, {}).items()}
+    here = set(info.usable) - set(info.by_moving)
+    tried = {word: value for name in sorted(here) for word, value in words.get(name, {}).items()}
+    if info.by_moving and not tried:
+        yield Check(name="limits", works=None, detail="not tried, since the first one moves this process")
+        return
     if not tried:
         yield Check(name="limits", works=False, detail="only timeout, disk and ulimits", why="see cgroups")
         return

@@ -13,6 +13,9 @@ Layers, top to bottom; an import only points down:
     watch.py            wait for what happens in one; events.py: where that is told
     existing.py         find one that is there
     host.py, hints.py   what works here, and what would mend the rest
+    scope.py            the same group in a scope of systemd's, for root who asks for it
+    moving.py           where this process may move to have more: down (leaf.py), or to the user's systemd (session.py)
+    systemd.py, dbus.py what is asked of systemd, and the bus that it is asked by
     unenforced.py       limits that cannot be enforced here
     places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed

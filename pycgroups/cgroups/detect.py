@@ -6,6 +6,7 @@ It is read once per process; `forget()` when it turns out to be out of date.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 
@@ -15,6 +16,13 @@ from pycgroups.cgroups.files import read_path
 
 V1 = 1
 V2 = 2
+
+_SYSTEMD_RUNS = "/run/systemd/system"
+_NAMESPACE = "/proc/self/ns/cgroup"
+_FIRST_NAMESPACE = 0xEFFFFFFB  # PROC_CGROUP_INIT_INO, include/linux/proc_ns.h
+# What runs a container leaves one of these in it. The first has its name as text.
+_CONTAINER = "/run/systemd/container"  # https://systemd.io/CONTAINER_INTERFACE
+_CONTAINERS = {"/run/.containerenv": "podman", "/.dockerenv": "docker", "/dev/lxd/sock": "lxc"}
 
 
 @attrs.frozen(kw_only=True)
@@ -27,12 +35,16 @@ class Hierarchy:
             visible cgroup has.
         mount: where it is mounted.
         own: directory of the cgroup that this process is in, at or below `mount`.
+        read_only: nothing can be changed by way of this mount.
+        partial: what is mounted is not the whole hierarchy but a cgroup of it, by a namespace or a bind mount.
     """
 
     version: int
     controllers: frozenset[str]
     mount: str
     own: str
+    read_only: bool = False
+    partial: bool = False
 
 
 @functools.cache
@@ -52,9 +64,32 @@ def kind(found: tuple[Hierarchy, ...]) -> str:
     return {frozenset(): "none", frozenset({V1}): "v1", frozenset({V2}): "v2"}.get(frozenset(versions), "hybrid")
 
 
+def systemd_runs() -> bool:
+    """Tell whether systemd is the init of this machine, or of the container around; `sd_booted(3)`."""
+    return os.path.isdir(_SYSTEMD_RUNS)
+
+
+def container() -> str | None:
+    """Name what made the container around this process, "docker" for one; None outside, or if it does not tell."""
+    named = read_path(_CONTAINER).strip()
+    return named or next((name for path, name in _CONTAINERS.items() if os.path.exists(path)), None)
+
+
+def namespaced() -> bool:
+    """Tell whether this process is in a cgroup namespace other than the machine's; `cgroup_namespaces(7)`."""
+    with contextlib.suppress(OSError):
+        return os.stat(_NAMESPACE).st_ino != _FIRST_NAMESPACE
+    return False
+
+
 def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
-    """Match the lines of the two files; what is not mounted, or not where this process is, is left out."""
-    mounts = [mount for mount in map(_mount, mountinfo.splitlines()) if mount]
+    """Match the lines of the two files; what is not mounted, or not where this process is, is left out.
+
+    Of several mounts of a hierarchy the first that can be written to is taken, else the first.
+    """
+    # A later mount at the same point hides an earlier one, of whatever kind.
+    at = {mount.point: mount for mount in map(_mount, mountinfo.splitlines())}
+    mounts = sorted((mount for mount in at.values() if mount.version), key=lambda mount: mount.read_only)
     found = []
     for line in own_cgroups.splitlines():
         number, names, path = line.split(":", 2)
@@ -64,19 +99,20 @@ def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
             continue  # systemd's book-keeping: no controller
         for mount in mounts:
             if mount.version == version and wanted <= mount.options and (own := mount.directory_of(path)):
-                found.append(_hierarchy(version, wanted, mount.point, own))
+                found.append(_hierarchy(wanted, mount, own))
                 break
     return tuple(sorted(found, key=lambda hierarchy: hierarchy.version))
 
 
 @attrs.frozen
 class _Mount:
-    """One cgroup mount: `root` is the cgroup that appears at `point`."""
+    """One mount: `root` is the cgroup that appears at `point`. The version is 0 where it is none of cgroups."""
 
     version: int
     root: str
     point: str
     options: frozenset[str]
+    read_only: bool
 
     def directory_of(self, path: str) -> str | None:
         """Directory of a cgroup of /proc/self/cgroup; None if it is not below this mount, or hidden."""
@@ -89,15 +125,14 @@ class _Mount:
         return directory if os.path.isdir(directory) else None
 
 
-def _mount(line: str) -> _Mount | None:
+def _mount(line: str) -> _Mount:
     # 31 23 0:26 /root /mount/point rw,nosuid shared:4 - cgroup source rw,memory
     before, _, after = line.partition(" - ")
-    kind_of_fs, _, options = after.split(" ", 2) if after.count(" ") > 1 else ("", "", "")
-    if kind_of_fs not in ("cgroup", "cgroup2"):
-        return None
-    _, _, _, root, point, *_ = before.split(" ")
-    version = V2 if kind_of_fs == "cgroup2" else V1
-    return _Mount(version, _unescape(root), _unescape(point), frozenset(options.split(",")))
+    _, _, _, root, point, own_options, *_ = before.split(" ")
+    kind_of_fs, _, last = after.split(" ", 2) if after.count(" ") > 1 else ("", "", "")
+    version = {"cgroup": V1, "cgroup2": V2}.get(kind_of_fs, 0)
+    options = frozenset(last.split(","))
+    return _Mount(version, _unescape(root), _unescape(point), options, "ro" in options.union(own_options.split(",")))
 
 
 def _unescape(field: str) -> str:
@@ -106,9 +141,18 @@ def _unescape(field: str) -> str:
     return first + "".join(chr(int(part[:3], 8)) + part[3:] for part in rest)
 
 
-def _hierarchy(version: int, names: frozenset[str], mount: str, own: str) -> Hierarchy:
-    if version == V2:
-        names = frozenset(read_path(f"{mount}/cgroup.controllers").split())
+def _hierarchy(names: frozenset[str], mount: _Mount, own: str) -> Hierarchy:
+    partial = mount.root != "/"
+    if mount.version == V2:
+        names = frozenset(read_path(f"{mount.point}/cgroup.controllers").split())
+        partial = os.path.exists(f"{mount.point}/cgroup.type")  # which the real root alone has not
     elif "blkio" in names:
         names = names - {"blkio"} | {"io"}
-    return Hierarchy(version=version, controllers=names, mount=mount, own=own)
+    return Hierarchy(
+        version=mount.version,
+        controllers=names,
+        mount=mount.point,
+        own=own,
+        read_only=mount.read_only,
+        partial=partial,
+    )

@@ -17,7 +17,7 @@ import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import attrs
 
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.peak import MemoryPeak
     from pycgroups.cgroups.places import Place
     from pycgroups.cgroups.pressure import Pressure
+    from pycgroups.cgroups.scope import Scope
     from pycgroups.cgroups.stats import Stats
     from pycgroups.cgroups.watch import Watch
     from pycgroups.oci.resources import DeviceRule, Resources
 
+CgroupManager = Literal["cgroupfs", "systemd"]
 _ATTEMPTS = 8
 _RACES = (*GONE, errno.EAGAIN)
 
@@ -64,7 +66,7 @@ class Cgroup:
     and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_created", "_managers", "limits", "name", "threaded", "unenforced")
+    __slots__ = ("_above", "_created", "_managers", "_scope", "limits", "name", "threaded", "unenforced")
 
     def __init__(self, name: str, limits: Limits, unenforced_limits: tuple[str, ...]) -> None:
         """Not for users: `create()` makes groups."""
@@ -75,6 +77,7 @@ class Cgroup:
         self._above: list[Directory] = []
         self._created = True
         self.threaded = False
+        self._scope: Scope | None = None
 
     @classmethod
     def create(
@@ -96,8 +99,12 @@ class Cgroup:
         resources: Resources | None = None,
         require_limits: bool = True,
         threaded: bool = False,
+        cgroup_manager: CgroupManager = "cgroupfs",
     ) -> Cgroup:
         """Make a group.
+
+        Where a limit needs it, this process moves: out of the way, if it is alone in a cgroup delegated to it, or, as
+        an ordinary user with a session of systemd's, into a scope; see `pycgroups.cgroups.session`.
 
         Args:
             name: "jobs/a" for a group inside "jobs", which is made if it is not there; made up if left out.
@@ -120,6 +127,9 @@ class Cgroup:
             threaded: a group "a/b" of single threads, see `add_thread`, of processes that are in the group "a". Limits
                 of cpus, cpuset and pids only: memory belongs to the process. "a" may not have groups of processes
                 below it as well (cgroup-v2.rst, "Threads"; kernel 4.14).
+            cgroup_manager: "cgroupfs" makes directories; "systemd", for root with cgroup v2, has systemd make a scope
+                with the limits as its properties, and the group in it. Its `name` is "NAME" for
+                system.slice/pycgroups-NAME.scope, or "SLICE:PREFIX:NAME" as runc has it.
 
         Raises:
             InvalidConfig: a bad name or limit, or limits by words and by `resources`.
@@ -147,6 +157,7 @@ class Cgroup:
             name=name,
             require_limits=require_limits,
             threaded=threaded,
+            cgroup_manager=cgroup_manager,
         )
         if not group.paths:
             raise unenforced.without(places.LIMITABLE, operation="make a cgroup")
@@ -162,19 +173,24 @@ class Cgroup:
         name: str | None = None,
         require_limits: bool = True,
         threaded: bool = False,
+        cgroup_manager: CgroupManager = "cgroupfs",
     ) -> Cgroup:
         """Make a group as `create` does, of limits validated before.
 
         With `require_limits` False there may be no directory at all: then nothing can be added, and nothing is
         measured.
         """
-        if name is not None:
+        if cgroup_manager not in get_args(CgroupManager):
+            raise invalid("cgroup_manager", cgroup_manager, " or ".join(map(repr, get_args(CgroupManager))))
+        if name is not None and cgroup_manager == "cgroupfs":
             names.check(name)
         asked = _asked(limits, devices, resources)
         if devices:
             unenforced.check_devices()
         if threaded:
             _check_threaded(name, limits, asked)
+        if cgroup_manager == "systemd":
+            return cls._make_in_scope(limits, asked, name, require_limits=require_limits)
         sweep.sweep()
         for _ in range(_ATTEMPTS):
             try:
@@ -190,7 +206,12 @@ class Cgroup:
     def _make(
         cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool, threaded: bool
     ) -> Cgroup:
-        found = places.places(resources.controllers(asked))
+        needed = resources.controllers(asked)
+        found = places.places(needed)
+        if not found or needed - places.offered(found):
+            from pycgroups.cgroups import moving  # not needed where all is well
+
+            found = moving.places(needed, required=require_limits)
         for place in found:
             places.prepare(place)
         group = cls(
@@ -200,16 +221,35 @@ class Cgroup:
         if threaded:
             found = tuple(attrs.evolve(place, controllers=place.controllers & v2.THREADED) for place in found)
         try:
-            group._make_in(found, asked, marked=name is not None)
+            group._make_in(found, group.name, asked, marked=name is not None)
         except BaseException:
             with contextlib.suppress(CgroupError):
                 group.remove()
             raise
         return group
 
-    def _make_in(self, found: tuple[Place, ...], asked: Resources, *, marked: bool) -> None:
+    @classmethod
+    def _make_in_scope(cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool) -> Cgroup:
+        from pycgroups.cgroups import scope  # few ask for it
+
+        name = name or names.fresh()
+        unit = scope.Name.parse(name)
+        sweep.sweep()
+        group = cls(name, limits, ())
+        group._scope = scope.Scope(unit, asked)
+        try:
+            found = (group._scope.place,)
+            group.unenforced = unenforced.check(found, limits, asked, require_limits=require_limits)
+            group._make_in(found, scope.GROUP, asked, marked=True)
+        except BaseException:
+            with contextlib.suppress(CgroupError):
+                group.remove()
+            raise
+        return group
+
+    def _make_in(self, found: tuple[Place, ...], name: str, asked: Resources, *, marked: bool) -> None:
         """Make the directories, and in each hierarchy those above that the name has; then write the limits."""
-        *above, last = self.name.split("/")
+        *above, last = name.split("/")
         for place in found:
             path = place.path
             for part in above:
@@ -385,6 +425,8 @@ class Cgroup:
     def _change(self, limits: Limits, asked: Resources) -> None:
         """Write limits, after a look at all of them."""
         unenforced.check_change(self._managers, limits, asked, known=self.unenforced)
+        if self._scope is not None:
+            self._scope.change(asked)
         for manager in self._managers:
             manager.apply(asked)
 
@@ -601,6 +643,8 @@ class Cgroup:
             with self._above.pop() as above:
                 if sweep.abandoned(above):
                     tree.try_rmdir(above.path)
+        if self._scope is not None:
+            self._scope.stop()
 
     def _unfreeze_dead(self) -> None:
         """Kill what v1's freezer stops: elsewhere one would wait in vain for it to die."""
@@ -615,6 +659,8 @@ class Cgroup:
         for above in self._above:
             above.close()
         self._managers, self._above = [], []
+        if self._scope is not None:
+            self._scope.let_go()
 
     def __enter__(self) -> Self:
         """Remove the group at the end of the block; one that was opened is let go."""

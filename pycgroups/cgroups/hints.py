@@ -6,16 +6,16 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from pycgroups.cgroups import detect
+from pycgroups.cgroups import detect, session
+from pycgroups.cgroups.files import read_path
+from pycgroups.cgroups.v2.manager import writable
 
 if TYPE_CHECKING:
     from pycgroups.cgroups.detect import Hierarchy
 
-_SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
 _OF_V1 = frozenset({"net_cls", "net_prio"})
-_OF_SYSTEMD = frozenset(
-    {"cpu", "cpuset", "io", "memory", "pids"}
-)  # Delegate= knows no more: systemd.resource-control(5)
+# Delegate= knows no more: systemd.resource-control(5)
+_OF_SYSTEMD = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
 _DROP_IN = "/etc/systemd/system/user@.service.d/delegate.conf"
 
 _DEVICES = (
@@ -42,7 +42,7 @@ def for_missing(missing: frozenset[str], found: tuple[Hierarchy, ...]) -> str:
 
 
 def _on_v1(hierarchies: list[Hierarchy]) -> str:
-    if any(_read_only(hierarchy) for hierarchy in hierarchies):
+    if any(hierarchy.read_only for hierarchy in hierarchies):
         return _remount(hierarchies[0])
     paths = [shlex.quote(f"{hierarchy.own}/pycgroups") for hierarchy in hierarchies]
     command = f"as root: install -d -o {os.geteuid()} {' '.join(paths)}"
@@ -53,14 +53,18 @@ def _on_v1(hierarchies: list[Hierarchy]) -> str:
 
 
 def _on_v2(unified: Hierarchy, missing: frozenset[str]) -> str:
-    if _read_only(unified):
+    if unified.read_only:
         return _remount(unified)
     if os.geteuid() == 0:
         return _move_processes_down(unified.mount)
-    if not os.path.isdir(_SYSTEMD_RUNS) or missing - _OF_SYSTEMD:
+    if writable(unified.own) and missing & set(read_path(f"{unified.own}/cgroup.controllers").split()):
+        return _move_processes_down(unified.own)
+    if not detect.systemd_runs() or missing - _OF_SYSTEMD:
         return _delegate_by_hand(unified.mount, missing)
     if "/user@" not in unified.own:
-        return "run the program in a cgroup of the user's: systemd-run --user --scope -p Delegate=yes COMMAND"
+        offered = session.controllers((unified,))
+        if not offered or offered & missing:
+            return _ask_the_session()
     return (
         f"{_names(missing)} is not delegated to users; as root: mkdir -p {os.path.dirname(_DROP_IN)} &&"
         f" printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' > {_DROP_IN} && systemctl daemon-reload;"
@@ -68,8 +72,19 @@ def _on_v2(unified: Hierarchy, missing: frozenset[str]) -> str:
     )
 
 
+def _ask_the_session() -> str:
+    """The user's own systemd could hand them to this process; why it does not."""
+    if not session.has_bus():
+        uid = os.geteuid()
+        return f"as root: loginctl enable-linger {uid}; then export XDG_RUNTIME_DIR=/run/user/{uid}"
+    return (
+        "pip install 'pycgroups[systemd]', to have the user's systemd asked for a cgroup; or run the program in one:"
+        " systemd-run --user --scope --property=Delegate=yes COMMAND"
+    )
+
+
 def _move_processes_down(top: str) -> str:
-    """In a container, where the top is no real root: what has processes cannot hand controllers down."""
+    """What has processes cannot hand controllers down; the top of a container is no real root, which could."""
     top = shlex.quote(top)
     return f'mkdir {top}/init && for p in $(cat {top}/cgroup.procs); do echo "$p" > {top}/init/cgroup.procs; done'
 
@@ -83,10 +98,6 @@ def _delegate_by_hand(top: str, missing: frozenset[str]) -> str:
         f" chown {os.geteuid()} {group} {group}/cgroup.procs {group}/cgroup.subtree_control &&"
         f" echo {os.getpid()} > {group}/self/cgroup.procs"
     )
-
-
-def _read_only(hierarchy: Hierarchy) -> bool:
-    return bool(os.statvfs(hierarchy.own).f_flag & os.ST_RDONLY)
 
 
 def _remount(hierarchy: Hierarchy) -> str:

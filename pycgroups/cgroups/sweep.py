@@ -15,10 +15,14 @@ import fcntl
 import functools
 import os
 import time
+from typing import TYPE_CHECKING
 
-from pycgroups.cgroups import names, places, tree
+from pycgroups.cgroups import detect, names, places, tree
 from pycgroups.cgroups.files import Directory
 from pycgroups.errors import CgroupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PATIENCE = 1.0  # seconds per group: an orphan that does not die shall not hold up the living
 _MARKS = ("user.pycgroups", "trusted.pycgroups")  # v2 takes "user." (kernel 5.7), v1 only "trusted.", from root
@@ -58,7 +62,7 @@ def abandoned(directory: Directory) -> bool:
 @functools.cache
 def sweep() -> None:
     """Remove what dead processes left where this one makes groups; once per process."""
-    for version, shared in places.shared_directories():
+    for version, shared in [*places.shared_directories(), *_scopes()]:
         try:
             with os.scandir(shared) as entries:
                 paths = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -68,6 +72,23 @@ def sweep() -> None:
             reclaim(version, path)
         with contextlib.suppress(CgroupError):
             tree.try_rmdir(shared)
+
+
+def _scopes() -> Iterator[tuple[int, str]]:
+    """Version and path of every scope of systemd's that has a group of ours, in whichever slice; see `scope`."""
+    if os.geteuid() == 0 and detect.systemd_runs():
+        for hierarchy in detect.hierarchies():
+            if hierarchy.version == detect.V2:
+                yield from ((detect.V2, path) for path in _scopes_below(hierarchy.mount))
+
+
+def _scopes_below(path: str) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name.endswith(".slice"):
+                yield from _scopes_below(entry.path)
+            elif entry.name.startswith(f"{places.SHARED}-") and entry.name.endswith(".scope"):
+                yield entry.path
 
 
 def reclaim(version: int, path: str) -> bool:

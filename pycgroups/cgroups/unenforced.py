@@ -89,11 +89,13 @@ def without(missing: frozenset[str], *, operation: str, path: str | None = None)
 
     found = detect.hierarchies()
     controllers = ", ".join(sorted(missing))
+    hint = hints.for_missing(missing, found)
+    places.forget()  # somebody may do what the hint says, and try again
     return Unsupported(
         f"this process cannot use the cgroup controllers {controllers} (hierarchy: {detect.kind(found)})",
         operation=operation,
         path=path,
-        hint=hints.for_missing(missing, found),
+        hint=hint,
     )
 
 

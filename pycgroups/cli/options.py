@@ -150,6 +150,7 @@ FLAGS = (
     Flag("--disk", "what may be written to the overlay", value="SIZE"),
     Flag("--timeout", "until everything in it is killed; exit code 124", value="SECONDS", read=_number),
     Flag("--no-require-limits", "go on if a limit cannot be enforced", word="require_limits", on=False),
+    Flag("--cgroup-manager", "cgroupfs, the default, or systemd: who makes its cgroup", value="NAME"),
     # files
     Flag("--volume --volumes -v", "a bind mount", word="volumes", value="SOURCE:DIR[:ro,...]", many=True),
     Flag(

@@ -77,6 +77,8 @@ class ContainerConfig:
         disk: bytes that may be written to the overlay.
         timeout: seconds until everything in it is killed.
         require_limits: whether a limit that cannot be enforced is an error.
+        cgroup_manager: who makes the cgroup of a container with limits: "cgroupfs", the default, or, for root,
+            "systemd"; see `pycgroups.Cgroup.create`.
         mounts: file systems to have inside, in this order.
         volumes: docker's notation for the usual kinds, after ``mounts``.
         read_only: whether the root file system is.
@@ -145,6 +147,7 @@ class ContainerConfig:
     disk: int | None = attrs.field(default=None, converter=_as_given)
     timeout: float | None = attrs.field(default=None, converter=_as_given)
     require_limits: bool = attrs.field(default=True, converter=_as_given)
+    cgroup_manager: Literal["cgroupfs", "systemd"] = attrs.field(default="cgroupfs", converter=_as_given)
 
     mounts: tuple[Mount, ...] = attrs.field(default=(), converter=_as_given)
     volumes: tuple[Mount, ...] = attrs.field(default=(), converter=_as_given)
@@ -385,6 +388,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "disk": lambda value, key: parse_size(key, value),
     "timeout": values.seconds,
     "require_limits": flag,
+    "cgroup_manager": lambda value, key: values.choice(value, key, ("cgroupfs", "systemd")),
     "mounts": mounts,
     "volumes": volumes,
     "read_only": flag,

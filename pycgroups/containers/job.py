@@ -110,8 +110,12 @@ class Job:
     def _make_group(self, devices: tuple[DeviceRule, ...]) -> tuple[tuple[int, ...], int]:
         from pycgroups.cgroups import Cgroup
 
-        limits, required = self.config.limits, self.config.require_limits
-        self._group = Cgroup.for_limits(limits, devices=devices, require_limits=required)
+        self._group = Cgroup.for_limits(
+            self.config.limits,
+            devices=devices,
+            require_limits=self.config.require_limits,
+            cgroup_manager=self.config.cgroup_manager,
+        )
         clone_fd = self._group.clone_fd
         return self._group.join_fds, -1 if clone_fd is None else clone_fd
 

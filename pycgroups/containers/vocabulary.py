@@ -51,6 +51,7 @@ class Options(TypedDict, total=False):
     disk: Size | None
     timeout: float | None
     require_limits: bool
+    cgroup_manager: Literal["cgroupfs", "systemd"]
     mounts: Sequence[Mount] | None
     volumes: Mapping[str, Any] | Sequence[str] | None
     read_only: bool

@@ -563,14 +563,13 @@ def test_v1_alone():
     assert with_mounts(unmount) == ["v1", "4 4 False", "True", "()"]
 
 
-@pytest.mark.requires("root", "unshare", "cgroup_v2")
-def test_in_a_container_whose_top_has_processes():
-    """A cgroup namespace without systemd: the only cgroup in sight has this process, and so no controllers to give."""
+def at_the_top_of_a_namespace(run):
+    """What `MOUNTS` prints in a container without systemd: the only cgroup in sight is the one with its processes."""
     group = Path("/sys/fs/cgroup/pycgroups-test")
     group.mkdir()
     try:
         shell = 'echo $$ > "$1/cgroup.procs"; exec unshare --mount --cgroup sh -ec "$2" sh "$3" "$4"'
-        inner = 'umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$1" -c "$2"'
+        inner = f"umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; {run}"
         result = subprocess.run(
             ["sh", "-ec", shell, "sh", str(group), inner, sys.executable, textwrap.dedent(MOUNTS)],
             stdout=subprocess.PIPE,
@@ -578,10 +577,56 @@ def test_in_a_container_whose_top_has_processes():
             check=True,
             timeout=60,
         )
-        kind, hint, unenforced = result.stdout.splitlines()
-        assert (kind, unenforced) == ("v2", "('memory',)")
-        assert "mkdir /sys/fs/cgroup/init" in hint
+        return result.stdout.splitlines()
     finally:
         for path in (*group.glob("*/*/"), *group.glob("*/"), group):
             if path.is_dir():
                 path.rmdir()
+
+
+@pytest.mark.requires("root", "unshare", "cgroup_v2")
+def test_in_a_container_whose_top_has_processes():
+    kind, hint, unenforced = at_the_top_of_a_namespace('"$1" -c "$2"; true')
+    assert (kind, unenforced) == ("v2", "('memory',)")
+    assert "mkdir /sys/fs/cgroup/init" in hint
+
+
+@pytest.mark.requires("root", "unshare", "cgroup_v2")
+def test_alone_in_a_container():
+    """This process can move out of the way by itself."""
+    assert at_the_top_of_a_namespace('exec "$1" -c "$2"') == ["v2", "1 0 True", "True", "()"]
+
+
+@pytest.mark.requires("root", "limits", "cgroup_v2")
+def test_out_of_the_way_in_a_cgroup_of_its_own():
+    """A user who has nothing but the cgroup that he is in, as a service with User= and Delegate=yes."""
+    code = """
+        import os, sys
+        from pycgroups.cgroups import Cgroup, dbus, group, hints, info, moving
+        sys.stdin.readline()
+        os.setgroups([])
+        os.setresgid(54323, 54323, 54323)
+        os.setresuid(54323, 54323, 54323)
+        print(*info().by_moving)
+        with Cgroup.create(memory="64M", pids=9) as made:
+            print(*made.paths, open("/proc/self/cgroup").read().strip())
+    """
+    with (
+        Cgroup.create("service", memory="1G", pids=50) as around,
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        try:
+            (path,) = around.paths
+            for name in ("", "cgroup.procs", "cgroup.subtree_control"):
+                os.chown(os.path.join(path, name), 54323, 54323)
+            around.add(process.pid)
+            out, _ = process.communicate("\n", timeout=60)
+        finally:
+            process.kill()
+    controllers, places_ = out.splitlines()
+    assert set(controllers.split()) >= {"memory", "pids"}
+    made, own = places_.split()
+    assert made.startswith(f"{path}/pycgroups/run.")
+    assert own == f"0::{path.removeprefix('/sys/fs/cgroup')}/self"

@@ -18,13 +18,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.vm", description=vm.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--user", action="store_true", help="run as an ordinary user with a delegated cgroup")
+    parser.add_argument("--user", action="store_true", help="run as an ordinary user")
+    places = "; ".join(f"{name}: {text}" for name, text in machine.CGROUPS.items())
+    parser.add_argument("--cgroups", choices=machine.CGROUPS, default="service", help=places)
     parser.add_argument("--timeout", type=float, default=1800.0, help="seconds, the boot included (default: 1800)")
     parser.add_argument("command", nargs="+", metavar="-- COMMAND")
     args = parser.parse_args()
     env = {name: os.environ[name] for name in KEEP if name in os.environ}
     try:
-        return machine.run(machine.Job(command=args.command, env=env, as_user=args.user, timeout=args.timeout))
+        job = machine.Job(command=args.command, env=env, as_user=args.user, cgroups=args.cgroups, timeout=args.timeout)
+        return machine.run(job)
     except machine.VmError as error:
         print(f"vm: {error}", file=sys.stderr)
         return 125

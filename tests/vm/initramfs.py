@@ -1,4 +1,4 @@
-"""The guest's first file system: busybox, the two guest scripts and their settings, as a cpio archive.
+"""The guest's first file system: busybox, the guest's scripts and their settings, as a cpio archive.
 
 Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel ("newc").
 """
@@ -65,7 +65,8 @@ def build(busybox: Path, settings: Mapping[str, str], command: str) -> bytes:
     archive.file("bin/busybox", busybox.read_bytes(), 0o755)
     archive.link("bin/sh", "busybox")
     archive.file("init", (GUEST / "init.sh").read_bytes(), 0o755)
-    archive.file("session.sh", (GUEST / "session.sh").read_bytes())
+    for script in ("session.sh", "systemd.sh", "report.sh"):
+        archive.file(script, (GUEST / script).read_bytes())
     assignments = [f"{name}={shlex.quote(value)}\n" for name, value in settings.items()]
     archive.file("settings", "".join(assignments).encode())
     archive.file("command", command.encode())

@@ -38,8 +38,16 @@ PACKAGES = "qemu-system-x86 virtiofsd linux-image-cloud-amd64 busybox-static"
 QEMU = "qemu-system-x86_64"
 VIRTIOFSD = Path("/usr/libexec/virtiofsd")
 BUSYBOX = Path("/usr/bin/busybox")
+SYSTEMD_PACKAGES = "systemd dbus dbus-user-session"
+SYSTEMD = Path("/usr/lib/systemd/systemd")
+BUSES = (Path("/usr/lib/systemd/system/dbus.socket"), Path("/usr/lib/systemd/user/dbus.socket"))
 USER = "ordinary"
 USER_ID = 1234
+CGROUPS = {
+    "service": "in a cgroup of root's, and nothing else runs",
+    "delegated": "in a cgroup that was handed to the user, with cpu, memory and pids, and nothing else runs",
+    "systemd": "in a cgroup of root's, beside systemd and the D-Bus that root or the user talks to it by",
+}
 
 
 class VmError(Exception):
@@ -53,6 +61,8 @@ class Job:
     command: Sequence[str]
     env: Mapping[str, str] = attrs.field(factory=dict)
     as_user: bool = False
+    cgroups: str = "service"
+    "Where the command is: see `CGROUPS`."
     timeout: float = 1800.0
     memory: int = 3072
     "MiB of guest memory."
@@ -66,6 +76,14 @@ def missing() -> str | None:
     lacks += [] if shutil.which(QEMU) else [QEMU]
     lacks += [] if _kernels() else ["/boot/vmlinuz-*-cloud-amd64"]
     return f"{', '.join(lacks)} missing; on Debian: apt-get install {PACKAGES}" if lacks else None
+
+
+def missing_systemd() -> str | None:
+    """Tell why no machine with systemd as its init can be started here; None if one can."""
+    lacks = [str(path) for path in (SYSTEMD, *BUSES) if not path.exists()]
+    return missing() or (
+        f"{', '.join(lacks)} missing; on Debian: apt-get install {SYSTEMD_PACKAGES}" if lacks else None
+    )
 
 
 def _kernels() -> list[Path]:
@@ -130,6 +148,7 @@ def _settings(job: Job, token: str) -> dict[str, str]:
         "USER_NAME": USER,
         "USER_ID": str(USER_ID if job.as_user else 0),
         "USER_HOME": f"/home/{USER}",
+        "CGROUPS": job.cgroups,
         "SUBID_FIRST": "300000",
     }
 

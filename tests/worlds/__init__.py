@@ -11,6 +11,9 @@
 | account | this machine | the caller, where that is not root (instead of the three above) |
 | vm | a virtual machine with cgroup v2 alone | root |
 | vm-user | the same | an ordinary user with subordinate ids and a delegated cgroup |
+| vm-bare | the same | an ordinary user in a cgroup of root's; the tests of limits alone |
+| vm-systemd | the same, with systemd as its init | root; the tests of systemd alone |
+| vm-session | the same | an ordinary user with a systemd of his own, in a cgroup of root's; likewise |
 
 What a test needs of its world it says with ``@pytest.mark.requires(...)``, in the words of `tests.worlds.features`.
 """

@@ -36,7 +36,8 @@ class World:
     """One way to run a pytest session."""
 
     name: str
-    tests: str
+    tests: tuple[str, ...]
+    "Directories and files of its tests."
     lacking: Callable[[], str | None]
     "Why this machine cannot offer it, or None."
     wrap: Callable[[list[str]], contextlib.AbstractContextManager[list[str]]] = contextlib.nullcontext
@@ -86,21 +87,41 @@ def _in_vm(*options: str) -> Callable[[list[str]], contextlib.AbstractContextMan
     return lambda command: contextlib.nullcontext([sys.executable, "-m", "tests.vm", *options, "--", *command])
 
 
+ALL = ("tests/integration",)
+SYSTEMD = ("tests/integration/test_cgroup_systemd.py",)
+WITHOUT = (
+    "tests/integration/test_cgroups.py",
+    "tests/integration/test_verdict.py::test_a_limit_that_cannot_be_enforced_is_an_error_unless_told",
+)
+"What is another thing where there are cgroups that the user may not use; all else is as in rootless."
+
 WORLDS = [
-    World(name="unit", tests="tests/unit", lacking=lambda: None),
-    World(name="host", tests="tests/integration", lacking=_needs_root),
-    World(name="account", tests="tests/integration", lacking=_needs_account),
-    World(name="rootless", tests="tests/integration", lacking=_needs_root, wrap=_as_user(65536)),
-    World(name="rootless-single", tests="tests/integration", lacking=_needs_root, wrap=_as_user(0)),
-    World(name="vm", tests="tests/integration", lacking=machine.missing, wrap=_in_vm(), alone=False),
-    World(name="vm-user", tests="tests/integration", lacking=machine.missing, wrap=_in_vm("--user"), alone=False),
+    World(name="unit", tests=("tests/unit",), lacking=lambda: None),
+    World(name="host", tests=ALL, lacking=_needs_root),
+    World(name="account", tests=ALL, lacking=_needs_account),
+    World(name="rootless", tests=ALL, lacking=_needs_root, wrap=_as_user(65536)),
+    World(name="rootless-single", tests=ALL, lacking=_needs_root, wrap=_as_user(0)),
+    *(
+        World(name=name, tests=tests, lacking=lacking, wrap=_in_vm(*options), alone=False)
+        for name, tests, lacking, options in (
+            ("vm", ALL, machine.missing, ()),
+            ("vm-user", ALL, machine.missing, ("--user", "--cgroups=delegated")),
+            ("vm-bare", WITHOUT, machine.missing, ("--user",)),
+            ("vm-systemd", SYSTEMD, machine.missing_systemd, ("--cgroups=systemd",)),
+            ("vm-session", SYSTEMD, machine.missing_systemd, ("--cgroups=systemd", "--user")),
+        )
+    ),
 ]
 
 
 def _tests(world: World, arguments: Sequence[str]) -> list[str]:
-    """Name the world's tests: all of its own, or those among the arguments."""
+    """Name the world's tests: all of its own, or those that the arguments name."""
     named = [word for word in arguments if word.startswith("tests")]
-    return [word for word in named if word.startswith(world.tests)] if named else [world.tests]
+    if not named:
+        return list(world.tests)
+    within = [word for word in named if word.startswith(world.tests)]
+    above = tuple(f"{word.rstrip('/')}{separator}" for word in named for separator in ("/", "::"))
+    return within + [own for own in world.tests if own.startswith(above)]
 
 
 def run(world: World, arguments: Sequence[str]) -> Outcome:
@@ -126,7 +147,7 @@ def run(world: World, arguments: Sequence[str]) -> Outcome:
 def _relay(world: World, command: list[str]) -> tuple[int, Outcome]:
     """Run the session, copy its output, and pick the counts out of it."""
     counts = Outcome()
-    prefix = b"" if world.alone else f"{world.name:<8}| ".encode()
+    prefix = b"" if world.alone else f"{world.name:<10}| ".encode()
     with subprocess.Popen(
         command,
         env={**os.environ, "PYCGROUPS_TEST_WORLD": world.name},
@@ -147,7 +168,7 @@ def _relay(world: World, command: list[str]) -> tuple[int, Outcome]:
 def run_all(chosen: Sequence[World], arguments: Sequence[str]) -> list[Outcome]:
     """Run the worlds one after the other, and those that do not mind at the same time in the end."""
     outcomes = [run(world, arguments) for world in chosen if world.alone]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
         return outcomes + list(pool.map(lambda world: run(world, arguments), [w for w in chosen if not w.alone]))
 
 

@@ -63,6 +63,19 @@ def psi() -> str | None:
     return None if unified and Path("/proc/pressure").exists() else "needs a cgroup v2 tree and psi=1"
 
 
+def systemd() -> str | None:
+    """Systemd is the init, and this is root."""
+    return root() or (None if Path("/run/systemd/system").is_dir() else "needs systemd as init")
+
+
+def session() -> str | None:
+    """An ordinary user with a systemd of his own, in a cgroup that is root's."""
+    bus = Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"), "bus")
+    if rootless() or not (Path("/run/systemd/system").is_dir() and bus.exists()):
+        return "needs an ordinary user with a session of systemd's"
+    return None if limits() else "needs a cgroup of root's"
+
+
 def userns() -> str | None:
     """A user namespace can be made."""
     pid = os.posix_spawn("/usr/bin/unshare", ["unshare", "--user", "true"], os.environ)
@@ -95,8 +108,8 @@ def _program(name: str) -> Callable[[], str | None]:
 
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
-    **{probe.__name__: probe for probe in (psi, userns, subuid, no_subuid, host)},
-    **{name: _program(name) for name in ("busybox", "gcc", "gdb", "ip", "script", "strace", "unshare")},
+    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host)},
+    **{name: _program(name) for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "script", "strace", "unshare")},
 }
 
 PROMISES = {
@@ -104,6 +117,9 @@ PROMISES = {
     "rootless": ("rootless", "userns", "subuid"),
     "rootless-single": ("rootless", "userns", "no_subuid"),
     "vm": ("root", "cgroup_v2", "limits", "userns"),
+    "vm-bare": ("rootless", "cgroup_v2", "no_limits", "userns", "subuid"),
+    "vm-systemd": ("root", "cgroup_v2", "limits", "systemd"),
+    "vm-session": ("rootless", "cgroup_v2", "session", "userns", "subuid"),
     "vm-user": ("rootless", "cgroup_v2", "limits", "userns", "subuid"),
 }
 "What a world must have: a world that lost it would skip its tests without anybody noticing."

@@ -82,9 +82,14 @@ def upwards(hierarchy: Hierarchy) -> Iterator[str]:
         yield path
 
 
+def writable(path: str) -> bool:
+    """Tell whether this process may make groups in a cgroup, enter them, and hand controllers down to them."""
+    return all(os.access(path + name, os.W_OK, effective_ids=True) for name in _WRITTEN)
+
+
 def _offer(path: str) -> frozenset[str] | None:
     """Name the controllers that a cgroup can hand down; None if this process cannot make groups there."""
-    if not all(os.access(path + name, os.W_OK, effective_ids=True) for name in _WRITTEN):
+    if not writable(path):
         return None
     type_ = read_path(f"{path}/cgroup.type").strip()
     if type_ not in ("", "domain"):

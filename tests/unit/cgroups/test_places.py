@@ -195,7 +195,6 @@ def test_hint_for_v1(fake, user):
 @pytest.mark.parametrize(
     ("systemd", "own", "expected"),
     [
-        (True, "user.slice/session-1.scope", "systemd-run --user --scope -p Delegate=yes"),
         (True, "user.slice/user@1234.service/app.slice", "Delegate=cpu cpuset io memory pids"),
         (False, "some/where", "/user-1234/self/cgroup.procs"),
     ],
@@ -203,13 +202,13 @@ def test_hint_for_v1(fake, user):
 def test_hints_for_users_on_v2(fake, user, *, systemd, own, expected):
     fake.make(own)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hints, "_SYSTEMD_RUNS", str(fake.path) if systemd else f"{fake.path}/no")
+        patch.setattr(detect, "_SYSTEMD_RUNS", str(fake.path) if systemd else f"{fake.path}/no")
         assert expected in hints.for_missing(MEMORY, (unified(fake, own),))
 
 
 def test_hint_for_what_systemd_delegates_to_nobody(fake, user, monkeypatch):
     fake.make("own")
-    monkeypatch.setattr(hints, "_SYSTEMD_RUNS", str(fake.path))
+    monkeypatch.setattr(detect, "_SYSTEMD_RUNS", str(fake.path))
     hint = hints.for_missing(frozenset({"hugetlb"}), (unified(fake, "own", "hugetlb"),))
     assert "echo +hugetlb >" in hint
 
@@ -274,3 +273,27 @@ def test_device_rules_where_they_cannot_be(version, fake, hierarchies, may):
     with pytest.raises(Unsupported, match="root of the host"):
         Cgroup.create(devices=[DeviceRule(allow=True)], require_limits=False)
     assert not os.path.exists(f"{fake.path}/pycgroups/run")
+
+
+def test_a_cgroup_of_its_own_with_nobody_else_in_it(fake, hierarchies, user):
+    """As a service with User= and Delegate= has it."""
+    fake.make(".", cgroup_controllers="cpu memory pids\n")
+    fake.v2("a.service", procs=f"{os.getpid()}\n")
+    hierarchies(unified(fake, "a.service"))
+    info = cgroups.info()
+    assert info.usable == info.by_moving == ("cpu", "memory", "pids")
+    with pytest.raises(CgroupError, match=r"open .*/self/cgroup\.procs"):  # no kernel is here that would make it
+        Cgroup.create(pids=5)
+    assert (fake.path / "a.service/self").is_dir()
+
+
+def test_a_cgroup_of_its_own_with_others_in_it(fake, hierarchies, user):
+    fake.make(".", cgroup_controllers="cpu memory pids\n")
+    fake.v2("a.service", procs=f"1\n{os.getpid()}\n")
+    fake.v2("a.service/pycgroups")
+    hierarchies(unified(fake, "a.service"))
+    info = cgroups.info()
+    assert info.usable == info.by_moving == ()
+    with pytest.raises(Unsupported) as caught:
+        Cgroup.create(pids=5)
+    assert f"mkdir {fake.path}/a.service/init" in caught.value.hint

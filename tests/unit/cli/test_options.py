@@ -69,6 +69,7 @@ def test_every_flag_is_an_option_of_run():
         ("--device-write-iops /dev/a:4", {"io_limits": (("/dev/a", (("wiops", 4),)),)}),
         ("--hugepages 2M=4M --hugepages 1G=0", {"hugepages": (("1GB", 0), ("2MB", 4 << 20))}),
         ("--timeout 0.5 --no-require-limits", {"timeout": 0.5, "require_limits": False}),
+        ("--cgroup-manager systemd", {"cgroup_manager": "systemd"}),
         ("-u 7:8 --group-add 9 --group-add audio", {"user": (7, 8), "groups": (9, "audio")}),
         ("--umask 027 --no-init -w /x", {"umask": 0o27, "init": False, "cwd": "/x"}),
         ("-l a=b -l c --annotation d=e", {"labels": (("a", "b"), ("c", "")), "annotations": (("d", "e"),)}),

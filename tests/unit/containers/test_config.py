@@ -52,6 +52,7 @@ EVERYTHING = {
     "disk": "1G",
     "timeout": 5,
     "require_limits": False,
+    "cgroup_manager": "systemd",
     "mounts": [Mount.tmpfs("/t", size="1M")],
     "volumes": {"/a": "/b:ro"},
     "read_only": True,

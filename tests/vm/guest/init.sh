@@ -30,7 +30,7 @@ mkdir -p $root/run/vm $root/run/lock "$root$TREE"
 case $TREE in
 /tmp/* | /run/*) mount --bind "/lower$TREE" "$root$TREE" || die "cannot show $TREE" ;;
 esac
-cp /bin/busybox /settings /session.sh /command $root/run/vm/
+cp /bin/busybox /settings /command /*.sh $root/run/vm/
 
 for dir in dev sys proc; do mount --move /$dir $root/$dir; done
 # A chrooted process may not make user namespaces, so it has to be a real change of root.

@@ -1,7 +1,7 @@
-# The guest after init.sh: what systemd would set up for a login, then the command, then its exit code.
+# The guest after init.sh, as process 1: what an init sets up before anybody logs in, and the account that does. Then
+# either systemd takes over, or the command runs where systemd would put it.
 . /run/vm/settings
-exec 5>/dev/vport0p1
-die() { echo "$TOKEN fail $*" >&5; sleep 5; reboot -f; }
+die() { echo "$TOKEN fail $*" >/dev/vport0p1; sleep 5; reboot -f; }
 
 mount --make-rshared /
 ln -sf /proc/self/fd /dev/fd
@@ -19,14 +19,8 @@ ulimit -Hn 524288
 ulimit -Sn 1024
 
 cgroup=/sys/fs/cgroup
-enable() { for controller in $1; do echo "+$controller" >"$2/cgroup.subtree_control"; done; }
 mount -t cgroup2 -o nosuid,nodev,noexec,nsdelegate,memory_recursiveprot cgroup2 $cgroup || die "cannot mount cgroup2"
-enable "$(cat $cgroup/cgroup.controllers)" $cgroup
 
-# Where systemd puts a service, and what it enables there.
-own=$cgroup/system.slice/tests.service
-mkdir -p $own
-enable "memory pids" $cgroup/system.slice
 if [ "$USER_ID" != 0 ]; then
     # What pam, useradd and logind make for a user.
     echo "$USER_NAME:x:$USER_ID:$USER_ID::$USER_HOME:/bin/sh" >>/etc/passwd
@@ -41,6 +35,16 @@ if [ "$USER_ID" != 0 ]; then
     # The project may lie where only root goes; this is the overlay, so the host does not change.
     dir=$TREE
     while [ "$dir" != / ]; do chmod o+x "$dir" 2>/dev/null; dir=$(dirname "$dir"); done
+fi
+
+[ "$CGROUPS" != systemd ] || . /run/vm/systemd.sh
+
+enable() { for controller in $1; do echo "+$controller" >"$2/cgroup.subtree_control"; done; }
+enable "$(cat $cgroup/cgroup.controllers)" $cgroup
+
+# Where systemd puts a service, and what it enables there.
+own=$cgroup/system.slice/tests.service
+if [ "$CGROUPS" = delegated ]; then
     # systemd delegates user@UID.service and all below to the user: cpu, memory and pids.
     slice=$cgroup/user.slice/user-$USER_ID.slice
     manager=$slice/user@$USER_ID.service
@@ -50,26 +54,12 @@ if [ "$USER_ID" != 0 ]; then
     for dir in $manager $manager/app.slice $own; do
         chown $USER_ID:$USER_ID $dir $dir/cgroup.procs $dir/cgroup.threads $dir/cgroup.subtree_control
     done
+else
+    mkdir -p $own
+    enable "memory pids" $cgroup/system.slice
 fi
-
-mkfifo /run/vm/out
-cat </run/vm/out >&5 &
-reader=$!
-echo "$TOKEN ready" >&5
 (
-    exec 5>&- >/run/vm/out 2>&1 </dev/null
-    sh -c 'echo $PPID' >$own/cgroup.procs || exit 125
-    exec setsid /run/vm/busybox sh /run/vm/command
-) &
-wait $!
-code=$?
-# What the command left running would keep its output open for ever.
-for dir in /proc/[0-9]*; do
-    pid=${dir#/proc/}
-    case $pid in 1 | $$ | $reader) continue ;; esac
-    [ -e $dir/exe ] && kill -9 $pid 2>/dev/null
-done
-wait $reader
-echo "$TOKEN exit $code" >&5
-sleep 10
-reboot -f
+    sh -c 'echo $PPID' >$own/cgroup.procs || die "cannot enter $own"
+    exec setsid /run/vm/busybox sh /run/vm/report.sh
+)
+die "the command vanished"
