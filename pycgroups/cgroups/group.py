@@ -238,7 +238,10 @@ class Cgroup:
         group = cls(name, limits, ())
         group._scope = scope.Scope(unit, asked)
         try:
-            found = (group._scope.place,)
+            # On v2 device rules are a program, which needs no controller of systemd's.
+            extra = places.offered(places.places(resources.controllers(asked))) & {places.DEVICES}
+            place = group._scope.place
+            found = (attrs.evolve(place, controllers=place.controllers | extra),)
             group.unenforced = unenforced.check(found, limits, asked, require_limits=require_limits)
             group._make_in(found, scope.GROUP, asked, marked=True)
         except BaseException:
