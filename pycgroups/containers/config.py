@@ -263,10 +263,17 @@ def _check_shared_namespaces(config: ContainerConfig) -> None:
     for option in ("hostname", "domainname"):
         if "uts" in shared and getattr(config, option) is not None:
             raise invalid(option, getattr(config, option), "with a UTS namespace of the container's own")
-    for name, setting in config.sysctls:
-        if shared.get(str(options.sysctl_namespace(name))) is not None:
-            allowed = f"with a {options.sysctl_namespace(name)} namespace of the container's own"
-            raise invalid(f"sysctls[{name!r}]", setting, allowed)
+    if config.sysctls:
+        _check_sysctls(config.sysctls, shared)
+
+
+def _check_sysctls(settings: tuple[tuple[str, str], ...], shared: dict[str, str]) -> None:
+    from pycgroups.oci.sysctls import sysctl_namespace  # the usual run sets none
+
+    for name, setting in settings:
+        kind = str(sysctl_namespace(name))
+        if kind in shared:
+            raise invalid(f"sysctls[{name!r}]", setting, f"with a {kind} namespace of the container's own")
 
 
 # The normal form of each option, by its name
