@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pycgroups.errors import invalid, shown
-from pycgroups.oci.sysctls import NAMESPACED, sysctl_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +36,8 @@ def check(spec: Spec) -> None:
         _mount(f"mounts[{index}]", mount, kinds)
     for index, device in enumerate(spec.linux.devices):
         _device(f"linux.devices[{index}]", device)
-    _sysctls(spec.linux.sysctl, kinds)
+    if spec.linux.sysctl:
+        _sysctls(spec.linux.sysctl, kinds)
     if spec.linux.seccomp:
         _seccomp(spec.linux.seccomp)
     if spec.linux.resources:
@@ -109,14 +109,14 @@ def _device(key: str, device: Device) -> None:
 
 
 def _sysctls(settings: tuple[tuple[str, str], ...], kinds: frozenset[str]) -> None:
+    from pycgroups.oci.sysctls import NAMESPACED, sysctl_namespace  # many containers set none
+
     for name, value in settings:
         kind = sysctl_namespace(name.replace("/", "."))  # sysctl(8) takes both separators
         if kind is None:
             raise invalid(f"linux.sysctl[{shown(name)}]", value, f"settings of namespaces: {NAMESPACED}")
         if kind not in kinds:
-            raise invalid(
-                f"linux.sysctl[{shown(name)}]", value, f"with {'an' if kind == 'ipc' else 'a'} {kind} namespace"
-            )
+            raise invalid(f"linux.sysctl[{shown(name)}]", value, f"in a container with a namespace of type {kind!r}")
 
 
 def _seccomp(seccomp: Seccomp) -> None:

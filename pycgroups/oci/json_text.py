@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pycgroups.errors import InvalidConfig, shown
+
+if TYPE_CHECKING:
+    from pycgroups.oci.model import Keys
 
 LARGEST_TEXT = 2**24
 """Bytes; 16 MiB is a hundred times what the longest config.json in use has."""
 _MOST_DIGITS = 100
 _DEEPEST = 64
-
-Keys = tuple[str | int, ...]
 
 
 def parse(text: bytes | str, name: str) -> Any:
@@ -85,7 +85,7 @@ def _integer(digits: str) -> int:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
+    if not abs(number) < float("inf"):
         raise ValueError(f"the number {text[:_MOST_DIGITS]}")
     return number
 

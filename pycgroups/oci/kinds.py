@@ -5,6 +5,7 @@ Only annotations use them, so that a program that reads no config.json does not 
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -28,7 +29,7 @@ def _word(*words: str) -> Rule:
 
 
 def _like(pattern: str, allowed: str) -> Rule:
-    return Rule(re.compile(pattern).fullmatch, allowed)
+    return Rule(functools.partial(re.fullmatch, pattern), allowed)  # compiled when it is first used
 
 
 def _is_interface(name: str) -> bool:

@@ -8,6 +8,10 @@ from typing import Any, cast
 _MAPS = frozenset({"annotations", "net_devices", "rdma", "sysctl", "time_offsets", "unified"})
 
 
+# The way to a part of a JSON document: names of properties and positions in lists.
+Keys = tuple[str | int, ...]
+
+
 class Model:
     """A class of a specification; its subclasses are attrs classes, frozen."""
 
@@ -21,11 +25,11 @@ class Model:
         return f"{type(self).__name__}({inside})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists and scalars in OCI's camelCase; None and empty fields are left out."""
+        """Return plain dicts, lists and scalars in OCI's camelCase; None, and what is empty by default, is left out."""
         result: dict[str, Any] = {}
         for field in self.__attrs_attrs__:  # type: ignore[attr-defined]
             value, name = getattr(self, field.name), json_name(field)
-            if value is None or value == () or name is None:
+            if value is None or value == () == field.default or name is None:
                 continue
             result[name] = {key: _plain(item) for key, item in value} if field.name in _MAPS else _plain(value)
         return result

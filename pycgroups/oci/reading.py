@@ -1,6 +1,6 @@
 """JSON documents of the OCI specifications into the models of this room.
 
-Each model is compiled once into a reader made of its annotations: type, range, allowed words, required properties.
+Each model becomes a reader, made of its annotations once: type, range, allowed words, required properties.
 An error names the key path, as ``linux.resources.memory.limit`` or ``mounts[3].options[0]``.
 """
 
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import stat
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 import attrs
 
 from pycgroups.errors import InvalidConfig, NotFound, invalid, shown
-from pycgroups.oci import kinds, resources, runtime_spec, uncommon
-from pycgroups.oci.checks import check
-from pycgroups.oci.json_text import LARGEST_TEXT, Keys, keep, parse
-from pycgroups.oci.model import Model, json_name
+from pycgroups.oci import kinds
+from pycgroups.oci.model import Keys, Model, json_name
 from pycgroups.oci.runtime_spec import Spec
 
 M = TypeVar("M", bound=Model)
@@ -29,6 +30,8 @@ Unknown = Callable[[Keys, object, Mapping[str, object]], None]
 Reader = Callable[[Any, Keys, Unknown], Any]
 
 CONFIG = "config.json"
+# What a step of a key path shows without quotes; one without end would make an error without end.
+_WORD = re.compile(r"[A-Za-z_]\w{,60}")
 
 
 def load_spec(path: str | os.PathLike[str]) -> Spec:
@@ -38,6 +41,8 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
         NotFound: there is no such file.
         InvalidConfig: it cannot be read, is no regular file, or is no config.json.
     """
+    from pycgroups.oci.json_text import LARGEST_TEXT  # a seccomp profile as a dict needs no json
+
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -70,6 +75,9 @@ def read_spec(text: bytes | str) -> Spec:
     Raises:
         InvalidConfig: names the key path of what is no JSON, missing, of a wrong type or range, or contradictory.
     """
+    from pycgroups.oci.checks import check  # likewise
+    from pycgroups.oci.json_text import keep, parse
+
     extra: list[tuple[Keys, str]] = []
 
     def remember(keys: Keys, value: object, _known: Mapping[str, object]) -> None:
@@ -77,7 +85,8 @@ def read_spec(text: bytes | str) -> Spec:
 
     spec: Spec = _reader(Spec)(parse(text, CONFIG), (), remember)
     if extra:
-        spec = attrs.evolve(spec, extra=tuple(extra))
+        # In an order of their own: `to_json` appends them to what is known.
+        spec = attrs.evolve(spec, extra=tuple(sorted(extra, key=lambda item: list(map(str, item[0])))))
     check(spec)
     return spec
 
@@ -130,13 +139,12 @@ def _reader(hint: Any) -> Reader:
 def _model(model: type[Model]) -> Reader:
     fields = attrs.fields(model)  # type: ignore[arg-type]  # all are attrs classes
     properties = {name: field for field in fields if (name := json_name(field)) is not None}
-    hints = typing.get_type_hints(model, localns=_NAMES, include_extras=True)
-    readers = {name: (field.name, _reader(hints[field.name])) for name, field in properties.items()}
     absent = {
         name: (field.name, value)
         for name, field in properties.items()
         if (value := field.metadata.get("absent", field.default)) is attrs.NOTHING or value is not field.default
     }
+    readers: dict[str, Reader] = {}
 
     def read(value: object, keys: Keys, unknown: Unknown) -> Model:
         if not isinstance(value, Mapping):
@@ -144,17 +152,30 @@ def _model(model: type[Model]) -> Reader:
         words: dict[str, Any] = {}
         for name, item in value.items():
             here = (*keys, name)
-            if name not in readers:
-                unknown(here, item, readers)
+            if name not in properties:
+                unknown(here, item, properties)
             elif item is not None:
-                word, read_item = readers[name]
-                words[word] = read_item(item, here, unknown)
+                field = properties[name]
+                if name not in readers:  # only now: it may load classes
+                    readers[name] = _reader(_evaluated(field.type, model.__module__))
+                words[field.name] = readers[name](item, here, unknown)
         for name, (word, meaning) in absent.items():
             if words.setdefault(word, meaning) is attrs.NOTHING:
                 raise _invalid(keys, f"the property {name!r} is missing")
         return model(**words)
 
     return read
+
+
+def _evaluated(annotation: str, module: str) -> Any:
+    """Return what an annotation means; a class that its module knows to type checkers only is loaded now."""
+    known = vars(sys.modules[module])
+    try:
+        return eval(annotation, known, vars(kinds))  # noqa: S307 (our own source)
+    except NameError as error:
+        name = str(error.name)
+        home = import_module(f"pycgroups.oci.{'resources' if name == 'Resources' else 'uncommon'}")
+        return eval(annotation, known, {**vars(kinds), name: getattr(home, name)})  # noqa: S307
 
 
 def _unless_empty(read: Reader) -> Reader:
@@ -222,9 +243,11 @@ def _text(value: object, keys: Keys, _unknown: Unknown) -> str:
 
 def _path(keys: Keys) -> str:
     """Write a key path: ``mounts[3].options[0]``, ``linux.sysctl['net.core.somaxconn']``."""
-    first = str(keys[0]) if keys else CONFIG
-    rest = (f".{key}" if str(key)[:40].isidentifier() and len(str(key)) <= 40 else f"[{shown(key)}]" for key in keys[1:])
-    return first + "".join(rest)
+    return "".join([str(keys[0]) if keys else CONFIG, *map(_step, keys[1:])])
+
+
+def _step(key: str | int) -> str:
+    return f".{key}" if _WORD.fullmatch(str(key)) else f"[{shown(key)}]"
 
 
 def _kind(value: object) -> str:
@@ -233,7 +256,3 @@ def _kind(value: object) -> str:
 
 def _invalid(keys: Keys, message: str) -> InvalidConfig:
     return InvalidConfig(message, operation="option", path=_path(keys))
-
-
-# The annotations' names that the modules of the models know to type checkers only.
-_NAMES = {**vars(kinds), **vars(uncommon), **vars(resources), **vars(runtime_spec)}
