@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycgroups.errors import invalid, shown
+from pycgroups.errors import invalid
+from pycgroups.oci.model import key_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,9 +115,10 @@ def _sysctls(settings: tuple[tuple[str, str], ...], kinds: frozenset[str]) -> No
     for name, value in settings:
         kind = sysctl_namespace(name.replace("/", "."))  # sysctl(8) takes both separators
         if kind is None:
-            raise invalid(f"linux.sysctl[{shown(name)}]", value, f"settings of namespaces: {NAMESPACED}")
+            raise invalid(key_path("linux", "sysctl", name), value, f"settings of namespaces: {NAMESPACED}")
         if kind not in kinds:
-            raise invalid(f"linux.sysctl[{shown(name)}]", value, f"in a container with a namespace of type {kind!r}")
+            allowed = f"in a container with a namespace of type {kind!r}"
+            raise invalid(key_path("linux", "sysctl", name), value, allowed)
 
 
 def _seccomp(seccomp: Seccomp) -> None:
@@ -130,7 +132,7 @@ def _resources(resources: Resources) -> None:
             raise invalid(f"linux.resources.blockIO.weightDevice[{index}]", device, "with weight or leafWeight")
     for name, limits in resources.rdma:
         if limits.hca_handles is None and limits.hca_objects is None:
-            raise invalid(f"linux.resources.rdma[{shown(name)}]", limits, "with hcaHandles or hcaObjects")
+            raise invalid(key_path("linux", "resources", "rdma", name), limits, "with hcaHandles or hcaObjects")
     for name, value in resources.unified:
         if not name or "/" in name:
-            raise invalid(f"linux.resources.unified[{shown(name)}]", value, "the name of a file in the cgroup")
+            raise invalid(key_path("linux", "resources", "unified", name), value, "the name of a file in the cgroup")

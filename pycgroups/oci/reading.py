@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import stat
 import sys
 import types
@@ -21,7 +20,7 @@ import attrs
 
 from pycgroups.errors import InvalidConfig, NotFound, invalid, shown
 from pycgroups.oci import kinds
-from pycgroups.oci.model import Keys, Model, json_name
+from pycgroups.oci.model import Keys, Model, json_name, key_path
 from pycgroups.oci.runtime_spec import Spec
 
 M = TypeVar("M", bound=Model)
@@ -30,8 +29,6 @@ Unknown = Callable[[Keys, object, Mapping[str, object]], None]
 Reader = Callable[[Any, Keys, Unknown], Any]
 
 CONFIG = "config.json"
-# What a step of a key path shows without quotes; one without end would make an error without end.
-_WORD = re.compile(r"[A-Za-z_]\w{,60}")
 
 
 def load_spec(path: str | os.PathLike[str]) -> Spec:
@@ -242,12 +239,7 @@ def _text(value: object, keys: Keys, _unknown: Unknown) -> str:
 
 
 def _path(keys: Keys) -> str:
-    """Write a key path: ``mounts[3].options[0]``, ``linux.sysctl['net.core.somaxconn']``."""
-    return "".join([str(keys[0]) if keys else CONFIG, *map(_step, keys[1:])])
-
-
-def _step(key: str | int) -> str:
-    return f".{key}" if _WORD.fullmatch(str(key)) else f"[{shown(key)}]"
+    return key_path(*map(str, keys[:1]), *keys[1:]) if keys else CONFIG
 
 
 def _kind(value: object) -> str:

@@ -78,9 +78,11 @@ def test_the_key_that_is_there_twice_is_named():
         read_spec(TEXTS["the same key twice"])
 
 
-def test_a_long_key_does_not_make_a_long_error():
+@pytest.mark.parametrize("text", ['"annotations": {"KEY": 1}}', '"KEY": {"KEY": LISTS}}'])
+def test_a_long_key_does_not_make_a_long_error(text):
+    lists = "[" * 70 + "1" + "]" * 70
     with pytest.raises(InvalidConfig) as caught:
-        read_spec(START + '"annotations": {"' + "a" * 100_000 + '": 1}}')
+        read_spec(START + text.replace("KEY", "a" * 100_000).replace("LISTS", lists))
     assert len(str(caught.value)) < 500
 
 

@@ -307,7 +307,7 @@ WRONG = [
         "linux.resources.blockIO.weightDevice[0]",
         "leafWeight",
     ),
-    (with_resources(rdma={"mlx": {}}), "linux.resources.rdma['mlx']", "hcaHandles"),
+    (with_resources(rdma={"mlx": {}}), "linux.resources.rdma.mlx", "hcaHandles"),
     (with_resources(unified={"../x": "1"}), "linux.resources.unified['../x']", "file"),
 ]
 
