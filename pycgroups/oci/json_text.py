@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pycgroups.oci.model import Keys
 
 LARGEST_TEXT = 2**24
-"""Bytes; 16 MiB is a hundred times what the longest config.json in use has."""
+"""Bytes: 16 MiB, and a config.json has some 10 kB."""
 _MOST_DIGITS = 100
 _DEEPEST = 64
 

@@ -104,7 +104,7 @@ class Capabilities(Model):
 class Process(Model):
     """The program; config.md, "Process". ``env`` holds ``KEY=VALUE`` strings.
 
-    A process has no new privileges unless it is said, other than in a config.json, where silence means that it may.
+    ``no_new_privileges`` is on by default; in a config.json, silence means off.
     """
 
     args: Arguments
