@@ -278,10 +278,17 @@ def _check_shared_namespaces(config: ContainerConfig) -> None:
     for option in ("hostname", "domainname"):
         if "uts" in shared and getattr(config, option) is not None:
             raise invalid(option, getattr(config, option), "with a UTS namespace of the container's own")
-    for name, setting in config.sysctls:
-        if shared.get(str(options.sysctl_namespace(name))) is not None:
-            allowed = f"with a {options.sysctl_namespace(name)} namespace of the container's own"
-            raise invalid(f"sysctls[{name!r}]", setting, allowed)
+    if config.sysctls:
+        _check_sysctls(config.sysctls, shared)
+
+
+def _check_sysctls(settings: tuple[tuple[str, str], ...], shared: dict[str, str]) -> None:
+    from pycgroups.oci.sysctls import sysctl_namespace  # the usual run sets none
+
+    for name, setting in settings:
+        kind = str(sysctl_namespace(name))
+        if kind in shared:
+            raise invalid(f"sysctls[{name!r}]", setting, f"with a {kind} namespace of the container's own")
 
 
 # The normal form of each option, by its name
@@ -334,23 +341,16 @@ def _namespaces(value: object, key: str) -> tuple[tuple[str, str], ...]:
 def _seccomp(value: object, key: str) -> str | Seccomp:
     if isinstance(value, Seccomp):
         return value
-    from pycgroups.oci.reading import from_json  # the usual run names no profile
-
-    if isinstance(value, Mapping):
-        return from_json(Seccomp, value, key)
+    document: object = value
     if isinstance(value, os.PathLike) or (isinstance(value, str) and "/" in value):
-        return from_json(Seccomp, _json_file(values.host_path(value, key), key), key)
-    return values.choice(value, key, ("default", "unconfined", "a profile: a dict or a path with a slash"))
+        from pycgroups.oci.json_text import parse  # the usual run names no profile
 
+        document = parse(values.read_text(values.host_path(value, key), key), key)
+    elif not isinstance(value, Mapping):
+        return values.choice(value, key, ("default", "unconfined", "a profile: a dict or a path with a slash"))
+    from pycgroups.oci.reading import from_json  # likewise
 
-def _json_file(path: str, key: str) -> object:
-    import json  # likewise
-
-    document = values.read_text(path, key)
-    try:
-        return json.loads(document)
-    except (ValueError, RecursionError) as error:
-        raise invalid(key, path, f"a file of JSON; {error}") from None
+    return from_json(Seccomp, document, key)
 
 
 def _line(value: object, key: str) -> str:

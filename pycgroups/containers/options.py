@@ -243,36 +243,19 @@ def capability_names(value: object, key: str) -> tuple[str, ...]:
     return tuple(sorted(result))
 
 
-# The sysctls that belong to a namespace of the container's own, as runc knows them; all others are the host's.
-_IPC_SYSCTLS = frozenset(
-    f"kernel.{word}" for word in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
-)
-_UTS_SYSCTLS = frozenset({"kernel.hostname", "kernel.domainname"})
-
-
 def sysctls(value: object, key: str) -> tuple[tuple[str, str], ...]:
     """Take settings of the container's own namespaces, by dotted name, sorted; sysctl(8)."""
+    from pycgroups.oci.sysctls import NAMESPACED, sysctl_namespace  # the usual run sets none
+
     result = {}
     for where, word, item in pairs(value, key):
         if not isinstance(word, str) or sysctl_namespace(word) is None:
-            allowed = "net.*, fs.mqueue.*, " + ", ".join(sorted(_IPC_SYSCTLS | _UTS_SYSCTLS))
-            raise invalid(where, word, allowed)
+            raise invalid(where, word, NAMESPACED)
         setting = str(integer(item, where, -(2**63), 2**64 - 1)) if isinstance(item, int) else text(item, where)
         if "\n" in setting:
             raise invalid(where, item, "text of one line, or an int")
         result[exact(word)] = setting
     return tuple(sorted(result.items()))
-
-
-def sysctl_namespace(word: str) -> str | None:
-    """Return the namespace that a sysctl belongs to, in OCI's words; None when it is the whole host's."""
-    if not all(made_of(part, _NAME - {"."}) for part in word.split(".")):
-        return None
-    if word in _IPC_SYSCTLS or word.startswith("fs.mqueue."):
-        return "ipc"
-    if word in _UTS_SYSCTLS:
-        return "uts"
-    return "network" if word.startswith("net.") else None
 
 
 # Bits of linux/securebits.h; capabilities(7), "The securebits flags".

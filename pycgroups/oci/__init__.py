@@ -1,1 +1,1 @@
-"""Models of the OCI specifications: data and their JSON form, no behaviour."""
+"""Models of the OCI specifications, and config.json to and from them; no behaviour."""

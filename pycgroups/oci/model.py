@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+from pycgroups.errors import shown
 
 # Fields whose JSON form is an object with keys of its own; here they are tuples of pairs.
-_MAPS = frozenset({"annotations", "rdma", "sysctl", "unified"})
+_MAPS = frozenset({"annotations", "net_devices", "rdma", "sysctl", "time_offsets", "unified"})
 
 
 class Model:
@@ -21,14 +23,13 @@ class Model:
         return f"{type(self).__name__}({inside})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists and scalars in OCI's camelCase; None and empty fields are left out."""
+        """Return plain dicts, lists and scalars in OCI's camelCase; None, and what is empty by default, is left out."""
         result: dict[str, Any] = {}
         for field in self.__attrs_attrs__:  # type: ignore[attr-defined]
-            value = getattr(self, field.name)
-            if value is None or value == ():
+            value, name = getattr(self, field.name), json_name(field)
+            if value is None or value == () == field.default or name is None:
                 continue
-            plain = {key: _plain(item) for key, item in value} if field.name in _MAPS else _plain(value)
-            result[field.metadata.get("json") or json_name(field.name)] = plain
+            result[name] = {key: _plain(item) for key, item in value} if field.name in _MAPS else _plain(value)
         return result
 
 
@@ -40,8 +41,24 @@ def _plain(value: object) -> object:
     return value
 
 
-def json_name(name: str) -> str:
-    """Return the name of a field in JSON: ``cgroups_path`` is ``cgroupsPath``."""
-    first, *rest = name.split("_")
+def json_name(field: Any) -> str | None:
+    """Return the name of an attrs field in JSON: ``cgroups_path`` is ``cgroupsPath``; None is no part of the JSON."""
+    if "json" in field.metadata:
+        return cast("str | None", field.metadata["json"])
+    words: list[str] = field.name.split("_")
     # containerID and hostID; but cgroupsPath and additionalGids.
-    return first + "".join("ID" if word == "id" else word.title() for word in rest)
+    return words[0] + "".join("ID" if word == "id" else word.title() for word in words[1:])
+
+
+# The way to a part of a JSON document: names of properties and positions in lists.
+Keys = tuple[str | int, ...]
+_LONGEST_WORD = 60
+
+
+def key_path(first: str, *rest: str | int) -> str:
+    """Write the way for errors: ``mounts[3].options[0]``, ``linux.sysctl['net.core.somaxconn']``."""
+    return "".join([first[:_LONGEST_WORD], *(f".{key}" if _is_word(key) else f"[{shown(key)}]" for key in rest)])
+
+
+def _is_word(key: str | int) -> bool:
+    return isinstance(key, str) and key.isidentifier() and len(key) <= _LONGEST_WORD

@@ -8,9 +8,23 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from pycgroups.oci.model import Model
+
+if TYPE_CHECKING:
+    from pycgroups.oci.kinds import (
+        DeviceAccess,
+        DeviceRuleType,
+        Int64,
+        NotEmpty,
+        PageSize,
+        UInt16,
+        UInt32,
+        UInt64,
+    )
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -26,10 +40,10 @@ class DeviceRule(Model):
     """
 
     allow: bool
-    type: str | None = None
-    major: int | None = None
-    minor: int | None = None
-    access: str | None = None
+    type: DeviceRuleType | None = None
+    major: Int64 | None = None
+    minor: Int64 | None = None
+    access: DeviceAccess | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -48,12 +62,12 @@ class Memory(Model):
         check_before_update: refuse a limit below what is in use, instead of reclaiming and killing.
     """
 
-    limit: int | None = None
-    reservation: int | None = None
-    swap: int | None = None
-    kernel: int | None = None
-    kernel_tcp: int | None = attrs.field(default=None, metadata={"json": "kernelTCP"})
-    swappiness: int | None = None
+    limit: Int64 | None = None
+    reservation: Int64 | None = None
+    swap: Int64 | None = None
+    kernel: Int64 | None = None
+    kernel_tcp: Int64 | None = attrs.field(default=None, metadata={"json": "kernelTCP"})
+    swappiness: UInt64 | None = None
     disable_oom_killer: bool | None = attrs.field(default=None, metadata={"json": "disableOOMKiller"})
     use_hierarchy: bool | None = None
     check_before_update: bool | None = None
@@ -75,49 +89,49 @@ class Cpu(Model):
         idle: 1 for a group that runs when nobody else wants to (SCHED_IDLE; Linux 5.15).
     """
 
-    shares: int | None = None
-    quota: int | None = None
-    burst: int | None = None
-    period: int | None = None
-    realtime_runtime: int | None = None
-    realtime_period: int | None = None
+    shares: UInt64 | None = None
+    quota: Int64 | None = None
+    burst: UInt64 | None = None
+    period: UInt64 | None = None
+    realtime_runtime: Int64 | None = None
+    realtime_period: UInt64 | None = None
     cpus: str | None = None
     mems: str | None = None
-    idle: int | None = None
+    idle: Int64 | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Pids(Model):
     """How many tasks; -1 is unlimited. "PIDs"."""
 
-    limit: int
+    limit: Int64 = attrs.field(metadata={"absent": -1})
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class WeightDevice(Model):
     """Weight of one block device, 10 to 1000. "Block IO"."""
 
-    major: int
-    minor: int
-    weight: int | None = None
-    leaf_weight: int | None = None
+    major: Int64
+    minor: Int64
+    weight: UInt16 | None = None
+    leaf_weight: UInt16 | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class ThrottleDevice(Model):
     """Bytes or operations per second of one block device; 0 is unlimited. "Block IO"."""
 
-    major: int
-    minor: int
-    rate: int
+    major: Int64
+    minor: Int64
+    rate: UInt64
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class BlockIo(Model):
     """Block devices; weights are 10 to 1000. "Block IO"."""
 
-    weight: int | None = None
-    leaf_weight: int | None = None
+    weight: UInt16 | None = None
+    leaf_weight: UInt16 | None = None
     weight_device: tuple[WeightDevice, ...] = ()
     throttle_read_bps_device: tuple[ThrottleDevice, ...] = ()
     throttle_write_bps_device: tuple[ThrottleDevice, ...] = ()
@@ -133,23 +147,23 @@ class BlockIo(Model):
 class HugepageLimit(Model):
     """Bytes in huge pages of one size, ``2MB`` or ``1GB``. "Huge page limits"."""
 
-    page_size: str
-    limit: int
+    page_size: PageSize
+    limit: UInt64
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class InterfacePriority(Model):
     """Priority of what is sent over one network interface."""
 
-    name: str
-    priority: int
+    name: NotEmpty
+    priority: UInt32
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Network(Model):
     """Class and priorities of sent packets; v1 only. "Network"."""
 
-    class_id: int | None = attrs.field(default=None, metadata={"json": "classID"})
+    class_id: UInt32 | None = attrs.field(default=None, metadata={"json": "classID"})
     priorities: tuple[InterfacePriority, ...] = ()
 
 
@@ -157,8 +171,8 @@ class Network(Model):
 class Rdma(Model):
     """Handles and objects of one RDMA device. "RDMA"."""
 
-    hca_handles: int | None = None
-    hca_objects: int | None = None
+    hca_handles: UInt32 | None = None
+    hca_objects: UInt32 | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, cache_hash=True)

@@ -307,7 +307,8 @@ def test_a_seccomp_profile_from_a_file(tmp_path):
     file = tmp_path / "profile.json"
     file.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW"}))
     assert config(seccomp=file) == config(seccomp=str(file)) == config(seccomp=Seccomp(default_action="SCMP_ACT_ALLOW"))
-    for text in ("{", "[" * 100_000, "[]", ""):
+    twice = '{"defaultAction": "SCMP_ACT_ERRNO", "defaultAction": "SCMP_ACT_ALLOW"}'
+    for text in ("{", "[" * 100_000, "[]", "", '"unconfined"', twice):
         file.write_text(text)
         assert refused(seccomp=file).path == "seccomp"
     assert refused(seccomp=tmp_path / "none").errno == 2

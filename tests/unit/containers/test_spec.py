@@ -15,7 +15,9 @@ from pycgroups.containers.spec import PATH, make_spec
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci import runtime_spec as oci
+from pycgroups.oci.reading import read_spec
 from pycgroups.oci.resources import DeviceRule, Memory
+from pycgroups.oci.writing import spec_text
 from pycgroups.security import capabilities
 from pycgroups.security.paths import MASKED_PATHS, READONLY_PATHS
 
@@ -59,6 +61,21 @@ def test_it_is_json_and_hashable():
     spec = make(memory="64M", hostname="box", mounts=[Mount.tmpfs("/t")])
     assert json.loads(json.dumps(spec.to_json()))["hostname"] == "box"
     assert hash(spec) == hash(make(memory="64M", hostname="box", mounts=[Mount.tmpfs("/t")]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"memory": "64M", "cpus": 1.5, "pids": 5, "ulimits": {"nofile": (5, 9)}},
+        {"tty": True, "hostname": "box", "sysctls": {"net.core.somaxconn": 9}, "annotations": {"a": ""}},
+        {"network": "host", "user": "5:6", "cwd": "/srv", "env": {"A": b"\xff"}},
+        {"privileged": True, "masked_paths": [], "oom_score_adj": 5, "apparmor": "unconfined"},
+    ],
+)
+def test_it_is_a_config_that_reads_as_the_same(options):
+    spec = make(**options)
+    assert read_spec(spec_text(spec)) == spec
 
 
 def test_the_same_of_the_same():
