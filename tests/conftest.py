@@ -24,9 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart() -> None:
-    # Ignored in what a shell without job control starts in the background, as the virtual machine does with us.
+    # Ignored in what a shell without job control starts in the background, as the virtual machine does with us, and
+    # by nohup(1).
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # AddressSanitizer has to come first in a process that loads instrumented code (make test-asan), but other programs
     # that tests start would need many times their memory with it.
     os.environ.pop("LD_PRELOAD", None)

@@ -9,6 +9,7 @@ not only a container:
 Layers, top to bottom; an import only points down:
 
     group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
+    making.py           how one comes to be
     enter.py            start a program in one
     watch.py            wait for what happens in one; events.py: where that is told
     existing.py         find one that is there

@@ -1,15 +1,4 @@
-"""A control group, as users hold it: one directory per hierarchy that its limits need, used as one.
-
-How a group comes to be, beside another process that sweeps at the same time:
-
-    creator                                     sweeper
-    mkdir GROUP
-    open, flock shared   <- EAGAIN, ENOENT      open, flock exclusive: had, so no creator lives
-    open a file in it    <- ENOENT              rmdir
-    write limits
-
-Each of these errors means that a sweeper came between; the creator starts over with another name.
-"""
+"""A control group, as users hold it: one directory per hierarchy that its limits need, used as one."""
 
 from __future__ import annotations
 
@@ -21,20 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import attrs
 
-from pycgroups.cgroups import names, places, resources, sweep, tree, unenforced
+from pycgroups.cgroups import making, names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.cgroups.manager import Sample
 from pycgroups.cgroups.v2 import manager as v2
-from pycgroups.errors import AlreadyExists, CgroupError, NotFound, Unsupported, invalid
+from pycgroups.errors import CgroupError, NotFound, Unsupported, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
+
+    from typing_extensions import Unpack
 
     from pycgroups.cgroups.events import PressureTrigger
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.limits import SomeHugepages, SomeIoLimits
     from pycgroups.cgroups.manager import Counts, Manager
     from pycgroups.cgroups.peak import MemoryPeak
     from pycgroups.cgroups.places import Place
@@ -42,6 +32,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.scope import Scope
     from pycgroups.cgroups.stats import Stats
     from pycgroups.cgroups.watch import Watch
+    from pycgroups.cgroups.words import Words
     from pycgroups.oci.resources import DeviceRule, Resources
 
 CgroupManager = Literal["cgroupfs", "systemd"]
@@ -84,22 +75,12 @@ class Cgroup:
         cls,
         name: str | None = None,
         *,
-        memory: int | str | None = None,
-        memory_swap: int | str | None = None,
-        memory_low: int | str | None = None,
-        memory_high: int | str | None = None,
-        cpus: float | None = None,
-        cpu_weight: int | None = None,
-        cpuset: str | None = None,
-        pids: int | None = None,
-        io_weight: int | None = None,
-        io_limits: SomeIoLimits = None,
-        hugepages: SomeHugepages = None,
         devices: Sequence[DeviceRule] = (),
         resources: Resources | None = None,
         require_limits: bool = True,
         threaded: bool = False,
         cgroup_manager: CgroupManager = "cgroupfs",
+        **words: Unpack[Words],
     ) -> Cgroup:
         """Make a group.
 
@@ -109,17 +90,6 @@ class Cgroup:
         Args:
             name: "jobs/a" for a group inside "jobs", which is made if it is not there; made up if left out.
                 It is relative to a directory of pycgroups' below this process's own cgroup, or above it.
-            memory: see `Limits`; this and the following. None sets no limit.
-            memory_swap: see `Limits`.
-            memory_low: see `Limits`.
-            memory_high: see `Limits`.
-            cpus: see `Limits`.
-            cpu_weight: see `Limits`.
-            cpuset: see `Limits`.
-            pids: see `Limits`.
-            io_weight: see `Limits`.
-            io_limits: see `Limits`.
-            hugepages: see `Limits`.
             devices: see `set_devices`; none restricts nothing.
             resources: all of this in the words of the OCI runtime specification, `linux.resources`, instead of these.
             require_limits: raise if a limit cannot be enforced; if False, note it in `unenforced`. Device rules are
@@ -130,6 +100,7 @@ class Cgroup:
             cgroup_manager: "cgroupfs" makes directories; "systemd", for root with cgroup v2, has systemd make a scope
                 with the limits as its properties, and the group in it. Its `name` is "NAME" for
                 system.slice/pycgroups-NAME.scope, or "SLICE:PREFIX:NAME" as runc has it.
+            **words: limits, see `Limits`: `memory="1G"`, `cpus=2`, `pids=64` and the others. None sets no limit.
 
         Raises:
             InvalidConfig: a bad name or limit, or limits by words and by `resources`.
@@ -137,21 +108,8 @@ class Cgroup:
             AlreadyExists: the group is there; nothing about it was changed.
             CgroupError: the kernel refuses something; nothing is left behind.
         """
-        limits = Limits(
-            memory=memory,
-            memory_swap=memory_swap,
-            memory_low=memory_low,
-            memory_high=memory_high,
-            cpus=cpus,
-            cpu_weight=cpu_weight,
-            cpuset=cpuset,
-            pids=pids,
-            io_weight=io_weight,
-            io_limits=io_limits,
-            hugepages=hugepages,
-        )
         group = cls.for_limits(
-            limits,
+            Limits(**words),
             devices=devices,
             resources=resources,
             name=name,
@@ -184,11 +142,11 @@ class Cgroup:
             raise invalid("cgroup_manager", cgroup_manager, " or ".join(map(repr, get_args(CgroupManager))))
         if name is not None and cgroup_manager == "cgroupfs":
             names.check(name)
-        asked = _asked(limits, devices, resources)
+        asked = making.asked(limits, devices, resources)
         if devices:
             unenforced.check_devices()
         if threaded:
-            _check_threaded(name, limits, asked)
+            making.check_threaded(name, limits, asked)
         if cgroup_manager == "systemd":
             return cls._make_in_scope(limits, asked, name, require_limits=require_limits)
         sweep.sweep()
@@ -252,15 +210,8 @@ class Cgroup:
 
     def _make_in(self, found: tuple[Place, ...], name: str, asked: Resources, *, marked: bool) -> None:
         """Make the directories, and in each hierarchy those above that the name has; then write the limits."""
-        *above, last = name.split("/")
         for place in found:
-            path = place.path
-            for part in above:
-                path = f"{path}/{part}"
-                made = places.make_directory(path)
-                self._above.append(_hold(path, marked=made))
-                places.hand_down(place, self._above[-1])
-            self._managers.append(_new(place, f"{path}/{last}", marked=marked))
+            making.make(place, name, self._managers, self._above, marked=marked)
         for manager in self._managers:
             if self.threaded:
                 manager.make_threaded()
@@ -383,46 +334,22 @@ class Cgroup:
         found = (tree.processes(manager.directory) for manager in self._managers)
         return tuple(sorted(set().union(*found)))
 
-    def set(
-        self,
-        *,
-        memory: int | str | None = None,
-        memory_swap: int | str | None = None,
-        memory_low: int | str | None = None,
-        memory_high: int | str | None = None,
-        cpus: float | None = None,
-        cpu_weight: int | None = None,
-        cpuset: str | None = None,
-        pids: int | None = None,
-        io_weight: int | None = None,
-        io_limits: SomeIoLimits = None,
-        hugepages: SomeHugepages = None,
-        resources: Resources | None = None,
-    ) -> None:
+    def set(self, *, resources: Resources | None = None, **words: Unpack[Words]) -> None:
         """Change limits; those left out stay. A limit below what is in use reclaims, and may kill by OOM.
+
+        Args:
+            resources: in the words of the OCI runtime specification, instead of the others.
+            **words: see `Limits`.
 
         Raises:
             InvalidConfig: a bad limit, or limits by words and by `resources`; nothing was changed.
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
             CgroupError: the kernel refuses one; those written before it are in force.
         """
-        asked = {
-            "memory": memory,
-            "memory_swap": memory_swap,
-            "memory_low": memory_low,
-            "memory_high": memory_high,
-            "cpus": cpus,
-            "cpu_weight": cpu_weight,
-            "cpuset": cpuset,
-            "pids": pids,
-            "io_weight": io_weight,
-            "io_limits": io_limits,
-            "hugepages": hugepages,
-        }
-        given: dict[str, Any] = {word: value for word, value in asked.items() if value is not None}
+        given: dict[str, Any] = {word: value for word, value in words.items() if value is not None}
         limits = attrs.evolve(self.limits, **given)
-        changes = _only(limits, given.keys())
-        self._change(changes, _asked(changes, (), resources))
+        changes = limits.only(given)
+        self._change(changes, making.asked(changes, (), resources))
         self.limits = limits
 
     def _change(self, limits: Limits, asked: Resources) -> None:
@@ -461,7 +388,7 @@ class Cgroup:
                 path=self.paths[0] if self.paths else None,
                 hint="give it some when it is made: devices=[DeviceRule(allow=True)]",
             )
-        self._change(NO_LIMITS, _asked(NO_LIMITS, rules, None))
+        self._change(NO_LIMITS, making.asked(NO_LIMITS, rules, None))
 
     def sample(self) -> Sample:
         """Measure what the group has used until now, in a few files.
@@ -689,71 +616,7 @@ def _check_pid(pid: object) -> None:
         raise invalid("pid", pid, "a process id: an int above 0")
 
 
-def _check_threaded(name: str | None, limits: Limits, asked: Resources) -> None:
-    if name is None or "/" not in name:
-        raise invalid("name", name, "'a/b' with threaded=True: a group inside that of the threads' processes")
-    whole = [path for path, controller in resources.given(asked).items() if controller not in v2.THREADED]
-    if whole:
-        words = ", ".join(resources.names(whole, limits))
-        raise invalid("threaded", True, f"without {words}, which a process has as a whole")
-
-
 def _deadline(timeout: object) -> float:
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout >= 0:
         raise invalid("timeout", timeout, "seconds, at least 0")
     return time.monotonic() + timeout
-
-
-def _hold(path: str, *, marked: bool) -> Directory:
-    """Open a directory and lock it against sweepers."""
-    directory = places.opened(path)
-    try:
-        sweep.lock(directory)
-        if marked:
-            sweep.mark(directory)
-    except BaseException:
-        directory.close()
-        raise
-    return directory
-
-
-def _new(place: Place, path: str, *, marked: bool) -> Manager:
-    """Make the group's directory in one hierarchy, and hold it."""
-    while not places.make_directory(path):
-        if not sweep.reclaim(place.version, path):
-            raise AlreadyExists("somebody has made it", operation="create cgroup", path=path)
-    try:
-        directory = _hold(path, marked=marked)
-        try:
-            return places.MANAGERS[place.version](directory, place.controllers)
-        except BaseException:
-            directory.close()
-            raise
-    except BaseException:
-        with contextlib.suppress(CgroupError):
-            tree.try_rmdir(path)
-        raise
-
-
-def _asked(limits: Limits, devices: Sequence[DeviceRule], given: Resources | None) -> Resources:
-    """Take what is asked for, by words or in OCI's: both would leave open which wins."""
-    if given is None and not limits.io_limits and not devices:
-        return resources.of_limits(limits)
-    from pycgroups.cgroups import device_rules, disks, ranges  # words have been checked, and most name no device
-
-    if given is None:
-        given = resources.of_limits(limits, disks.numbers(limits), tuple(devices))
-    elif limits != NO_LIMITS or devices:
-        raise invalid("resources", given, "limits by words or by resources, not both")
-    ranges.check(given)
-    disks.check(given)
-    device_rules.tabulate(given.devices)
-    return given
-
-
-def _only(limits: Limits, words: Iterable[str]) -> Limits:
-    """Keep some words, and what these need: one file of swap has two of them in it."""
-    kept = {*words}
-    if kept & {"memory", "memory_swap"}:
-        kept |= {"memory", "memory_swap"}
-    return Limits(**{word: getattr(limits, word) for word in kept})

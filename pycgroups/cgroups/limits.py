@@ -270,6 +270,13 @@ class Limits:
         if self.memory_swap != UNLIMITED and self.memory_swap < self.memory:
             raise invalid("memory_swap", self.memory_swap, f"at least memory ({self.memory}), or -1")
 
+    def only(self, words: Iterable[str]) -> Limits:
+        """Keep some words, and what these need: one file of swap has two of them in it."""
+        kept = {*words}
+        if kept & {"memory", "memory_swap"}:
+            kept |= {"memory", "memory_swap"}
+        return Limits(**{word: getattr(self, word) for word in kept})
+
 
 NO_LIMITS = Limits()
 WORDS = tuple(field.name for field in attrs.fields(Limits))

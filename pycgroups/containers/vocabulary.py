@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
+
+from pycgroups.cgroups.words import Size, Words
 
 if TYPE_CHECKING:
     from pycgroups.containers.mounts import Mount
@@ -12,11 +14,10 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Seccomp
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
-Size = int | str
 Pairs = Mapping[str, str] | Sequence[str]
 
 
-class Options(TypedDict, total=False):
+class Options(Words, total=False):
     """See `pycgroups.containers.config.ContainerConfig` for the meaning of each, with units and defaults."""
 
     entrypoint: Path | Sequence[Path] | None
@@ -37,17 +38,6 @@ class Options(TypedDict, total=False):
     domainname: str | None
     labels: Pairs | None
     annotations: Pairs | None
-    memory: Size | None
-    memory_swap: Size | None
-    memory_low: Size | None
-    memory_high: Size | None
-    cpus: float | None
-    cpu_weight: int | None
-    cpuset: str | None
-    pids: int | None
-    io_weight: int | None
-    io_limits: Mapping[str, Mapping[str, Size]] | None
-    hugepages: Mapping[Size, Size] | None
     disk: Size | None
     timeout: float | None
     require_limits: bool
