@@ -31,7 +31,7 @@ class Directory:
         fd: the open descriptor, close-on-exec.
     """
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("_seen", "fd", "path")
 
     def __init__(self, path: str, fd: int | None = None) -> None:
         """Open it.
@@ -41,6 +41,7 @@ class Directory:
         """
         self.path = path
         self.fd = os.open(path, _DIRECTORY) if fd is None else fd
+        self._seen: set[str] = set()  # files that this kernel has
 
     def close(self) -> None:
         """Close the descriptor, once."""
@@ -75,9 +76,11 @@ class Directory:
         """
         fd = self.open(name, os.O_RDONLY)
         try:
-            return _read(fd)
+            text = _read(fd)
         except OSError as error:
             raise self._error("read", name, error) from None
+        self._seen.add(name)
+        return text
 
     def read_if_there(self, name: str) -> str:
         """Text of an interface file that only some kernels have; "" without it."""
@@ -88,14 +91,25 @@ class Directory:
                 return ""
             raise
 
+    def measure(self, name: str) -> str:
+        """Text of a file that only some kernels have, to be counted with others; "" without it.
+
+        Raises:
+            CgroupError: it is gone but was there before: the files of a cgroup that is being removed go one by one.
+        """
+        text = self.read_if_there(name)
+        if text or name not in self._seen:
+            return text
+        return self.read(name)
+
     def number(self, name: str) -> int | None:
         """Value of a file with one number; None without it, and for "max"."""
-        text = self.read_if_there(name).strip()
+        text = self.measure(name).strip()
         return int(text) if text.isdecimal() else None
 
     def counts(self, name: str) -> dict[str, int]:
         """Value of a file with a name and a number in each line; empty without it. Other lines are passed over."""
-        pairs = (line.partition(" ") for line in self.read_if_there(name).splitlines())
+        pairs = (line.partition(" ") for line in self.measure(name).splitlines())
         return {key: int(value) for key, _, value in pairs if value.isdecimal()}
 
     def check(self) -> None:

@@ -6,6 +6,7 @@ user's session (`session`).
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _WAYS = (leaf, session)
 _MOVING = threading.Lock()  # threads move together, so one of them sees to it
+# A child forked meanwhile has no other thread that would let go of it; as in CPython's own threading and logging.
+os.register_at_fork(after_in_child=_MOVING._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def offers(found: tuple[Hierarchy, ...]) -> frozenset[str]:

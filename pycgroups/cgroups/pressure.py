@@ -106,7 +106,7 @@ def unsupported(directory: Directory | None) -> Unsupported:
 
 def _text(directory: Directory, name: str) -> str:
     try:
-        return directory.read_if_there(name)
+        return directory.measure(name)
     except CgroupError as error:
         if error.errno == errno.EOPNOTSUPP:  # the file of a kernel that counts only when told so: psi=1
             return ""

@@ -127,7 +127,7 @@ def _io(directory: Directory) -> dict[tuple[int, int], dict[str, int]]:
     """Take lines such as "8:0 Read 4096". What the page cache writes later is not counted here, but at the root."""
     devices: dict[tuple[int, int], dict[str, int]] = {}
     for file, fields in _IO:
-        for line in directory.read_if_there(file).splitlines():
+        for line in directory.measure(file).splitlines():
             name, kind, value, *_ = (*line.split(), "", "", "")
             if kind in fields and value.isdecimal() and (device := device_number(name)):
                 devices.setdefault(device, {})[fields[kind]] = int(value)

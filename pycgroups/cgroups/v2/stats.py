@@ -41,7 +41,7 @@ def read(directory: Directory, controllers: frozenset[str], *, whole: bool) -> C
     if "pids" in controllers:
         counts["pids"] = _pids(directory, whole=whole)
     if "io" in controllers:
-        counts["io"] = _io(directory.read_if_there("io.stat"))
+        counts["io"] = _io(directory.measure("io.stat"))
     if "hugetlb" in controllers and whole:
         counts["hugetlb"] = _hugetlb(directory)
     return counts
