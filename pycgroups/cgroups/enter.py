@@ -41,9 +41,13 @@ def in_cgroup(group: Cgroup, command: Sequence[str | bytes | os.PathLike[str]]) 
         command: program and arguments, at least one.
 
     Raises:
-        InvalidConfig: not a sequence of arguments, or one has a NUL.
+        InvalidConfig: no group, not a sequence of arguments, or one has a NUL.
         Unsupported: the group has no directory: no limit could be enforced.
     """
+    from pycgroups.cgroups.group import Cgroup
+
+    if not isinstance(group, Cgroup):
+        raise invalid("group", group, "a Cgroup: Cgroup.create or Cgroup.open makes one")
     if isinstance(command, str | bytes) or not command:
         raise invalid("command", command, "a list of a program and its arguments")
     if not group.paths:

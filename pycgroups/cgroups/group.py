@@ -325,8 +325,11 @@ class Cgroup:
             timeout: seconds for new processes to stop appearing; the kernel moves them one at a time.
 
         Raises:
+            InvalidConfig: `other` is no group.
             CgroupError: some are left after `timeout`, or may not be moved (EACCES); those moved before stay moved.
         """
+        if not isinstance(other, Cgroup):
+            raise invalid("other", other, "a Cgroup: Cgroup.create or Cgroup.open makes one")
         tree.move(self.processes, other.add, self.name, _deadline(timeout))
 
     def processes(self) -> tuple[int, ...]:

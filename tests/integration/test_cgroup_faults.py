@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
 from pycgroups.cgroups import Cgroup, tree
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("limits")
 
@@ -33,16 +34,9 @@ def started(group, *command):
             process.kill()
 
 
-def wait_for(true, timeout=30):
-    deadline = time.monotonic() + timeout
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-
-
 def remove_by_hand(group):
     for path in group.paths:
-        wait_for(lambda path=path: tree.try_rmdir(path))
+        wait_for(functools.partial(tree.try_rmdir, path))
 
 
 # --- names and limits ---

@@ -17,6 +17,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import cgroups
 from pycgroups.cgroups import Cgroup, tree
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("limits")
 
@@ -30,13 +31,6 @@ def started(group, *command, **options):
             yield process
         finally:
             process.kill()
-
-
-def wait_for(true, timeout=30):
-    deadline = time.monotonic() + timeout
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def python(code):
@@ -445,3 +439,11 @@ def test_bad_thread_ids():
             group.add_thread(0)
         with pytest.raises(pc.CgroupError, match="ESRCH"):
             group.add_thread(2**22 - 1)
+
+
+def test_what_is_no_group():
+    for wrong in (None, "jobs/a", 5):
+        with pytest.raises(pc.InvalidConfig, match=r"Cgroup\.create"):
+            pc.in_cgroup(wrong, ["true"])
+        with Cgroup.create(pids=5) as group, pytest.raises(pc.InvalidConfig, match=r"Cgroup\.create"):
+            group.move_to(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -360,3 +361,18 @@ def test_a_limit_below_what_is_in_use():
             assert child.poll() is None
         finally:
             child.kill()
+
+
+@v2
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("memory.zswap.max", "1048576"), ("memory.zswap.writeback", "0"), ("io.latency", "7:0 target=1000")],
+)
+def test_what_only_some_kernels_have(name, value):
+    """zswap: Linux 5.19 and 6.8, if built in; io.latency likewise."""
+    with Cgroup.create(memory="64M") as group:
+        there = Path(group.paths[0], name).exists()
+    asked = Resources(unified=((name, value),))
+    told = contextlib.nullcontext() if there else pytest.raises(errors.Unsupported, match=re.escape(name))
+    with told, Cgroup.create(resources=asked) as group:
+        assert files(group, name) == {name: value}

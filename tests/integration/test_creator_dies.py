@@ -19,6 +19,7 @@ import pytest
 from pycgroups.namespaces import ranges
 from tests import tracing
 from tests.subjects import TREE, nursery
+from tests.waiting import wait_for
 from tests.worlds import features
 
 LIMITS = {} if features.lack("limits") else {"memory": "64M", "pids": 32}
@@ -133,13 +134,6 @@ def test_killed_while_the_program_runs(nest, init):
         os.kill(subject.pid, signal.SIGKILL)
         assert subject.outcome() is None
         check_gone(nest, subject.pid)
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + (60 if features.IN_VM else 10)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.requires("root")
