@@ -122,7 +122,7 @@ static int perform_range(uint32_t from, uint32_t to)
         int ret = perform(&run, plan_steps(run.plan) + i);
         if (ret < 0) {
             struct report report = {.kind = REPORT_FAILED, .step = (int32_t)i, .error = -ret};
-            send_report(CONTROL, &report, -1);
+            send_report(run.control, &report, -1);
             return ret;
         }
     }

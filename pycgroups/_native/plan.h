@@ -33,25 +33,31 @@ enum plan_op {
     OP_MOUNT,      /* slot, resolve flags; path in the root, made as a directory or file as the source is one */
     OP_MKDIR,      /* mode, resolve flags; path in the root; parents are made too */
     OP_SYMLINK,    /* target; path in the root */
-    OP_NODE,       /* mode, dev; path in the root */
+    OP_NODE,       /* mode, dev, uid, gid; path in the root */
     OP_FILE,       /* mode; path in the root, content: a new file */
     OP_NULL,       /* slot; path in the root: must be the null device (1, 3) */
     OP_MASK,       /* slot of an empty file system, slot of a null device; path in the root */
     OP_READONLY,   /* path in the root */
     OP_ATTR,       /* slot or -1 (the root), attr_set, attr_clr, propagation, recursive */
     OP_PROPAGATE,  /* propagation of every mount of the new mount namespace */
-    OP_PIVOT,      /* the base becomes "/", the old root is let go */
+    OP_PIVOT,      /* 1 without pivot_root(2), for a root in a ramfs; the base becomes "/", the old root is let go */
+    OP_ROOT,       /* paths are inside the process's own root from here on */
     OP_HOSTNAME,   /* name */
     OP_DOMAINNAME, /* name */
     OP_SYSCTL,     /* path below /proc/sys, value */
     OP_LO_UP,
     OP_UNSHARE,    /* namespace flags */
+    OP_TIME_OFFSETS, /* text, for the time namespace that was just unshared */
+    OP_FORK,       /* go on in a child of the same parent; tell its pid, send its pidfd, and end */
     OP_SETNS,      /* slot, type */
     OP_JOIN,       /* slot of a cgroup's file: write "0" */
     OP_BECOME_ROOT, /* clear groups or not: set*id(0) in the user namespace */
     OP_CONSOLE,    /* slot for the terminal, rows, columns, uid, gid: make a pty, send its master */
     OP_SEND,       /* slot: hand this descriptor to the library */
     OP_DEATH,      /* signal when the thread that spawned dies */
+    OP_WAIT,       /* tell, and wait for the library's word */
+    OP_START,      /* slot of a FIFO: tell, and wait for a byte in it, from whomever */
+    OP_FIND,       /* candidates; paths: one of them can be executed */
     OP_SESSION,    /* 0 a session of its own, 1 a process group */
     OP_TERMINAL,   /* slot: controlling terminal and standard streams */
     OP_KEYRING,
@@ -66,13 +72,15 @@ enum plan_op {
     OP_AMBIENT,    /* mask */
     OP_NO_NEW_PRIVS,
     OP_LABEL,      /* path of a /proc/thread-self/attr file; text */
+    OP_CALL,       /* system call, which of its arguments is the blob or -1, five arguments; name, blob */
     OP_CHDIR,      /* path */
     OP_SECCOMP,    /* flags; blob of struct sock_filter */
-    OP_EXEC,       /* argc, envc, candidates; argv, envp, paths */
+    OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up; argv, envp, paths */
 };
 
 enum plan_step_flags {
-    STEP_OPTIONAL = 1, /* of OP_MASK and OP_READONLY: a path that is not there is no error */
+    /* of OP_MASK and OP_READONLY: a path that is not there is no error; of OP_SYMLINK and OP_NODE: one that is */
+    STEP_OPTIONAL = 1,
 };
 
 enum plan_flags {
@@ -103,6 +111,8 @@ enum report_kind {
     REPORT_FAILED = 1, /* step, error */
     REPORT_STARTED,    /* value: pid of the main process in its own pid namespace */
     REPORT_FD,         /* step: which one; carries the descriptor */
+    REPORT_FORKED,     /* value: pid, for the library, of the process that goes on; carries its pidfd */
+    REPORT_WAITING,    /* step */
     REPORT_EXITED,     /* value: wait status of the main process; usage of all that was waited for */
 };
 

@@ -11,6 +11,7 @@
 #include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <linux/stat.h>
@@ -243,10 +244,30 @@ static int do_propagate(const struct plan_step *step)
     return (int)SYS(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr);
 }
 
+/* A root in the first ramfs cannot be pivoted: initramfs, ramfs-rootfs-initramfs.rst. */
+static int move_root(void)
+{
+    long ret = SYS(mount, ".", "/", 0, 0x2000 /* MS_MOVE */, 0);
+    if (ret == 0)
+        ret = SYS(chroot, ".");
+    if (ret == 0)
+        ret = SYS(chdir, "/");
+    return (int)ret;
+}
+
+static int do_root(struct run *run)
+{
+    long fd = SYS(openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    run->root = (int)fd;
+    return fd < 0 ? (int)fd : 0;
+}
+
 /* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is taken off. */
-static int do_pivot(struct run *run)
+static int do_pivot(struct run *run, const struct plan_step *step)
 {
     long ret = SYS(fchdir, run->root);
+    if (ret == 0 && step->arg[0])
+        return move_root();
     if (ret == 0)
         ret = SYS(pivot_root, ".", ".");
     if (ret == 0)
@@ -291,18 +312,28 @@ static int entry_parent(struct run *run, const char *path, const char **name)
     return run->parent;
 }
 
+static int there_already(const struct plan_step *step, int error)
+{
+    return error == -EEXIST && step->flags & STEP_OPTIONAL ? 0 : error;
+}
+
 static int do_symlink(struct run *run, const struct plan_step *step)
 {
     const char *name;
     int parent = entry_parent(run, str(run, step, 1), &name);
-    return parent < 0 ? parent : (int)SYS(symlinkat, str(run, step, 0), parent, name);
+    return parent < 0 ? parent : there_already(step, (int)SYS(symlinkat, str(run, step, 0), parent, name));
 }
 
 static int do_node(struct run *run, const struct plan_step *step)
 {
     const char *name;
     int parent = entry_parent(run, str(run, step, 0), &name);
-    return parent < 0 ? parent : (int)SYS(mknodat, parent, name, step->arg[0], step->arg[1]);
+    if (parent < 0)
+        return parent;
+    long ret = SYS(mknodat, parent, name, step->arg[0], step->arg[1]);
+    if (ret == 0 && (step->arg[2] || step->arg[3]))
+        ret = SYS(fchownat, parent, name, step->arg[2], step->arg[3], AT_SYMLINK_NOFOLLOW);
+    return there_already(step, (int)ret);
 }
 
 static int do_file(struct run *run, const struct plan_step *step)
@@ -401,6 +432,49 @@ static int do_death(struct run *run, const struct plan_step *step)
     if (ret < 0)
         return (int)ret;
     return creator_is_gone(run->control) || creator_is_gone(CREATOR) ? -ESRCH : 0;
+}
+
+/* In a pid namespace that was joined or unshared only children are: setns(2). They are our parent's (CLONE_PARENT), who
+ * knows them by their pidfd. */
+static int do_fork(struct run *run)
+{
+    int pidfd = -1;
+    struct clone_args args = {.flags = CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd};
+    long pid = SYS(clone3, &args, sizeof args);
+    if (pid <= 0)
+        return (int)pid;
+    struct report report = {.kind = REPORT_FORKED, .value = (int32_t)pid};
+    long ret = send_report(run->control, &report, pidfd);
+    for (;;)
+        SYS(exit_group, ret < 0);
+}
+
+/* Tell that we are there. By write(2), which is in every program's filter. */
+static int tell_waiting(const struct run *run, const struct plan_step *step)
+{
+    struct report report = {.kind = REPORT_WAITING, .step = (int32_t)(step - plan_steps(run->plan))};
+    long ret = SYS_RETRY(write, run->control, &report, sizeof report);
+    return ret < 0 ? (int)ret : 0;
+}
+
+static int read_byte(int fd)
+{
+    char byte;
+    long ret = SYS_RETRY(read, fd, &byte, 1);
+    return ret == 0 ? -ECONNRESET : ret < 0 ? (int)ret : 0;
+}
+
+static int do_wait(const struct run *run, const struct plan_step *step)
+{
+    int ret = tell_waiting(run, step);
+    return ret < 0 ? ret : read_byte(run->control);
+}
+
+/* Whoever starts us need not be the library that made us: that may be gone by then. */
+static int do_start(const struct run *run, const struct plan_step *step)
+{
+    int ret = tell_waiting(run, step);
+    return ret < 0 ? ret : read_byte(fd_of(run, step->arg[0]));
 }
 
 /* ---- the terminal ----------------------------------------------------------------------------------------------- */
@@ -511,13 +585,28 @@ static int do_rlimit(const struct plan_step *step)
     return (int)SYS(prlimit64, 0, step->arg[0], &limit, 0);
 }
 
+/* What few ask for, and what is one call: sched_setattr(2), ioprio_set(2), personality(2) ... */
+static int do_call(struct run *run, const struct plan_step *step)
+{
+    long a[PLAN_ARGS - 2];
+    for (int i = 0; i < PLAN_ARGS - 2; i++)
+        a[i] = i == step->arg[1] ? (long)(uintptr_t)str(run, step, 1) : (long)step->arg[i + 2];
+    long ret = sys_raw(step->arg[0], a[0], a[1], a[2], a[3], a[4], 0);
+    return ret < 0 ? (int)ret : 0;
+}
+
 static int do_seccomp(struct run *run, const struct plan_step *step)
 {
     struct sock_fprog program = {
         .len = (unsigned short)(step->len[0] / sizeof(struct sock_filter)),
         .filter = (struct sock_filter *)(uintptr_t)str(run, step, 0),
     };
-    return (int)SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
+    long listener = SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
+    if (listener < 0 || !((uint64_t)step->arg[0] & SECCOMP_FILTER_FLAG_NEW_LISTENER))
+        return (int)listener;
+    int ret = send_fd(run, step, (int)listener);
+    SYS(close, listener);
+    return ret;
 }
 
 /* A directory that the root cannot reach shows as "(unreachable)/...": getcwd(2). CVE-2024-21626. */
@@ -565,6 +654,45 @@ static int exec_first(const char *path, int64_t candidates, const char **argv, c
     return answer;
 }
 
+/* Before somebody is told that all is well: what would the exec say? */
+static int do_find(const struct run *run, const struct plan_step *step)
+{
+    if (step->arg[0] < 0 || step->arg[0] > count_strings(str(run, step, 0), step->len[0]))
+        return -EINVAL;
+    const char *path = str(run, step, 0);
+    int answer = -ENOENT;
+    for (int64_t i = 0; i < step->arg[0]; i++, path += text_length(path) + 1) {
+        struct statx facts;
+        long ret = SYS(faccessat2, AT_FDCWD, path, 1 /* X_OK */, AT_EACCESS);
+        if (ret == 0)
+            ret = SYS(statx, AT_FDCWD, path, 0, STATX_TYPE, &facts);
+        if (ret == 0 && (facts.stx_mode & MODE_TYPE) != MODE_DIR)
+            return 0;
+        if (ret == 0 || (ret != -ENOENT && ret != -ENOTDIR))
+            answer = ret == 0 ? -EACCES : (int)ret;
+    }
+    return answer;
+}
+
+/* Descriptors 3 and up are what the plan says, everything else goes; the control socket until the exec, above them. */
+static long hand_on(struct run *run, int64_t slot, int64_t count)
+{
+    if (count < 0 || count > PLAN_PASSED_MAX)
+        return -EINVAL;
+    long above = CONTROL + count, ret = 0;
+    for (int64_t i = 0; i < count && ret >= 0; i++) /* out of the way first: each may have any number */
+        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, above + 1));
+    if (ret >= 0 && run->control != above)
+        ret = SYS(dup3, run->control, above, 0);
+    if (ret >= 0)
+        run->control = (int)above;
+    for (int64_t i = 0; i < count && ret >= 0; i++)
+        ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, 0);
+    if (ret >= 0)
+        ret = SYS(close_range, above + 1, ~0U, 0);
+    return ret < 0 ? ret : SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
+}
+
 static int do_exec(struct run *run, const struct plan_step *step)
 {
     for (int i = 0; i < PLAN_STRINGS; i++)
@@ -578,9 +706,7 @@ static int do_exec(struct run *run, const struct plan_step *step)
     const char **envp = point_at(argv, str(run, step, 0), step->arg[0]);
     point_at(envp, str(run, step, 1), step->arg[1]);
     uint64_t nothing = 0;
-    long ret = SYS(close_range, CREATOR, ~0U, 0);
-    if (ret == 0)
-        ret = SYS(fcntl, CONTROL, F_SETFD, FD_CLOEXEC);
+    long ret = hand_on(run, step->arg[3], step->arg[4]);
     if (ret == 0)
         ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
     if (ret == 0)
@@ -611,18 +737,24 @@ static int do_step(struct run *run, const struct plan_step *step)
         return set_attr(step->arg[0] < 0 ? run->root : fd_of(run, step->arg[0]), (uint64_t)step->arg[1],
                         (uint64_t)step->arg[2], (uint64_t)step->arg[3], -1, step->arg[4] != 0);
     case OP_PROPAGATE: return do_propagate(step);
-    case OP_PIVOT: return do_pivot(run);
+    case OP_PIVOT: return do_pivot(run, step);
+    case OP_ROOT: return do_root(run);
     case OP_HOSTNAME: return (int)SYS(sethostname, str(run, step, 0), step->len[0]);
     case OP_DOMAINNAME: return (int)SYS(setdomainname, str(run, step, 0), step->len[0]);
     case OP_SYSCTL: return do_sysctl(run, step);
     case OP_LO_UP: return do_lo_up();
     case OP_UNSHARE: return (int)SYS(unshare, step->arg[0]);
+    case OP_TIME_OFFSETS: return write_own_proc("/proc/self/timens_offsets", str(run, step, 0), step->len[0]);
+    case OP_FORK: return do_fork(run);
     case OP_SETNS: return (int)SYS(setns, fd_of(run, step->arg[0]), step->arg[1]);
     case OP_JOIN: return write_and_close(SYS(fcntl, fd_of(run, step->arg[0]), F_DUPFD_CLOEXEC, 0), "0", 1);
     case OP_BECOME_ROOT: return do_become_root(step);
     case OP_CONSOLE: return do_console(run, step);
     case OP_SEND: return send_fd(run, step, fd_of(run, step->arg[0]));
     case OP_DEATH: return do_death(run, step);
+    case OP_WAIT: return do_wait(run, step);
+    case OP_START: return do_start(run, step);
+    case OP_FIND: return do_find(run, step);
     case OP_SESSION: {
         long ret = step->arg[0] ? SYS(setpgid, 0, 0) : SYS(setsid);
         return ret < 0 ? (int)ret : 0;
@@ -643,6 +775,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_AMBIENT: return do_ambient(step);
     case OP_NO_NEW_PRIVS: return (int)SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case OP_LABEL: return write_own_proc(str(run, step, 0), str(run, step, 1), step->len[1]);
+    case OP_CALL: return do_call(run, step);
     case OP_CHDIR: return do_chdir(run, step);
     case OP_SECCOMP: return do_seccomp(run, step);
     case OP_EXEC: return do_exec(run, step);

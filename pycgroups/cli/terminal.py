@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pycgroups.cli import signals
 from pycgroups.containers.job import Job
 from pycgroups.containers.streams import DEVNULL, Streams
-from pycgroups.runtime.plan import Terminal
+from pycgroups.runtime.steps import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

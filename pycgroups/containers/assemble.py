@@ -16,7 +16,8 @@ from pycgroups.containers import hostroot, ids
 from pycgroups.containers.identity import Identity, identify
 from pycgroups.containers.spec import make_spec
 from pycgroups.errors import InvalidConfig, NotFound
-from pycgroups.runtime.plan import Plan, Terminal, make_plan
+from pycgroups.runtime.plan import make_plan
+from pycgroups.runtime.program import Manner
 from pycgroups.runtime.rootfs import Directory, Layered
 from pycgroups.security import lsm
 from pycgroups.security.bpf import SyscallTable, compile_filter
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.runtime.steps import Plan, Terminal
 
 
 class Assembly(NamedTuple):
@@ -98,18 +100,14 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         assert config.rootfs is not None
         idmapped = caller.privileged and idmap.kind == "map"
         rootfs = Directory(path=config.rootfs, idmapped=idmapped, files=files)
-    plan = make_plan(
-        spec,
-        rootfs,
-        privileged=caller.privileged,
-        joins=joins,
+    manner = Manner(
         init=config.init,
-        terminal=terminal,
         secure_bits=config.securebits,
         labels=_labels(config),
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
+    plan = make_plan(spec, rootfs, privileged=caller.privileged, joins=joins, manner=manner, terminal=terminal)
     return Assembly(
         config=config, caller=caller, idmap=idmap, spec=spec, rootfs=rootfs, plan=plan, encoded=plan.encode()
     )

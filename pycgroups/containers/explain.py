@@ -10,7 +10,7 @@ from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.devices import device_rules
-from pycgroups.runtime.plan import Terminal
+from pycgroups.runtime.steps import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pycgroups.containers.vocabulary import Options, Path
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
-    from pycgroups.runtime.plan import Plan
     from pycgroups.runtime.rootfs import Directory, Layered
+    from pycgroups.runtime.steps import Plan
 
 
 @attrs.frozen(kw_only=True)

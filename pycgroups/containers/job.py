@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pycgroups.namespaces.ranges import Range
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import IdMapping
-    from pycgroups.runtime.plan import Plan, Terminal
+    from pycgroups.runtime.steps import Plan, Terminal
 
     Mappings = tuple[IdMapping, ...]
 

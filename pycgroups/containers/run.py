@@ -8,7 +8,7 @@ from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.job import Job
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT, Streams
 from pycgroups.errors import invalid
-from pycgroups.runtime.plan import Terminal
+from pycgroups.runtime.steps import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

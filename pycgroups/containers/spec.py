@@ -193,7 +193,7 @@ def _system_mounts(
             destination="/sys",
             type=sysfs.type,
             source=sysfs.source,
-            options=tuple(word for word in sysfs.options if word != "ro"),
+            options=tuple(word for word in sysfs.options if word not in {"ro", "rro"}),
         )
     # Shared with the host's IPC namespace: its shared memory too; a mqueue is only to be mounted by the owner.
     ipc = (_SHM, _MQUEUE) if _is_own(namespaces, "ipc") else (_bind("/dev/shm", "/dev/shm", *_QUIET),)  # noqa: S108
@@ -213,7 +213,9 @@ def _devpts(idmap: IdMap) -> oci.Mount:
 
 
 def _bind(source: str, destination: str, *options: str) -> oci.Mount:
-    return oci.Mount(destination=destination, type="none", source=source, options=("rbind", *options))
+    """Bind a whole tree; what holds of it holds of every mount in it (MNT-11)."""
+    words = (word if word == "idmap" else f"r{word}" for word in options)
+    return oci.Mount(destination=destination, type="none", source=source, options=("rbind", *words))
 
 
 def _interpreter_mounts(interpreter: Interpreter | None, caller: Caller) -> tuple[oci.Mount, ...]:
@@ -265,8 +267,9 @@ def _devices(config: ContainerConfig) -> tuple[oci.Mount, ...]:
 def _mount(mount: mounts.Mount) -> oci.Mount:
     access = "ro" if mount.read_only else "rw"
     if mount.kind == "bind":
-        words = ["rbind" if mount.recursive else "bind", *(["ro"] if mount.read_only else ())]
-        words += ["nosuid", "nodev", mount.propagation, *(["idmap"] if mount.idmap else ())]
+        whole = "r" if mount.recursive else ""
+        words = [f"{whole}{word}" for word in ("bind", *(["ro"] if mount.read_only else ()), "nosuid", "nodev")]
+        words += [mount.propagation, *(["idmap"] if mount.idmap else ())]
         return oci.Mount(destination=mount.destination, type="none", source=mount.source, options=tuple(words))
     if mount.kind == "tmpfs":
         size = () if mount.size is None else (f"size={mount.size}",)

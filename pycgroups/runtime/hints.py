@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pycgroups._native.calls import lib
 
 if TYPE_CHECKING:
-    from pycgroups.runtime.plan import Step
+    from pycgroups.runtime.steps import Step
 
 _NO_USERNS = (
     "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "

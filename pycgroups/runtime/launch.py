@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
 from pycgroups.runtime import hints
+from pycgroups.runtime.id_maps import map_ids
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pycgroups._native.calls import Report
     from pycgroups.oci.runtime_spec import IdMapping
-    from pycgroups.runtime.plan import Plan, Step
+    from pycgroups.runtime.steps import Plan, Step
 
 _SIGKILL = 9
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
@@ -93,8 +92,7 @@ class Running:
 
     def signal(self, number: int) -> None:
         """Send a signal to PID 1; the init passes it on to the program. None is sent to the dead."""
-        with suppress(ProcessLookupError):
-            _pidfd_send_signal(self.pidfd, number)
+        send_signal(self.pidfd, number)
 
     def kill(self) -> None:
         """Kill PID 1, and with it every process of its pid namespace; pid_namespaces(7)."""
@@ -120,10 +118,15 @@ class Running:
         self.spawned.close()
 
 
-def _pidfd_send_signal(pidfd: int, number: int) -> None:
-    from signal import pidfd_send_signal  # its enums take a millisecond to make
+def send_signal(pidfd: int, number: int) -> bool:
+    """Send a signal to a process; False if it has ended."""
+    from _signal import pidfd_send_signal  # type: ignore[import-not-found]  # signal makes enums of all numbers, which takes a millisecond
 
-    pidfd_send_signal(pidfd, number)
+    try:
+        pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def launch(
@@ -221,8 +224,7 @@ def end(spawned: calls.Spawned) -> None:
     """Kill and reap a helper, as far as it came to be."""
     if spawned.pidfd < 0:
         return
-    with suppress(ProcessLookupError):
-        _pidfd_send_signal(spawned.pidfd, _SIGKILL)
+    send_signal(spawned.pidfd, _SIGKILL)
     calls.reap(spawned.pidfd)
 
 
@@ -238,77 +240,3 @@ def step_error(step: Step | None, number: int) -> LaunchError:
     if number in _TOO_LONG:
         return LaunchError(step="exec", path=program, errno=number, hint=hints.for_step(step, number))
     return CommandNotExecutable(step="exec", path=program, errno=number, hint=hints.for_step(step, number))
-
-
-# -- ids ----------------------------------------------------------------------------------------------------------
-
-
-def map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
-    """Write the id maps of the helper's user namespace; user_namespaces(7).
-
-    The caller's own id needs no right, with setgroups(2) denied first (CVE-2014-8989). Subordinate ids are written
-    by newuidmap(1) and newgidmap(1), and any ids by root itself.
-    """
-    if os.geteuid() == 0:
-        _write_map(spawned, "uid_map", uids)
-        _write_map(spawned, "gid_map", gids)
-    elif _is_own(uids, os.geteuid()) and _is_own(gids, os.getegid()):
-        _check_write("setgroups", calls.write_proc(spawned, "setgroups", "deny"))
-        _write_map(spawned, "uid_map", uids)
-        _write_map(spawned, "gid_map", gids)
-    else:
-        _run_map_tool("newuidmap", spawned.pid, uids)
-        _run_map_tool("newgidmap", spawned.pid, gids)
-
-
-def _is_own(mappings: tuple[IdMapping, ...], own: int) -> bool:
-    return len(mappings) == 1 and mappings[0].size == 1 and mappings[0].host_id == own
-
-
-def _write_map(spawned: calls.Spawned, name: str, mappings: tuple[IdMapping, ...]) -> None:
-    lines = "".join(f"{mapping.container_id} {mapping.host_id} {mapping.size}\n" for mapping in mappings)
-    _check_write(name, calls.write_proc(spawned, name, lines))
-
-
-def _check_write(name: str, result: int) -> None:
-    if result < 0:
-        raise LaunchError(step=f"write {name}", errno=-result, hint=hints.for_call(name, -result))
-
-
-def _run_map_tool(tool: str, pid: int, mappings: tuple[IdMapping, ...]) -> None:
-    numbers = [str(n) for mapping in mappings for n in (mapping.container_id, mapping.host_id, mapping.size)]
-    read, write = os.pipe2(os.O_CLOEXEC)
-    children: list[int] = []
-    try:
-        start = partial(os.posix_spawnp, file_actions=[(os.POSIX_SPAWN_DUP2, write, 2)])
-        try:
-            # By map: no exception of a signal handler can come between the start and the list.
-            children.extend(map(start, [tool], [[tool, str(pid), *numbers]], [os.environ]))
-        except OSError as error:
-            raise LaunchError(step=tool, errno=error.errno, hint=hints.for_call(tool, error.errno or 0)) from None
-        finally:
-            os.close(write)
-        failed = _wait(children)
-        said = _said(read)
-        if failed or said:
-            raise LaunchError(said or "failed", step=tool, hint=hints.for_call(tool, errno.EPERM))
-    finally:
-        os.close(read)
-        _wait(children)
-
-
-def _wait(children: list[int]) -> bool:
-    """Wait for all; tell whether one failed."""
-    failed = False
-    while children:
-        with suppress(ChildProcessError):  # reaped by somebody else: what it said must tell
-            failed = os.waitpid(children[-1], 0)[1] != 0
-        children.pop()
-    return failed
-
-
-def _said(read: int) -> str:
-    os.set_blocking(read, False)  # a child that another thread forked meanwhile may hold the other end open
-    with suppress(BlockingIOError):
-        return os.read(read, 4096).decode(errors="replace").strip()
-    return ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
-
 from pycgroups._native.calls import lib
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
 
 # name -> (attributes set, attributes cleared)
 _ATTRIBUTES = {
@@ -29,57 +29,96 @@ _ATTRIBUTES = {
     "nosymfollow": (lib.MOUNT_ATTR_NOSYMFOLLOW, 0),
     "symfollow": (0, lib.MOUNT_ATTR_NOSYMFOLLOW),
 }
-# The recursive spellings ("rro") mean what the plain ones do here: a tree is always changed whole (MNT-11).
-_ATTRIBUTES.update({f"r{name}": value for name, value in list(_ATTRIBUTES.items())})
+_RECURSIVE = {f"r{name}": value for name, value in _ATTRIBUTES.items()}
 
-_PROPAGATION = {
+# What says nothing, or nothing that a mount of today has.
+_IGNORED = frozenset({"defaults", "nofail", "async", "nouser", "auto", "noauto", "user", "users", "copy-symlink"})
+
+PROPAGATION: dict[str, int] = {
     "private": lib.MS_PRIVATE,
     "slave": lib.MS_SLAVE,
     "shared": lib.MS_SHARED,
     "unbindable": lib.MS_UNBINDABLE,
 }
-_PROPAGATION.update({f"r{name}": value for name, value in list(_PROPAGATION.items())})
+PROPAGATION.update({f"r{name}": value for name, value in list(PROPAGATION.items())})
 
 _NAMES = {attributes: name for name, (attributes, _) in reversed(_ATTRIBUTES.items()) if attributes}
 
 
 class Options(NamedTuple):
-    """What a list of options says; ``data`` is for the file system itself."""
+    """What a list of options says; ``data`` is for the file system itself.
+
+    ``attributes`` and ``clear`` are for a whole tree ("rro"), ``top`` and ``top_clear`` for its uppermost mount ("ro").
+    Where there is only one, all are ``attributes`` and ``clear``.
+    """
 
     bind: bool
     recursive: bool
     attributes: int
     clear: int
+    top: int
+    top_clear: int
     propagation: int
     idmap: bool
+    copy_up: bool
     data: tuple[str, ...]
 
 
-@lru_cache(maxsize=256)
+_parsed: dict[tuple[str, ...], Options] = {}
+_PARSED_MOST = 256
+
+
 def parse(options: tuple[str, ...]) -> Options:
     """Sort options into attributes, propagation, and the file system's own."""
-    attributes = clear = propagation = 0
+    if options not in _parsed:
+        if len(_parsed) >= _PARSED_MOST:
+            _parsed.clear()
+        _parsed[options] = _parse(options)
+    return _parsed[options]
+
+
+def _parse(options: tuple[str, ...]) -> Options:
+    whole, top = _Attributes(), _Attributes()
+    propagation = 0
     words, data = set(), []
     for option in options:
         if option in _ATTRIBUTES:
-            on, off = _ATTRIBUTES[option]
-            attributes = attributes & ~off | on
-            clear = clear & ~on | off
-        elif option in _PROPAGATION:
-            propagation = _PROPAGATION[option]
-        elif option in ("bind", "rbind", "idmap", "ridmap"):
+            top.take(*_ATTRIBUTES[option])
+        elif option in _RECURSIVE:
+            whole.take(*_RECURSIVE[option])
+        elif option in PROPAGATION:
+            propagation = PROPAGATION[option]
+        elif option in {"bind", "rbind", "idmap", "ridmap", "tmpcopyup"}:
             words.add(option)
-        else:
+        elif option not in _IGNORED:
             data.append(option)
+    recursive = "rbind" in words
+    if not recursive:
+        whole.take(top.on, top.off)
+        top = _Attributes()
     return Options(
-        bind="bind" in words or "rbind" in words,
-        recursive="rbind" in words,
-        attributes=attributes,
-        clear=clear,
+        bind=recursive or "bind" in words,
+        recursive=recursive,
+        attributes=whole.on,
+        clear=whole.off,
+        top=top.on,
+        top_clear=top.off,
         propagation=propagation,
         idmap="idmap" in words or "ridmap" in words,
+        copy_up="tmpcopyup" in words,
         data=tuple(data),
     )
+
+
+class _Attributes:
+    """Attributes to set and to clear; the last word on each counts."""
+
+    def __init__(self) -> None:
+        self.on = self.off = 0
+
+    def take(self, on: int, off: int) -> None:
+        self.on = self.on & ~off | on
+        self.off = self.off & ~on | off
 
 
 def lower_directories(data: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,6 +126,8 @@ def lower_directories(data: tuple[str, ...]) -> tuple[str, ...]:
 
     A colon parts two, a backslash takes the next character as it is.
     """
+    import re  # few mount overlays
+
     text = next((option[9:] for option in data if option.startswith("lowerdir=")), "")
     parts = re.findall(r"(?:\\.|[^:\\])+", text, re.DOTALL)
     return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)

@@ -11,24 +11,24 @@ come the trees that are opened early; the last few have fixed uses, below.
 from __future__ import annotations
 
 import os
-import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig, printable
+from pycgroups.errors import InvalidConfig
 from pycgroups.runtime import mount_options
+from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
+from pycgroups.runtime.steps import Plan, Step, Terminal
 from pycgroups.security import capabilities
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pycgroups.oci.runtime_spec import IdMapping, Mount, Process, Spec
-
-    IdMaps = tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]
+    from pycgroups.oci.runtime_spec import Mount, Spec
+    from pycgroups.runtime.steps import IdMaps
 
 # Slots with a fixed use, from the top.
-TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, TERMINAL = range(lib.PLAN_SLOTS - 1, lib.PLAN_SLOTS - 8, -1)
+TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY = range(lib.PLAN_SLOTS - 1, TERMINAL, -1)
 
 # Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays.
 MAX_TREES = 200
@@ -41,7 +41,11 @@ NAMESPACES = {
     "ipc": lib.CLONE_NEWIPC,
     "uts": lib.CLONE_NEWUTS,
     "cgroup": lib.CLONE_NEWCGROUP,
+    "time": lib.CLONE_NEWTIME,
 }
+# The clone does not make these: a cgroup namespace begins where the process is by now, and of a time namespace the
+# offsets are to be set before anybody is in it, time_namespaces(7).
+_LATER = frozenset({"cgroup", "time"})
 
 # What every container's /dev has: config-linux.md, "Default Devices".
 DEFAULT_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
@@ -56,6 +60,12 @@ DEFAULT_LINKS = (
 # File systems that belong at a place of their own: nothing in the image may lead them elsewhere (CVE-2019-19921).
 _STRICT_TYPES = frozenset({"proc", "sysfs", "devpts", "mqueue"})
 
+# What may be covered of /proc: files that tell of the machine, as lxcfs makes them.
+_PROC_FILES = frozenset(
+    f"/proc/{name}"
+    for name in ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev")
+)
+
 # For mounts, names and sysctls of the namespaces, for their files, for the ids and the capabilities themselves.
 _SETUP_CAPABILITIES = (
     *("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"),
@@ -66,146 +76,7 @@ _CHAR_DEVICE = 0o020000
 _BLOCK_DEVICE = 0o060000
 _FIFO = 0o010000
 
-_HEADER = struct.Struct("=8I")
-_STEP = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
-_NO_ARGS = (0,) * lib.PLAN_ARGS
-
-OPERATIONS: dict[int, str] = {
-    getattr(lib, name): name[3:].lower().replace("_", " ") for name in dir(lib) if name.startswith("OP_")
-}
-
-
-class Step(NamedTuple):
-    """One operation: its number (``OP_*``), numbers, strings, and whether a missing path is fine."""
-
-    op: int
-    args: tuple[int, ...] = ()
-    texts: tuple[bytes, ...] = ()
-    optional: bool = False
-
-    @property
-    def name(self) -> str:
-        """The operation in words, as errors and ``explain()`` show it."""
-        return OPERATIONS[self.op]
-
-    @property
-    def path(self) -> str | None:
-        """The path or the name that the step is about, if it is about one."""
-        if self.op in _NAMELESS or not self.texts:
-            return None
-        text = self.texts[1 if self.op == lib.OP_SYMLINK else 0]
-        return os.fsdecode(text.partition(b"\0")[0])  # of OP_EXEC, the program without its arguments
-
-    def __str__(self) -> str:
-        """One line for people."""
-        words = [self.name.ljust(14), self.path or "", *self._details()]
-        return " ".join(printable(word) for word in words if word)
-
-    def _details(self) -> Iterable[str]:
-        if self.op in (lib.OP_TREE, lib.OP_FS):
-            flags = self.args[2] if self.op == lib.OP_TREE else self.args[1]
-            yield from mount_options.names(flags)
-        if self.op in (lib.OP_FS, lib.OP_SYSCTL, lib.OP_LABEL):
-            yield os.fsdecode(self.texts[1].replace(b"\0", b","))
-        elif self.op in _SHOW_ARGS:
-            yield _SHOW_ARGS[self.op].format(*self.args)
-        elif self.op == lib.OP_SECCOMP:
-            yield f"{len(self.texts[0]) // 8} instructions"
-        elif self.op == lib.OP_EXEC:
-            yield "argv=" + repr([os.fsdecode(word) for word in self.texts[0].split(b"\0")[: self.args[0]]])
-        elif self.op == lib.OP_SYMLINK:
-            yield "-> " + os.fsdecode(self.texts[0])
-        if self.optional:
-            yield "(if there)"
-
-
-_NAMELESS = frozenset({lib.OP_SECCOMP, lib.OP_GROUPS})
-_SHOW_ARGS = {
-    lib.OP_MKDIR: "mode {0:o}",
-    lib.OP_RLIMIT: "resource {0} soft {1} hard {2}",
-    lib.OP_UMASK: "{0:03o}",
-    lib.OP_IDS: "uid {0} gid {1}",
-    lib.OP_BOUNDING: "{0:#x}",
-    lib.OP_CAPS: "effective {0:#x} permitted {1:#x} inheritable {2:#x}",
-    lib.OP_AMBIENT: "{0:#x}",
-    lib.OP_SECUREBITS: "{0:#x}",
-    lib.OP_UNSHARE: "{0:#x}",
-    lib.OP_DEATH: "signal {0}",
-    lib.OP_SESSION: "{0}",
-}
-
-
-class Plan(NamedTuple):
-    """All steps of a launch, in order, and what the launch must hand over.
-
-    Attributes:
-        namespaces: ``CLONE_NEW*`` flags of the clone.
-        prepare: performed by the calling thread.
-        setup: performed by the helper.
-        main: performed by the process that becomes the program.
-        given: how many descriptors the launch gives, the first slots: cgroup files, namespaces to join, and the
-            user namespaces of ``idmaps``.
-        idmaps: what idmapped mounts need, each ``(uid mappings, gid mappings)``; None is the container's own.
-        init: the helper stays as PID 1 and reaps.
-        keep_caps: the capabilities that the steps need in a new user namespace, as a mask.
-    """
-
-    namespaces: int
-    prepare: tuple[Step, ...]
-    setup: tuple[Step, ...]
-    main: tuple[Step, ...]
-    given: int
-    idmaps: tuple[IdMaps | None, ...]
-    init: bool
-    keep_caps: int
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """All steps; an error record counts in this order."""
-        return self.prepare + self.setup + self.main
-
-    def encode(self) -> bytes:
-        """Write the plan as the helper reads it: header, steps, strings."""
-        steps = self.steps
-        start = _HEADER.size + len(steps) * _STEP.size
-        records, strings, offset = [], [b"\0"], start + 1
-        empty = (start,) * lib.PLAN_STRINGS
-        for step in steps:
-            places, lengths = list(empty), [0] * lib.PLAN_STRINGS
-            for i, text in enumerate(step.texts):
-                if text:
-                    places[i], lengths[i] = offset, len(text)
-                    strings.append(text + b"\0")
-                    offset += len(text) + 1
-            args = step.args + _NO_ARGS[len(step.args) :]
-            records.append(_STEP.pack(step.op, lib.STEP_OPTIONAL if step.optional else 0, *args, *places, *lengths))
-        prepared = len(self.prepare)
-        header = _HEADER.pack(
-            lib.PLAN_MAGIC,
-            offset,
-            lib.PLAN_INIT if self.init else 0,
-            self.given + prepared,
-            prepared,
-            prepared + len(self.setup),
-            len(steps),
-            0,
-        )
-        return header + b"".join(records) + b"".join(strings)
-
-    def __str__(self) -> str:
-        """Write the plan for people, one step a line."""
-        parts = ("prepare", self.prepare), ("setup", self.setup), ("main", self.main)
-        lines = []
-        for title, steps in parts:
-            lines += [f"{title}:", *(f"  {step}" for step in steps)] if steps else []
-        return "\n".join(lines)
-
-
-class Terminal(NamedTuple):
-    """A pty for the program: its size in characters; 0 leaves the kernel's default."""
-
-    rows: int = 0
-    columns: int = 0
+_USUAL = Manner()
 
 
 def make_plan(
@@ -213,13 +84,10 @@ def make_plan(
     rootfs: Directory | Layered,
     *,
     privileged: bool,
+    nested: bool = False,
     joins: int = 0,
-    init: bool = True,
+    manner: Manner = _USUAL,
     terminal: Terminal | None = None,
-    secure_bits: int = 0,
-    labels: tuple[tuple[str, str], ...] = (),
-    seccomp_filter: bytes = b"",
-    seccomp_flags: int = 0,
 ) -> Plan:
     """Turn a Spec into steps.
 
@@ -227,19 +95,17 @@ def make_plan(
         spec: the container.
         rootfs: what its root is made of.
         privileged: the caller may open and idmap trees of its own mount namespace (root, CAP_SYS_ADMIN).
+        nested: the caller is in a user namespace, and makes no device nodes.
         joins: how many cgroup files the launch hands over, for the process to write itself into.
-        init: keep an init as PID 1.
+        manner: how its program is started.
         terminal: make a pty in the container.
-        secure_bits: securebits of capabilities(7).
-        labels: ``(attribute file, text)`` of the security modules.
-        seccomp_filter: compiled `spec.linux.seccomp`.
-        seccomp_flags: ``SECCOMP_FILTER_FLAG_*``.
 
     Raises:
         InvalidConfig: more mounts than a plan can hold.
     """
-    plan = _Planner(spec, rootfs, privileged=privileged, joins=joins)
-    plan.enter(init=init)
+    assert spec.process is not None
+    plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
+    plan.enter()
     plan.make_root()
     for mount in spec.mounts:
         plan.mount(mount)
@@ -249,29 +115,39 @@ def make_plan(
     if terminal:
         plan.make_terminal(terminal)
     plan.finish_setup()
-    plan.become(init=init, terminal=terminal is not None)
-    assert spec.process is not None
-    plan.drop_rights(spec.process, secure_bits, labels, seccomp_filter, seccomp_flags, init=init)
-    plan.execute(spec.process)
-    return plan.done(init=init)
+    groups = not plan.userns or plan.may_set_groups()
+    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=groups)
+    return plan.done(main)
 
 
 class _Planner:
     """Collects the steps; each method is one paragraph of the plan."""
 
-    def __init__(self, spec: Spec, rootfs: Directory | Layered, *, privileged: bool, joins: int) -> None:
+    def __init__(
+        self, spec: Spec, rootfs: Directory | Layered, manner: Manner, *, privileged: bool, nested: bool, joins: int
+    ) -> None:
         self.spec = spec
         self.rootfs = rootfs
+        self.manner = manner
         self.privileged = privileged
         self.joins = joins
         self.fresh = {space.type for space in spec.linux.namespaces if space.path is None}
-        self.joined = [space for space in spec.linux.namespaces if space.path is not None]
-        self.userns = "user" in self.fresh
-        self.idmaps = self.wanted_idmaps() if self.userns and privileged else ()
-        self.given = joins + len(self.joined) + len(self.idmaps)
+        # A user namespace first: it has the rights over the others; setns(2).
+        self.joined = sorted(
+            (space for space in spec.linux.namespaces if space.path is not None), key=lambda space: space.type != "user"
+        )
+        kinds = {space.type for space in self.joined}
+        # Of these only children are: setns(2), unshare(2). And what is to belong to a user namespace is made in it.
+        self.forks = "pid" in kinds or "user" in kinds
+        self.userns = "user" in self.fresh or "user" in kinds
+        self.binds_devices = self.userns or nested
+        self.idmaps = self.wanted_idmaps() if "user" in self.fresh and privileged else ()
+        start = joins + len(self.joined)
+        self.slots = Slots(start=start, handed=start + manner.start)
+        self.given = start + manner.start + manner.handed + len(self.idmaps)
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
-        self.staged: dict[Mount, list[str]] = {}  # names of their layers in the scratch
+        self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
         self.prepare: list[Step] = []
         self.early: list[Step] = []
         self.setup: list[Step] = []
@@ -285,7 +161,7 @@ class _Planner:
         if isinstance(self.rootfs, Directory) and self.rootfs.idmapped:
             wanted[None] = None
         for mount in self.spec.mounts:
-            if mount_options.parse(mount.options).idmap:
+            if _is_idmapped(mount):
                 wanted[_idmaps(mount)] = None
         return tuple(wanted)
 
@@ -311,29 +187,50 @@ class _Planner:
             )
         userns = self.given - len(self.idmaps) + self.idmaps.index(idmap) if idmap in self.idmaps else -1
         flags = lib.AT_RECURSIVE if recursive else 0
-        args = (slot, flags, attributes, clear, propagation or lib.MS_PRIVATE, userns, -1)
+        args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
         (self.prepare if self.privileged else self.early).append(step)
         return slot
 
+    def propagation(self) -> int:
+        """Of trees that say nothing of it; config-linux.md, "Rootfs Mount Propagation"."""
+        wanted = self.spec.linux.rootfs_propagation
+        if wanted is not None:
+            return mount_options.PROPAGATION[wanted]
+        return int(lib.MS_SLAVE if self.manner.detached else lib.MS_PRIVATE)
+
     # -- namespaces -------------------------------------------------------------------------------------------
 
-    def enter(self, *, init: bool) -> None:
+    def enter(self) -> None:
         for slot in range(self.joins):
             self.early.append(Step(lib.OP_JOIN, (slot,)))
         for slot, space in enumerate(self.joined, self.joins):
             self.early.append(Step(lib.OP_SETNS, (slot, NAMESPACES[space.type]), (os.fsencode(space.path or ""),)))
-        if "cgroup" in self.fresh:  # not by the clone: its root is where the process is by now
-            self.early.append(Step(lib.OP_UNSHARE, (lib.CLONE_NEWCGROUP,)))
+        unshared = _flags(self.fresh if self.forks else self.fresh & _LATER)
+        if unshared:
+            self.early.append(Step(lib.OP_UNSHARE, (unshared,)))
+        if self.spec.linux.time_offsets:
+            self.early.append(Step(lib.OP_TIME_OFFSETS, texts=(self.time_offsets(),)))
+        if self.forks or "time" in self.fresh:
+            self.early.append(Step(lib.OP_FORK))
         if self.userns:
-            self.add(lib.OP_BECOME_ROOT, int(self._may_set_groups()))
-        if init:
+            self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()))
+        if self.manner.init:
             self.add(lib.OP_DEATH, 9)
         self.add(lib.OP_SESSION, 0)
         self.add(lib.OP_UMASK, 0)
         self.add(lib.OP_PROPAGATE, lib.MS_PRIVATE)
+        process = self.spec.process
+        if process is not None and process.oom_score_adj is not None and not self.manner.init:
+            # By the host's /proc: the container need not have one.
+            self.add(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),))
 
-    def _may_set_groups(self) -> bool:
+    def time_offsets(self) -> bytes:
+        """Return the lines of time_namespaces(7)'s /proc/PID/timens_offsets."""
+        offsets = self.spec.linux.time_offsets
+        return "".join(f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets).encode()
+
+    def may_set_groups(self) -> bool:
         """An ordinary user's map of one group goes with setgroups(2) denied: user_namespaces(7)."""
         return self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
 
@@ -347,16 +244,17 @@ class _Planner:
             self.stage_layers(overlays)
             self.make_layers(rootfs)
             return
-        # Devices of a rootfs are not the container's to open; those it has are made below.
-        idmap = None if rootfs.idmapped else False
-        slot = self.tree(rootfs.path, attributes=lib.MOUNT_ATTR_NODEV, idmap=idmap)
+        # Devices of a rootfs are not the container's to open, unless its cgroup decides that.
+        attributes = 0 if rootfs.devices else lib.MOUNT_ATTR_NODEV
+        slot = self.tree(rootfs.path, attributes=attributes, idmap=None if rootfs.idmapped else False)
         if rootfs.files or overlays:
             self.make_scratch(None)
             self.stage_layers(overlays)
-        self.use_root(slot)
+        # Hooks in the container's mount namespace are programs of the host, and know the root by its path.
+        self.use_root(slot, rootfs.path if self.manner.hooks else "/")
 
-    def use_root(self, slot: int) -> None:
-        self.add(lib.OP_STACK, slot, texts=(b"/",))
+    def use_root(self, slot: int, at: str = "/") -> None:
+        self.add(lib.OP_STACK, slot, texts=(os.fsencode(at),))
         self.add(lib.OP_BASE, slot)
 
     def make_scratch(self, size: int | None) -> None:
@@ -377,12 +275,12 @@ class _Planner:
                 names.append(f"{sum(map(len, self.staged.values())) + len(names):x}")
                 tree = self.tree(source, recursive=False)
                 self.add(lib.OP_MOUNT, tree, 0, texts=(names[-1].encode(),))
-            self.staged[mount] = names
+            self.staged[id(mount)] = names
 
     def staged_overlay(self, mount: Mount, data: tuple[str, ...]) -> list[str]:
         """Name the layers of an overlay as they are staged; the names are relative."""
         self.add(lib.OP_FCHDIR, SCRATCH)
-        lower = f"lowerdir={':'.join(self.staged[mount])}"
+        lower = f"lowerdir={':'.join(self.staged[id(mount)])}"
         return [lower if option.startswith("lowerdir=") else option for option in data]
 
     def bind_scratch(self, name: str, slot: int) -> None:
@@ -451,47 +349,58 @@ class _Planner:
 
     def mount(self, mount: Mount) -> None:
         options = mount_options.parse(mount.options)
-        strict = mount.type in _STRICT_TYPES or mount.destination == "/dev" or mount.destination.startswith("/dev/")
-        if options.bind:
+        slot = DEV if mount.destination == "/dev" and not options.bind else TEMPORARY
+        if options.bind or mount.type == "bind":
             slot = self.tree(
                 mount.source or "",
                 recursive=options.recursive,
                 attributes=options.attributes,
                 clear=options.clear,
                 propagation=options.propagation,
-                idmap=_idmaps(mount) if options.idmap else False,
+                idmap=_idmaps(mount) if _is_idmapped(mount) else False,
             )
         else:
-            slot = DEV if mount.destination == "/dev" else TEMPORARY
-            data = self.staged_overlay(mount, options.data) if mount in self.staged else options.data
+            data = self.staged_overlay(mount, options.data) if id(mount) in self.staged else options.data
             self.file_system(mount.type or "", slot, options.attributes, data)
-        resolve = lib.RESOLVE_NO_SYMLINKS if strict else 0
+        if options.top or options.top_clear:
+            self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
+        resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 
     # -- /dev -------------------------------------------------------------------------------------------------
 
     def has_own_dev(self) -> bool:
         """Tell whether /dev is the container's to fill, and no directory of the host's."""
-        kinds = [mount.type for mount in self.spec.mounts if mount.destination == "/dev"]
-        return kinds[-1:] == ["tmpfs"]
+        there = [mount for mount in self.spec.mounts if mount.destination.rstrip("/") == "/dev"]
+        if self.of_rootfs():
+            return not there or not mount_options.parse(there[-1].options).bind
+        return [mount.type for mount in there[-1:]] == ["tmpfs"]
+
+    def of_rootfs(self) -> bool:
+        """Tell whether the root file system has device nodes, and what is there already stays."""
+        return isinstance(self.rootfs, Directory) and self.rootfs.devices
 
     def fill_dev(self) -> None:
         if self.has_own_dev():
             for name, major, minor in DEFAULT_DEVICES:
                 self.device(f"/dev/{name}", _CHAR_DEVICE | 0o666, major, minor)
             for path, target in DEFAULT_LINKS:
-                self.add(lib.OP_SYMLINK, texts=(os.fsencode(target), os.fsencode(path)))
+                texts = (os.fsencode(target), os.fsencode(path))
+                self.add(lib.OP_SYMLINK, texts=texts, optional=self.of_rootfs())
         for device in self.spec.linux.devices:
             kind = {"b": _BLOCK_DEVICE, "p": _FIFO}.get(device.type, _CHAR_DEVICE)
-            mode = kind | (0o666 if device.file_mode is None else device.file_mode)
-            self.device(device.path, mode, device.major or 0, device.minor or 0)
+            mode = kind | (0o666 if device.file_mode is None else device.file_mode & 0o7777)
+            owner = device.uid or 0, device.gid or 0
+            self.device(device.path, mode, device.major or 0, device.minor or 0, *owner)
 
-    def device(self, path: str, mode: int, major: int, minor: int) -> None:
-        if self.userns:  # mknod(2) is not for user namespaces: the host's own node is bound
+    def device(self, path: str, mode: int, major: int, minor: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0917
+        texts = (os.fsencode(path),)
+        if self.binds_devices:  # mknod(2) is not for user namespaces: the host's own node is bound
             slot = self.tree(path, recursive=False, attributes=lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NOEXEC)
-            self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(path),))
+            self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=texts)
         else:
-            self.add(lib.OP_NODE, mode, os.makedev(major, minor), texts=(os.fsencode(path),))
+            number = os.makedev(major, minor)
+            self.add(lib.OP_NODE, mode, number, uid, gid, texts=texts, optional=self.of_rootfs())
 
     # -- what may be seen and changed -------------------------------------------------------------------------------
 
@@ -504,7 +413,7 @@ class _Planner:
             for path in dict.fromkeys(linux.masked_paths):
                 self.add(lib.OP_MASK, EMPTY, NULL, texts=(os.fsencode(path),), optional=True)
         for name, value in linux.sysctl:
-            self.add(lib.OP_SYSCTL, texts=(name.replace(".", "/").encode(), os.fsencode(value)))
+            self.add(lib.OP_SYSCTL, texts=(_sysctl_path(name).encode(), os.fsencode(value)))
         for path in dict.fromkeys(linux.readonly_paths):
             self.add(lib.OP_READONLY, texts=(os.fsencode(path),), optional=True)
 
@@ -525,104 +434,66 @@ class _Planner:
             self.add(lib.OP_DOMAINNAME, texts=(os.fsencode(self.spec.domainname),))
         if "network" in self.fresh:
             self.add(lib.OP_LO_UP)
+        linux = self.spec.linux
+        if linux.personality is not None or linux.memory_policy is not None:
+            from pycgroups.runtime import scheduling  # few ask for it
+
+            self.setup += scheduling.linux_steps(linux)
         if self.spec.root is not None and self.spec.root.readonly:
-            dev = [DEV] if self.has_own_dev() else []
+            dev = [DEV] if self.has_own_dev() and not self.of_rootfs() else []
             for slot in (-1, *self.overlays, *dev):
                 self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
-        self.add(lib.OP_PIVOT)
-
-    # -- the program's process --------------------------------------------------------------------------------------
-
-    def then(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
-        self.main.append(Step(op, args, texts))
-
-    def become(self, *, init: bool, terminal: bool) -> None:
-        process = self.spec.process
-        assert process is not None
-        if init:  # without one, the setup's session is the program's; a terminal wants a session of its own
-            self.then(lib.OP_SESSION, int(not terminal))
-        if terminal:
-            self.then(lib.OP_TERMINAL, TERMINAL)
-        self.then(lib.OP_KEYRING)
-        if process.oom_score_adj is not None:
-            self.then(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),))
-        for limit in process.rlimits:
-            # The kernel's RLIM64_INFINITY is all ones; a step's numbers are signed.
-            soft, hard = (struct.unpack("=q", struct.pack("=Q", value))[0] for value in (limit.soft, limit.hard))
-            self.then(lib.OP_RLIMIT, getattr(lib, limit.type), soft, hard)
-        self.then(lib.OP_UMASK, 0o022 if process.user.umask is None else process.user.umask)
-
-    def drop_rights(
-        self,
-        process: Process,
-        secure_bits: int,
-        labels: tuple[tuple[str, str], ...],
-        seccomp_filter: bytes,
-        seccomp_flags: int,
-        *,
-        init: bool,
-    ) -> None:
-        user, caps = process.user, process.capabilities
-        self.then(lib.OP_BOUNDING, capabilities.mask(caps.bounding))
-        if secure_bits:
-            self.then(lib.OP_SECUREBITS, secure_bits)
-        if seccomp_filter and not process.no_new_privileges:  # needs CAP_SYS_ADMIN, which is gone later: seccomp(2)
-            self.then(lib.OP_SECCOMP, seccomp_flags, texts=(seccomp_filter,))
-        if not self.userns or self._may_set_groups():
-            groups = user.additional_gids
-            self.then(lib.OP_GROUPS, len(groups), texts=(struct.pack(f"={len(groups)}I", *groups),))
-        self.then(lib.OP_IDS, user.uid, user.gid)
-        self.then(lib.OP_CAPS, *map(capabilities.mask, (caps.effective, caps.permitted, caps.inheritable)))
-        self.then(lib.OP_AMBIENT, capabilities.mask(caps.ambient))
-        for path, text in labels:
-            self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
-        self.then(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
-        if not init:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
-            self.then(lib.OP_DEATH, 9)
-        if process.no_new_privileges:
-            self.then(lib.OP_NO_NEW_PRIVS)
-            if seccomp_filter:
-                self.then(lib.OP_SECCOMP, seccomp_flags, texts=(seccomp_filter,))
-
-    def execute(self, process: Process) -> None:
-        argv, env = ([os.fsencode(word) for word in words] for words in (process.args, process.env))
-        paths = [os.fsencode(path) for path in candidates(process.args[0], process.env)]
-        self.then(
-            lib.OP_EXEC,
-            len(argv),
-            len(env),
-            len(paths),
-            texts=tuple(b"\0".join(words) for words in (argv, env, paths)),
-        )
+        if self.manner.hooks:
+            self.add(lib.OP_WAIT)
+        self.add(lib.OP_PIVOT, int(not self.manner.pivot))
+        if linux.rootfs_propagation is not None and self.propagation() != lib.MS_PRIVATE:
+            # Not before: what is shared cannot be pivoted, pivot_root(2).
+            recursive = linux.rootfs_propagation.startswith("r")
+            self.add(lib.OP_ATTR, -1, 0, 0, self.propagation(), int(recursive))
 
     def needed_capabilities(self) -> int:
         assert self.spec.process is not None
         return capabilities.mask((*_SETUP_CAPABILITIES, *self.spec.process.capabilities.bounding))
 
-    def done(self, *, init: bool) -> Plan:
-        flags = 0
-        for kind in self.fresh - {"cgroup"}:
-            flags |= NAMESPACES[kind]
+    def done(self, main: tuple[Step, ...]) -> Plan:
         return Plan(
-            namespaces=flags,
+            namespaces=0 if self.forks else _flags(self.fresh - _LATER),
             prepare=tuple(self.prepare),
             setup=(*self.early, *self.setup),
-            main=tuple(self.main),
+            main=main,
             given=self.given,
             idmaps=self.idmaps,
-            init=init,
+            init=self.manner.init,
             keep_caps=self.needed_capabilities(),
         )
+
+
+def _flags(kinds: Iterable[str]) -> int:
+    flags: int = 0
+    for kind in kinds:
+        flags |= NAMESPACES[kind]
+    return flags
+
+
+def _sysctl_path(name: str) -> str:
+    """sysctl(8): the first separator tells which of the two parts the name; the other one is a letter of it."""
+    first = next((letter for letter in name if letter in "./"), ".")
+    return name if first == "/" else name.translate(_SWAPPED)
+
+
+_SWAPPED = {ord("."): "/", ord("/"): "."}
+
+
+def _is_idmapped(mount: Mount) -> bool:
+    return bool(mount.uid_mappings) or mount_options.parse(mount.options).idmap
+
+
+def _is_strict(mount: Mount) -> bool:
+    """Tell whether a mount belongs at a place of its own, where nothing in the image may lead it elsewhere."""
+    place = mount.destination
+    return mount.type in _STRICT_TYPES or place == "/dev" or place.startswith("/dev/") or place in _PROC_FILES
 
 
 def _idmaps(mount: Mount) -> IdMaps | None:
     """The maps of an idmapped mount, or None for those of the container; config.md, "uidMappings"."""
     return (mount.uid_mappings, mount.gid_mappings) if mount.uid_mappings else None
-
-
-def candidates(program: str, env: tuple[str, ...]) -> list[str]:
-    """Where a program may be, in order: as it is when it has a slash, else along the PATH of its environment."""
-    if "/" in program:
-        return [program]
-    search: Any = next((word[5:] for word in env if word.startswith("PATH=")), "")
-    return [f"{directory or '.'}/{program}" for directory in search.split(":")] if search else [program]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
 
 
 class Directory(NamedTuple):
@@ -13,11 +17,14 @@ class Directory(NamedTuple):
         idmapped: show it through the container's id map (mount_setattr(2), MOUNT_ATTR_IDMAP; Linux 5.12, and the
             file system must know it), so that what root owns on disk is root's inside.
         files: ``(path, content)`` of files to show, whatever the root holds there; they are not written to it.
+        devices: its device nodes can be opened, as far as the container's cgroup allows; the default ones are made
+            in it, unless they are there.
     """
 
     path: str
     idmapped: bool = False
     files: tuple[tuple[str, str], ...] = ()
+    devices: bool = False
 
 
 class Layer(NamedTuple):

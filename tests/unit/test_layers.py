@@ -24,6 +24,7 @@ ROOMS = [
     {"oci"},
     {"_native"},
     {"errors"},
+    {"records"},
 ]
 "From the top to the bottom; a room may import its own files and the rooms below it."
 FLOOR = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}

@@ -10,8 +10,8 @@ import pytest
 from pycgroups import errors
 from pycgroups._native.calls import lib
 from pycgroups.oci.runtime_spec import IdMapping
-from pycgroups.runtime import hints, launch
-from pycgroups.runtime.plan import OPERATIONS, Step
+from pycgroups.runtime import hints, id_maps, launch
+from pycgroups.runtime.steps import OPERATIONS, Step
 
 EXEC = Step(lib.OP_EXEC, (2, 0, 1), (b"prog\0arg", b"", b"/bin/prog"))
 
@@ -56,7 +56,7 @@ def test_every_hint_belongs_to_a_step_or_a_call():
 
 def test_the_callers_own_id_alone_needs_no_tool():
     own = (IdMapping(0, 1000, 1),)
-    assert launch._is_own(own, 1000)
-    assert not launch._is_own(own, 1001)
-    assert not launch._is_own((IdMapping(0, 1000, 2),), 1000)
-    assert not launch._is_own((*own, IdMapping(1, 5000, 1)), 1000)
+    assert id_maps._is_own(own, 1000)
+    assert not id_maps._is_own(own, 1001)
+    assert not id_maps._is_own((IdMapping(0, 1000, 2),), 1000)
+    assert not id_maps._is_own((*own, IdMapping(1, 5000, 1)), 1000)

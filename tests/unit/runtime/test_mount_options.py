@@ -13,7 +13,7 @@ def parse(*words):
 def test_attributes_propagation_and_data_are_told_apart():
     options = parse("rbind", "ro", "nosuid", "rslave", "size=5", "idmap")
     assert (options.bind, options.recursive, options.idmap) == (True, True, True)
-    assert options.attributes == lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID
+    assert options.top == lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID
     assert options.propagation == lib.MS_SLAVE
     assert options.data == ("size=5",)
 
@@ -26,8 +26,10 @@ def test_the_last_word_counts():
 
 
 @pytest.mark.parametrize("word", ["ro", "nosuid", "nodev", "noexec", "nodiratime", "nosymfollow"])
-def test_recursive_spellings_mean_the_same(word):
-    assert parse(f"r{word}") == parse(word)
+def test_recursive_spellings_are_for_the_whole_tree(word):
+    assert parse(f"r{word}") == parse(word)  # where there is no tree
+    whole, top = parse("rbind", f"r{word}"), parse("rbind", word)
+    assert (whole.attributes, whole.top) == (top.top, top.attributes) == (parse(word).attributes, 0)
     assert list(mount_options.names(parse(word).attributes)) == [word]
 
 

@@ -14,8 +14,11 @@ from pycgroups.errors import InvalidConfig
 from pycgroups.oci import runtime_spec as oci
 from pycgroups.oci.runtime_spec import IdMapping
 from pycgroups.runtime import plan as plans
-from pycgroups.runtime.plan import Step, Terminal, make_plan
+from pycgroups.runtime import steps as parts
+from pycgroups.runtime.plan import make_plan
+from pycgroups.runtime.program import Manner, candidates
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
+from pycgroups.runtime.steps import Step, Terminal
 from pycgroups.security import capabilities
 
 MAP = (IdMapping(0, 100_000, 65536),)
@@ -42,7 +45,8 @@ def spec(*, namespaces=ALL, joined=(), maps=MAP, mounts=(PROC, DEV), process=Non
 
 
 def make(of=None, rootfs=None, *, privileged=True, **options):
-    return make_plan(of or spec(), rootfs or Directory(path="/r"), privileged=privileged, **options)
+    manner = Manner(**{name: options.pop(name) for name in Manner._fields if name in options})
+    return make_plan(of or spec(), rootfs or Directory(path="/r"), privileged=privileged, manner=manner, **options)
 
 
 def names(steps):
@@ -90,7 +94,7 @@ def padded(step):
 
 steps = st.builds(
     Step,
-    st.sampled_from(sorted(plans.OPERATIONS)),
+    st.sampled_from(sorted(parts.OPERATIONS)),
     st.lists(st.integers(-(2**63), 2**63 - 1), max_size=lib.PLAN_ARGS).map(tuple),
     st.lists(st.binary(max_size=40), max_size=lib.PLAN_STRINGS).map(tuple),
     st.booleans(),
@@ -366,15 +370,15 @@ def test_the_default_umask_is_022():
     ],
 )
 def test_where_a_program_is_looked_for(program, env, expected):
-    assert plans.candidates(program, env) == expected
+    assert candidates(program, env) == expected
 
 
 # -- for people
 
 
 def test_every_operation_has_a_name_of_words():
-    assert len(set(plans.OPERATIONS.values())) == len(plans.OPERATIONS)
-    assert all(name.replace(" ", "").islower() for name in plans.OPERATIONS.values())
+    assert len(set(parts.OPERATIONS.values())) == len(parts.OPERATIONS)
+    assert all(name.replace(" ", "").islower() for name in parts.OPERATIONS.values())
 
 
 def test_the_text_of_a_plan():

@@ -1,0 +1,50 @@
+"""`typing.NamedTuple` for modules that a short command imports: the real one costs it 5 ms, with all that it imports.
+
+To a type checker it is the real one::
+
+    TYPE_CHECKING = False  # typing's own name for it; type checkers take it as true
+    if TYPE_CHECKING:
+        from typing import NamedTuple
+    else:
+        from pycgroups.records import NamedTuple
+"""
+
+from __future__ import annotations
+
+from _collections import _tuplegetter  # type: ignore[import-not-found]  # what collections.namedtuple is made of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+
+class NamedTuple(tuple):  # type: ignore[type-arg]  # nobody checks it
+    """A tuple whose items have the names of the subclass's annotations, in their order, and its defaults."""
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Make the fields of a class."""
+        names = tuple(cls.__annotations__)
+        defaults = tuple(cls.__dict__[name] for name in names if name in cls.__dict__)
+        # As collections.namedtuple does: nothing else takes arguments as fast.
+        arguments = ", ".join(names)
+        new: Any = eval(f"lambda _cls, {arguments}: _new(_cls, ({arguments},))", {"_new": tuple.__new__})  # noqa: S307
+        new.__name__, new.__qualname__, new.__defaults__ = "__new__", f"{cls.__name__}.__new__", defaults
+        cls.__new__ = new  # type: ignore[method-assign]
+        cls._fields = names
+        for position, name in enumerate(names):
+            setattr(cls, name, _tuplegetter(position, None))
+
+    def _replace(self, **changes: Any) -> Self:
+        return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})
+
+    def __repr__(self) -> str:
+        """Show every field."""
+        inside = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True))
+        return f"{type(self).__name__}({inside})"
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """For copy and pickle."""
+        return tuple(self)

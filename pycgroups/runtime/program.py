@@ -1,0 +1,178 @@
+"""The last steps of a plan: those of the process that becomes the program, from its session to its exec. Pure.
+
+They are the same for the main program of a container and for one that is executed in it later.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from pycgroups._native import calls
+from pycgroups._native.calls import lib
+from pycgroups.runtime.steps import Step
+from pycgroups.security import capabilities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    from pycgroups.oci.runtime_spec import Process
+else:
+    from pycgroups.records import NamedTuple
+
+TERMINAL: int = lib.PLAN_SLOTS - 7
+"""The slot of the program's terminal."""
+
+
+class Manner(NamedTuple):
+    """How a program is started, beyond what a Spec says.
+
+    Attributes:
+        init: keep an init as PID 1, and the program as its child.
+        detached: it outlives the process that starts it.
+        start: it waits for a byte in a FIFO, which the launch hands over.
+        hooks: its creator is to run hooks before the root changes.
+        handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
+        keyring: it gets a session keyring of its own; keyctl(2).
+        pivot: pivot_root(2) is possible.
+        secure_bits: securebits of capabilities(7).
+        labels: ``(attribute file, text)`` of the security modules.
+        seccomp_filter: the compiled filter.
+        seccomp_flags: ``SECCOMP_FILTER_FLAG_*``.
+    """
+
+    init: bool = True
+    detached: bool = False
+    start: bool = False
+    hooks: bool = False
+    handed: int = 0
+    keyring: bool = True
+    pivot: bool = True
+    secure_bits: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
+    seccomp_filter: bytes = b""
+    seccomp_flags: int = 0
+
+
+class Slots(NamedTuple):
+    """Where the launch hands over what the program's process needs; -1 is nowhere."""
+
+    start: int = -1
+    handed: int = -1
+
+
+def program(process: Process, manner: Manner, slots: Slots, *, terminal: bool, groups: bool) -> tuple[Step, ...]:
+    """Return the steps.
+
+    Args:
+        process: what is to run.
+        manner: how.
+        slots: where descriptors are.
+        terminal: it has one, in `TERMINAL`.
+        groups: setgroups(2) is allowed.
+    """
+    steps = _Program(process, manner)
+    steps.become(terminal=terminal)
+    steps.schedule()
+    steps.drop_rights(groups=groups)
+    if manner.start:
+        steps.then(lib.OP_FIND, len(steps.paths), texts=(b"\0".join(steps.paths),))
+    steps.confine()
+    if manner.start:
+        steps.then(lib.OP_START, slots.start)
+    steps.execute(slots)
+    return tuple(steps.steps)
+
+
+class _Program:
+    """Collects the steps; each method is one paragraph of them."""
+
+    def __init__(self, process: Process, manner: Manner) -> None:
+        self.process = process
+        self.manner = manner
+        self.paths = [os.fsencode(path) for path in candidates(process.args[0], process.env)]
+        self.steps: list[Step] = []
+
+    def then(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
+        self.steps.append(Step(op, args, texts))
+
+    def become(self, *, terminal: bool) -> None:
+        process, manner = self.process, self.manner
+        if manner.init:  # without one, the setup's session is the program's; a terminal wants a session of its own
+            self.then(lib.OP_SESSION, int(not terminal))
+        if terminal:
+            self.then(lib.OP_TERMINAL, TERMINAL)
+        if manner.keyring:
+            self.then(lib.OP_KEYRING)
+        if process.oom_score_adj is not None and manner.init:
+            self.then(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),))
+        for limit in process.rlimits:
+            # The kernel's RLIM64_INFINITY is all ones; a step's numbers are signed.
+            soft, hard = (struct.unpack("=q", struct.pack("=Q", value))[0] for value in (limit.soft, limit.hard))
+            self.then(lib.OP_RLIMIT, getattr(lib, limit.type), soft, hard)
+        self.then(lib.OP_UMASK, 0o022 if process.user.umask is None else process.user.umask)
+
+    def schedule(self) -> None:
+        process = self.process
+        if process.scheduler is not None or process.io_priority is not None:
+            from pycgroups.runtime import scheduling  # few ask for it
+
+            self.steps += scheduling.steps(process)
+
+    def drop_rights(self, *, groups: bool) -> None:
+        process, manner = self.process, self.manner
+        user, caps = process.user, process.capabilities
+        self.then(lib.OP_BOUNDING, capabilities.mask(caps.bounding))
+        if manner.secure_bits:
+            self.then(lib.OP_SECUREBITS, manner.secure_bits)
+        if not process.no_new_privileges:  # it needs CAP_SYS_ADMIN then, which is gone later: seccomp(2)
+            self.filter()
+        if groups:
+            gids = user.additional_gids
+            self.then(lib.OP_GROUPS, len(gids), texts=(struct.pack(f"={len(gids)}I", *gids),))
+        self.then(lib.OP_IDS, user.uid, user.gid)
+        self.then(lib.OP_CAPS, *map(capabilities.mask, (caps.effective, caps.permitted, caps.inheritable)))
+        self.then(lib.OP_AMBIENT, capabilities.mask(caps.ambient))
+        for path, text in manner.labels:
+            self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
+        self.then(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
+        if not manner.init and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
+            self.then(lib.OP_DEATH, 9)
+
+    def confine(self) -> None:
+        if self.process.no_new_privileges:
+            self.then(lib.OP_NO_NEW_PRIVS)
+            self.filter()
+
+    def filter(self) -> None:
+        if self.manner.seccomp_filter:
+            self.then(lib.OP_SECCOMP, self.manner.seccomp_flags, texts=(self.manner.seccomp_filter,))
+
+    def execute(self, slots: Slots) -> None:
+        argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.process.env))
+        self.then(
+            lib.OP_EXEC,
+            len(argv),
+            len(env),
+            len(self.paths),
+            slots.handed,
+            self.manner.handed,
+            texts=tuple(b"\0".join(words) for words in (argv, env, self.paths)),
+        )
+
+
+def call(name: str, *args: int, blob: bytes = b"", at: int = -1) -> Step:
+    """Return the step that makes one system call; `at` tells which argument is the address of the blob."""
+    values = [*args]
+    if at >= 0:
+        values.insert(at, 0)
+    return Step(lib.OP_CALL, (calls.syscall_numbers()[name], at, *values), (name.encode(), blob))
+
+
+def candidates(program: str, env: tuple[str, ...]) -> list[str]:
+    """Where a program may be, in order: as it is when it has a slash, else along the PATH of its environment."""
+    if "/" in program:
+        return [program]
+    search = next((word[5:] for word in env if word.startswith("PATH=")), "")
+    return [f"{directory or '.'}/{program}" for directory in search.split(":")] if search else [program]

@@ -1,0 +1,162 @@
+"""What a launch plan is made of: steps, and their form in memory, as the helper reads it (``_native/plan.h``)."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from pycgroups._native.calls import lib
+from pycgroups.errors import printable
+from pycgroups.runtime import mount_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NamedTuple
+
+    from pycgroups.oci.runtime_spec import IdMapping
+
+    IdMaps = tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]
+else:
+    from pycgroups.records import NamedTuple
+
+_HEADER = struct.Struct("=8I")
+_STEP = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
+_NO_ARGS = (0,) * lib.PLAN_ARGS
+
+OPERATIONS: dict[int, str] = {
+    getattr(lib, name): name[3:].lower().replace("_", " ") for name in dir(lib) if name.startswith("OP_")
+}
+
+
+class Step(NamedTuple):
+    """One operation: its number (``OP_*``), numbers, strings, and whether a missing path is fine."""
+
+    op: int
+    args: tuple[int, ...] = ()
+    texts: tuple[bytes, ...] = ()
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """The operation in words, as errors and ``explain()`` show it."""
+        return OPERATIONS[self.op]
+
+    @property
+    def path(self) -> str | None:
+        """The path or the name that the step is about, if it is about one."""
+        if self.op in _NAMELESS or not self.texts:
+            return None
+        text = self.texts[1 if self.op == lib.OP_SYMLINK else 0]
+        return os.fsdecode(text.partition(b"\0")[0])  # of OP_EXEC, the program without its arguments
+
+    def __str__(self) -> str:
+        """One line for people."""
+        words = [self.name.ljust(14), self.path or "", *self._details()]
+        return " ".join(printable(word) for word in words if word)
+
+    def _details(self) -> Iterable[str]:
+        if self.op in (lib.OP_TREE, lib.OP_FS):
+            flags = self.args[2] if self.op == lib.OP_TREE else self.args[1]
+            yield from mount_options.names(flags)
+        if self.op in (lib.OP_FS, lib.OP_SYSCTL, lib.OP_LABEL):
+            yield os.fsdecode(self.texts[1].replace(b"\0", b","))
+        elif self.op in _SHOW_ARGS:
+            yield _SHOW_ARGS[self.op].format(*self.args)
+        elif self.op == lib.OP_SECCOMP:
+            yield f"{len(self.texts[0]) // 8} instructions"
+        elif self.op == lib.OP_EXEC:
+            yield "argv=" + repr([os.fsdecode(word) for word in self.texts[0].split(b"\0")[: self.args[0]]])
+        elif self.op == lib.OP_SYMLINK:
+            yield "-> " + os.fsdecode(self.texts[0])
+        if self.optional:
+            yield "(if there)"
+
+
+_NAMELESS = frozenset({lib.OP_SECCOMP, lib.OP_GROUPS})
+_SHOW_ARGS = {
+    lib.OP_MKDIR: "mode {0:o}",
+    lib.OP_RLIMIT: "resource {0} soft {1} hard {2}",
+    lib.OP_UMASK: "{0:03o}",
+    lib.OP_IDS: "uid {0} gid {1}",
+    lib.OP_BOUNDING: "{0:#x}",
+    lib.OP_CAPS: "effective {0:#x} permitted {1:#x} inheritable {2:#x}",
+    lib.OP_AMBIENT: "{0:#x}",
+    lib.OP_SECUREBITS: "{0:#x}",
+    lib.OP_UNSHARE: "{0:#x}",
+    lib.OP_DEATH: "signal {0}",
+    lib.OP_SESSION: "{0}",
+}
+
+
+class Plan(NamedTuple):
+    """All steps of a launch, in order, and what the launch must hand over.
+
+    Attributes:
+        namespaces: ``CLONE_NEW*`` flags of the clone.
+        prepare: performed by the calling thread.
+        setup: performed by the helper.
+        main: performed by the process that becomes the program.
+        given: how many descriptors the launch gives, the first slots: cgroup files, namespaces to join, and the
+            user namespaces of ``idmaps``.
+        idmaps: what idmapped mounts need, each ``(uid mappings, gid mappings)``; None is the container's own.
+        init: the helper stays as PID 1 and reaps.
+        keep_caps: the capabilities that the steps need in a new user namespace, as a mask.
+    """
+
+    namespaces: int
+    prepare: tuple[Step, ...]
+    setup: tuple[Step, ...]
+    main: tuple[Step, ...]
+    given: int
+    idmaps: tuple[IdMaps | None, ...]
+    init: bool
+    keep_caps: int
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps; an error record counts in this order."""
+        return self.prepare + self.setup + self.main
+
+    def encode(self) -> bytes:
+        """Write the plan as the helper reads it: header, steps, strings."""
+        steps = self.steps
+        start = _HEADER.size + len(steps) * _STEP.size
+        records, strings, offset = [], [b"\0"], start + 1
+        empty = (start,) * lib.PLAN_STRINGS
+        for step in steps:
+            places, lengths = list(empty), [0] * lib.PLAN_STRINGS
+            for i, text in enumerate(step.texts):
+                if text:
+                    places[i], lengths[i] = offset, len(text)
+                    strings.append(text + b"\0")
+                    offset += len(text) + 1
+            args = step.args + _NO_ARGS[len(step.args) :]
+            records.append(_STEP.pack(step.op, lib.STEP_OPTIONAL if step.optional else 0, *args, *places, *lengths))
+        prepared = len(self.prepare)
+        header = _HEADER.pack(
+            lib.PLAN_MAGIC,
+            offset,
+            lib.PLAN_INIT if self.init else 0,
+            self.given + prepared,
+            prepared,
+            prepared + len(self.setup),
+            len(steps),
+            0,
+        )
+        return header + b"".join(records) + b"".join(strings)
+
+    def __str__(self) -> str:
+        """Write the plan for people, one step a line."""
+        parts = ("prepare", self.prepare), ("setup", self.setup), ("main", self.main)
+        lines = []
+        for title, steps in parts:
+            lines += [f"{title}:", *(f"  {step}" for step in steps)] if steps else []
+        return "\n".join(lines)
+
+
+class Terminal(NamedTuple):
+    """A pty for the program: its size in characters; 0 leaves the kernel's default."""
+
+    rows: int = 0
+    columns: int = 0
