@@ -54,6 +54,11 @@ class Spawned:
     def control(self) -> int:
         return int(self.out.control)
 
+    def replace(self, pid: int, pidfd: int) -> None:
+        """Hold another process instead."""
+        os.close(self.pidfd)
+        self.out.pid, self.out.pidfd = pid, pidfd
+
     def close(self) -> None:
         """Close all descriptors; twice is allowed."""
         lib.spawn_close(self.out)

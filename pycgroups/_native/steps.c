@@ -592,7 +592,7 @@ static int do_call(struct run *run, const struct plan_step *step)
     for (int i = 0; i < PLAN_ARGS - 2; i++)
         a[i] = i == step->arg[1] ? (long)(uintptr_t)str(run, step, 1) : (long)step->arg[i + 2];
     long ret = sys_raw(step->arg[0], a[0], a[1], a[2], a[3], a[4], 0);
-    return ret < 0 ? (int)ret : 0;
+    return ret < 0 && !(step->flags & STEP_OPTIONAL) ? (int)ret : 0;
 }
 
 static int do_seccomp(struct run *run, const struct plan_step *step)

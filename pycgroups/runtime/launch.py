@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
@@ -17,7 +18,7 @@ from pycgroups.runtime.id_maps import map_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pycgroups._native.calls import Report
     from pycgroups.oci.runtime_spec import IdMapping
@@ -41,6 +42,7 @@ class Running:
         report: the helper's last report, with usage, once the program has ended.
         failure: what went wrong before the program ran.
         descriptors: what the helper handed over, by the step's operation (``OP_CONSOLE``, ``OP_SEND``).
+        waiting: the operation that waits for us or for others (``OP_WAIT``, ``OP_START``), while it does.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -52,6 +54,7 @@ class Running:
         self.report: Report | None = None
         self.failure: LaunchError | None = None
         self.descriptors: dict[int, int] = {}
+        self.waiting: int | None = None
         self._reaped = False
 
     @property
@@ -75,7 +78,8 @@ class Running:
             result, report = calls.report(self.control)
             if report is None:
                 # An end of file without init is the close-on-exec of a program that now runs.
-                self.started = self.started or (result == 0 and self.failure is None and not self.plan.init)
+                ended = result == 0 and self.failure is None and self.waiting is None
+                self.started = self.started or (ended and not self.plan.init)
                 return result == -errno.EAGAIN
             self._take(report)
 
@@ -86,9 +90,36 @@ class Running:
             self.status, self.report = report.value, report
         elif report.kind == lib.REPORT_FD:
             self.descriptors[self.plan.steps[report.step].op] = report.fd
+        elif report.kind == lib.REPORT_FORKED:
+            self._go_on_with(report.value, report.fd)
+        elif report.kind == lib.REPORT_WAITING:
+            self.waiting = self.plan.steps[report.step].op
         elif self.failure is None:
             step = self.plan.steps[report.step] if report.step >= 0 else None
             self.failure = step_error(step, report.error)
+
+    def _go_on_with(self, pid: int, pidfd: int) -> None:
+        """The helper has forked, and ends: what it was to be is its child's now, who is ours."""
+        calls.reap(self.pidfd)
+        self.spawned.replace(pid, pidfd)
+
+    def until(self, done: Callable[[Running], object]) -> None:
+        """Listen until something is so, or nothing more is to come.
+
+        Raises:
+            LaunchError: a step failed.
+        """
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        while self.hear() and self.failure is None and not done(self):
+            poll.poll()
+        if self.failure is not None:
+            raise self.failure
+
+    def go_on(self) -> None:
+        """Let it go on that waits for us (``OP_WAIT``)."""
+        self.waiting = None
+        os.write(self.control, b"\0")
 
     def signal(self, number: int) -> None:
         """Send a signal to PID 1; the init passes it on to the program. None is sent to the dead."""
@@ -138,6 +169,7 @@ def launch(
     given: Sequence[int] = (),
     uid_mappings: tuple[IdMapping, ...] = (),
     gid_mappings: tuple[IdMapping, ...] = (),
+    placed: Callable[[int], None] | None = None,
 ) -> None:
     """Start the process of a plan. It has been given all it needs; `Running.hear` tells how it goes.
 
@@ -149,6 +181,7 @@ def launch(
         given: the descriptors of the plan's first slots, without the user namespace.
         uid_mappings: the map of the new user namespace.
         gid_mappings: the same for groups.
+        placed: called with the helper's pid before it does anything.
 
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
@@ -161,11 +194,13 @@ def launch(
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
-        early = 0 if uid_mappings else calls.go_early(spawned)
+        early = 0 if uid_mappings or placed else calls.go_early(spawned)
         _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             map_ids(spawned, uid_mappings, gid_mappings)
+        if placed:
+            placed(spawned.pid)
         if plan.idmaps:
             own = len(given) + plan.idmaps.index(None) if None in plan.idmaps else -1
             _check_step(running, calls.open_userns(spawned, own))
