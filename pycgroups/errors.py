@@ -6,6 +6,7 @@
     ├── NotFound (LookupError)
     │   └── ImageNotFound
     ├── AlreadyExists
+    ├── StateError                      the container is not in a state for this
     ├── CgroupError                     a cgroup file refused
     ├── LaunchError                     a step between clone and exec failed; names the step
     │   ├── CommandNotFound (FileNotFoundError)      set-up worked, the program is not there
@@ -128,6 +129,10 @@ class ImageNotFound(NotFound):
 
 class AlreadyExists(Error):
     """The name is taken."""
+
+
+class StateError(Error):
+    """The container is not in a state for this: it is not running, is paused, or has been started already."""
 
 
 class CgroupError(Error):

@@ -457,24 +457,27 @@ static int tell_waiting(const struct run *run, const struct plan_step *step)
     return ret < 0 ? (int)ret : 0;
 }
 
-static int read_byte(int fd)
+/* 0 is to go on, anything else to give up. */
+static int read_word(int fd)
 {
     char byte;
     long ret = SYS_RETRY(read, fd, &byte, 1);
-    return ret == 0 ? -ECONNRESET : ret < 0 ? (int)ret : 0;
+    if (ret <= 0)
+        return ret < 0 ? (int)ret : -ECONNRESET;
+    return byte ? -ECANCELED : 0;
 }
 
 static int do_wait(const struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
-    return ret < 0 ? ret : read_byte(run->control);
+    return ret < 0 ? ret : read_word(run->control);
 }
 
 /* Whoever starts us need not be the library that made us: that may be gone by then. */
 static int do_start(const struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
-    return ret < 0 ? ret : read_byte(fd_of(run, step->arg[0]));
+    return ret < 0 ? ret : read_word(fd_of(run, step->arg[0]));
 }
 
 /* ---- the terminal ----------------------------------------------------------------------------------------------- */

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
     from pycgroups.records import NamedTuple
 
-TERMINAL: int = lib.PLAN_SLOTS - 7
+TERMINAL: int = lib.PLAN_SLOTS - 8
 """The slot of the program's terminal."""
 
 
