@@ -73,11 +73,17 @@ def _document(text: str) -> Any:
     try:
         document, end = _SCANNER(text, len(text) - len(text.lstrip(_BLANKS)))
     except StopIteration as stopped:
-        raise ValueError(f"nothing where a value belongs, at character {stopped.value}") from None
+        raise _misplaced("Expecting value", text, stopped.value) from None
     rest = text[end:].lstrip(_BLANKS)
     if rest:
-        raise ValueError(f"{len(rest)} characters after the document")
+        raise _misplaced("Extra data", text, len(text) - len(rest))
     return document
+
+
+def _misplaced(message: str, text: str, position: int) -> ValueError:
+    from json import JSONDecodeError  # as the scanner does; it counts lines
+
+    return JSONDecodeError(message, text, position)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycgroups.errors import InvalidConfig
-from pycgroups.oci.json_text import LARGEST_TEXT, parse
+from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 from pycgroups.oci.reading import read_spec
 from tests.unit.oci.documents import DIGITS, HOSTILE, START
 
@@ -56,3 +56,37 @@ def test_bytes_are_json_or_an_error_of_ours(content):
     except InvalidConfig:
         return
     assert document == json.loads(content.decode())
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**90), 10**90)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(ANY_JSON)
+def test_it_is_written_and_read_as_json_does(value):
+    text = dumps(value)
+    assert text == json.dumps(value)
+    assert parse(f" \n{text}\t\r", "it") == value
+
+
+@pytest.mark.parametrize(("value", "error"), [(float("nan"), ValueError), ([b"bytes"], TypeError), ({1}, TypeError)])
+def test_what_is_no_json_is_not_written(value, error):
+    with pytest.raises(error):
+        dumps(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n {} 5", "{}\n\n]", "[1", "[1,\n", '{"a": }', "\xa0{}", "{}\xa0", "nul", "01"]
+)
+def test_the_error_is_that_of_json(text):
+    with pytest.raises(json.JSONDecodeError) as expected:
+        json.loads(text)
+    with pytest.raises(InvalidConfig) as caught:
+        parse(text, "it")
+    assert caught.value.message == f"not JSON: {expected.value}"
