@@ -6,13 +6,16 @@ It is read once per process; `forget()` when it turns out to be out of date.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 
-import attrs
-
 from pycgroups.cgroups.files import read_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
 
 V1 = 1
 V2 = 2
@@ -25,8 +28,7 @@ _CONTAINER = "/run/systemd/container"  # https://systemd.io/CONTAINER_INTERFACE
 _CONTAINERS = {"/run/.containerenv": "podman", "/.dockerenv": "docker", "/dev/lxd/sock": "lxc"}
 
 
-@attrs.frozen(kw_only=True)
-class Hierarchy:
+class Hierarchy(NamedTuple):
     """One mounted cgroup hierarchy.
 
     Attributes:
@@ -77,9 +79,10 @@ def container() -> str | None:
 
 def namespaced() -> bool:
     """Tell whether this process is in a cgroup namespace other than the machine's; `cgroup_namespaces(7)`."""
-    with contextlib.suppress(OSError):
+    try:
         return os.stat(_NAMESPACE).st_ino != _FIRST_NAMESPACE
-    return False
+    except OSError:
+        return False
 
 
 def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
@@ -104,8 +107,7 @@ def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
     return tuple(sorted(found, key=lambda hierarchy: hierarchy.version))
 
 
-@attrs.frozen
-class _Mount:
+class _Mount(NamedTuple):
     """One mount: `root` is the cgroup that appears at `point`. The version is 0 where it is none of cgroups."""
 
     version: int

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pycgroups.cgroups.convert import UNLIMITED
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.manager import Lack, missing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci.resources import Resources
 

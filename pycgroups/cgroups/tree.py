@@ -6,11 +6,11 @@ import errno
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.files import GONE, Directory, read_path
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.cpus import check_available
 from pycgroups.cgroups.files import Directory, read_path
 from pycgroups.cgroups.manager import Controller, Lack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci.resources import Resources
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import UNLIMITED
 from pycgroups.cgroups.manager import Controller, Lack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci import resources as oci
     from pycgroups.oci.resources import Resources

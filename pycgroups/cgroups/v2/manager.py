@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.manager import Controller
-from pycgroups.cgroups.v2 import events, freezer, stats, unified
+from pycgroups.cgroups.v2 import freezer, unified
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
 from pycgroups.cgroups.v2.devices import Devices
@@ -21,8 +19,10 @@ from pycgroups.cgroups.v2.pids import Pids
 from pycgroups.cgroups.v2.rdma import Rdma
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import ClassVar
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.events import PressureTrigger, Source
@@ -100,11 +100,10 @@ def _offer(path: str) -> frozenset[str] | None:
     return frozenset(read_path(f"{path}/cgroup.controllers").split())
 
 
-@contextlib.contextmanager
-def _explained(hint: str) -> Iterator[None]:
-    """Say what the rule is that the kernel enforces by EOPNOTSUPP, or EBUSY."""
+def _write_explained(directory: Directory, name: str, value: str, hint: str) -> None:
+    """Write, and say what the rule is that the kernel enforces by EOPNOTSUPP, or EBUSY."""
     try:
-        yield
+        directory.write(name, value)
     except CgroupError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EBUSY):
             error.hint = hint
@@ -151,15 +150,17 @@ class Manager(manager.Manager):
 
     def count(self, *, whole: bool) -> Counts:
         """Read its files."""
+        from pycgroups.cgroups.v2 import stats
+
         return stats.read(self.directory, self.controllers, whole=whole)
 
     def add_thread(self, tid: int) -> None:
         """Move one thread here (cgroup-v2.rst, "Threads"; kernel 4.14)."""
-        with _explained(
+        hint = (
             "on v2 a thread may only enter a group made with threaded=True, and only while its process is in the group"
             " above: above.add(pid)"
-        ):
-            self.directory.write(_THREADS, str(tid))
+        )
+        _write_explained(self.directory, _THREADS, str(tid), hint)
 
     def threads(self) -> list[int]:
         """Ids of the threads in this very directory."""
@@ -167,11 +168,11 @@ class Manager(manager.Manager):
 
     def make_threaded(self) -> None:
         """Make it part of the domain above, for ever."""
-        with _explained(
+        hint = (
             "the group above must neither have groups beside this one that have processes and are not threaded, nor"
             " hand down memory or io to them"
-        ):
-            self.directory.write("cgroup.type", "threaded")
+        )
+        _write_explained(self.directory, "cgroup.type", "threaded", hint)
 
     def move_threads_up(self) -> None:
         """Move the threads to the directory above; new ones may appear meanwhile."""
@@ -187,10 +188,14 @@ class Manager(manager.Manager):
 
     def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
         """See `v2.events`."""
+        from pycgroups.cgroups.v2 import events  # who watches pays for it
+
         return events.sources(directory, kinds)
 
     def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
         """Tell of a trigger; levels are v1's."""
+        from pycgroups.cgroups.v2 import events
+
         return None if isinstance(wanted, str) else events.Pressure(directory, wanted)
 
     @staticmethod

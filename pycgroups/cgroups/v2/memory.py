@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import amount, swap_max
 from pycgroups.cgroups.manager import Controller, Lack
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
 

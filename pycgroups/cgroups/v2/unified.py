@@ -6,11 +6,11 @@ So `memory.high`, `memory.oom.group`, `memory.zswap.max`, `io.latency`, `misc.ma
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.manager import Lack
 from pycgroups.cgroups.resources import controller_of_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
