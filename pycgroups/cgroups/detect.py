@@ -55,9 +55,16 @@ def hierarchies() -> tuple[Hierarchy, ...]:
     return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"))
 
 
+@functools.cache
+def named() -> tuple[Hierarchy, ...]:
+    """Hierarchies of v1 that have a name and no controller, as systemd's: book-keeping. Cached."""
+    return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"), named=True)
+
+
 def forget() -> None:
     """Look again at the next question: the cgroup of this process was removed or another was entered."""
     hierarchies.cache_clear()
+    named.cache_clear()
 
 
 def kind(found: tuple[Hierarchy, ...]) -> str:
@@ -85,9 +92,10 @@ def namespaced() -> bool:
         return False
 
 
-def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
+def parse(mountinfo: str, own_cgroups: str, *, named: bool = False) -> tuple[Hierarchy, ...]:
     """Match the lines of the two files; what is not mounted, or not where this process is, is left out.
 
+    So are hierarchies of v1 that have a name instead of controllers; or all others, if `named` is asked for.
     Of several mounts of a hierarchy the first that can be written to is taken, else the first.
     """
     # A later mount at the same point hides an earlier one, of whatever kind.
@@ -98,8 +106,8 @@ def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
         number, names, path = line.split(":", 2)
         wanted = frozenset(names.split(",")) if names else frozenset()
         version = V2 if number == "0" else V1
-        if version == V1 and any(name.startswith("name=") for name in wanted):
-            continue  # systemd's book-keeping: no controller
+        if named != (version == V1 and any(name.startswith("name=") for name in wanted)):
+            continue
         for mount in mounts:
             if mount.version == version and wanted <= mount.options and (own := mount.directory_of(path)):
                 found.append(_hierarchy(wanted, mount, own))
@@ -145,6 +153,7 @@ def _unescape(field: str) -> str:
 
 def _hierarchy(names: frozenset[str], mount: _Mount, own: str) -> Hierarchy:
     partial = mount.root != "/"
+    names = frozenset(name for name in names if not name.startswith("name="))
     if mount.version == V2:
         names = frozenset(read_path(f"{mount.point}/cgroup.controllers").split())
         partial = os.path.exists(f"{mount.point}/cgroup.type")  # which the real root alone has not

@@ -38,25 +38,25 @@ class Lack(NamedTuple):
     hint: str
 
 
-def missing(parent: str, witness: str, *names: str) -> bool:
-    """Tell whether cgroups below `parent`, which has the same files, lack all of some files.
+def missing(directory: str, witness: str, *names: str) -> bool:
+    """Tell whether a cgroup lacks all of some files.
 
     Args:
-        parent: a directory.
+        directory: its own, or another that has the same files.
         witness: a file that is there whenever the controller is.
         names: the files.
 
     Raises:
-        CgroupError: ENOENT; somebody has just removed `parent`, or made it anew without the controller.
+        CgroupError: ENOENT; somebody has just removed it, or made it anew without the controller.
     """
-    if any(os.path.exists(f"{parent}/{name}") for name in names):
+    if any(os.path.exists(f"{directory}/{name}") for name in names):
         return False
     try:
-        there = os.listdir(parent)
+        there = os.listdir(directory)
     except FileNotFoundError:
         there = []
     if witness not in there:
-        raise CgroupError(operation="open", path=f"{parent}/{witness}", errno=errno.ENOENT)
+        raise CgroupError(operation="open", path=f"{directory}/{witness}", errno=errno.ENOENT)
     return not set(names) & set(there)
 
 
@@ -77,18 +77,23 @@ class Controller:
     witness: ClassVar[str]
     needs: ClassVar[Mapping[str, tuple[tuple[str, ...], str]]] = {}
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
-        """Tell what cannot be enforced in groups below `parent`, asked before one is made.
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:  # noqa: ARG002
+        """Tell what cannot be enforced in a group, which may not be there yet.
+
+        Args:
+            files: a directory that has the files of the group: itself, or before it is made the one above it.
+            resources: what is asked for.
+            parent: the directory above the group, where `files` is not that.
 
         Raises:
             InvalidConfig: a value that no group below `parent` can have.
-            CgroupError: ENOENT; `parent` has just been removed.
+            CgroupError: ENOENT; `files` has just been removed.
         """
         given = asked(resources)
         return [
-            Lack(path, f"this kernel has no {' or '.join(files)}" if files else "this version of cgroups cannot", hint)
-            for path, (files, hint) in self.needs.items()
-            if path in given and missing(parent, self.witness, *files)
+            Lack(path, f"this kernel has no {' or '.join(names)}" if names else "this version of cgroups cannot", hint)
+            for path, (names, hint) in self.needs.items()
+            if path in given and missing(files, self.witness, *names)
         ]
 
     def apply(self, directory: Directory, resources: Resources) -> None:
@@ -122,10 +127,12 @@ class Manager(abc.ABC):
         self.join_fd: int | None = None
 
     @classmethod
-    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
-        """Tell what some controllers cannot enforce in groups below `parent`; see `Controller`."""
+    def check(
+        cls, files: str, controllers: frozenset[str], resources: Resources, parent: str | None = None
+    ) -> list[Lack]:
+        """Tell what some controllers cannot enforce in a group; see `Controller`."""
         used = sorted(controllers & controllers_of(resources) & cls.modules.keys())
-        return [lack for name in used for lack in cls.modules[name].check(parent, resources)]
+        return [lack for name in used for lack in cls.modules[name].check(files, resources, parent)]
 
     def apply(self, resources: Resources) -> None:
         """Write the limits that this directory's controllers enforce."""

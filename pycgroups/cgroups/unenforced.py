@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pycgroups.oci.resources import Resources
 
 
-def check(found: tuple[Place, ...], limits: Limits | None, asked: Resources, *, require_limits: bool) -> tuple[str, ...]:
+def check(
+    found: tuple[Place, ...], limits: Limits | None, asked: Resources, *, require_limits: bool
+) -> tuple[str, ...]:
     """Name the limits of a group to be made that have no controller, or whose controller lacks what they need.
 
     Args:
@@ -42,7 +44,9 @@ def check(found: tuple[Place, ...], limits: Limits | None, asked: Resources, *, 
     return homeless + resources.names(rest, limits)
 
 
-def check_change(managers: Iterable[Manager], limits: Limits | None, asked: Resources, *, known: tuple[str, ...]) -> None:
+def check_change(
+    managers: Iterable[Manager], limits: Limits | None, asked: Resources, *, known: tuple[str, ...]
+) -> None:
     """Look whether limits of a group that is there can be changed.
 
     Args:
@@ -65,11 +69,16 @@ def check_change(managers: Iterable[Manager], limits: Limits | None, asked: Reso
     lacks = [
         lack
         for manager in managers
-        for lack in manager.check(os.path.dirname(manager.directory.path), manager.controllers, asked)
+        for lack in _lacks(manager, asked)
         if not {*resources.names([lack.path], limits)} <= {*known}
     ]
     if lacks:
         raise _lacking(lacks, limits)
+
+
+def _lacks(manager: Manager, asked: Resources) -> list[Lack]:
+    path = manager.directory.path
+    return manager.check(path, manager.controllers, asked, os.path.dirname(path))
 
 
 def check_devices() -> None:

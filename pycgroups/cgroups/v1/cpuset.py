@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class Cpuset(Controller):
     """cpuset.cpus, cpuset.mems."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:
         """Refuse what the parent lacks."""
         if resources.cpu:
+            parent = parent or files
             check_available(f"{parent}/cpuset.effective_cpus", resources.cpu.cpus, "cpuset")
             check_available(f"{parent}/cpuset.effective_mems", resources.cpu.mems, "resources.cpu.mems")
         return []

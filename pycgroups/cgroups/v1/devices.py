@@ -34,7 +34,7 @@ def usable() -> bool:
 class Devices(Controller):
     """devices.allow, devices.deny, devices.list."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:  # noqa: ARG002
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:  # noqa: ARG002
         """Refuse wrong rules, and those that v1 cannot say."""
         from pycgroups.cgroups.device_exceptions import state_of  # most groups do not need it
 

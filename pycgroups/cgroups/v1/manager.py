@@ -126,9 +126,11 @@ class Manager(manager.Manager):
         return None
 
     @classmethod
-    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+    def check(
+        cls, files: str, controllers: frozenset[str], resources: Resources, parent: str | None = None
+    ) -> list[Lack]:
         """Ask each controller, and refuse files of v2."""
-        return super().check(parent, controllers, resources) + unified.check(controllers, resources)
+        return super().check(files, controllers, resources, parent) + unified.check(controllers, resources)
 
     def count(self, *, whole: bool) -> Counts:
         """Read its files."""

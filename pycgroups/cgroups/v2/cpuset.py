@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 class Cpuset(Controller):
     """cpuset.cpus, cpuset.mems."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:
         """Refuse what the parent lacks: v2 would take it and, with none left, allow all of the parent's."""
         if resources.cpu:
+            parent = parent or files
             check_available(f"{parent}/cpuset.cpus.effective", resources.cpu.cpus, "cpuset")
             check_available(f"{parent}/cpuset.mems.effective", resources.cpu.mems, "resources.cpu.mems")
         return []

@@ -46,7 +46,7 @@ def usable() -> bool:
 class Devices(Controller):
     """BPF_PROG_TYPE_CGROUP_DEVICE (kernel 4.15)."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:  # noqa: ARG002
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:  # noqa: ARG002
         """Refuse wrong rules. That groups above may allow less is no error: the less holds."""
         from pycgroups.cgroups.device_rules import tabulate
 

@@ -139,9 +139,11 @@ class Manager(manager.Manager):
         directory.read("cgroup.controllers")
 
     @classmethod
-    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+    def check(
+        cls, files: str, controllers: frozenset[str], resources: Resources, parent: str | None = None
+    ) -> list[Lack]:
         """Ask each controller, and for the files that are named as such."""
-        return super().check(parent, controllers, resources) + unified.check(parent, controllers, resources)
+        return super().check(files, controllers, resources, parent) + unified.check(files, controllers, resources)
 
     def apply(self, resources: Resources) -> None:
         """Write the limits; files that are named as such come last, and win."""

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _CORE = "cgroup"
 
 
-def check(parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+def check(files: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
     """Tell which files a group with these controllers does not have."""
     return [
         Lack(f"unified[{name!r}]", f"this kernel has no {name}", "ls the files of a cgroup; newer kernels have more")
         for name, _ in resources.unified
-        if controller_of_file(name) in controllers | {_CORE} and not os.path.exists(f"{parent}/{name}")
+        if controller_of_file(name) in controllers | {_CORE} and not os.path.exists(f"{files}/{name}")
     ]
 
 
