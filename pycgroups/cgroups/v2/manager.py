@@ -73,6 +73,21 @@ def prepare(directory: Directory, controllers: frozenset[str]) -> None:
             raise
 
 
+def hand_down_all(directory: Directory) -> None:
+    """Hand all controllers that a directory has down to the groups below it, as far as the kernel and its owner let."""
+    have = set(directory.read_if_there("cgroup.controllers").split())
+    missing = sorted(have - set(directory.read_if_there("cgroup.subtree_control").split()))
+    try:
+        if missing:
+            directory.write("cgroup.subtree_control", " ".join(f"+{name}" for name in missing))
+    except CgroupError:
+        for name in missing:  # one that cannot be had keeps the others back
+            try:
+                directory.write("cgroup.subtree_control", f"+{name}")
+            except CgroupError:
+                continue
+
+
 def upwards(hierarchy: Hierarchy) -> Iterator[str]:
     """Give this process's own cgroup, the one above it, and so on to the mount."""
     path = hierarchy.own
