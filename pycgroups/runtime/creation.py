@@ -166,7 +166,10 @@ class _Creation:
         from pycgroups.cgroups import placed
 
         linux, record = self.spec.linux, self.record
-        self.group = placed.create(linux.cgroups_path, record.id, linux.resources, manager=record.cgroup_manager)
+        if record.cgroup_manager == "disabled":
+            self.group = placed.open_(())
+        else:
+            self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
         self.note(cgroups=self.group.paths)
 
     def note(self, **changes: Any) -> None:
