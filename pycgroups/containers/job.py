@@ -93,7 +93,7 @@ class Job:
         joined: list[int] = []
         try:
             for space in plans.joined(parts.spec):
-                joined.append(open_namespace(space.path))  # noqa: PERF401 (closed if the next is not there)
+                joined.append(open_namespace(space.path or ""))  # noqa: PERF401 (closed if the next is not there)
             launch.launch(
                 self._running,
                 parts.encoded,

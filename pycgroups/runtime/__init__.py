@@ -1,4 +1,4 @@
-"""Containers as the OCI runtime specification has them: a config.json becomes a process, in this process or by a command.
+"""Containers as the OCI runtime specification has them: from a config.json to a process.
 
     container = pycgroups.runtime.create("bundle", "web")       # created: all is set up, its program waits
     container.start()
@@ -140,7 +140,9 @@ def create(
         spec = bundle_or_spec
         check(spec)
         config = spec_text(spec).encode()
-    directory, running, master = creation.create(spec, config, bundle, id or os.urandom(16).hex(), _root(root), wishes)
+    directory, running, master = creation.create(
+        spec, wishes, config=config, bundle=bundle, id_=id or os.urandom(16).hex(), root=_root(root)
+    )
     return Container(directory, running, master)
 
 

@@ -53,11 +53,9 @@ def _filter(profile: Seccomp) -> tuple[bytes, int]:
     return compile_filter(profile, syscall_table()), flags
 
 
-def has_listener(profile: Seccomp | None) -> bool:
+def has_listener(profile: Seccomp) -> bool:
     """Tell whether somebody else decides on some system calls; seccomp_unotify(2)."""
-    return profile is not None and (
-        profile.default_action == _NOTIFY or any(rule.action == _NOTIFY for rule in profile.syscalls)
-    )
+    return profile.default_action == _NOTIFY or any(rule.action == _NOTIFY for rule in profile.syscalls)
 
 
 def connect(profile: Seccomp) -> int:

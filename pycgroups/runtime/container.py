@@ -244,7 +244,7 @@ class Container:
             self._tell(record, "poststop", "stopped")
             home.remove()
 
-    def exec(  # noqa: A003
+    def exec(
         self,
         process: Process,
         *,

@@ -22,7 +22,8 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
-from pycgroups.runtime import confinement, handing, hooks, launch, plan, terminals
+from pycgroups.runtime import confinement, handing, hooks, plan, terminals
+from pycgroups.runtime.launch import Running, launch
 from pycgroups.runtime.rootfs import Directory
 from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
 
@@ -55,20 +56,20 @@ class Created(NamedTuple):
     """What came of it: the state directory, the process, and the master of its terminal, or -1."""
 
     directory: str
-    running: launch.Running
+    running: Running
     master: int
 
 
-def create(spec: Spec, config: bytes, bundle: str, id_: str, root: str, wishes: Wishes) -> Created:
+def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, root: str) -> Created:
     """Create a container; nothing is left of it if that fails.
 
     Args:
         spec: what.
-        config: the same as JSON, to be kept.
+        wishes: how.
+        config: the Spec as JSON, to be kept.
         bundle: the directory that its relative paths are relative to; empty for none.
         id_: its name.
         root: where its state is kept.
-        wishes: how.
     """
     check_id(id_)
     rootfs = _check(spec, bundle, wishes)
@@ -134,7 +135,7 @@ class _Creation:
         self.home = home
         self.wishes = wishes
         self.group: Cgroup | None = None
-        self.running: launch.Running | None = None
+        self.running: Running | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
 
@@ -143,7 +144,7 @@ class _Creation:
         """Do it all."""
         self.connect()
         self.make_group()
-        running = self.launch()
+        running = self.start()
         if self.has_early_hooks:
             self.wait(running, lib.OP_WAIT)
             self.run_hooks(running)
@@ -175,7 +176,7 @@ class _Creation:
 
     # -- the process ------------------------------------------------------------------------------------------------
 
-    def launch(self) -> launch.Running:
+    def start(self) -> Running:
         """Start the process, which performs the plan."""
         spec, group = self.spec, self.group
         assert group is not None
@@ -192,12 +193,12 @@ class _Creation:
             bundle=self.record.bundle,
             cgroups=self.shown_cgroups(),
         )
-        self.running = launch.Running(made)
+        self.running = Running(made)
         for space in plan.joined(spec):
             self.given.append(open_namespace(space.path or ""))
         self.given.append(self.home.make_fifo())
         fresh = any(space.type == "user" and space.path is None for space in linux.namespaces)
-        launch.launch(
+        launch(
             self.running,
             made.encode(),
             stdio=self.wishes.stdio,
@@ -229,7 +230,7 @@ class _Creation:
         )
 
     @staticmethod
-    def wait(running: launch.Running, operation: int) -> None:
+    def wait(running: Running, operation: int) -> None:
         """Wait until it has come to a step of the plan."""
         running.until(lambda running: running.waiting == operation)
         if running.waiting != operation:
@@ -240,7 +241,7 @@ class _Creation:
         """Tell whether hooks are to run before the root changes."""
         return not hooks.EARLY.isdisjoint(self.record.hooks)
 
-    def run_hooks(self, running: launch.Running) -> None:
+    def run_hooks(self, running: Running) -> None:
         """Run the hooks of `create`."""
         assert self.spec.hooks is not None
         self.note(pid=running.pid)
@@ -249,13 +250,13 @@ class _Creation:
         hooks.run("createRuntime", self.spec.hooks.create_runtime, state)
         hooks.run("createContainer", self.spec.hooks.create_container, state, inside=running.pid)
 
-    def hand_on(self, running: launch.Running) -> None:
+    def hand_on(self, running: Running) -> None:
         """Give its terminal and its seccomp listener to those who wait for them."""
         self.master = terminals.hand_on(running, self.console)
         state = make_state(self.record._replace(pid=running.pid), "creating")
         confinement.hand_on(running, self.listener, self.spec.linux.seccomp, state)
 
-    def done(self, running: launch.Running) -> Created:
+    def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
         self.note(pid=running.pid, started_at=start_of(running.pid))
         if self.wishes.pid_file is not None:

@@ -86,19 +86,19 @@ class Executed:
 @own_errors("exec")
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
-    seccomp = confinement.has_listener(spec.linux.seccomp)
-    manner = confinement.manner(process, spec.linux.seccomp)
+    profile = spec.linux.seccomp
+    manner = confinement.manner(process, profile)
     manner = manner._replace(detached=wishes.detached, handed=wishes.preserve_fds)
     console = listener = -1
     try:
         if wishes.console_socket is not None:
             console = handing.connect(wishes.console_socket)
-        if seccomp:
-            listener = confinement.connect(spec.linux.seccomp)
+        if profile is not None and confinement.has_listener(profile):
+            listener = confinement.connect(profile)
         running = _launch(record, process, manner, wishes)
         try:
             master = terminals.hand_on(running, console)
-            confinement.hand_on(running, listener, spec.linux.seccomp, make_state(record, "running"))
+            confinement.hand_on(running, listener, profile, make_state(record, "running"))
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
             return Executed(running, master)

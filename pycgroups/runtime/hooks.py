@@ -62,16 +62,15 @@ def _run(name: str, hook: Hook, state: State, namespaces: dict[str, int]) -> Non
         os.lseek(told, 0, os.SEEK_SET)
         launch.launch(running, plan.encode(), stdio=(told, said, said), given=tuple(namespaces.values()))
         running.until(lambda running: running.started)
+    except LaunchError as error:
+        raise LaunchError(step=name, path=hook.path, errno=error.errno, hint="a program of the host") from None
+    else:
         _wait(name, hook, running)
         status, _ = running.reap()
         if status != 0:
             code = "an unknown status" if status is None else os.waitstatus_to_exitcode(status)
             text = os.pread(said, _MOST_SAID, 0).decode(errors="replace").strip()
             raise LaunchError(": ".join(filter(None, (f"ended with {code}", text))), step=name, path=hook.path)
-    except LaunchError as error:
-        if error.step == name:
-            raise
-        raise LaunchError(step=name, path=hook.path, errno=error.errno, hint="a program of the host") from None
     finally:
         running.close()
         os.close(told)

@@ -495,7 +495,7 @@ class _Planner:
 
 
 def joined(spec: Spec) -> list[NamespaceSpec]:
-    """Return the namespaces to join, in order: a user namespace first, which has the rights over the others; setns(2)."""
+    """Return the namespaces to join: a user namespace first, which has the rights over the others; setns(2)."""
     return sorted(
         (space for space in spec.linux.namespaces if space.path is not None), key=lambda space: space.type != "user"
     )
