@@ -366,6 +366,8 @@ class _Planner:
                 propagation=options.propagation,
                 idmap=_idmaps(mount) if _is_idmapped(mount) else False,
             )
+        elif mount.type == "tmpfs":
+            self.tmpfs(mount, options, slot)
         else:
             data = self.staged_overlay(mount, options.data) if id(mount) in self.staged else options.data
             self.file_system(mount.type or "", slot, options.attributes, data)
@@ -373,6 +375,17 @@ class _Planner:
             self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
+
+    def tmpfs(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
+        """Mount an empty one; where the options ask for no mode, with that of the directory below, as runc does."""
+        like = options.copy_up or not any(word.startswith("mode=") for word in options.data)
+        if not like:
+            self.file_system("tmpfs", slot, options.attributes, options.data)
+            return
+        self.file_system("tmpfs", slot, options.attributes & ~lib.MOUNT_ATTR_RDONLY, options.data)
+        self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
+        if options.attributes & lib.MOUNT_ATTR_RDONLY:
+            self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
 
     def mount_cgroups(self, mount: Mount, options: mount_options.Options) -> None:
         """Show the container's own cgroup: as it is, or in a tmpfs with a directory per hierarchy of v1."""
