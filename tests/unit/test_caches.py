@@ -11,7 +11,7 @@ from pycgroups import caches
 def test_answers_are_kept_as_functools_keeps_them(maxsize):
     told = []
     for module in (caches, functools):
-        asked = []
+        asked: list[int] = []
 
         @module.lru_cache(maxsize)
         def double(number, asked=asked):
