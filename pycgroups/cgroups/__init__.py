@@ -20,10 +20,11 @@ Layers, top to bottom; an import only points down:
     unenforced.py       limits that cannot be enforced here
     places.py           where this process may make groups, per controller
     sweep.py            groups whose creator died are removed
-    stats.py            what is measured; pressure.py, peak.py
+    stats.py            what is measured; sample.py, pressure.py, peak.py
     v1/ and v2/         one directory in one hierarchy: `manager`, `stats` and a module per controller, the same in both
     manager.py          what both managers and both sets of controllers offer
-    resources.py        users' words as `linux.resources`, and the controllers that these need; ranges.py: right values
+    translate.py        users' words as `linux.resources`
+    resources.py        the controllers that these need; ranges.py: right values
     convert.py, disks.py  between the units of v1, v2 and OCI; block devices by their numbers
     tree.py             the processes and subgroups below a directory: list, kill, remove
     detect.py           what is mounted where, and where this process is
@@ -35,17 +36,18 @@ The names are loaded when first used: a program that sets no limit pays nothing 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pycgroups.cgroups.enter import in_cgroup
     from pycgroups.cgroups.events import Event, PressureTrigger
     from pycgroups.cgroups.group import Cgroup
     from pycgroups.cgroups.host import Info, info
     from pycgroups.cgroups.limits import Limits, parse_size
-    from pycgroups.cgroups.manager import Sample
     from pycgroups.cgroups.peak import MemoryPeak
     from pycgroups.cgroups.pressure import Pressure
+    from pycgroups.cgroups.sample import Sample
     from pycgroups.cgroups.stats import Stats
     from pycgroups.cgroups.watch import Watch
 
@@ -73,7 +75,7 @@ _HOMES = {
     "MemoryPeak": "peak",
     "Pressure": "pressure",
     "PressureTrigger": "events",
-    "Sample": "manager",
+    "Sample": "sample",
     "Stats": "stats",
     "Watch": "watch",
     "in_cgroup": "enter",

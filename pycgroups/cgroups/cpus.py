@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cgroups.files import read_path
-from pycgroups.cgroups.limits import cpu_numbers
+from pycgroups.cgroups.lists import cpu_numbers
 from pycgroups.errors import InvalidConfig
 
 

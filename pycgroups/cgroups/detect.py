@@ -6,13 +6,16 @@ It is read once per process; `forget()` when it turns out to be out of date.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 
-import attrs
-
 from pycgroups.cgroups.files import read_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
 
 V1 = 1
 V2 = 2
@@ -25,8 +28,7 @@ _CONTAINER = "/run/systemd/container"  # https://systemd.io/CONTAINER_INTERFACE
 _CONTAINERS = {"/run/.containerenv": "podman", "/.dockerenv": "docker", "/dev/lxd/sock": "lxc"}
 
 
-@attrs.frozen(kw_only=True)
-class Hierarchy:
+class Hierarchy(NamedTuple):
     """One mounted cgroup hierarchy.
 
     Attributes:
@@ -53,9 +55,16 @@ def hierarchies() -> tuple[Hierarchy, ...]:
     return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"))
 
 
+@functools.cache
+def named() -> tuple[Hierarchy, ...]:
+    """Hierarchies of v1 that have a name and no controller, as systemd's: book-keeping. Cached."""
+    return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"), named=True)
+
+
 def forget() -> None:
     """Look again at the next question: the cgroup of this process was removed or another was entered."""
     hierarchies.cache_clear()
+    named.cache_clear()
 
 
 def kind(found: tuple[Hierarchy, ...]) -> str:
@@ -77,14 +86,16 @@ def container() -> str | None:
 
 def namespaced() -> bool:
     """Tell whether this process is in a cgroup namespace other than the machine's; `cgroup_namespaces(7)`."""
-    with contextlib.suppress(OSError):
+    try:
         return os.stat(_NAMESPACE).st_ino != _FIRST_NAMESPACE
-    return False
+    except OSError:
+        return False
 
 
-def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
+def parse(mountinfo: str, own_cgroups: str, *, named: bool = False) -> tuple[Hierarchy, ...]:
     """Match the lines of the two files; what is not mounted, or not where this process is, is left out.
 
+    So are hierarchies of v1 that have a name instead of controllers; or all others, if `named` is asked for.
     Of several mounts of a hierarchy the first that can be written to is taken, else the first.
     """
     # A later mount at the same point hides an earlier one, of whatever kind.
@@ -95,8 +106,8 @@ def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
         number, names, path = line.split(":", 2)
         wanted = frozenset(names.split(",")) if names else frozenset()
         version = V2 if number == "0" else V1
-        if version == V1 and any(name.startswith("name=") for name in wanted):
-            continue  # systemd's book-keeping: no controller
+        if named != (version == V1 and any(name.startswith("name=") for name in wanted)):
+            continue
         for mount in mounts:
             if mount.version == version and wanted <= mount.options and (own := mount.directory_of(path)):
                 found.append(_hierarchy(wanted, mount, own))
@@ -104,8 +115,7 @@ def parse(mountinfo: str, own_cgroups: str) -> tuple[Hierarchy, ...]:
     return tuple(sorted(found, key=lambda hierarchy: hierarchy.version))
 
 
-@attrs.frozen
-class _Mount:
+class _Mount(NamedTuple):
     """One mount: `root` is the cgroup that appears at `point`. The version is 0 where it is none of cgroups."""
 
     version: int
@@ -143,6 +153,7 @@ def _unescape(field: str) -> str:
 
 def _hierarchy(names: frozenset[str], mount: _Mount, own: str) -> Hierarchy:
     partial = mount.root != "/"
+    names = frozenset(name for name in names if not name.startswith("name="))
     if mount.version == V2:
         names = frozenset(read_path(f"{mount.point}/cgroup.controllers").split())
         partial = os.path.exists(f"{mount.point}/cgroup.type")  # which the real root alone has not

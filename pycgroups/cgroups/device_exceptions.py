@@ -17,16 +17,18 @@ open asks for, reading and writing; one of "all but" denies if it covers any of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from pycgroups.cgroups.device_rules import ALL, bits, letters, tabulate
 from pycgroups.errors import Unsupported
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import NamedTuple
 
     from pycgroups.cgroups.device_rules import Entry
     from pycgroups.oci.resources import DeviceRule
+else:
+    from pycgroups.records import NamedTuple
 
 _ALLOW, _DENY = "devices.allow", "devices.deny"
 

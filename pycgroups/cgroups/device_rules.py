@@ -14,13 +14,17 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.errors import invalid
-from pycgroups.oci.resources import DeviceRule
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NamedTuple
+
+    from pycgroups.oci.resources import DeviceRule
+else:
+    from pycgroups.records import NamedTuple
 
 MKNOD, READ, WRITE = 1, 2, 4
 """Kinds of access, as the kernel has them: BPF_DEVCG_ACC_* of linux/bpf.h."""
@@ -89,7 +93,7 @@ class _Rule(NamedTuple):
 
 
 def _read(rule: DeviceRule, key: str) -> _Rule:
-    if not isinstance(rule, DeviceRule):
+    if not hasattr(rule, "allow"):
         raise invalid(key, rule, "a DeviceRule")
     if not isinstance(rule.allow, bool):
         raise invalid(f"{key}.allow", rule.allow, "True or False")

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, TypeAlias
 
+from pycgroups.cgroups.resources import items
 from pycgroups.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ def check(resources: Resources) -> None:
     Raises:
         InvalidConfig: one is not, or is a partition.
     """
-    for name, devices in (resources.block_io.to_json() if resources.block_io else {}).items():
-        for index, device in enumerate(devices if isinstance(devices, list) else ()):
-            _check(device["major"], device["minor"], f"resources.blockIO.{name}[{index}]")
+    for path, head, devices in items(resources):
+        for index, device in enumerate(devices if head == "blockIO" and isinstance(devices, tuple) else ()):
+            _check(device.major, device.minor, f"resources.{path}[{index}]")
 
 
 def _numbers(path: str) -> tuple[int, int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import detect, names, places
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.places import Place
 from pycgroups.errors import NotFound, invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Self
 
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
 _CHUNK = 4096
 _CHILDLESS = 2  # st_nlink on kernfs is 2 and the number of subdirectories: nothing need be listed

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-import attrs
-
-from pycgroups.cgroups import making, names, places, resources, sweep, tree, unenforced
+from pycgroups.cgroups import places, resources, tree, unenforced
 from pycgroups.cgroups.files import GONE
-from pycgroups.cgroups.limits import NO_LIMITS, Limits
-from pycgroups.cgroups.manager import Sample
-from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import CgroupError, NotFound, Unsupported, invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+    from typing import Any, Literal, Self, TypeAlias
 
     from typing_extensions import Unpack
 
     from pycgroups.cgroups.events import PressureTrigger
     from pycgroups.cgroups.files import Directory
+    from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.manager import Counts, Manager
     from pycgroups.cgroups.peak import MemoryPeak
     from pycgroups.cgroups.places import Place
     from pycgroups.cgroups.pressure import Pressure
+    from pycgroups.cgroups.sample import Sample
     from pycgroups.cgroups.scope import Scope
     from pycgroups.cgroups.stats import Stats
     from pycgroups.cgroups.watch import Watch
     from pycgroups.cgroups.words import Words
     from pycgroups.oci.resources import DeviceRule, Resources
 
-CgroupManager = Literal["cgroupfs", "systemd"]
+CgroupManager: TypeAlias = "Literal['cgroupfs', 'systemd']"
+_CGROUP_MANAGERS = ("cgroupfs", "systemd")
 _ATTEMPTS = 8
 _RACES = (*GONE, errno.EAGAIN)
 
@@ -48,7 +46,6 @@ class Cgroup:
 
     Attributes:
         name: as given to `create`, or made up.
-        limits: what was asked for by words.
         unenforced: names of the limits that are not in force: with `require_limits` False those that cannot be, and
             in any case those that mean nothing to any kernel of today (`resources.memory.kernel`).
         threaded: whether it is one of single threads.
@@ -57,12 +54,12 @@ class Cgroup:
     and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_created", "_managers", "_scope", "limits", "name", "threaded", "unenforced")
+    __slots__ = ("_above", "_created", "_limits", "_managers", "_scope", "name", "threaded", "unenforced")
 
-    def __init__(self, name: str, limits: Limits, unenforced_limits: tuple[str, ...]) -> None:
+    def __init__(self, name: str, limits: Limits | None = None, unenforced_limits: tuple[str, ...] = ()) -> None:
         """Not for users: `create()` makes groups."""
         self.name = name
-        self.limits = limits
+        self._limits = limits
         self.unenforced = unenforced_limits
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
@@ -108,6 +105,8 @@ class Cgroup:
             AlreadyExists: the group is there; nothing about it was changed.
             CgroupError: the kernel refuses something; nothing is left behind.
         """
+        from pycgroups.cgroups.limits import Limits
+
         group = cls.for_limits(
             Limits(**words),
             devices=devices,
@@ -124,7 +123,7 @@ class Cgroup:
     @classmethod
     def for_limits(
         cls,
-        limits: Limits = NO_LIMITS,
+        limits: Limits | None = None,
         *,
         devices: Sequence[DeviceRule] = (),
         resources: Resources | None = None,
@@ -138,8 +137,12 @@ class Cgroup:
         With `require_limits` False there may be no directory at all: then nothing can be added, and nothing is
         measured.
         """
-        if cgroup_manager not in get_args(CgroupManager):
-            raise invalid("cgroup_manager", cgroup_manager, " or ".join(map(repr, get_args(CgroupManager))))
+        from pycgroups.cgroups import making, names, sweep
+        from pycgroups.cgroups.limits import NO_LIMITS
+
+        limits = limits or NO_LIMITS
+        if cgroup_manager not in _CGROUP_MANAGERS:
+            raise invalid("cgroup_manager", cgroup_manager, " or ".join(map(repr, _CGROUP_MANAGERS)))
         if name is not None and cgroup_manager == "cgroupfs":
             names.check(name)
         asked = making.asked(limits, devices, resources)
@@ -164,6 +167,8 @@ class Cgroup:
     def _make(
         cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool, threaded: bool
     ) -> Cgroup:
+        from pycgroups.cgroups import names
+
         needed = resources.controllers(asked)
         found = places.places(needed)
         if not found or needed - places.offered(found):
@@ -177,18 +182,19 @@ class Cgroup:
         )
         group.threaded = threaded
         if threaded:
-            found = tuple(attrs.evolve(place, controllers=place.controllers & v2.THREADED) for place in found)
+            from pycgroups.cgroups.v2.manager import THREADED
+
+            found = tuple(place._replace(controllers=place.controllers & THREADED) for place in found)
         try:
             group._make_in(found, group.name, asked, marked=name is not None)
         except BaseException:
-            with contextlib.suppress(CgroupError):
-                group.remove()
+            group._abandon()
             raise
         return group
 
     @classmethod
     def _make_in_scope(cls, limits: Limits, asked: Resources, name: str | None, *, require_limits: bool) -> Cgroup:
-        from pycgroups.cgroups import scope  # few ask for it
+        from pycgroups.cgroups import names, scope, sweep  # few ask for it
 
         name = name or names.fresh()
         unit = scope.Name.parse(name)
@@ -199,17 +205,18 @@ class Cgroup:
             # On v2 device rules are a program, which needs no controller of systemd's.
             extra = places.offered(places.places(resources.controllers(asked))) & {places.DEVICES}
             place = group._scope.place
-            found = (attrs.evolve(place, controllers=place.controllers | extra),)
+            found = (place._replace(controllers=place.controllers | extra),)
             group.unenforced = unenforced.check(found, limits, asked, require_limits=require_limits)
             group._make_in(found, scope.GROUP, asked, marked=True)
         except BaseException:
-            with contextlib.suppress(CgroupError):
-                group.remove()
+            group._abandon()
             raise
         return group
 
     def _make_in(self, found: tuple[Place, ...], name: str, asked: Resources, *, marked: bool) -> None:
         """Make the directories, and in each hierarchy those above that the name has; then write the limits."""
+        from pycgroups.cgroups import making
+
         for place in found:
             making.make(place, name, self._managers, self._above, marked=marked)
         for manager in self._managers:
@@ -253,20 +260,26 @@ class Cgroup:
 
     @classmethod
     def _of(cls, name: str, found: list[Place]) -> Cgroup:
-        group = cls(name, Limits(), ())
+        group = cls(name)
         group._created = False
         try:
             for place in found:
-                with contextlib.ExitStack() as stack:
-                    directory = stack.enter_context(places.opened(place.path))
-                    group._managers.append(places.MANAGERS[place.version](directory, place.controllers))
-                    stack.pop_all()
+                group._managers.append(places.held(place))
         except BaseException as error:
             group.let_go()
             if isinstance(error, CgroupError) and error.errno in GONE:
                 raise NotFound("removed meanwhile", operation="open cgroup", path=error.path) from None
             raise
         return group
+
+    @property
+    def limits(self) -> Limits:
+        """What was asked for by words."""
+        if self._limits is None:
+            from pycgroups.cgroups.limits import NO_LIMITS
+
+            return NO_LIMITS
+        return self._limits
 
     @property
     def clone_fd(self) -> int | None:
@@ -349,13 +362,17 @@ class Cgroup:
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
             CgroupError: the kernel refuses one; those written before it are in force.
         """
+        import attrs
+
+        from pycgroups.cgroups import making
+
         given: dict[str, Any] = {word: value for word, value in words.items() if value is not None}
         limits = attrs.evolve(self.limits, **given)
         changes = limits.only(given)
         self._change(changes, making.asked(changes, (), resources))
-        self.limits = limits
+        self._limits = limits
 
-    def _change(self, limits: Limits, asked: Resources) -> None:
+    def _change(self, limits: Limits | None, asked: Resources) -> None:
         """Write limits, after a look at all of them."""
         unenforced.check_change(self._managers, limits, asked, known=self.unenforced)
         if self._scope is not None:
@@ -391,6 +408,9 @@ class Cgroup:
                 path=self.paths[0] if self.paths else None,
                 hint="give it some when it is made: devices=[DeviceRule(allow=True)]",
             )
+        from pycgroups.cgroups import making
+        from pycgroups.cgroups.limits import NO_LIMITS
+
         self._change(NO_LIMITS, making.asked(NO_LIMITS, rules, None))
 
     def sample(self) -> Sample:
@@ -399,6 +419,8 @@ class Cgroup:
         Raises:
             CgroupError: the group was removed by someone else.
         """
+        from pycgroups.cgroups.sample import Sample
+
         return Sample.of(self._count(whole=False))
 
     def stats(self) -> Stats:
@@ -490,8 +512,10 @@ class Cgroup:
         try:
             freezer.set_frozen(True, deadline)
         except BaseException:
-            with contextlib.suppress(CgroupError):
+            try:
                 freezer.set_frozen(False, time.monotonic())
+            except CgroupError:
+                pass  # what went wrong before is what matters
             raise
 
     def thaw(self, timeout: float = tree.PATIENCE) -> None:
@@ -572,12 +596,21 @@ class Cgroup:
         while self._managers:
             self._managers[-1].remove(deadline)
             self._managers.pop()
+        if self._above:
+            from pycgroups.cgroups import sweep
         while self._above:
             with self._above.pop() as above:
                 if sweep.abandoned(above):
                     tree.try_rmdir(above.path)
         if self._scope is not None:
             self._scope.stop()
+
+    def _abandon(self) -> None:
+        """Remove the group after something went wrong, which is what the caller is told, and not what may fail here."""
+        try:
+            self.remove()
+        except CgroupError:
+            self.let_go()
 
     def _unfreeze_dead(self) -> None:
         """Kill what v1's freezer stops: elsewhere one would wait in vain for it to die."""

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import attrs
 
+from pycgroups.cgroups.lists import cpu_list, cpu_numbers
 from pycgroups.errors import invalid
 
 CPU_PERIOD = 100_000
@@ -59,34 +60,6 @@ def parse_size(option: str, value: object, *, least: int = 1) -> int:
     if not least <= size <= _MOST_MEMORY:
         raise invalid(option, value, f"{least} to {_MOST_MEMORY} bytes")
     return size
-
-
-def cpu_numbers(text: str) -> frozenset[int]:
-    """Expand a list of CPUs, "0-2,7", to its numbers (`cpuset(7)`, "List format"); "" has none.
-
-    Raises:
-        ValueError: not such a list, or a number of 8192 or more.
-    """
-    numbers: set[int] = set()
-    for part in text.split(",") if text else ():
-        first, dash, last = part.partition("-")
-        low = _cpu_number(first)
-        high = _cpu_number(last) if dash else low
-        if high < low:
-            raise ValueError(part)
-        numbers.update(range(low, high + 1))
-    return frozenset(numbers)
-
-
-def cpu_list(numbers: frozenset[int]) -> str:
-    """Write CPU numbers as a list with ranges: the reverse of `cpu_numbers`."""
-    ranges: list[list[int]] = []
-    for number in sorted(numbers):
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ",".join(f"{low}-{high}" if high > low else str(low) for low, high in ranges)
 
 
 Rates: TypeAlias = "tuple[tuple[str, int], ...]"
@@ -305,9 +278,3 @@ def _integer(value: object) -> int | None:
     except TypeError:
         return None
     return number
-
-
-def _cpu_number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > _LONGEST_NUMBER or int(text) >= _MOST_CPUS:
-        raise ValueError(text)
-    return int(text)

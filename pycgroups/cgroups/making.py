@@ -13,14 +13,12 @@ Each of these errors means that a sweeper came between; the creator starts over 
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
-
 from pycgroups.cgroups import places, resources, sweep, tree
 from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import AlreadyExists, CgroupError, invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,12 +35,14 @@ def asked(limits: Limits, devices: Sequence[DeviceRule], given: Resources | None
     Raises:
         InvalidConfig: a value that is wrong on every host, or limits of both kinds.
     """
+    from pycgroups.cgroups import translate
+
     if given is None and not limits.io_limits and not devices:
-        return resources.of_limits(limits)
+        return translate.of_limits(limits)
     from pycgroups.cgroups import device_rules, disks, ranges  # words have been checked, and most name no device
 
     if given is None:
-        given = resources.of_limits(limits, disks.numbers(limits), tuple(devices))
+        given = translate.of_limits(limits, disks.numbers(limits), tuple(devices))
     elif limits != NO_LIMITS or devices:
         raise invalid("resources", given, "limits by words or by resources, not both")
     ranges.check(given)
@@ -107,6 +107,8 @@ def _new(place: Place, path: str, *, marked: bool) -> Manager:
             directory.close()
             raise
     except BaseException:
-        with contextlib.suppress(CgroupError):
+        try:
             tree.try_rmdir(path)
+        except CgroupError:
+            pass  # what went wrong before is what matters
         raise

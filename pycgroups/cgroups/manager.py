@@ -5,9 +5,6 @@ from __future__ import annotations
 import abc
 import errno
 import os
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import attrs
 
 from pycgroups.cgroups import tree
 from pycgroups.cgroups.files import GONE
@@ -15,16 +12,19 @@ from pycgroups.cgroups.resources import controllers as controllers_of
 from pycgroups.cgroups.resources import given as asked
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any, ClassVar, NamedTuple, TypeAlias
 
     from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
+else:
+    from pycgroups.records import NamedTuple
 
 
-@attrs.frozen
-class Lack:
+class Lack(NamedTuple):
     """What cannot be enforced, and why.
 
     Attributes:
@@ -38,76 +38,31 @@ class Lack:
     hint: str
 
 
-def missing(parent: str, witness: str, *names: str) -> bool:
-    """Tell whether cgroups below `parent`, which has the same files, lack all of some files.
+def missing(directory: str, witness: str, *names: str) -> bool:
+    """Tell whether a cgroup lacks all of some files.
 
     Args:
-        parent: a directory.
+        directory: its own, or another that has the same files.
         witness: a file that is there whenever the controller is.
         names: the files.
 
     Raises:
-        CgroupError: ENOENT; somebody has just removed `parent`, or made it anew without the controller.
+        CgroupError: ENOENT; somebody has just removed it, or made it anew without the controller.
     """
-    if any(os.path.exists(f"{parent}/{name}") for name in names):
+    if any(os.path.exists(f"{directory}/{name}") for name in names):
         return False
     try:
-        there = os.listdir(parent)
+        there = os.listdir(directory)
     except FileNotFoundError:
         there = []
     if witness not in there:
-        raise CgroupError(operation="open", path=f"{parent}/{witness}", errno=errno.ENOENT)
+        raise CgroupError(operation="open", path=f"{directory}/{witness}", errno=errno.ENOENT)
     return not set(names) & set(there)
 
 
-Counts = dict[str, dict[Any, Any]]
+Counts: TypeAlias = "dict[str, dict[Any, Any]]"
 """What is counted, by the fields of `stats.Stats`: each has a dict of the fields of its own class, or of these by
 device or page size."""
-
-
-@attrs.frozen(kw_only=True)
-class Sample:
-    """What a group has used until now. A field is None where this host or this group does not count it.
-
-    Attributes:
-        peak_memory: bytes, the most that was in use at once, page cache included (v2: kernel 5.19).
-        cpu_time: seconds of CPU time, user and system, of every process that was ever in the group.
-        user_time: seconds in user mode.
-        system_time: seconds in the kernel.
-        io_read: bytes read from block devices (v2 with the io controller).
-        io_written: bytes written to block devices.
-        processes_peak: the most processes and threads at once (kernel 6.6; v1: 6.11).
-        oom: processes that the OOM killer killed. The count of kills, not of times that the limit was
-            reached: reaching it and reclaiming page cache is a normal day of a program that reads files.
-        pids_hits: forks and clones that the limit of `pids` refused.
-    """
-
-    peak_memory: int | None = None
-    cpu_time: float | None = None
-    user_time: float | None = None
-    system_time: float | None = None
-    io_read: int | None = None
-    io_written: int | None = None
-    processes_peak: int | None = None
-    oom: int | None = None
-    pids_hits: int | None = None
-
-    @classmethod
-    def of(cls, counts: Counts) -> Sample:
-        """Pick from what was counted."""
-        cpu, memory, pids = (counts.get(section, {}) for section in ("cpu", "memory", "pids"))
-        io = counts.get("io")
-        return cls(
-            peak_memory=memory.get("peak"),
-            cpu_time=cpu.get("total"),
-            user_time=cpu.get("user"),
-            system_time=cpu.get("system"),
-            io_read=None if io is None else sum(device.get("read_bytes", 0) for device in io.values()),
-            io_written=None if io is None else sum(device.get("written_bytes", 0) for device in io.values()),
-            processes_peak=pids.get("peak"),
-            oom=memory.get("events", {}).get("oom_kill"),
-            pids_hits=pids.get("refused"),
-        )
 
 
 class Controller:
@@ -122,18 +77,23 @@ class Controller:
     witness: ClassVar[str]
     needs: ClassVar[Mapping[str, tuple[tuple[str, ...], str]]] = {}
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
-        """Tell what cannot be enforced in groups below `parent`, asked before one is made.
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:  # noqa: ARG002
+        """Tell what cannot be enforced in a group, which may not be there yet.
+
+        Args:
+            files: a directory that has the files of the group: itself, or before it is made the one above it.
+            resources: what is asked for.
+            parent: the directory above the group, where `files` is not that.
 
         Raises:
             InvalidConfig: a value that no group below `parent` can have.
-            CgroupError: ENOENT; `parent` has just been removed.
+            CgroupError: ENOENT; `files` has just been removed.
         """
         given = asked(resources)
         return [
-            Lack(path, f"this kernel has no {' or '.join(files)}" if files else "this version of cgroups cannot", hint)
-            for path, (files, hint) in self.needs.items()
-            if path in given and missing(parent, self.witness, *files)
+            Lack(path, f"this kernel has no {' or '.join(names)}" if names else "this version of cgroups cannot", hint)
+            for path, (names, hint) in self.needs.items()
+            if path in given and missing(files, self.witness, *names)
         ]
 
     def apply(self, directory: Directory, resources: Resources) -> None:
@@ -167,10 +127,12 @@ class Manager(abc.ABC):
         self.join_fd: int | None = None
 
     @classmethod
-    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
-        """Tell what some controllers cannot enforce in groups below `parent`; see `Controller`."""
+    def check(
+        cls, files: str, controllers: frozenset[str], resources: Resources, parent: str | None = None
+    ) -> list[Lack]:
+        """Tell what some controllers cannot enforce in a group; see `Controller`."""
         used = sorted(controllers & controllers_of(resources) & cls.modules.keys())
-        return [lack for name in used for lack in cls.modules[name].check(parent, resources)]
+        return [lack for name in used for lack in cls.modules[name].check(files, resources, parent)]
 
     def apply(self, resources: Resources) -> None:
         """Write the limits that this directory's controllers enforce."""

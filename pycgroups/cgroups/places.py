@@ -16,8 +16,6 @@ import atexit
 import functools
 import os
 
-import attrs
-
 from pycgroups.cgroups import detect, tree
 from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.v1 import devices as v1_devices
@@ -25,6 +23,14 @@ from pycgroups.cgroups.v1 import manager as v1
 from pycgroups.cgroups.v2 import devices as v2_devices
 from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import CgroupError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    from pycgroups.cgroups.manager import Manager
+else:
+    from pycgroups.records import NamedTuple
 
 SHARED = "pycgroups"
 MANAGERS = {detect.V1: v1.Manager, detect.V2: v2.Manager}
@@ -36,8 +42,7 @@ DEVICES = "devices"
 _OF_V1_ALONE = frozenset({"cpuacct", "freezer"})  # what v2 does without a controller
 
 
-@attrs.frozen(cache_hash=True)
-class Place:
+class Place(NamedTuple):
     """A directory to make groups in.
 
     Attributes:
@@ -148,6 +153,20 @@ def opened(path: str) -> Directory:
         return Directory(path)
     except OSError as error:
         raise CgroupError(operation="open", path=path, errno=error.errno) from None
+
+
+def held(place: Place) -> Manager:
+    """Open a group that is there.
+
+    Raises:
+        CgroupError: it cannot be opened.
+    """
+    directory = opened(place.path)
+    try:
+        return MANAGERS[place.version](directory, place.controllers)
+    except BaseException:
+        directory.close()
+        raise
 
 
 def forget() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pycgroups.cgroups import convert
-from pycgroups.cgroups.limits import MOST_PIDS, cpu_numbers
+from pycgroups.cgroups.limits import MOST_PIDS
+from pycgroups.cgroups.lists import cpu_numbers
 from pycgroups.cgroups.resources import controller_of_file, items
 from pycgroups.errors import invalid
 from pycgroups.oci.resources import Resources
@@ -24,11 +26,11 @@ _RANGES = {
     "network.classID": (0, _U32),
 }
 _PER_DEVICE = {
-    "major": (0, (1 << 12) - 1),  # MINORBITS of linux/kdev_t.h is 20, of 32
-    "minor": (0, (1 << 20) - 1),
-    "rate": (0, _MOST),
-    "weight": (convert.BLKIO_WEIGHTS[0], convert.BLKIO_WEIGHTS[-1]),
-    "leafWeight": (convert.BLKIO_WEIGHTS[0], convert.BLKIO_WEIGHTS[-1]),
+    "major": ("major", 0, (1 << 12) - 1),  # MINORBITS of linux/kdev_t.h is 20, of 32
+    "minor": ("minor", 0, (1 << 20) - 1),
+    "rate": ("rate", 0, _MOST),
+    "weight": ("weight", convert.BLKIO_WEIGHTS[0], convert.BLKIO_WEIGHTS[-1]),
+    "leaf_weight": ("leafWeight", convert.BLKIO_WEIGHTS[0], convert.BLKIO_WEIGHTS[-1]),
 }
 _LISTS = frozenset({"cpu.cpus", "cpu.mems"})
 _FLAGS = frozenset({"memory.disableOOMKiller", "memory.checkBeforeUpdate", "memory.useHierarchy"})
@@ -61,7 +63,7 @@ def check(resources: Resources) -> None:
             _list(value, key)
         elif path in _FLAGS and not isinstance(value, bool):
             raise invalid(key, value, "True or False")
-        elif head == "blockIO" and isinstance(value, list):
+        elif head == "blockIO" and isinstance(value, tuple):
             _devices(value, key)
         elif path.startswith("unified"):
             _unified(head, value, key)
@@ -92,10 +94,12 @@ def _list(value: object, key: str) -> None:
     raise invalid(key, value, 'a list of numbers such as "0-1,3"')
 
 
-def _devices(devices: list[dict[str, object]], key: str) -> None:
+def _devices(devices: tuple[Any, ...], key: str) -> None:
     for index, device in enumerate(devices):
-        for name, value in device.items():
-            _integer(value, f"{key}[{index}].{name}", *_PER_DEVICE[name])
+        for attribute, (name, low, high) in _PER_DEVICE.items():
+            value = getattr(device, attribute, None)
+            if value is not None:
+                _integer(value, f"{key}[{index}].{name}", low, high)
 
 
 def _unified(name: str, text: object, key: str) -> None:
@@ -130,8 +134,9 @@ def _pages_and_names(resources: Resources) -> None:
         _integer(interface.priority, f"{key}.priority", 0, _U32)
     for device, limit in resources.rdma:
         _name(device, "resources.rdma")
-        for name, value in limit.to_json().items():
-            _integer(value, f"resources.rdma[{device!r}].{name}", 0, (1 << 31) - 1)
+        for name, value in (("hcaHandles", limit.hca_handles), ("hcaObjects", limit.hca_objects)):
+            if value is not None:
+                _integer(value, f"resources.rdma[{device!r}].{name}", 0, (1 << 31) - 1)
 
 
 def _name(value: object, key: str) -> None:

@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-import attrs
 
 from pycgroups.cgroups import dbus, detect, places, systemd
 from pycgroups.errors import CgroupError, Unsupported, invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from pycgroups.cgroups.systemd import Property
     from pycgroups.oci.resources import Resources
+else:
+    from pycgroups.records import NamedTuple
 
 GROUP = "group"
 _KEEPER = "keeper"
@@ -36,8 +38,7 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 _ROOM = {"MemoryMax": _KEEPER_MEMORY, "MemoryHigh": _KEEPER_MEMORY, "TasksMax": 1}
 
 
-@attrs.frozen
-class Name:
+class Name(NamedTuple):
     """What a scope is called, and where it is.
 
     Attributes:

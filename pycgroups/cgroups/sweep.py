@@ -15,12 +15,12 @@ import fcntl
 import functools
 import os
 import time
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import detect, names, places, tree
 from pycgroups.cgroups.files import Directory
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

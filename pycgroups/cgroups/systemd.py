@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycgroups.cgroups import convert
 from pycgroups.cgroups.dbus import Peer, Refused
-from pycgroups.cgroups.limits import cpu_numbers
+from pycgroups.cgroups.lists import cpu_numbers
 from pycgroups.errors import AlreadyExists, CgroupError, Error, Unsupported
 
 if TYPE_CHECKING:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.files import GONE, Directory, read_path
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PATIENCE = 10.0
 """Seconds that killing and removing wait for processes to die before they give up."""
 
+_SIGKILL = 9  # the module signal takes milliseconds to make enums of all numbers
 _FIRST_PAUSE = 0.000_2
 _LONGEST_PAUSE = 0.02
 _BATCH = 200  # descriptors held at once: the usual limit is 1024
@@ -171,6 +171,8 @@ def _processes_of(directory: Directory) -> list[int]:
 
 def _kill_batch(directory: Directory, pids: list[int]) -> None:
     """Kill by pidfd what is still listed after the pidfd was opened: a reused pid is never hit."""
+    from _signal import pidfd_send_signal  # type: ignore[import-not-found]
+
     handles: dict[int, int] = {}
     try:
         for pid in pids:
@@ -180,7 +182,7 @@ def _kill_batch(directory: Directory, pids: list[int]) -> None:
                 continue  # dead already, or 0: not of this pid namespace
         for pid in handles.keys() & _processes_of(directory):
             try:
-                signal.pidfd_send_signal(handles[pid], signal.SIGKILL)
+                pidfd_send_signal(handles[pid], _SIGKILL)
             except (ProcessLookupError, PermissionError):
                 continue  # who may not be killed is named when time is up
     finally:

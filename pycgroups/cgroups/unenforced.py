@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import detect, places, resources
 from pycgroups.errors import Unsupported
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pycgroups.oci.resources import Resources
 
 
-def check(found: tuple[Place, ...], limits: Limits, asked: Resources, *, require_limits: bool) -> tuple[str, ...]:
+def check(
+    found: tuple[Place, ...], limits: Limits | None, asked: Resources, *, require_limits: bool
+) -> tuple[str, ...]:
     """Name the limits of a group to be made that have no controller, or whose controller lacks what they need.
 
     Args:
@@ -42,7 +44,9 @@ def check(found: tuple[Place, ...], limits: Limits, asked: Resources, *, require
     return homeless + resources.names(rest, limits)
 
 
-def check_change(managers: Iterable[Manager], limits: Limits, asked: Resources, *, known: tuple[str, ...]) -> None:
+def check_change(
+    managers: Iterable[Manager], limits: Limits | None, asked: Resources, *, known: tuple[str, ...]
+) -> None:
     """Look whether limits of a group that is there can be changed.
 
     Args:
@@ -65,11 +69,16 @@ def check_change(managers: Iterable[Manager], limits: Limits, asked: Resources, 
     lacks = [
         lack
         for manager in managers
-        for lack in manager.check(os.path.dirname(manager.directory.path), manager.controllers, asked)
+        for lack in _lacks(manager, asked)
         if not {*resources.names([lack.path], limits)} <= {*known}
     ]
     if lacks:
         raise _lacking(lacks, limits)
+
+
+def _lacks(manager: Manager, asked: Resources) -> list[Lack]:
+    path = manager.directory.path
+    return manager.check(path, manager.controllers, asked, os.path.dirname(path))
 
 
 def check_devices() -> None:
@@ -99,7 +108,7 @@ def without(missing: frozenset[str], *, operation: str, path: str | None = None)
     )
 
 
-def _homeless(controllers: frozenset[str], limits: Limits, asked: Resources) -> tuple[str, ...]:
+def _homeless(controllers: frozenset[str], limits: Limits | None, asked: Resources) -> tuple[str, ...]:
     """Name the limits that none of these controllers enforces.
 
     Of words, those that were written: with memory goes a limit of swap that nobody spoke of.
@@ -108,7 +117,7 @@ def _homeless(controllers: frozenset[str], limits: Limits, asked: Resources) -> 
     return tuple(word for word in resources.names(paths, limits) if getattr(limits, word, word) is not None)
 
 
-def _lacking(lacks: list[Lack], limits: Limits) -> Unsupported:
+def _lacking(lacks: list[Lack], limits: Limits | None) -> Unsupported:
     """Make the error for limits that their controllers lack something for."""
     return Unsupported(
         "; ".join(dict.fromkeys(lack.why for lack in lacks)),

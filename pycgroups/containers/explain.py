@@ -76,10 +76,10 @@ def _joins(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> int:
     """How many v1 hierarchies the process would enter by itself; into a v2 group it is born."""
     if config.limits == NO_LIMITS and not rules:
         return 0
-    from pycgroups.cgroups import disks, resources
+    from pycgroups.cgroups import disks, resources, translate
     from pycgroups.cgroups.places import DEVICES, places
 
-    needed = resources.controllers(resources.of_limits(config.limits, disks.numbers(config.limits)))
+    needed = resources.controllers(translate.of_limits(config.limits, disks.numbers(config.limits)))
     if rules:
         needed |= {DEVICES}
     return sum(place.version == 1 for place in places(needed))

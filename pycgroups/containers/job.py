@@ -18,7 +18,7 @@ from pycgroups.runtime import plan as plans
 
 if TYPE_CHECKING:
     from pycgroups.cgroups import Cgroup
-    from pycgroups.cgroups.manager import Sample
+    from pycgroups.cgroups.sample import Sample
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.streams import Streams
     from pycgroups.containers.verdict import Hits, Reason, Usage

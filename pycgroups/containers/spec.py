@@ -168,7 +168,7 @@ def _is_own(namespaces: tuple[oci.NamespaceSpec, ...], kind: str) -> bool:
 def _resources(config: ContainerConfig, disks: Numbers, devices: tuple[DeviceRule, ...]) -> Resources | None:
     if config.limits == NO_LIMITS and not devices:
         return None
-    from pycgroups.cgroups.resources import of_limits  # the run without limits does not need it
+    from pycgroups.cgroups.translate import of_limits  # the run without limits does not need it
 
     return of_limits(config.limits, disks, devices)
 

@@ -8,7 +8,7 @@ import attrs
 
 if TYPE_CHECKING:
     from pycgroups._native.calls import Report
-    from pycgroups.cgroups.manager import Sample
+    from pycgroups.cgroups.sample import Sample
 
     Reason = Literal["exited", "signal", "timeout", "oom", "pids", "disk"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups.manager import Controller
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci import resources as oci
     from pycgroups.oci.resources import Resources

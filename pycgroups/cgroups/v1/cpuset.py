@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.cpus import check_available
 from pycgroups.cgroups.files import Directory, read_path
 from pycgroups.cgroups.manager import Controller, Lack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci.resources import Resources
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class Cpuset(Controller):
     """cpuset.cpus, cpuset.mems."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:
         """Refuse what the parent lacks."""
         if resources.cpu:
+            parent = parent or files
             check_available(f"{parent}/cpuset.effective_cpus", resources.cpu.cpus, "cpuset")
             check_available(f"{parent}/cpuset.effective_mems", resources.cpu.mems, "resources.cpu.mems")
         return []

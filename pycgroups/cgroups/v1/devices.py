@@ -5,14 +5,13 @@ Other than all other files of a cgroup, these cannot be given to an ordinary use
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.manager import Controller
 from pycgroups.errors import CgroupError, Unsupported
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Lack
@@ -35,7 +34,7 @@ def usable() -> bool:
 class Devices(Controller):
     """devices.allow, devices.deny, devices.list."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:  # noqa: ARG002
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:  # noqa: ARG002
         """Refuse wrong rules, and those that v1 cannot say."""
         from pycgroups.cgroups.device_exceptions import state_of  # most groups do not need it
 
@@ -69,9 +68,10 @@ def _read(directory: Directory) -> tuple[bool, str]:
     text = directory.read(_LIST)
     if not text.startswith("a "):
         return False, text
-    with contextlib.suppress(OSError):  # ENODATA: there never were any
+    try:
         return True, os.getxattr(directory.fd, _MEMORY).decode()
-    return True, ""
+    except OSError:  # ENODATA: there never were any
+        return True, ""
 
 
 def _write(directory: Directory, file: str, line: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.events import Counters, Source
 from pycgroups.cgroups.v1.stats import oom_kills
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
 from pycgroups.cgroups.manager import Controller
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
 

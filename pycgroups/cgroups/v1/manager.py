@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
-from pycgroups.cgroups.v1 import cpuset, events, stats, unified
+from pycgroups.cgroups.v1 import cpuset, unified
 from pycgroups.cgroups.v1.cpu import Cpu
 from pycgroups.cgroups.v1.cpuset import Cpuset
 from pycgroups.cgroups.v1.devices import Devices
@@ -21,8 +20,10 @@ from pycgroups.cgroups.v1.rdma import Rdma
 from pycgroups.cgroups.v2.pids import Pids
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import ClassVar
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.events import PressureTrigger, Source
@@ -112,21 +113,29 @@ class Manager(manager.Manager):
 
     def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
         """See `v1.events`."""
+        from pycgroups.cgroups.v1 import events  # who watches pays for it
+
         return events.sources(directory, self.controllers, kinds)
 
     def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
         """Tell of a level of memory pressure; triggers are v2's."""
+        from pycgroups.cgroups.v1 import events
+
         if isinstance(wanted, str) and "memory" in self.controllers:
             return events.Notice(directory, "memory.pressure_level", "memory.pressure_level", wanted)
         return None
 
     @classmethod
-    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+    def check(
+        cls, files: str, controllers: frozenset[str], resources: Resources, parent: str | None = None
+    ) -> list[Lack]:
         """Ask each controller, and refuse files of v2."""
-        return super().check(parent, controllers, resources) + unified.check(controllers, resources)
+        return super().check(files, controllers, resources, parent) + unified.check(controllers, resources)
 
     def count(self, *, whole: bool) -> Counts:
         """Read its files."""
+        from pycgroups.cgroups.v1 import stats
+
         return stats.read(self.directory, self.controllers, whole=whole)
 
     @staticmethod

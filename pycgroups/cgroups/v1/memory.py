@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import UNLIMITED
 from pycgroups.cgroups.manager import Controller, Lack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci import resources as oci
     from pycgroups.oci.resources import Resources
@@ -31,9 +32,9 @@ class Memory(Controller):
         "memory.reservation": ((_SOFT_LIMIT,), "boot a kernel without PREEMPT_RT, or with cgroup v2"),
     }
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:
         """Swap may not be counted here."""
-        return super().check(parent, resources) + swap.check(parent, _LIMIT, _LIMIT_WITH_SWAP, resources)
+        return super().check(files, resources, parent) + swap.check(files, _LIMIT, _LIMIT_WITH_SWAP, resources)
 
     def apply(self, directory: Directory, resources: Resources) -> None:
         """Write what is given."""

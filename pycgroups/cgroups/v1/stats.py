@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from pycgroups.cgroups.v2.stats import device_number, page_sizes, pids_now, working_set
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Counts
 

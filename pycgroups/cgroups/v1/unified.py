@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pycgroups.cgroups.manager import Lack
 from pycgroups.cgroups.resources import controller_of_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci.resources import Resources
 
@@ -16,7 +15,7 @@ _HINT = "boot with cgroup v2 alone: systemd.unified_cgroup_hierarchy=1 on the ke
 def check(controllers: frozenset[str], resources: Resources) -> list[Lack]:
     """Tell which files are of these controllers, and so not there.
 
-    Not those that only say on v2 what a field says on v1, see `resources.of_limits`.
+    Not those that only say on v2 what a field says on v1, see `translate.of_limits`.
     """
     cpu, io = resources.cpu, resources.block_io
     said = {"cpu.weight": cpu and cpu.shares, "io.weight": io and io.weight}

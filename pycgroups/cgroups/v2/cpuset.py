@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pycgroups.cgroups.cpus import check_available
 from pycgroups.cgroups.manager import Controller, Lack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
@@ -15,9 +14,10 @@ if TYPE_CHECKING:
 class Cpuset(Controller):
     """cpuset.cpus, cpuset.mems."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:
         """Refuse what the parent lacks: v2 would take it and, with none left, allow all of the parent's."""
         if resources.cpu:
+            parent = parent or files
             check_available(f"{parent}/cpuset.cpus.effective", resources.cpu.cpus, "cpuset")
             check_available(f"{parent}/cpuset.mems.effective", resources.cpu.mems, "resources.cpu.mems")
         return []

@@ -9,18 +9,15 @@ Source: bpf(2), linux/bpf.h, kernel/bpf/cgroup.c.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups._native import calls
 from pycgroups.cgroups.manager import Controller
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.manager import Lack
     from pycgroups.oci.resources import Resources
@@ -49,7 +46,7 @@ def usable() -> bool:
 class Devices(Controller):
     """BPF_PROG_TYPE_CGROUP_DEVICE (kernel 4.15)."""
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:  # noqa: ARG002
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:  # noqa: ARG002
         """Refuse wrong rules. That groups above may allow less is no error: the less holds."""
         from pycgroups.cgroups.device_rules import tabulate
 
@@ -64,37 +61,36 @@ class Devices(Controller):
         from pycgroups.cgroups.device_rules import ALL, tabulate
 
         table = tabulate(resources.devices)
-        with _attached(directory) as old:
+        opened: list[int] = []  # descriptors of programs; without one, a program lives on where it is attached
+        try:
+            old = _attached(directory, opened)
             if any(entry.access != ALL for entry in table):
-                with _loaded(directory, compile_table(table)) as new:
-                    _done("BPF_PROG_ATTACH", directory, calls.bpf_attach(directory.fd, _PLACE, new, old))
+                new = _loaded(directory, compile_table(table), opened)
+                _done("BPF_PROG_ATTACH", directory, calls.bpf_attach(directory.fd, _PLACE, new, old))
             elif old is not None:
                 _done("BPF_PROG_DETACH", directory, calls.bpf_detach(directory.fd, _PLACE, old))
+        finally:
+            for fd in opened:
+                os.close(fd)
 
 
-@contextlib.contextmanager
-def _loaded(directory: Directory, code: bytes) -> Iterator[int]:
-    """Give a descriptor of a new program; without it, the program lives on where it is attached."""
+def _loaded(directory: Directory, code: bytes, opened: list[int]) -> int:
+    """Open a new program."""
     fd, log = calls.bpf_load(_TYPE, _PLACE, NAME, code)
-    try:
-        yield _done("BPF_PROG_LOAD", directory, fd, log)
-    finally:
-        if fd >= 0:
-            os.close(fd)
+    opened.append(_done("BPF_PROG_LOAD", directory, fd, log))
+    return fd
 
 
-@contextlib.contextmanager
-def _attached(directory: Directory) -> Iterator[int | None]:
-    """Give a descriptor of our program at a group; None without one."""
+def _attached(directory: Directory, opened: list[int]) -> int | None:
+    """Open the programs at a group, and find ours; None without one."""
     result, ids = calls.bpf_attached(directory.fd, _PLACE)
     _done("BPF_PROG_QUERY", directory, result)
-    with contextlib.ExitStack() as opened:
-        programs = []
-        for id_ in ids:
-            fd = _done("BPF_PROG_GET_FD_BY_ID", directory, calls.bpf_open(id_))
-            opened.callback(os.close, fd)
-            programs.append(fd)
-        yield next((fd for fd in programs if calls.bpf_name(fd) == NAME), None)
+    programs = []
+    for id_ in ids:
+        fd = _done("BPF_PROG_GET_FD_BY_ID", directory, calls.bpf_open(id_))
+        opened.append(fd)
+        programs.append(fd)
+    return next((fd for fd in programs if calls.bpf_name(fd) == NAME), None)
 
 
 def _done(command: str, directory: Directory, result: int, log: str = "") -> int:

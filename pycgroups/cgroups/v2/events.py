@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import select
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.events import Counters, Source
 from pycgroups.cgroups.files import GONE
 from pycgroups.errors import CgroupError, Unsupported
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.manager import Controller, Lack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
@@ -20,10 +20,10 @@ class Hugetlb(Controller):
 
     suffix = "max"
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:  # noqa: ARG002
         """Each processor has its own page sizes."""
         sizes = [pages.page_size for pages in resources.hugepage_limits]
-        absent = [size for size in sizes if not os.path.exists(f"{parent}/hugetlb.{size}.{self.suffix}")]
+        absent = [size for size in sizes if not os.path.exists(f"{files}/hugetlb.{size}.{self.suffix}")]
         if not absent:
             return []
         why = f"there are no huge pages of {', '.join(absent)} here"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
 from pycgroups.cgroups.convert import io_weight
 from pycgroups.cgroups.manager import Controller
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci import resources as oci
     from pycgroups.oci.resources import Resources

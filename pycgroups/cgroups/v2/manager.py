@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.manager import Controller
-from pycgroups.cgroups.v2 import events, freezer, stats, unified
+from pycgroups.cgroups.v2 import freezer, unified
 from pycgroups.cgroups.v2.cpu import Cpu
 from pycgroups.cgroups.v2.cpuset import Cpuset
 from pycgroups.cgroups.v2.devices import Devices
@@ -21,8 +19,10 @@ from pycgroups.cgroups.v2.pids import Pids
 from pycgroups.cgroups.v2.rdma import Rdma
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import ClassVar
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.events import PressureTrigger, Source
@@ -73,6 +73,21 @@ def prepare(directory: Directory, controllers: frozenset[str]) -> None:
             raise
 
 
+def hand_down_all(directory: Directory) -> None:
+    """Hand all controllers that a directory has down to the groups below it, as far as the kernel and its owner let."""
+    have = set(directory.read_if_there("cgroup.controllers").split())
+    missing = sorted(have - set(directory.read_if_there("cgroup.subtree_control").split()))
+    try:
+        if missing:
+            directory.write("cgroup.subtree_control", " ".join(f"+{name}" for name in missing))
+    except CgroupError:
+        for name in missing:  # one that cannot be had keeps the others back
+            try:
+                directory.write("cgroup.subtree_control", f"+{name}")
+            except CgroupError:
+                continue
+
+
 def upwards(hierarchy: Hierarchy) -> Iterator[str]:
     """Give this process's own cgroup, the one above it, and so on to the mount."""
     path = hierarchy.own
@@ -100,11 +115,10 @@ def _offer(path: str) -> frozenset[str] | None:
     return frozenset(read_path(f"{path}/cgroup.controllers").split())
 
 
-@contextlib.contextmanager
-def _explained(hint: str) -> Iterator[None]:
-    """Say what the rule is that the kernel enforces by EOPNOTSUPP, or EBUSY."""
+def _write_explained(directory: Directory, name: str, value: str, hint: str) -> None:
+    """Write, and say what the rule is that the kernel enforces by EOPNOTSUPP, or EBUSY."""
     try:
-        yield
+        directory.write(name, value)
     except CgroupError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EBUSY):
             error.hint = hint
@@ -140,9 +154,11 @@ class Manager(manager.Manager):
         directory.read("cgroup.controllers")
 
     @classmethod
-    def check(cls, parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+    def check(
+        cls, files: str, controllers: frozenset[str], resources: Resources, parent: str | None = None
+    ) -> list[Lack]:
         """Ask each controller, and for the files that are named as such."""
-        return super().check(parent, controllers, resources) + unified.check(parent, controllers, resources)
+        return super().check(files, controllers, resources, parent) + unified.check(files, controllers, resources)
 
     def apply(self, resources: Resources) -> None:
         """Write the limits; files that are named as such come last, and win."""
@@ -151,15 +167,17 @@ class Manager(manager.Manager):
 
     def count(self, *, whole: bool) -> Counts:
         """Read its files."""
+        from pycgroups.cgroups.v2 import stats
+
         return stats.read(self.directory, self.controllers, whole=whole)
 
     def add_thread(self, tid: int) -> None:
         """Move one thread here (cgroup-v2.rst, "Threads"; kernel 4.14)."""
-        with _explained(
+        hint = (
             "on v2 a thread may only enter a group made with threaded=True, and only while its process is in the group"
             " above: above.add(pid)"
-        ):
-            self.directory.write(_THREADS, str(tid))
+        )
+        _write_explained(self.directory, _THREADS, str(tid), hint)
 
     def threads(self) -> list[int]:
         """Ids of the threads in this very directory."""
@@ -167,11 +185,11 @@ class Manager(manager.Manager):
 
     def make_threaded(self) -> None:
         """Make it part of the domain above, for ever."""
-        with _explained(
+        hint = (
             "the group above must neither have groups beside this one that have processes and are not threaded, nor"
             " hand down memory or io to them"
-        ):
-            self.directory.write("cgroup.type", "threaded")
+        )
+        _write_explained(self.directory, "cgroup.type", "threaded", hint)
 
     def move_threads_up(self) -> None:
         """Move the threads to the directory above; new ones may appear meanwhile."""
@@ -187,10 +205,14 @@ class Manager(manager.Manager):
 
     def sources(self, directory: Directory, kinds: frozenset[str]) -> Iterator[Source]:
         """See `v2.events`."""
+        from pycgroups.cgroups.v2 import events  # who watches pays for it
+
         return events.sources(directory, kinds)
 
     def pressure_source(self, directory: Directory, wanted: PressureTrigger | str) -> Source | None:
         """Tell of a trigger; levels are v1's."""
+        from pycgroups.cgroups.v2 import events
+
         return None if isinstance(wanted, str) else events.Pressure(directory, wanted)
 
     @staticmethod

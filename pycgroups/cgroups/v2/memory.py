@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, ClassVar
 
 from pycgroups.cgroups import swap
 from pycgroups.cgroups.convert import amount, swap_max
 from pycgroups.cgroups.manager import Controller, Lack
 from pycgroups.errors import CgroupError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
 
@@ -27,13 +29,13 @@ class Memory(Controller):
         "memory.disableOOMKiller": ((), "leave it out; memory.high slows a group down without killing"),
     }
 
-    def check(self, parent: str, resources: Resources) -> list[Lack]:
+    def check(self, files: str, resources: Resources, parent: str | None = None) -> list[Lack]:
         """Swap may not be counted here, and the OOM killer cannot be turned off."""
         memory = resources.memory
         if memory is None:
             return []
         swap_max(memory.limit, memory.swap)
-        lacks = super().check(parent, resources) + swap.check(parent, _LIMIT, _SWAP_LIMIT, resources)
+        lacks = super().check(files, resources, parent) + swap.check(files, _LIMIT, _SWAP_LIMIT, resources)
         # False is how it is.
         return [lack for lack in lacks if lack.path != "memory.disableOOMKiller" or memory.disable_oom_killer]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pycgroups.cgroups.convert import amount
 from pycgroups.cgroups.manager import Controller
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources

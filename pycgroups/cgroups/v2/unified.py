@@ -6,11 +6,11 @@ So `memory.high`, `memory.oom.group`, `memory.zswap.max`, `io.latency`, `misc.ma
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.manager import Lack
 from pycgroups.cgroups.resources import controller_of_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.files import Directory
     from pycgroups.oci.resources import Resources
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _CORE = "cgroup"
 
 
-def check(parent: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
+def check(files: str, controllers: frozenset[str], resources: Resources) -> list[Lack]:
     """Tell which files a group with these controllers does not have."""
     return [
         Lack(f"unified[{name!r}]", f"this kernel has no {name}", "ls the files of a cgroup; newer kernels have more")
         for name, _ in resources.unified
-        if controller_of_file(name) in controllers | {_CORE} and not os.path.exists(f"{parent}/{name}")
+        if controller_of_file(name) in controllers | {_CORE} and not os.path.exists(f"{files}/{name}")
     ]
 
 

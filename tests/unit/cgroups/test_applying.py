@@ -11,7 +11,7 @@ import pytest
 from pycgroups.cgroups import Limits, swap
 from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.ranges import check
-from pycgroups.cgroups.resources import of_limits
+from pycgroups.cgroups.translate import of_limits
 from pycgroups.cgroups.v1 import unified as unified1
 from pycgroups.cgroups.v1.manager import Manager as Manager1
 from pycgroups.cgroups.v2 import unified as unified2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 
-import attrs
 import pytest
 
 from pycgroups import cgroups
@@ -257,7 +256,7 @@ def test_devices_on_v2_are_no_controller_of_the_kernel(fake, hierarchies, may):
 def test_devices_are_v1s_where_it_has_them(fake, hierarchies, may):
     may(on_v1=True, on_v2=True)
     fake.v2("unified", type_="", procs="1\n", controllers="")
-    tree = attrs.evolve(unified(fake, "unified", ""), mount=f"{fake.path}/unified")
+    tree = unified(fake, "unified", "")._replace(mount=f"{fake.path}/unified")
     hierarchies(legacy(fake, "devices"), tree)
     v2_place, v1_place = places.places(DEVICES)
     assert "devices" not in v2_place.controllers

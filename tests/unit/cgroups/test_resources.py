@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pycgroups.cgroups import Limits, convert, ranges
 from pycgroups.cgroups import resources as linux
+from pycgroups.cgroups.translate import of_limits
 from pycgroups.errors import InvalidConfig
 from pycgroups.oci.reading import from_json
 from pycgroups.oci.resources import BlockIo, Cpu, HugepageLimit, Memory, Pids, Resources, ThrottleDevice
@@ -91,7 +92,7 @@ def test_swap_without_memory():
 
 
 def test_nothing():
-    assert linux.of_limits(Limits()) == Resources()
+    assert of_limits(Limits()) == Resources()
     assert linux.controllers(Resources()) == frozenset()
 
 
@@ -109,7 +110,7 @@ def test_words():
         io_limits={"/dev/sda": {"rbps": "1M", "wiops": 9}},
         hugepages={"2M": "4M"},
     )
-    assert linux.of_limits(limits, (("/dev/sda", (8, 0)),)) == Resources(
+    assert of_limits(limits, (("/dev/sda", (8, 0)),)) == Resources(
         memory=Memory(limit=64 * MIB, swap=80 * MIB, reservation=16 * MIB),
         cpu=Cpu(shares=1024, quota=150_000, period=100_000, cpus="0"),
         pids=Pids(limit=7),
@@ -124,14 +125,14 @@ def test_words():
 
 
 def test_no_swap_unless_asked():
-    assert linux.of_limits(Limits(memory="64M")).memory == Memory(limit=64 * MIB, swap=64 * MIB)
-    assert linux.of_limits(Limits(memory="64M", memory_swap=-1)).memory == Memory(limit=64 * MIB, swap=-1)
-    assert linux.of_limits(Limits(memory_low="64M")).memory == Memory(reservation=64 * MIB)
+    assert of_limits(Limits(memory="64M")).memory == Memory(limit=64 * MIB, swap=64 * MIB)
+    assert of_limits(Limits(memory="64M", memory_swap=-1)).memory == Memory(limit=64 * MIB, swap=-1)
+    assert of_limits(Limits(memory_low="64M")).memory == Memory(reservation=64 * MIB)
 
 
 @given(st.floats(0.01, 8192))
 def test_a_quota_is_never_too_small(cpus):
-    cpu = linux.of_limits(Limits(cpus=cpus)).cpu
+    cpu = of_limits(Limits(cpus=cpus)).cpu
     assert cpu is not None
     assert cpu.quota is not None
     assert cpu.quota >= 1000
@@ -158,7 +159,7 @@ weights = st.integers(1, 10000)
 )
 def test_words_make_resources_that_are_right(words):
     limits = Limits(**words)
-    resources = linux.of_limits(limits)
+    resources = of_limits(limits)
     ranges.check(resources)
     assert set(linux.names(linux.given(resources), limits)) == set(words) if words else linux.given(resources) == {}
 

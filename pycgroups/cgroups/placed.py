@@ -1,0 +1,292 @@
+"""A group at a place that somebody else chose: `linux.cgroupsPath` of an OCI runtime.
+
+It outlives the process that makes it, is never swept, and is found again by the list of its directories::
+
+    group = create("/machine/web", "web", spec.linux.resources)    # where the manager is cgroupfs
+    ... clone with group.clone_fd; the child writes to group.join_fds; keep group.paths; group.let_go()
+
+    with open_(paths) as group:                                    # in another process, later
+        group.freeze(), group.stats(), group.remove() ...
+
+Where the path leads, as with runc (libcontainer/cgroups):
+
+    "/a/b"          in each hierarchy below its mount
+    "a/b"           v1: below the own cgroup; v2: beside it, for what has processes hands no controllers down
+    None            the container's id, likewise
+
+On v1 there is a directory in every hierarchy, those without a controller included. On v2, and beside v1 where the tree
+can be written to, there is one, and all controllers are handed down to it. Directories above stay when it is removed.
+
+Who may not limit, rootless, gets a group without directories, unless there is a limit to be enforced.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pycgroups.cgroups import detect, given, places, resources, tree, unenforced
+from pycgroups.cgroups.files import GONE, read_path
+from pycgroups.cgroups.group import Cgroup
+from pycgroups.cgroups.places import Place
+from pycgroups.cgroups.v1 import devices as v1_devices
+from pycgroups.cgroups.v1 import manager as v1
+from pycgroups.cgroups.v2 import manager as v2
+from pycgroups.errors import AlreadyExists, CgroupError, NotFound, invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Unpack
+
+    from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.manager import Manager
+    from pycgroups.cgroups.words import Words
+    from pycgroups.oci.resources import Resources
+
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Placed(Cgroup):
+    """A group that is not ours to remove: as a context manager it lets go of it."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, managers: list[Manager]) -> None:
+        """Not for users: `create` and `open_` make it."""
+        super().__init__(name)
+        self._created = False
+        self._managers = managers
+
+    def set(self, *, resources: Resources | None = None, **words: Unpack[Words]) -> None:
+        """Change limits as `Cgroup.set` does, but understand `resources` as a config.json does; devices stay.
+
+        Raises:
+            Unsupported: the group cannot have one of them.
+            CgroupError: the kernel refuses one; those written before it are in force.
+        """
+        if resources is None:
+            super().set(**words)
+        else:
+            self._change(None, given.for_change(resources))
+
+    def limit(self, asked: Resources) -> None:
+        """Write the first limits.
+
+        Raises:
+            Unsupported: the group has no controller for one of them, or this kernel cannot enforce it.
+            CgroupError: the kernel refuses one.
+        """
+        have = frozenset({"cgroup"} if self.clone_fd is not None else ()).union(
+            *(m.controllers for m in self._managers)
+        )
+        if missing := resources.controllers(asked) - have:
+            lacking = [f"resources.{path}" for path, name in resources.given(asked).items() if name in missing]
+            raise unenforced.without(missing, operation="limit", path=", ".join(lacking))
+        self._change(None, asked)
+
+
+def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
+    """Make a group, or take one that is there and empty.
+
+    Args:
+        path: as `linux.cgroupsPath` has it.
+        id_: the container's, its place where there is no path.
+        wanted: the limits, `linux.resources`; any object with these attributes.
+
+    Raises:
+        InvalidConfig: the path leads nowhere.
+        AlreadyExists: there are processes in it, or it is frozen.
+        Unsupported: a limit cannot be enforced here; with what would help.
+        CgroupError: the kernel refuses something. What was made is removed again.
+    """
+    path = path or id_
+    if "\0" in path or not path.strip("/."):
+        raise invalid("linux.cgroupsPath", path, "a path below the root")
+    privileged = v1_devices.usable()
+    asked = given.for_new(wanted, devices=privileged)
+    made: list[str] = []
+    managers: list[Manager] = []
+    group = Placed(path, managers)
+    try:
+        for hierarchy in _hierarchies():
+            try:
+                managers.append(_make(hierarchy, _directory(hierarchy, path), made))
+            except CgroupError as error:
+                if error.errno not in _REFUSED or (privileged and not _is_extra(hierarchy)):
+                    raise
+        group.limit(asked)
+    except BaseException:
+        group.let_go()
+        for directory in reversed(made):
+            try:
+                tree.try_rmdir(directory)
+            except CgroupError:
+                continue  # what went wrong before is what matters
+        raise
+    return group
+
+
+def open_(paths: Iterable[str]) -> Placed:
+    """Take hold of a group by its directories; those that are gone are left out.
+
+    Args:
+        paths: as `Placed.paths` had them.
+
+    Raises:
+        CgroupError: one cannot be opened.
+    """
+    managers: list[Manager] = []
+    group = Placed("", managers)
+    try:
+        for path in paths:
+            try:
+                managers.append(places.held(_place(path)))
+                group.name = group.name or path
+            except CgroupError as error:
+                if error.errno not in GONE:
+                    raise
+    except BaseException:
+        group.let_go()
+        raise
+    return group
+
+
+def sub(group: Placed, name: str) -> Placed:
+    """Take hold of a group inside, for a process that is to join the container there: runc's `exec --cgroup`.
+
+    Args:
+        group: the container's.
+        name: the path below it; in every hierarchy that has it, elsewhere it is the group itself. "memory:a/b" asks one
+            hierarchy of v1 alone.
+
+    Raises:
+        NotFound: no hierarchy has it.
+        CgroupError: it cannot be opened.
+    """
+    controller, colon, path = name.rpartition(":")
+    below = os.path.normpath(f"/{path.lstrip('/')}")  # ".." at the top leads nowhere
+    found = []
+    for above in group.paths:
+        there = os.path.isdir(above + below) and (not colon or controller in _place(above).controllers)
+        found.append(os.path.normpath(above + below) if there else above)
+    if below != "/" and found == [*group.paths]:
+        raise NotFound("no such cgroup", operation="open cgroup", path=f"{group.name}{below}")
+    return open_(found)
+
+
+def beside(group: Placed, pid: int) -> Placed:
+    """Take hold of the group that a process who joins the container is to be born in.
+
+    On v2 what hands controllers down may have no processes, so where the container has groups of its own it is the one
+    that its first process is in.
+
+    Args:
+        group: the container's.
+        pid: of its first process.
+
+    Raises:
+        CgroupError: it cannot be opened.
+    """
+    return open_(
+        _current(path, pid) if read_path(f"{path}/cgroup.subtree_control").strip() else path for path in group.paths
+    )
+
+
+def _current(path: str, pid: int) -> str:
+    """Where a process is now in the tree of v2, if that is below a directory; else the directory."""
+    mount = next((each.mount for each in detect.hierarchies() if each.version == detect.V2), "")
+    lines = read_path(f"/proc/{pid}/cgroup").splitlines()
+    own = mount + next((line[3:] for line in lines if line.startswith("0::")), "")
+    return own if own.startswith(f"{path}/") else path
+
+
+def _hierarchies() -> tuple[Hierarchy, ...]:
+    """All of them; v2 first, which kills best."""
+    return tuple(sorted((*detect.hierarchies(), *detect.named()), key=lambda each: -each.version))
+
+
+def _is_extra(hierarchy: Hierarchy) -> bool:
+    """Tell whether groups can do without a hierarchy: v2's beside v1."""
+    return hierarchy.version == detect.V2 and any(each.version == detect.V1 for each in detect.hierarchies())
+
+
+def _directory(hierarchy: Hierarchy, path: str) -> str:
+    below = os.path.normpath(f"/{path.lstrip('/')}")
+    if path.startswith("/"):
+        return hierarchy.mount + below
+    above = os.path.dirname(hierarchy.own)
+    on_v2 = hierarchy.version == detect.V2 and hierarchy.own != hierarchy.mount
+    return (above if on_v2 and v2.writable(above) else hierarchy.own) + below
+
+
+def _make(hierarchy: Hierarchy, path: str, made: list[str]) -> Manager:
+    """Make a directory in one hierarchy, and those above it; what is new is added to `made`."""
+    if hierarchy.version == detect.V2:
+        _check_entry(hierarchy.own, path)
+    new, above = False, hierarchy.mount
+    for part in path.removeprefix(f"{above}/").split("/"):
+        if hierarchy.version == detect.V2:
+            with places.opened(above) as directory:
+                v2.hand_down_all(directory)
+        above = f"{above}/{part}"
+        if new := places.make_directory(above):
+            made.append(above)
+        if "cpuset" in hierarchy.controllers and hierarchy.version == detect.V1:
+            with places.opened(above) as directory:
+                v1.prepare(directory, hierarchy.controllers)
+    manager = places.held(_place(path))
+    try:
+        _check_free(manager, new=new)
+    except BaseException:
+        manager.close()
+        raise
+    return manager
+
+
+def _check_entry(own: str, path: str) -> None:
+    """Look whether a process of v2 may move there: that takes the right to write above both places.
+
+    Raises:
+        CgroupError: it may not.
+    """
+    procs = f"{os.path.commonpath((own, path))}/cgroup.procs"
+    if not os.access(procs, os.W_OK, effective_ids=True):
+        raise CgroupError(operation="enter", path=procs, errno=errno.EACCES)
+
+
+def _check_free(manager: Manager, *, new: bool) -> None:
+    """Refuse a group that is in use, and one in which a process would never wake up.
+
+    Raises:
+        AlreadyExists: it is.
+    """
+    path = manager.directory.path
+    if not new and (pids := tree.processes(manager.directory)):
+        raise AlreadyExists(
+            f"container's cgroup is not empty: {len(pids)} processes",
+            operation="create cgroup",
+            path=path,
+            hint="another container has it, or somebody else: choose another linux.cgroupsPath",
+        )
+    if manager.frozen():
+        raise AlreadyExists(
+            "container's cgroup unexpectedly frozen", operation="create cgroup", path=path, hint="thaw it first"
+        )
+
+
+def _place(path: str) -> Place:
+    """Say what a directory is.
+
+    Raises:
+        CgroupError: ENOENT; it is in no hierarchy.
+    """
+    found = _hierarchies()
+    home = next((each for each in found if path.startswith(f"{each.mount}/")), None)
+    if home is None:
+        raise CgroupError(operation="open", path=path, errno=errno.ENOENT)
+    if home.version == detect.V1:
+        return Place(detect.V1, path, home.controllers)
+    on_v1 = any(places.DEVICES in each.controllers for each in found if each.version == detect.V1)
+    programs = frozenset() if on_v1 else frozenset({places.DEVICES})
+    return Place(detect.V2, path, programs.union(read_path(f"{path}/cgroup.controllers").split()))
