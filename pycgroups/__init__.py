@@ -20,9 +20,10 @@ Every name is loaded when it is first used: importing pycgroups takes a millisec
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pycgroups import cgroups
     from pycgroups.cgroups import Cgroup, Event, Limits, PressureTrigger, Watch, in_cgroup
     from pycgroups.containers.config import ContainerConfig

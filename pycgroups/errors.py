@@ -6,6 +6,7 @@
     ├── NotFound (LookupError)
     │   └── ImageNotFound
     ├── AlreadyExists
+    ├── StateError                      the container is not in a state for this
     ├── CgroupError                     a cgroup file refused
     ├── LaunchError                     a step between clone and exec failed; names the step
     │   ├── CommandNotFound (FileNotFoundError)      set-up worked, the program is not there
@@ -18,12 +19,19 @@ what would mend it (``hint``), and survives pickling.
 
 from __future__ import annotations
 
-import contextlib
 import errno as errno_names
 import os
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 _LONGEST_SHOWN = 100
+_LONGEST_WORD = 60
 
 
 class Error(Exception):
@@ -114,6 +122,15 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
+def key_path(first: str, *rest: str | int) -> str:
+    """Write the way to an option, for errors: ``mounts[3].options[0]``, ``linux.sysctl['net.core.somaxconn']``."""
+    return "".join([first[:_LONGEST_WORD], *(f".{key}" if _is_word(key) else f"[{shown(key)}]" for key in rest)])
+
+
+def _is_word(key: str | int) -> bool:
+    return isinstance(key, str) and key.isidentifier() and len(key) <= _LONGEST_WORD
+
+
 class Unsupported(Error):
     """This host, kernel or account cannot do what was asked; ``hint`` tells what would enable it."""
 
@@ -128,6 +145,10 @@ class ImageNotFound(NotFound):
 
 class AlreadyExists(Error):
     """The name is taken."""
+
+
+class StateError(Error):
+    """The container is not in a state for this: it is not running, is paused, or has been started already."""
 
 
 class CgroupError(Error):
@@ -155,21 +176,23 @@ class LaunchError(Error):
         self.step = step
 
 
-class own_errors(contextlib.ContextDecorator):  # noqa: N801 (used as a function)
-    """An `OSError` in the block, or in the function, that is none of ours becomes a `LaunchError` of this step."""
+def own_errors(step: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function: an `OSError` in it that is none of ours becomes a `LaunchError` of this step."""
 
-    def __init__(self, step: str) -> None:
-        """Keep the name of the step."""
-        self.step = step
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        def call(*args: P.args, **options: P.kwargs) -> R:
+            try:
+                return function(*args, **options)
+            except Error:
+                raise
+            except OSError as error:
+                path = error.filename if isinstance(error.filename, str | bytes) else None  # open() of a descriptor
+                raise LaunchError(step=step, path=path, errno=error.errno) from error
 
-    def __enter__(self) -> None:
-        """Nothing to do."""
+        call.__doc__ = function.__doc__
+        return call
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Translate."""
-        if isinstance(error, OSError) and not isinstance(error, Error):
-            path = error.filename if isinstance(error.filename, str | bytes) else None  # open() of a descriptor has it
-            raise LaunchError(step=self.step, path=path, errno=error.errno) from error
+    return decorate
 
 
 class CommandNotFound(LaunchError, FileNotFoundError):

@@ -1,4 +1,7 @@
-"""What a test may leave behind: nothing. Lists what there is, so that before and after can be compared."""
+"""What a test may leave behind: nothing. Lists what there is, so that before and after can be compared.
+
+What others on this machine hold while they live does not count: several people may run the tests at once.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 3.0
+PATIENCE = 30.0
 "Seconds that the kernel, and other users of this machine, get to make something vanish."
 NAME = "pycgroups"
 STATE = {"ids"}
@@ -54,14 +57,41 @@ def _children() -> Iterator[str]:
 
 def _contained() -> Iterator[str]:
     """Processes in a pid namespace below ours: they have more than one pid."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            status = Path("/proc", pid, "status").read_text(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        pids = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
-        if len(pids) > 1:
-            yield f"contained process {pid} {_command(pid)}"
+    contained = {pid: parent for pid, parent, depth in map(_place, _pids()) if depth > 1}
+    for pid in contained:
+        init = pid
+        while (above := contained[init]) in contained:
+            init = above
+        if not _is_anothers(init):
+            yield f"contained process {pid} {_command(str(pid))}"
+
+
+def _pids() -> Iterator[int]:
+    return map(int, filter(str.isdigit, os.listdir("/proc")))
+
+
+def _place(pid: int) -> tuple[int, int, int]:
+    """Return a process's pid, its parent's (0 if it is gone), and how many pid namespaces of those we see it is in."""
+    try:
+        lines = Path("/proc", str(pid), "status").read_text(errors="replace").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return pid, 0, 0
+    words = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+    return pid, int(words["PPid"][0]), len(words["NSpid"])
+
+
+def _line(pid: int) -> list[int]:
+    """Return a process and those above it."""
+    line = [pid]
+    while parent := _place(line[-1])[1]:
+        line.append(parent)
+    return line
+
+
+def _is_anothers(pid: int) -> bool:
+    """Whether a process is none of ours: those are below us, or orphans, which hang on somebody above us."""
+    line = _line(pid)
+    return os.getpid() not in line and len(line) > 1 and line[1] not in _line(os.getpid())
 
 
 def _command(pid: str) -> str:
@@ -72,10 +102,27 @@ def _command(pid: str) -> str:
 
 
 def _cgroups() -> Iterator[str]:
-    for directory, _, _ in os.walk("/sys/fs/cgroup"):
+    others = _locked_by_others()
+    for directory, inner, _ in os.walk("/sys/fs/cgroup"):
         # The common parent of all groups may stay.
-        if NAME in directory and os.path.basename(directory) != NAME:
+        if NAME not in directory or os.path.basename(directory) == NAME:
+            continue
+        found = Path(directory).stat() if os.path.isdir(directory) else None
+        if found and (found.st_dev, found.st_ino) in others:
+            inner.clear()
+        else:
             yield f"cgroup {directory}"
+
+
+def _locked_by_others() -> set[tuple[int, int]]:
+    """Name the files (device, inode) that processes of others hold a lock on; whoever makes a group does."""
+    found = set()
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "FLOCK" and _is_anothers(int(words[4])):
+            major, minor, inode = words[5].split(":")
+            found.add((os.makedev(int(major, 16), int(minor, 16)), int(inode)))
+    return found
 
 
 def _files() -> Iterator[str]:

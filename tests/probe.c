@@ -368,12 +368,45 @@ static int touch_in_child(char **args)
 }
 
 /* CPU seconds, by the process's own clock. */
-static int burn(char **args)
+static void burn_until(double wanted)
 {
     struct timespec now = {0, 0};
-    for (double wanted = atof(args[0]); (double)now.tv_sec + (double)now.tv_nsec / 1e9 < wanted;)
+    while ((double)now.tv_sec + (double)now.tv_nsec / 1e9 < wanted)
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+}
+
+static int burn(char **args)
+{
+    burn_until(atof(args[0]));
     return 0;
+}
+
+/* The same until it is killed, telling how many it has burnt. */
+static int burn_and_tell(char **args)
+{
+    (void)args;
+    double burnt = 0;
+    do
+        burn_until(burnt += 0.01);
+    while (printf("%.2f\n", burnt) > 0 && fflush(stdout) == 0);
+    return 1;
+}
+
+/* A child burns, and lives on when its parent ends then. */
+static int burn_as_daemon(char **args)
+{
+    int ends[2];
+    char byte;
+    if (pipe(ends) < 0)
+        return 1;
+    if (fork() == 0) {
+        setsid();
+        burn_until(atof(args[0]));
+        tell("burnt", write(ends[1], "", 1));
+        for (;;)
+            pause();
+    }
+    return read(ends[0], &byte, 1) != 1;
 }
 
 static int fork_bomb(char **args)
@@ -413,7 +446,25 @@ static int stubborn(char **args)
     return 0;
 }
 
-/* Orphans that end at once: how many zombies PID 1 has after a while. */
+static int zombies(void)
+{
+    int count = 0;
+    DIR *proc = opendir("/proc");
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        char path[64], text[512] = "";
+        snprintf(path, sizeof path, "/proc/%.20s/stat", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (file && fgets(text, sizeof text, file) && strstr(text, ") Z "))
+            count++;
+        if (file)
+            fclose(file);
+    }
+    if (proc)
+        closedir(proc);
+    return count;
+}
+
+/* Orphans that end at once: how many zombies PID 1 keeps. */
 static int orphans(char **args)
 {
     for (int i = 0; i < atoi(args[0]); i++) {
@@ -425,19 +476,12 @@ static int orphans(char **args)
         }
         waitpid(pid, NULL, 0);
     }
-    usleep(200000);
-    int zombies = 0;
-    DIR *proc = opendir("/proc");
-    for (struct dirent *entry; proc && (entry = readdir(proc));) {
-        char path[64], text[512] = "";
-        snprintf(path, sizeof path, "/proc/%.20s/stat", entry->d_name);
-        FILE *file = fopen(path, "r");
-        if (file && fgets(text, sizeof text, file) && strstr(text, ") Z "))
-            zombies++;
-        if (file)
-            fclose(file);
+    int left = zombies();
+    for (int i = 0; left && i < 10000; i++) {
+        usleep(10000);
+        left = zombies();
     }
-    printf("zombies %d\n", zombies);
+    printf("zombies %d\n", left);
     return 0;
 }
 
@@ -464,7 +508,8 @@ static const struct {
     const char *name;
     int (*run)(char **args);
 } commands[] = {
-    {"burn", burn},          {"compat-calls", compat_calls}, {"connects", connects},     {"creates", creates},
+    {"burn", burn},          {"burn-and-tell", burn_and_tell}, {"burn-as-daemon", burn_as_daemon},
+    {"compat-calls", compat_calls}, {"connects", connects},  {"creates", creates},
     {"die", die},            {"environment", environment},   {"escape", escape},         {"executables", executables},
     {"fds", descriptors},    {"fill", fill},                 {"flood", flood},           {"fork-bomb", fork_bomb},
     {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"orphans", orphans},

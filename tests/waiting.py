@@ -1,17 +1,32 @@
-"""Wait in a test for what others do."""
+"""Wait in a test for what others do, however busy the machine is."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Found = TypeVar("Found")
 
-def wait_for(true: Callable[[], object], timeout: float = 30) -> None:
+PATIENCE = 120.0
+"Seconds after which a test fails that waits in vain."
+
+
+def wait_for(true: Callable[[], object], timeout: float = PATIENCE) -> None:
     """Ask until it is true; fail when the time (seconds) is over."""
     deadline = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
+
+
+def in_time(attempt: Callable[[float], Found], enough: Callable[[Found], object], seconds: float = 0.5) -> Found:
+    """Attempt something with a time of its own, which grows until what came of it is enough to judge it by.
+
+    For what is stopped at some time after its start, and must have come to a certain point by then.
+    """
+    while not enough(found := attempt(seconds)) and seconds < PATIENCE:
+        seconds *= 4
+    return found

@@ -19,6 +19,7 @@
 #include <asm/ioctls.h>
 #include <asm/termios.h>
 
+#include "copy.h"
 #include "inside.h"
 #include "message.h"
 #include "sys.h"
@@ -179,6 +180,22 @@ static int do_base(struct run *run, const struct plan_step *step)
 {
     run->root = fd_of(run, step->arg[0]);
     return 0;
+}
+
+/* A new file system goes over a directory that may be there: it gets its mode and owner, and a copy of what it holds. */
+static int do_like(struct run *run, const struct plan_step *step)
+{
+    int from = open_in_root(run->root, str(run, step, 0), O_RDONLY | O_DIRECTORY, 0, 0);
+    if (from < 0)
+        return from == -ENOENT ? 0 : from;
+    long to = SYS(openat, fd_of(run, step->arg[0]), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int ret = to < 0 ? (int)to : copy_attributes(from, (int)to);
+    if (ret == 0 && step->arg[1])
+        ret = copy_entries(from, (int)to);
+    if (to >= 0)
+        SYS(close, to);
+    SYS(close, from);
+    return ret;
 }
 
 static int do_mount(struct run *run, const struct plan_step *step)
@@ -457,24 +474,27 @@ static int tell_waiting(const struct run *run, const struct plan_step *step)
     return ret < 0 ? (int)ret : 0;
 }
 
-static int read_byte(int fd)
+/* 0 is to go on, anything else to give up. */
+static int read_word(int fd)
 {
     char byte;
     long ret = SYS_RETRY(read, fd, &byte, 1);
-    return ret == 0 ? -ECONNRESET : ret < 0 ? (int)ret : 0;
+    if (ret <= 0)
+        return ret < 0 ? (int)ret : -ECONNRESET;
+    return byte ? -ECANCELED : 0;
 }
 
 static int do_wait(const struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
-    return ret < 0 ? ret : read_byte(run->control);
+    return ret < 0 ? ret : read_word(run->control);
 }
 
 /* Whoever starts us need not be the library that made us: that may be gone by then. */
 static int do_start(const struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
-    return ret < 0 ? ret : read_byte(fd_of(run, step->arg[0]));
+    return ret < 0 ? ret : read_word(fd_of(run, step->arg[0]));
 }
 
 /* ---- the terminal ----------------------------------------------------------------------------------------------- */
@@ -725,6 +745,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_FCHDIR: return (int)SYS(fchdir, fd_of(run, step->arg[0]));
     case OP_STACK: return do_stack(run, step);
     case OP_BASE: return do_base(run, step);
+    case OP_LIKE: return do_like(run, step);
     case OP_MOUNT: return do_mount(run, step);
     case OP_MKDIR: return do_mkdir(run, step);
     case OP_SYMLINK: return do_symlink(run, step);

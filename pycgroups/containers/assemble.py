@@ -10,7 +10,6 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycgroups._native import calls
 from pycgroups.containers import caller as callers
 from pycgroups.containers import hostroot, ids
 from pycgroups.containers.identity import Identity, identify
@@ -20,7 +19,7 @@ from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import Manner
 from pycgroups.runtime.rootfs import Directory, Layered
 from pycgroups.security import lsm
-from pycgroups.security.bpf import SyscallTable, compile_filter
+from pycgroups.security.bpf import compile_filter, syscall_table
 from pycgroups.security.seccomp_policy import filter_flags
 
 if TYPE_CHECKING:
@@ -130,12 +129,6 @@ def check_rootfs(path: str) -> None:
         number = error.errno if isinstance(error, OSError) else None
         raise InvalidConfig(operation="option", path="rootfs", errno=number) from None
     raise InvalidConfig(f"{path!r} is not a directory", operation="option", path="rootfs")
-
-
-@lru_cache(maxsize=1)
-def syscall_table() -> SyscallTable:
-    """Return the system calls of this architecture, as the kernel headers at build time have them."""
-    return SyscallTable(audit_arch=calls.lib.NATIVE_AUDIT_ARCH, numbers=calls.syscall_numbers())
 
 
 def _labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:

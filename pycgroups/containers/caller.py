@@ -6,12 +6,11 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from pycgroups.namespaces import own
 from pycgroups.namespaces.idmap import IdMap, subordinate_ranges
 
 if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import IdMapping
-
-_CAP_SYS_ADMIN = 21
 
 
 class Caller(NamedTuple):
@@ -41,9 +40,9 @@ def caller() -> Caller:
 
 @lru_cache(maxsize=4)
 def _caller(uid: int, gid: int) -> Caller:
-    privileged = bool(_effective_capabilities() >> _CAP_SYS_ADMIN & 1)
+    privileged = own.is_privileged()
     if uid == 0:
-        return Caller(uid=uid, gid=gid, privileged=privileged, nested=_is_nested())
+        return Caller(uid=uid, gid=gid, privileged=privileged, nested=own.is_nested())
     name = _account_name(uid)
     subuids, subgids = (_ranges(path, name, uid) for path in ("/etc/subuid", "/etc/subgid"))
     both = bool(subuids and subgids)
@@ -51,7 +50,7 @@ def _caller(uid: int, gid: int) -> Caller:
         uid=uid,
         gid=gid,
         privileged=privileged,
-        nested=_is_nested(),
+        nested=own.is_nested(),
         subuids=subuids if both else (),
         subgids=subgids if both else (),
     )
@@ -71,16 +70,6 @@ def _account_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _effective_capabilities() -> int:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        return next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
-
-
-def _is_nested() -> bool:
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        return file.read().split() != ["0", "0", "4294967295"]
 
 
 def own_map() -> IdMap:

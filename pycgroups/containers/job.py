@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import time
@@ -12,8 +11,10 @@ from pycgroups._native.calls import lib
 from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers import assemble, ids
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
-from pycgroups.errors import Error, LaunchError, NotFound, own_errors
+from pycgroups.errors import Error, LaunchError, own_errors
+from pycgroups.namespaces.files import open_namespace
 from pycgroups.runtime import launch
+from pycgroups.runtime import plan as plans
 
 if TYPE_CHECKING:
     from pycgroups.cgroups import Cgroup
@@ -91,8 +92,8 @@ class Job:
         self._running = launch.Running(plan)
         joined: list[int] = []
         try:
-            for path in [space.path for space in parts.spec.linux.namespaces if space.path is not None]:
-                joined.append(_open_namespace(path))  # noqa: PERF401 (those opened are closed if the next is not there)
+            for space in plans.joined(parts.spec):
+                joined.append(open_namespace(space.path or ""))  # noqa: PERF401 (closed if the next is not there)
             launch.launch(
                 self._running,
                 parts.encoded,
@@ -282,12 +283,3 @@ class Job:
         finally:
             if self._range is not None:
                 self._range.close()
-
-
-def _open_namespace(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        kind = NotFound if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH) else Error
-        hint = "the path of a namespace file, as /proc/PID/ns/net, that this user may open"
-        raise kind(operation="open namespace", path=path, errno=error.errno, hint=hint) from None

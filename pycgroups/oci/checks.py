@@ -1,18 +1,16 @@
 """What the parts of a Spec have to be to each other. Pure: the host is not asked.
 
-What one property may be is in its annotation; what resources may be is for `pycgroups.cgroups`, and what a seccomp
-profile may be for `pycgroups.security.seccomp_policy`.
+A Spec is a model, or a plain object with the same attributes. What one property may be is in its annotation; what
+resources may be is for `pycgroups.cgroups`, and what a seccomp profile may be for `pycgroups.security.seccomp_policy`.
 
 Source: config.md and config-linux.md of the specification, and what runc's ``libcontainer/configs/validate`` refuses.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pycgroups.errors import invalid, key_path
 
-from pycgroups.errors import invalid
-from pycgroups.oci.model import key_path
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,7 +30,7 @@ def check(spec: Spec) -> None:
         if getattr(spec, option) and "uts" not in kinds:
             raise invalid(option, getattr(spec, option), "in a container with a namespace of type 'uts'")
     if spec.process:
-        _process(spec.process)
+        check_process(spec.process, "process")
     for index, mount in enumerate(spec.mounts):
         _mount(f"mounts[{index}]", mount, kinds)
     for index, device in enumerate(spec.linux.devices):
@@ -42,7 +40,7 @@ def check(spec: Spec) -> None:
     if spec.linux.seccomp:
         _seccomp(spec.linux.seccomp)
     if spec.linux.resources:
-        _resources(spec.linux.resources)
+        check_resources(spec.linux.resources, "linux.resources")
 
 
 def _namespaces(linux: Linux) -> frozenset[str]:
@@ -69,16 +67,17 @@ def _once(key: str, words: Iterable[str]) -> None:
         seen.add(word)
 
 
-def _process(process: Process) -> None:
-    _once("process.rlimits", (limit.type for limit in process.rlimits))
+def check_process(process: Process, key: str) -> None:
+    """Refuse a Process that contradicts itself; ``key`` is its key path. Raises as `check`."""
+    _once(f"{key}.rlimits", (limit.type for limit in process.rlimits))
     for index, limit in enumerate(process.rlimits):
         if limit.soft > limit.hard:
-            raise invalid(f"process.rlimits[{index}].soft", limit.soft, f"up to the hard limit, {limit.hard}")
+            raise invalid(f"{key}.rlimits[{index}].soft", limit.soft, f"up to the hard limit, {limit.hard}")
     if process.scheduler:
-        _scheduler(process.scheduler)
+        _scheduler(process.scheduler, f"{key}.scheduler")
 
 
-def _scheduler(scheduler: Scheduler) -> None:
+def _scheduler(scheduler: Scheduler, key: str) -> None:
     """Refuse a setting that the policy does not have; sched_setattr(2)."""
     settings = (
         ("nice", scheduler.nice, ("SCHED_OTHER", "SCHED_BATCH")),
@@ -89,9 +88,9 @@ def _scheduler(scheduler: Scheduler) -> None:
     )
     for name, value, policies in settings:
         if value and scheduler.policy not in policies:
-            raise invalid(f"process.scheduler.{name}", value, f"with {' or '.join(policies)}")
+            raise invalid(f"{key}.{name}", value, f"with {' or '.join(policies)}")
     if not -20 <= scheduler.nice <= 19:  # noqa: PLR2004 (sched(7))
-        raise invalid("process.scheduler.nice", scheduler.nice, "an int from -20 to 19")
+        raise invalid(f"{key}.nice", scheduler.nice, "an int from -20 to 19")
 
 
 def _mount(key: str, mount: Mount, kinds: frozenset[str]) -> None:
@@ -126,13 +125,14 @@ def _seccomp(seccomp: Seccomp) -> None:
         raise invalid("linux.seccomp.listenerMetadata", seccomp.listener_metadata, "with a listenerPath")
 
 
-def _resources(resources: Resources) -> None:
+def check_resources(resources: Resources, key: str) -> None:
+    """Refuse Resources that contradict themselves; ``key`` is their key path. Raises as `check`."""
     for index, device in enumerate(resources.block_io.weight_device if resources.block_io else ()):
         if device.weight is None and device.leaf_weight is None:
-            raise invalid(f"linux.resources.blockIO.weightDevice[{index}]", device, "with weight or leafWeight")
+            raise invalid(f"{key}.blockIO.weightDevice[{index}]", device, "with weight or leafWeight")
     for name, limits in resources.rdma:
         if limits.hca_handles is None and limits.hca_objects is None:
-            raise invalid(key_path("linux", "resources", "rdma", name), limits, "with hcaHandles or hcaObjects")
+            raise invalid(key_path(key, "rdma", name), limits, "with hcaHandles or hcaObjects")
     for name, value in resources.unified:
         if not name or "/" in name:
-            raise invalid(key_path("linux", "resources", "unified", name), value, "the name of a file in the cgroup")
+            raise invalid(key_path(key, "unified", name), value, "the name of a file in the cgroup")

@@ -1,16 +1,22 @@
-"""What numbers and words of the specifications' JSON may be: ``int`` and ``str`` to mypy, a rule to `reading`.
+"""What numbers and words of the specifications' JSON may be: ``int`` and ``str`` to mypy, a rule to `reader`.
 
-Only annotations use them, so that a program that reads no config.json does not load this.
+The models name them in annotations only, so that a program that reads no config.json does not load this. One that does
+may be a short command: no rule is a regular expression, whose module takes longer to load than a config.json to read.
 """
 
 from __future__ import annotations
 
-import functools
-import re
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Annotated, Any, NamedTuple
+else:
+    from pycgroups.records import NamedTuple
+
+    class Annotated:
+        """As `typing.Annotated`, which is slow to load: the pair of a type and its rule."""
+
+        __class_getitem__ = tuple
 
 
 class Rule(NamedTuple):
@@ -28,13 +34,62 @@ def _word(*words: str) -> Rule:
     return Rule(frozenset(words).__contains__, ", ".join(words))
 
 
-def _like(pattern: str, allowed: str) -> Rule:
-    return Rule(functools.partial(re.fullmatch, pattern), allowed)  # compiled when it is first used
+_DIGITS = frozenset("0123456789")
+_OF_A_SUFFIX = frozenset("-+.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def _is_number(text: str) -> bool:
+    return bool(text) and _DIGITS.issuperset(text)
+
+
+def _is_version(text: str) -> bool:
+    """Take what semver.org does: no zero in front, a suffix after ``-`` or ``+``."""
+    core = text.replace("+", "-").partition("-")[0]
+    suffix, numbers = text[len(core) :], core.split(".")
+    return (
+        len(numbers) == 3  # noqa: PLR2004 (major, minor, patch)
+        and numbers[0] == "1"
+        and all(_is_number(number) and (number == "0" or number[0] != "0") for number in numbers)
+        and len(suffix) != 1
+        and _OF_A_SUFFIX.issuperset(suffix)
+    )
+
+
+def _is_number_list(text: str) -> bool:
+    first, *rest = text.split(",")
+    ranges = [one.split("-") for one in (first, *(one.lstrip(" ") for one in rest))]
+    return all(len(one) <= 2 and all(map(_is_number, one)) for one in ranges)  # noqa: PLR2004 (from, to)
+
+
+def _is_page_size(text: str) -> bool:
+    return text[-2:] in {"KB", "MB", "GB"} and _is_number(text[:-2]) and text[0] != "0"
+
+
+def _is_absolute(text: str) -> bool:
+    return text.startswith("/")
+
+
+def _is_access(text: str) -> bool:
+    return bool(text) and not text.strip("rwm")
 
 
 def _is_interface(name: str) -> bool:
     """Ask what the kernel's dev_valid_name() asks; with room for the NUL in IFNAMSIZ."""
-    return 0 < len(name.encode(errors="replace")) < 16 and name not in {".", ".."} and not re.search(r"[/:\s]", name)  # noqa: PLR2004
+    if not 0 < len(name.encode(errors="replace")) < 16 or name in {".", ".."}:  # noqa: PLR2004
+        return False
+    return not any(letter in "/:" or letter.isspace() for letter in name)
+
+
+def _is_class_of_service(text: str) -> bool:
+    return text == "/" or (text not in {"", ".", ".."} and "/" not in text and "\n" not in text)
+
+
+def _is_one_line(text: str) -> bool:
+    return "\n" not in text
+
+
+def _is_bandwidth(text: str) -> bool:
+    return text.startswith("MB:") and "\n" not in text
 
 
 UInt16 = Annotated[int, _number(0, 2**16 - 1)]
@@ -47,19 +102,17 @@ IoLevel = Annotated[int, _number(0, 7)]
 Seconds = Annotated[int, _number(1, 2**31 - 1)]
 Nanoseconds = Annotated[int, _number(0, 10**9 - 1)]
 
-Version = Annotated[
-    str, _like(r"1\.(0|[1-9]\d*)\.(0|[1-9]\d*)([-+][-+.0-9A-Za-z]+)?", "a version of the specification, 1.x.y")
-]
+Version = Annotated[str, Rule(_is_version, "a version of the specification, 1.x.y")]
 NotEmpty = Annotated[str, Rule(bool, "text that is not empty")]
-AbsolutePath = Annotated[str, _like(r"(?s)/.*", "an absolute path")]
+AbsolutePath = Annotated[str, Rule(_is_absolute, "an absolute path")]
 Arguments = Annotated[tuple[str, ...], Rule(bool, "at least the program")]
-NumberList = Annotated[str, _like(r"[0-9]+(-[0-9]+)?(, *[0-9]+(-[0-9]+)?)*", "a list such as '0-3,7'")]
-PageSize = Annotated[str, _like(r"[1-9][0-9]*[KMG]B", "a size such as '2MB'")]
+NumberList = Annotated[str, Rule(_is_number_list, "a list such as '0-3,7'")]
+PageSize = Annotated[str, Rule(_is_page_size, "a size such as '2MB'")]
 
 NamespaceType = Annotated[str, _word("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")]
 DeviceType = Annotated[str, _word("c", "b", "u", "p")]
 DeviceRuleType = Annotated[str, _word("a", "c", "b")]
-DeviceAccess = Annotated[str, _like(r"[rwm]+", "letters of 'rwm'")]
+DeviceAccess = Annotated[str, Rule(_is_access, "letters of 'rwm'")]
 InterfaceName = Annotated[str, Rule(_is_interface, "a name of up to 15 bytes without '/', ':' and spaces")]
 # runc and crun take the recursive ones, too, and podman writes them.
 Propagation = Annotated[
@@ -97,6 +150,6 @@ MemoryMode = Annotated[
     ),
 ]
 MemoryFlag = Annotated[str, _word("MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES")]
-ClassOfService = Annotated[str, _like(r"/|(?!\.{1,2}$)[^/\n]+", "the name of a directory, or '/'")]
-OneLine = Annotated[str, _like(r"[^\n]*", "text of one line")]
-BandwidthSchema = Annotated[str, _like(r"MB:[^\n]*", "one line that begins with 'MB:'")]
+ClassOfService = Annotated[str, Rule(_is_class_of_service, "the name of a directory, or '/'")]
+OneLine = Annotated[str, Rule(_is_one_line, "text of one line")]
+BandwidthSchema = Annotated[str, Rule(_is_bandwidth, "one line that begins with 'MB:'")]

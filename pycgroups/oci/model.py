@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from pycgroups.errors import shown
-
 # Fields whose JSON form is an object with keys of its own; here they are tuples of pairs.
 _MAPS = frozenset({"annotations", "net_devices", "rdma", "sysctl", "time_offsets", "unified"})
 
@@ -48,17 +46,3 @@ def json_name(field: Any) -> str | None:
     words: list[str] = field.name.split("_")
     # containerID and hostID; but cgroupsPath and additionalGids.
     return words[0] + "".join("ID" if word == "id" else word.title() for word in words[1:])
-
-
-# The way to a part of a JSON document: names of properties and positions in lists.
-Keys = tuple[str | int, ...]
-_LONGEST_WORD = 60
-
-
-def key_path(first: str, *rest: str | int) -> str:
-    """Write the way for errors: ``mounts[3].options[0]``, ``linux.sysctl['net.core.somaxconn']``."""
-    return "".join([first[:_LONGEST_WORD], *(f".{key}" if _is_word(key) else f"[{shown(key)}]" for key in rest)])
-
-
-def _is_word(key: str | int) -> bool:
-    return isinstance(key, str) and key.isidentifier() and len(key) <= _LONGEST_WORD

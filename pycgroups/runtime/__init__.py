@@ -1,1 +1,174 @@
-"""From an OCI runtime Spec to a running process: the launch plan (pure), and its launch."""
+"""Containers as the OCI runtime specification has them: from a config.json to a process.
+
+    container = pycgroups.runtime.create("bundle", "web")       # created: all is set up, its program waits
+    container.start()
+    container.exec(process).wait()
+    container.kill(); container.wait()
+    container.delete()
+
+Any other process finds it: ``pycgroups.runtime.get("web")``. There is no daemon. From the top to the bottom:
+
+    container.py        Container: what can be done to one that is there
+    creation.py         how one comes to be; hooks.py
+    execution.py        another process in one
+    state.py            what is known of one, on disk
+    confinement.py, terminals.py, handing.py   filter and labels; ptys; descriptors for others
+    plan.py             Spec -> launch plan; entering.py: of what joins a container; program.py: their last steps
+    launch.py           launch plan -> process; id_maps.py, hints.py
+    steps.py, rootfs.py, mount_options.py, scheduling.py   what plans are made of
+
+Source: https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.runtime.container import Container
+    from pycgroups.runtime.execution import Executed
+    from pycgroups.runtime.state import State
+
+__all__ = ["Container", "Executed", "State", "containers", "create", "default_root", "get"]
+
+_HOMES = {"Container": "container", "Executed": "execution", "State": "state"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds a public name (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def default_root() -> str:
+    """Return where the state of containers is kept: /run/pycgroups/oci for root, else below $XDG_RUNTIME_DIR.
+
+    Root of a user namespace of an ordinary user is that user. The directory is gone after a reboot, as are the
+    containers.
+
+    Raises:
+        InvalidConfig: an ordinary user has no XDG_RUNTIME_DIR.
+    """
+    from pycgroups.namespaces import own
+
+    if os.geteuid() == 0 and not own.is_nested():
+        return "/run/pycgroups/oci"
+    if directory := os.environ.get("XDG_RUNTIME_DIR"):
+        return f"{directory}/pycgroups/oci"
+    if os.geteuid() == 0:
+        return "/run/pycgroups/oci"
+    from pycgroups.errors import InvalidConfig
+
+    hint = "set it to a directory of this user's, or name another root"
+    raise InvalidConfig("an ordinary user needs one", operation="option", path="XDG_RUNTIME_DIR", hint=hint)
+
+
+def create(
+    bundle_or_spec: str | os.PathLike[str] | Spec,
+    id: str | None = None,  # noqa: A002 (the specification's name)
+    *,
+    root: str | os.PathLike[str] | None = None,
+    console_socket: str | None = None,
+    pid_file: str | None = None,
+    preserve_fds: int = 0,
+    pivot: bool = True,
+    keyring: bool = True,
+    cgroup_manager: str = "cgroupfs",
+    stdio: Sequence[int] = (0, 1, 2),
+) -> Container:
+    """Create a container: namespaces, mounts, limits are set up, and its program waits for `Container.start`.
+
+    It outlives this process. Its creator may wait for its end, and is the parent of its process.
+
+    Args:
+        bundle_or_spec: a directory with a config.json, or a `pycgroups.oci` Spec, whose paths are absolute then.
+        id: its name; made up if left out.
+        root: where its state is kept; `default_root()` by default.
+        console_socket: the path of a Unix socket that gets the master of its terminal; without, the caller has it
+            as `Container.master`.
+        pid_file: a file that gets the pid of its process.
+        preserve_fds: how many descriptors of this process, from 3 on, it gets beside its streams.
+        pivot: change the root by pivot_root(2); False for a root file system in a ramfs, where that is impossible.
+        keyring: a session keyring of its own; keyrings(7).
+        cgroup_manager: "cgroupfs", "systemd" (``linux.cgroupsPath`` is "SLICE:PREFIX:NAME" then), or "disabled".
+        stdio: descriptors that become its 0, 1 and 2.
+
+    Raises:
+        InvalidConfig: the config.json or an option is wrong; names the key path.
+        AlreadyExists: the name is taken.
+        NotFound: no config.json, root file system, or namespace to join.
+        Unsupported: this host cannot do it.
+        CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
+        LaunchError: a step of the set-up, or a hook, failed; names it. Nothing is left.
+
+    Linux 5.12 or newer.
+    """
+    from pycgroups.runtime import creation
+    from pycgroups.runtime.container import Container
+
+    wishes = creation.Wishes(
+        console_socket=console_socket,
+        pid_file=pid_file,
+        preserve_fds=preserve_fds,
+        pivot=pivot,
+        keyring=keyring,
+        cgroup_manager=cgroup_manager,
+        stdio=stdio,
+    )
+    bundle = ""
+    if isinstance(bundle_or_spec, (str, os.PathLike)):
+        from pycgroups.oci import plain
+        from pycgroups.oci.reader import config_text
+
+        bundle = os.path.abspath(bundle_or_spec)
+        config = config_text(f"{bundle}/config.json")
+        spec = plain.read_spec(config)
+    else:
+        from pycgroups.oci.checks import check
+        from pycgroups.oci.writing import spec_text
+
+        spec = bundle_or_spec
+        check(spec)
+        config = spec_text(spec).encode()
+    directory, running, master = creation.create(
+        spec, wishes, config=config, bundle=bundle, id_=id or os.urandom(16).hex(), root=_root(root)
+    )
+    return Container(directory, running, master)
+
+
+def get(id: str, *, root: str | os.PathLike[str] | None = None) -> Container:  # noqa: A002
+    """Find a container by its name.
+
+    Raises:
+        NotFound: there is none.
+        InvalidConfig: no name of a container.
+    """
+    from pycgroups.runtime.container import Container
+    from pycgroups.runtime.state import Home, check_id
+
+    directory = f"{_root(root)}/{check_id(id)}"
+    with Home(directory):
+        return Container(directory)
+
+
+def containers(*, root: str | os.PathLike[str] | None = None) -> tuple[Container, ...]:
+    """Return all containers of a root, by name."""
+    from pycgroups.runtime.container import Container
+    from pycgroups.runtime.state import ids
+
+    top = _root(root)
+    return tuple(Container(f"{top}/{id_}") for id_ in ids(top))
+
+
+def _root(root: str | os.PathLike[str] | None) -> str:
+    return default_root() if root is None else os.path.abspath(root)

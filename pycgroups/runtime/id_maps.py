@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from _functools import partial  # type: ignore[import-not-found]  # that of functools, without its imports
 
 from pycgroups._native import calls
 from pycgroups.errors import LaunchError
@@ -11,8 +12,6 @@ from pycgroups.runtime import hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pycgroups.oci.runtime_spec import IdMapping
 
 
@@ -52,13 +51,10 @@ def _run_map_tool(tool: str, pid: int, mappings: tuple[IdMapping, ...]) -> None:
     numbers = [str(n) for mapping in mappings for n in (mapping.container_id, mapping.host_id, mapping.size)]
     read, write = os.pipe2(os.O_CLOEXEC)
     children: list[int] = []
-
-    def start(*given: Any) -> int:
-        return os.posix_spawnp(*given, file_actions=[(os.POSIX_SPAWN_DUP2, write, 2)])
-
+    start = partial(os.posix_spawnp, file_actions=[(os.POSIX_SPAWN_DUP2, write, 2)])
     try:
         try:
-            # By map: no exception of a signal handler can come between the start and the list.
+            # No line of Python's: no exception of a signal handler can come between the start and the list.
             children.extend(map(start, [tool], [[tool, str(pid), *numbers]], [os.environ]))
         except OSError as error:
             raise LaunchError(step=tool, errno=error.errno, hint=hints.for_call(tool, error.errno or 0)) from None

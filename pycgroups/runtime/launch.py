@@ -139,6 +139,11 @@ class Running:
         self._reaped = True
         return answer
 
+    def let_go(self) -> None:
+        """Close all descriptors, and leave the process to itself; it must outlive us by its plan."""
+        self._reaped = True
+        self.close()
+
     def close(self) -> None:
         """Kill what has not ended, and close all descriptors. May be called again when an exception came between."""
         if not self._reaped:

@@ -14,7 +14,7 @@ import os
 
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig
-from pycgroups.runtime import mount_options
+from pycgroups.runtime import cgroup_mounts, mount_options
 from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
 from pycgroups.runtime.steps import Plan, Step, Terminal
@@ -24,11 +24,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pycgroups.oci.runtime_spec import Mount, Spec
+    from pycgroups.oci.runtime_spec import Mount, NamespaceSpec, Spec
+    from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.steps import IdMaps
 
 # Slots with a fixed use, from the top.
-TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY = range(lib.PLAN_SLOTS - 1, TERMINAL, -1)
+TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, TERMINAL, -1)
 
 # Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays.
 MAX_TREES = 200
@@ -43,10 +44,6 @@ NAMESPACES = {
     "cgroup": lib.CLONE_NEWCGROUP,
     "time": lib.CLONE_NEWTIME,
 }
-# The clone does not make these: a cgroup namespace begins where the process is by now, and of a time namespace the
-# offsets are to be set before anybody is in it, time_namespaces(7).
-_LATER = frozenset({"cgroup", "time"})
-
 # What every container's /dev has: config-linux.md, "Default Devices".
 DEFAULT_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 DEFAULT_LINKS = (
@@ -88,6 +85,8 @@ def make_plan(
     joins: int = 0,
     manner: Manner = _USUAL,
     terminal: Terminal | None = None,
+    bundle: str = "/",
+    cgroups: tuple[Shown, ...] = (),
 ) -> Plan:
     """Turn a Spec into steps.
 
@@ -99,12 +98,15 @@ def make_plan(
         joins: how many cgroup files the launch hands over, for the process to write itself into.
         manner: how its program is started.
         terminal: make a pty in the container.
+        bundle: the directory that sources of bind mounts are relative to.
+        cgroups: what a mount of the type "cgroup" shows.
 
     Raises:
         InvalidConfig: more mounts than a plan can hold.
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
+    plan.bundle, plan.cgroups = bundle, cgroups
     plan.enter()
     plan.make_root()
     for mount in spec.mounts:
@@ -132,19 +134,22 @@ class _Planner:
         self.privileged = privileged
         self.joins = joins
         self.fresh = {space.type for space in spec.linux.namespaces if space.path is None}
-        # A user namespace first: it has the rights over the others; setns(2).
-        self.joined = sorted(
-            (space for space in spec.linux.namespaces if space.path is not None), key=lambda space: space.type != "user"
-        )
+        self.joined = joined(spec)
         kinds = {space.type for space in self.joined}
-        # Of these only children are: setns(2), unshare(2). And what is to belong to a user namespace is made in it.
-        self.forks = "pid" in kinds or "user" in kinds
+        # What is to belong to a user namespace that is joined is made in it. A time namespace's offsets are to be set
+        # before anybody is in it: time_namespaces(7). A cgroup namespace begins where the process is by now.
+        late = {"cgroup", "time", *(("pid",) if "time" in self.fresh else ())}
+        self.late = self.fresh if "user" in kinds else self.fresh & late
+        # Of these only children are: setns(2), unshare(2).
+        self.forks = "pid" in kinds or not self.late.isdisjoint(("pid", "time"))
         self.userns = "user" in self.fresh or "user" in kinds
         self.binds_devices = self.userns or nested
         self.idmaps = self.wanted_idmaps() if "user" in self.fresh and privileged else ()
         start = joins + len(self.joined)
         self.slots = Slots(start=start, handed=start + manner.start)
         self.given = start + manner.start + manner.handed + len(self.idmaps)
+        self.bundle = "/"
+        self.cgroups: tuple[Shown, ...] = ()
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
         self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
@@ -206,12 +211,11 @@ class _Planner:
             self.early.append(Step(lib.OP_JOIN, (slot,)))
         for slot, space in enumerate(self.joined, self.joins):
             self.early.append(Step(lib.OP_SETNS, (slot, NAMESPACES[space.type]), (os.fsencode(space.path or ""),)))
-        unshared = _flags(self.fresh if self.forks else self.fresh & _LATER)
-        if unshared:
-            self.early.append(Step(lib.OP_UNSHARE, (unshared,)))
+        if self.late:
+            self.early.append(Step(lib.OP_UNSHARE, (_flags(self.late),)))
         if self.spec.linux.time_offsets:
             self.early.append(Step(lib.OP_TIME_OFFSETS, texts=(self.time_offsets(),)))
-        if self.forks or "time" in self.fresh:
+        if self.forks:
             self.early.append(Step(lib.OP_FORK))
         if self.userns:
             self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()))
@@ -349,16 +353,21 @@ class _Planner:
 
     def mount(self, mount: Mount) -> None:
         options = mount_options.parse(mount.options)
+        if mount.type == "cgroup":
+            self.mount_cgroups(mount, options)
+            return
         slot = DEV if mount.destination == "/dev" and not options.bind else TEMPORARY
         if options.bind or mount.type == "bind":
             slot = self.tree(
-                mount.source or "",
+                os.path.join(self.bundle, mount.source or ""),
                 recursive=options.recursive,
                 attributes=options.attributes,
                 clear=options.clear,
                 propagation=options.propagation,
                 idmap=_idmaps(mount) if _is_idmapped(mount) else False,
             )
+        elif mount.type == "tmpfs":
+            self.tmpfs(mount, options, slot)
         else:
             data = self.staged_overlay(mount, options.data) if id(mount) in self.staged else options.data
             self.file_system(mount.type or "", slot, options.attributes, data)
@@ -366,6 +375,36 @@ class _Planner:
             self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
+
+    def tmpfs(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
+        """Mount an empty one; where the options ask for no mode, with that of the directory below, as runc does."""
+        like = options.copy_up or not any(word.startswith("mode=") for word in options.data)
+        if not like:
+            self.file_system("tmpfs", slot, options.attributes, options.data)
+            return
+        self.file_system("tmpfs", slot, options.attributes & ~lib.MOUNT_ATTR_RDONLY, options.data)
+        self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
+        if options.attributes & lib.MOUNT_ATTR_RDONLY:
+            self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+
+    def mount_cgroups(self, mount: Mount, options: mount_options.Options) -> None:
+        """Show the container's own cgroup: as it is, or in a tmpfs with a directory per hierarchy of v1."""
+        whole = [each.path for each in self.cgroups if not each.name]
+        if whole:
+            self.bind_cgroup(mount.destination, whole[0], options)
+            return
+        writable = options.attributes & ~lib.MOUNT_ATTR_RDONLY
+        self.file_system("tmpfs", CGROUPS, writable, ("mode=755",))
+        self.add(lib.OP_MOUNT, CGROUPS, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(mount.destination),))
+        for name, path in self.cgroups:
+            self.bind_cgroup(f"{mount.destination}/{name}", path, options)
+            for link in cgroup_mounts.links(name):
+                self.add(lib.OP_SYMLINK, texts=(name.encode(), os.fsencode(f"{mount.destination}/{link}")))
+        self.add(lib.OP_ATTR, CGROUPS, options.attributes, 0, 0, 0)
+
+    def bind_cgroup(self, place: str, path: str, options: mount_options.Options) -> None:
+        slot = self.tree(path, recursive=False, attributes=options.attributes)
+        self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(place),))
 
     # -- /dev -------------------------------------------------------------------------------------------------
 
@@ -457,7 +496,7 @@ class _Planner:
 
     def done(self, main: tuple[Step, ...]) -> Plan:
         return Plan(
-            namespaces=0 if self.forks else _flags(self.fresh - _LATER),
+            namespaces=_flags(self.fresh - self.late),
             prepare=tuple(self.prepare),
             setup=(*self.early, *self.setup),
             main=main,
@@ -466,6 +505,13 @@ class _Planner:
             init=self.manner.init,
             keep_caps=self.needed_capabilities(),
         )
+
+
+def joined(spec: Spec) -> list[NamespaceSpec]:
+    """Return the namespaces to join: a user namespace first, which has the rights over the others; setns(2)."""
+    return sorted(
+        (space for space in spec.linux.namespaces if space.path is not None), key=lambda space: space.type != "user"
+    )
 
 
 def _flags(kinds: Iterable[str]) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
     from pycgroups.records import NamedTuple
 
-TERMINAL: int = lib.PLAN_SLOTS - 7
+TERMINAL: int = lib.PLAN_SLOTS - 8
 """The slot of the program's terminal."""
 
 
@@ -133,7 +133,10 @@ class _Program:
             self.then(lib.OP_GROUPS, len(gids), texts=(struct.pack(f"={len(gids)}I", *gids),))
         self.then(lib.OP_IDS, user.uid, user.gid)
         self.then(lib.OP_CAPS, *map(capabilities.mask, (caps.effective, caps.permitted, caps.inheritable)))
-        self.then(lib.OP_AMBIENT, capabilities.mask(caps.ambient))
+        # What is not inheritable, too, cannot be ambient: capabilities(7). It is left out, as runc does, whose own
+        # config.json has such.
+        raisable = capabilities.mask(caps.inheritable) & capabilities.mask(caps.permitted)
+        self.then(lib.OP_AMBIENT, capabilities.mask(caps.ambient) & raisable)
         for path, text in manner.labels:
             self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
         self.then(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))

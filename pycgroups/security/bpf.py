@@ -19,6 +19,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING
 
+from pycgroups._native import calls
 from pycgroups.errors import InvalidConfig
 from pycgroups.security.seccomp_policy import NO_SUCH_CALL, Decision, read_policy
 
@@ -70,6 +71,12 @@ class SyscallTable:
     def __init__(self, *, audit_arch: int, numbers: Mapping[str, int]) -> None:
         self.audit_arch = audit_arch
         self.numbers = numbers
+
+
+@functools.lru_cache(maxsize=1)
+def syscall_table() -> SyscallTable:
+    """Return the system calls of this architecture, as the kernel headers at build time have them."""
+    return SyscallTable(audit_arch=calls.lib.NATIVE_AUDIT_ARCH, numbers=calls.syscall_numbers())
 
 
 def compile_filter(profile: Seccomp, table: SyscallTable) -> bytes:

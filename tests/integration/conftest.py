@@ -124,7 +124,7 @@ def script():
     """Run Python code in a process of its own, which may spoil itself; the answer is what it prints."""
 
     def run(code, *args, **options):
-        options = {"timeout": 60, **options}
+        options = {"timeout": 300, **options}
         command = [sys.executable, "-c", code, *map(str, args)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, **options)
         assert done.returncode == 0, done

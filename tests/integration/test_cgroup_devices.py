@@ -10,7 +10,6 @@ import select
 import subprocess
 import sys
 import textwrap
-import time
 from itertools import product
 from pathlib import Path
 
@@ -22,12 +21,12 @@ from pycgroups.cgroups import Cgroup
 from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.v2.devices import Devices
 from pycgroups.oci.resources import DeviceRule, Resources
+from tests.waiting import PATIENCE, wait_for
 
 needs_root = pytest.mark.requires("root", "unshare")
 
 NULL, ZERO, RANDOM, LOOP, OTHER_LOOP = ("c", 1, 3), ("c", 1, 5), ("c", 1, 8), ("b", 7, 0), ("b", 7, 77)
 DEVICES = [NULL, ZERO, RANDOM, LOOP, OTHER_LOOP]
-WAIT = 60
 
 # Says whether it was the group that refused (EPERM): that there is no such device is none of its business.
 WORKER = """
@@ -108,7 +107,7 @@ class Worker:
         assert self.line() == "ready"
 
     def line(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], WAIT)
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         assert ready, "no answer"
         return self.process.stdout.readline().strip()
 
@@ -293,13 +292,15 @@ def programs(group):
     return ids
 
 
-def gone(id_):
+def wait_until_gone(id_):
     """Wait for a program to go: the kernel lets go of it some time after the group."""
-    deadline = time.monotonic() + WAIT
-    while (fd := calls.bpf_open(id_)) >= 0 and time.monotonic() < deadline:
-        os.close(fd)
-        time.sleep(0.05)
-    return fd == -errno.ENOENT
+
+    def is_gone():
+        if (fd := calls.bpf_open(id_)) >= 0:
+            os.close(fd)
+        return fd == -errno.ENOENT
+
+    wait_for(is_gone)
 
 
 @needs_root
@@ -317,13 +318,13 @@ def test_there_is_one_program_and_none_after():
         (first,) = programs(group)
         group.set_devices([rule(True, NULL)])
         (second,) = programs(group)
-        assert gone(first)
+        wait_until_gone(first)
         group.set_devices([rule(True)])
         assert programs(group) == ()
-        assert gone(second)
+        wait_until_gone(second)
         group.set_devices([rule(True, NULL)])
         (third,) = programs(group)
-    assert gone(third)
+    wait_until_gone(third)
 
 
 @pytest.mark.requires("rootless")
@@ -345,5 +346,5 @@ def test_root_of_a_user_namespace_is_told():
             print(error.hint)
     """
     command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
     assert "root of the host" in done.stdout

@@ -13,7 +13,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups.cgroups import Cgroup, tree
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("limits")
 
@@ -88,9 +88,9 @@ def test_limits_beyond_the_parents(limits):
         try:
             with Cgroup.create("parent/child", **limits) as child:
                 if "pids" in limits:
-                    script = "i=0; while [ $i -lt 9 ]; do sleep 9 & i=$((i + 1)); done"
+                    script = "i=0; while [ $i -lt 9 ]; do sleep 1000 2>/dev/null & i=$((i + 1)); done"
                     command = pc.in_cgroup(child, ["sh", "-c", script])
-                    assert subprocess.run(command, stderr=subprocess.PIPE, check=False, timeout=60).stderr
+                    assert subprocess.run(command, stderr=subprocess.PIPE, check=False, timeout=PATIENCE).stderr
         except pc.CgroupError as error:
             refusals.append(error)
         assert all(refusal.path and refusal.errno for refusal in refusals)
@@ -151,7 +151,7 @@ def test_kill_list_and_remove_a_removed_group(removed):
 
 
 def test_start_in_a_removed_group(removed):
-    done = subprocess.run(pc.in_cgroup(removed, ["true"]), stderr=subprocess.PIPE, check=False, timeout=60)
+    done = subprocess.run(pc.in_cgroup(removed, ["true"]), stderr=subprocess.PIPE, check=False, timeout=PATIENCE)
     assert done.returncode == 125
 
 
@@ -166,7 +166,7 @@ def test_a_group_made_anew_by_others_is_not_ours(removed):
 
 
 def test_half_a_group_is_removed():
-    with Cgroup.create(pids=9, memory="50M") as group, started(group, "sleep", "100") as child:
+    with Cgroup.create(pids=9, memory="50M") as group, started(group, "sleep", "1000") as child:
         wait_for(lambda: child.pid in group.processes())
         if len(group.paths) == 1:
             pytest.skip("it is one directory here")
@@ -177,11 +177,11 @@ def test_half_a_group_is_removed():
         with raises_gone():
             group.add(child.pid)
         group.kill()
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_removed_by_somebody_else_who_opened_it():
-    with Cgroup.create(pids=20, memory="50M") as group, started(group, "sleep", "100"):
+    with Cgroup.create(pids=20, memory="50M") as group, started(group, "sleep", "1000"):
         with Cgroup.open(group.paths[0]) as other:
             other.remove()
         assert not any(map(os.path.isdir, group.paths))
@@ -191,7 +191,7 @@ def test_removed_by_two_processes_at_once():
     for _ in range(5):
         with (
             Cgroup.create(pids=20, memory="50M") as group,
-            started(group, "sh", "-c", "sleep 100 & sleep 100 & wait"),
+            started(group, "sh", "-c", "sleep 1000 & sleep 1000 & wait"),
             Cgroup.open(group.paths[0]) as other,
         ):
             pid = os.fork()
@@ -216,21 +216,21 @@ def _end_after(work):
 
 
 def test_a_fork_bomb_among_frozen_ones():
-    bomb = "b() { b | b & }; b; sleep 100"
+    bomb = "b() { b | b & }; b; sleep 1000"
     with Cgroup.create(pids=60) as group, started(group, "sh", "-c", bomb):
         wait_for(lambda: group.sample().pids_hits)
         for path in group.paths:
             os.mkdir(f"{path}/inner")
-        group.freeze(timeout=60)
+        group.freeze(timeout=PATIENCE)
         group.thaw()
         group.remove()
 
 
 def test_a_traced_and_stopped_process_is_killed():
-    with Cgroup.create(pids=9) as group, started(group, "sh", "-c", "kill -STOP $$; sleep 100") as child:
+    with Cgroup.create(pids=9) as group, started(group, "sh", "-c", "kill -STOP $$; sleep 1000") as child:
         wait_for(lambda: state(child.pid) == "T")
         group.kill()
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 def state(pid):
@@ -276,7 +276,7 @@ def test_a_process_in_an_uninterruptible_call_is_killed_or_named(scratch):
         wait_for(lambda: state(parent.pid) in "DS")
         outside.add(child)
         group.kill()
-        assert parent.wait(10) == -signal.SIGKILL
+        assert parent.wait(PATIENCE) == -signal.SIGKILL
         assert outside.processes() == (child,)
 
 
@@ -287,7 +287,7 @@ def test_what_a_frozen_group_above_holds_is_named_and_nothing_is_lost(monkeypatc
     (above / "group").mkdir(parents=True)
     (above / "freezer.state").write_text("FROZEN")
     try:
-        with Cgroup.open(str(above / "group")) as group, subprocess.Popen(["sleep", "100"]) as child:
+        with Cgroup.open(str(above / "group")) as group, subprocess.Popen(["sleep", "1000"]) as child:
             group.add(child.pid)
             wait_for(lambda: state(child.pid) in "DS")
             for method in (group.kill, group.remove):
@@ -296,7 +296,7 @@ def test_what_a_frozen_group_above_holds_is_named_and_nothing_is_lost(monkeypatc
                 assert "freezer" in caught.value.hint
             assert group.processes() == (child.pid,)
             (above / "freezer.state").write_text("THAWED")
-            assert child.wait(10) == -signal.SIGKILL
+            assert child.wait(PATIENCE) == -signal.SIGKILL
             group.remove()
     finally:
         (above / "freezer.state").write_text("THAWED")
@@ -331,11 +331,11 @@ def test_a_controller_that_disappears(without_memory):
     assert not watch.gone
     with pytest.raises(pc.Unsupported):
         group.watch("oom")
-    with started(group, "sleep", "100") as child:
+    with started(group, "sleep", "1000") as child:
         wait_for(lambda: child.pid in group.processes())
         group.freeze()
         group.kill()
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 @pytest.mark.requires("cgroup_v2")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
+from tests.waiting import PATIENCE
 
 USER = 54_322
 TOP = Path("/sys/fs/cgroup")
@@ -45,13 +46,13 @@ def test_the_command_makes_limits_work():
             assert process.stdin
             assert process.stdout
             hint = process.stdout.readline().strip()
-            subprocess.run(["sh", "-ec", hint], check=True, timeout=60)
+            subprocess.run(["sh", "-ec", hint], check=True, timeout=PATIENCE)
             process.stdin.write("\n")
             process.stdin.flush()
             made = process.stdout.readline().split()
             assert made[0] == "()"
             assert len(made) > 1
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
             process.wait()

@@ -17,7 +17,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import cgroups
 from pycgroups.cgroups import Cgroup, tree
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("limits")
 
@@ -72,28 +72,28 @@ def test_an_empty_group_is_frozen_and_what_enters_it_too():
     with Cgroup.create(pids=9) as group:
         group.freeze()
         assert is_frozen(group)
-        with subprocess.Popen(["/bin/sleep", "100"]) as child:
+        with subprocess.Popen(["/bin/sleep", "1000"]) as child:
             group.add(child.pid)
             group.kill()
-            assert child.wait(10) == -signal.SIGKILL
+            assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_a_frozen_group_is_killed_and_removed():
-    with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "100") as child:
+    with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "1000") as child:
         group.freeze()
         group.kill()
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
         assert group.processes() == ()
-    with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "100") as child:
+    with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "1000") as child:
         group.freeze()
         group.remove()
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_forks_neither_escape_freezing_nor_killing():
-    with Cgroup.create(pids=60) as group, started(group, "/bin/sh", "-c", "b() { b | b & }; b; sleep 100"):
+    with Cgroup.create(pids=60) as group, started(group, "/bin/sh", "-c", "b() { b | b & }; b; sleep 1000"):
         wait_for(lambda: group.sample().pids_hits)
-        group.freeze(timeout=60)
+        group.freeze(timeout=PATIENCE)
         before = group.processes()
         time.sleep(0.05)
         assert group.processes() == before
@@ -128,7 +128,7 @@ def test_what_another_freezer_holds_cannot_be_frozen(monkeypatch):
     path = Path("/sys/fs/cgroup/freezer/pycgroups-test")
     path.mkdir()
     try:
-        with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "100") as child:
+        with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "1000") as child:
             (path / "cgroup.procs").write_text(str(child.pid))
             (path / "freezer.state").write_text("FROZEN")
             with pytest.raises(pc.CgroupError, match=f"uninterruptible system call: {child.pid}.*ETIMEDOUT"):
@@ -146,7 +146,7 @@ def test_v1_alone():
     code = """
 import subprocess, pycgroups as pc
 with pc.Cgroup.create(pids=60, memory="50M") as group:
-    bomb = subprocess.Popen(pc.in_cgroup(group, ["sh", "-c", "b() { b | b & }; b; sleep 100"]), stderr=-3)
+    bomb = subprocess.Popen(pc.in_cgroup(group, ["sh", "-c", "b() { b | b & }; b; sleep 1000"]), stderr=-3)
     while not group.sample().pids_hits:
         pass
     group.freeze(timeout=30)
@@ -163,7 +163,7 @@ with pc.Cgroup.create(memory="50M") as group, group.watch("oom_kill") as watch:
 """
     unmount = 'for m in /sys/fs/cgroup/unified; do if [ -d "$m" ]; then umount "$m"; fi; done; exec "$@"'
     command = ["unshare", "--mount", "sh", "-ec", unmount, "sh", sys.executable, "-c", code]
-    told = subprocess.check_output(command, text=True, timeout=120).splitlines()
+    told = subprocess.check_output(command, text=True, timeout=PATIENCE).splitlines()
     assert told == ["True True", "()", "cgroup v1 does not tell", "oom_kill"]
 
 
@@ -178,11 +178,13 @@ group.freeze()
 print(*group.paths, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    died = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    died = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False, timeout=PATIENCE
+    )
     paths = died.stdout.split()
     assert paths
     sweep = "import pycgroups as pc; pc.Cgroup.create(pids=9).remove()"
-    subprocess.run([sys.executable, "-c", sweep], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", sweep], check=True, timeout=PATIENCE)
     assert not any(map(os.path.isdir, paths))
 
 
@@ -190,7 +192,7 @@ def test_below_a_frozen_group_nothing_thaws():
     with (
         Cgroup.create("above", pids=9) as above,
         Cgroup.create("above/below", pids=9) as below,
-        started(below, "/bin/sleep", "100"),
+        started(below, "/bin/sleep", "1000"),
     ):
         above.freeze()
         assert is_frozen(below)
@@ -213,7 +215,7 @@ def test_bad_timeouts(timeout):
 
 
 def test_open_by_name_and_by_path():
-    with Cgroup.create("jobs/open", pids=9, memory="50M") as group, started(group, "/bin/sleep", "100") as child:
+    with Cgroup.create("jobs/open", pids=9, memory="50M") as group, started(group, "/bin/sleep", "1000") as child:
         for name in ("jobs/open", *group.paths, f"{group.paths[0]}/"):
             with Cgroup.open(name) as same:
                 assert sorted(same.paths) == sorted(group.paths)
@@ -227,7 +229,7 @@ def test_open_by_name_and_by_path():
         opened = Cgroup.open("jobs/open")
         opened.remove()
         assert not any(map(os.path.isdir, group.paths))
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_open_a_made_up_name():
@@ -257,7 +259,7 @@ def test_the_group_of_this_process():
             current.remove()
     with Cgroup.create(pids=99) as group:
         code = "import pycgroups as pc; g = pc.Cgroup.current(); print(*g.paths, sep='\\n')"
-        inside = subprocess.check_output(pc.in_cgroup(group, [sys.executable, "-c", code]), text=True, timeout=60)
+        inside = subprocess.check_output(pc.in_cgroup(group, [sys.executable, "-c", code]), text=True, timeout=PATIENCE)
         assert set(group.paths) <= {*inside.splitlines()}
     with Cgroup.current() as current:
         assert current.paths == before
@@ -265,7 +267,7 @@ def test_the_group_of_this_process():
 
 def test_move_all():
     with Cgroup.create(pids=50) as here, Cgroup.create(pids=50) as there:
-        script = "for i in 1 2 3 4 5; do sleep 100 & done; exec sleep 100"
+        script = "for i in 1 2 3 4 5; do sleep 1000 & done; exec sleep 1000"
         with started(here, "/bin/sh", "-c", script):
             wait_for(lambda: len(here.processes()) == 6)
             for path in here.paths:
@@ -287,7 +289,11 @@ def test_move_all():
 def test_a_program_is_inside_from_its_first_instruction():
     with Cgroup.create(pids=9, memory="50M") as group:
         done = subprocess.run(
-            pc.in_cgroup(group, ["cat", "/proc/self/cgroup"]), stdout=subprocess.PIPE, text=True, check=True, timeout=60
+            pc.in_cgroup(group, ["cat", "/proc/self/cgroup"]),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
         )
         name = group.paths[0].rpartition("/")[2]
         assert sum(line.endswith(f"/{name}") for line in done.stdout.splitlines()) == len(group.paths)
@@ -302,7 +308,7 @@ def test_arguments_arrive_as_they_are(shell):
         command = pc.in_cgroup(group, python("import sys; print(sys.argv[1:])") + ODD)
         if shell != "sh":
             command[:1] = [shell, "sh"] if shell == "busybox" else [shell]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
         assert done.stdout == f"{ODD}\n"
 
 
@@ -315,7 +321,7 @@ def test_odd_names_of_programs(name, scratch):
     with Cgroup.create(pids=9) as group:
         for command in ([name], [program]):
             done = subprocess.run(
-                pc.in_cgroup(group, command), stdout=subprocess.PIPE, check=True, env=environment, timeout=60
+                pc.in_cgroup(group, command), stdout=subprocess.PIPE, check=True, env=environment, timeout=PATIENCE
             )
             assert done.stdout == b"here\n"
 
@@ -323,7 +329,7 @@ def test_odd_names_of_programs(name, scratch):
 def test_who_cannot_enter_does_not_run(scratch):
     with Cgroup.create(pids=9) as group:
         command = pc.in_cgroup(group, ["touch", str(scratch / "ran")])
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 125
     assert "pycgroups: cannot enter /sys/fs/cgroup" in done.stderr
     assert not (scratch / "ran").exists()
@@ -333,7 +339,7 @@ def test_commands_that_do_not_run(scratch):
     (scratch / "text").write_text("no program")
     with Cgroup.create(pids=9) as group:
         for command, code in ((["/no/such"], 127), ([scratch / "text"], 126), (["sh", "-c", "exit 3"], 3)):
-            done = subprocess.run(pc.in_cgroup(group, command), stderr=subprocess.PIPE, check=False, timeout=60)
+            done = subprocess.run(pc.in_cgroup(group, command), stderr=subprocess.PIPE, check=False, timeout=PATIENCE)
             assert done.returncode == code
 
 

@@ -27,6 +27,7 @@ from pycgroups.oci.resources import (
     Resources,
     ThrottleDevice,
 )
+from tests.waiting import PATIENCE
 
 MIB = 1 << 20
 
@@ -60,11 +61,11 @@ def disk(tmp_path):
     """Set up a block device of this test's own: the path of a loop device over 4 MiB."""
     (tmp_path / "disk").write_bytes(bytes(4 * MIB))
     if not os.path.exists("/dev/loop-control"):
-        subprocess.run(["modprobe", "loop"], check=True, timeout=60)
+        subprocess.run(["modprobe", "loop"], check=True, timeout=PATIENCE)
     command = ["losetup", "--find", "--show", str(tmp_path / "disk")]
-    path = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout.strip()
+    path = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE).stdout.strip()
     yield path
-    subprocess.run(["losetup", "--detach", path], check=True, timeout=60)
+    subprocess.run(["losetup", "--detach", path], check=True, timeout=PATIENCE)
 
 
 def numbers(path):
@@ -90,7 +91,7 @@ def test_memory_low_and_weights():
 def test_memory_high_slows_down_and_does_not_kill():
     code = "import sys; b = bytearray(12 << 20); sys.stdout.write('alive')"
     result = pc.run(
-        [sys.executable, "-S", "-c", code], memory_high="16M", memory="64M", timeout=120, image="host", text=True
+        [sys.executable, "-S", "-c", code], memory_high="16M", memory="64M", timeout=PATIENCE, image="host", text=True
     )
     assert (result.reason, result.stdout) == ("exited", "alive")
     with Cgroup.create(memory_high="16M") as group:
@@ -158,7 +159,7 @@ def test_io_limits_slow_down(disk):
     ):
         group.add(child.pid)
         try:
-            assert float(child.communicate(b"go\n", timeout=120)[0]) > 1
+            assert float(child.communicate(b"go\n", timeout=PATIENCE)[0]) > 1
         finally:
             child.kill()
 
@@ -186,7 +187,7 @@ def test_hugepages():
 def test_words_of_a_run(disk):
     code = "import os; print(os.cpu_count())"
     options = {"cpu_weight": 50, "memory_low": "1M", "io_limits": {disk: {"wbps": "1M"}}, "hugepages": {"2M": 0}}
-    result = pc.run([sys.executable, "-S", "-c", code], memory="64M", timeout=120, **options)
+    result = pc.run([sys.executable, "-S", "-c", code], memory="64M", timeout=PATIENCE, **options)
     assert (result.reason, result.returncode, result.unenforced) == ("exited", 0, ())
     resources = pc.explain(["true"], memory="64M", **options).spec.to_json()["linux"]["resources"]
     assert resources["cpu"] == {"shares": 512}

@@ -16,6 +16,7 @@ import pytest
 
 from pycgroups import cgroups, errors
 from pycgroups.cgroups import Cgroup, pressure, stats
+from tests.waiting import PATIENCE, wait_for
 
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -37,7 +38,7 @@ class Worker:
 
     def end(self):
         """Let it go on to its end."""
-        return self.process.communicate("go\n", timeout=60)[0]
+        return self.process.communicate("go\n", timeout=PATIENCE)[0]
 
 
 @contextlib.contextmanager
@@ -155,10 +156,7 @@ def held_back():
     with Cgroup.create(cpus=0.05) as group, worker(group, "while True: pass") as work:
         work.process.stdin.write("go\n")
         work.process.stdin.flush()
-        deadline = time.monotonic() + 60
-        while group.stats().cpu.throttled_periods < 5:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: group.stats().cpu.throttled_periods >= 5)
         yield group
 
 
@@ -188,7 +186,7 @@ def test_processes():
         for _ in range(20):
             try:
                 if not os.fork():
-                    time.sleep(100)
+                    time.sleep(1000)
             except BlockingIOError:
                 refused += 1
         stop(refused)
@@ -283,7 +281,7 @@ def test_v1_alone():
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     counted, why = done.stdout.splitlines()
     assert counted == f"0.0 {64 * MIB} 5 None"

@@ -9,17 +9,16 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
 from pycgroups import cgroups, errors
+from tests.waiting import wait_for
 
 CGROUP = Path("/sys/fs/cgroup")
 MIB = 1 << 20
-PATIENCE = 60.0
 
 for_root = pytest.mark.requires("systemd")
 in_session = pytest.mark.requires("session")
@@ -42,12 +41,9 @@ def show(unit, *names, user=False):
     return dict(line.split("=", 1) for line in out.splitlines())
 
 
-def gone(*paths):
+def wait_until_gone(*paths):
     """Wait until systemd has removed the cgroups of units that have ended."""
-    deadline = time.monotonic() + PATIENCE
-    while any(path.exists() for path in paths) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not any(path.exists() for path in paths)
+    wait_for(lambda: not any(path.exists() for path in paths))
 
 
 def scopes():
@@ -90,7 +86,7 @@ def test_a_scope_has_the_limits():
         group.set(memory="128M", pids=30)
         assert (scope / "group/memory.max").read_text().strip() == str(128 * MIB)
         assert show("pycgroups-one.scope", "MemoryMax", "TasksMax") == {"MemoryMax": str(132 * MIB), "TasksMax": "31"}
-    assert gone(scope)
+    wait_until_gone(scope)
     assert show("pycgroups-one.scope", "ActiveState") == {"ActiveState": "inactive"}
 
 
@@ -108,14 +104,14 @@ def test_weights_and_protection_are_the_scopes():
 def test_slice_prefix_and_name():
     with pc.Cgroup.create("machine.slice:box:one", pids=5, cgroup_manager="systemd") as group:
         assert group.paths == (f"{CGROUP}/machine.slice/box-one.scope/group",)
-    assert gone(CGROUP / "machine.slice/box-one.scope")
+    wait_until_gone(CGROUP / "machine.slice/box-one.scope")
 
 
 @for_root
 def test_without_limits_and_a_name():
     with pc.Cgroup.create(cgroup_manager="systemd") as group:
         assert len(group.paths) == 1
-    assert scopes() == [] or gone(*scopes())
+    wait_until_gone(*scopes())
 
 
 @for_root
@@ -141,7 +137,7 @@ def test_it_outlasts_its_processes_and_systemd_reloading():
 def test_a_container_in_a_scope():
     result = pc.run(["sh", "-c", "cat /proc/self/cgroup"], pids=9, cgroup_manager="systemd", text=True)
     assert (result.returncode, result.usage.peak_memory is None) == (0, False)
-    assert gone(*scopes())
+    wait_until_gone(*scopes())
 
 
 @for_root
@@ -159,7 +155,7 @@ def test_systemd_stops_the_scope():
         subprocess.run(["systemctl", "stop", "pycgroups-four.scope"], check=True, timeout=120)
         assert process.wait(60) == -signal.SIGTERM
     group.remove()
-    assert gone(CGROUP / "system.slice/pycgroups-four.scope")
+    wait_until_gone(CGROUP / "system.slice/pycgroups-four.scope")
 
 
 @for_root
@@ -174,7 +170,7 @@ def test_what_a_dead_process_left_is_swept():
     scope = CGROUP / "system.slice/pycgroups-five.scope"
     assert (scope / "group/cgroup.procs").read_text() == f"{pid}\n"
     python('pc.Cgroup.create("six", pids=5, cgroup_manager="systemd").remove()')
-    assert gone(scope)
+    wait_until_gone(scope)
     assert not Path(f"/proc/{pid}").exists()
 
 
@@ -182,7 +178,7 @@ def test_what_a_dead_process_left_is_swept():
 def test_a_limit_that_cannot_be_leaves_no_scope():
     with pytest.raises(errors.InvalidConfig):
         pc.Cgroup.create("seven", cpuset="0-4000", cgroup_manager="systemd")
-    assert gone(CGROUP / "system.slice/pycgroups-seven.scope")
+    wait_until_gone(CGROUP / "system.slice/pycgroups-seven.scope")
 
 
 # -- an ordinary user ----------------------------------------------------------------------------------------------
@@ -223,7 +219,7 @@ def test_limits_work_without_any_set_up():
     assert delegated
     assert values == [f"{64 * MIB}\n", "20\n", "50000 100000\n"]
     assert sorted(unit) == ["Delegate=yes", "Slice=app.slice"]
-    assert gone(scope)
+    wait_until_gone(scope)
 
 
 @in_session

@@ -17,12 +17,12 @@ import pytest
 import pycgroups as pc
 from pycgroups.cgroups import Cgroup
 from pycgroups.cgroups.v1 import events as v1_events
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("limits")
 
-PATIENCE = 60
 EAT = [sys.executable, "-S", "-c", "b = bytearray(200 << 20)"]
-FORK = "i=0; while [ $i -lt 12 ]; do sleep 5 & i=$((i + 1)); done 2>/dev/null; true"
+FORK = "i=0; while [ $i -lt 12 ]; do sleep 1000 >/dev/null & i=$((i + 1)); done 2>/dev/null; true"
 
 
 def run(group, *command):
@@ -115,7 +115,7 @@ def test_refused_forks_on_v1_are_told_or_said_not_to_be():
 
 def test_states_are_told(states):
     group, watch = states
-    with subprocess.Popen(pc.in_cgroup(group, ["/bin/sleep", "100"])) as child:
+    with subprocess.Popen(pc.in_cgroup(group, ["/bin/sleep", "1000"])) as child:
         assert kinds(watch.read(PATIENCE)) == ["populated"]
         group.freeze()
         assert kinds(watch.read(PATIENCE)) == ["frozen"]
@@ -131,7 +131,7 @@ def test_subgroups_are_included(states):
     group, watch = states
     inner = Path(group.paths[0], "inner")
     inner.mkdir()
-    with subprocess.Popen(["/bin/sleep", "100"]) as child:
+    with subprocess.Popen(["/bin/sleep", "1000"]) as child:
         (inner / "cgroup.procs").write_text(str(child.pid))
         assert kinds(watch.read(PATIENCE)) == ["populated"]
         child.kill()
@@ -140,7 +140,7 @@ def test_subgroups_are_included(states):
 
 def test_removal_ends_the_iteration(states):
     group, watch = states
-    with subprocess.Popen(pc.in_cgroup(group, ["/bin/sleep", "100"])) as child:
+    with subprocess.Popen(pc.in_cgroup(group, ["/bin/sleep", "1000"])) as child:
         assert next(watch).kind == "populated"
         threading.Timer(0.2, group.remove).start()
         assert kinds(watch)[-1:] == ["empty"]
@@ -200,9 +200,7 @@ def test_by_a_callback(states):
     events: list[pc.Event] = []
     thread = watch.in_thread(events.append)
     group.freeze()
-    deadline = time.monotonic() + PATIENCE
-    while not events and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: events)
     assert kinds(events) == ["frozen"]
     watch.close()
     thread.join(PATIENCE)
@@ -212,32 +210,32 @@ def test_by_a_callback(states):
 def test_in_asyncio(states):
     group, watch = states
 
-    async def first(number):
-        events = []
+    told = asyncio.Queue()
+
+    async def look():
         async for event in watch:
-            events.append(event)
-            if len(events) == number:
-                return kinds(events)
-        return kinds(events)
+            told.put_nowait(event.kind)
+
+    async def hear():
+        return await asyncio.wait_for(told.get(), PATIENCE)
 
     async def main():
-        task = asyncio.create_task(first(2))
+        task = asyncio.create_task(look())
         await asyncio.sleep(0.05)
         group.freeze()
-        await asyncio.sleep(0.05)
+        assert await hear() == "frozen"
         group.thaw()
-        assert await asyncio.wait_for(task, PATIENCE) == ["frozen", "thawed"]
-        task = asyncio.create_task(first(9))
-        await asyncio.sleep(0.05)
+        assert await hear() == "thawed"
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        task = asyncio.create_task(first(9))
+        task = asyncio.create_task(look())
         await asyncio.sleep(0.05)
         group.freeze()
-        await asyncio.sleep(0.05)
+        assert await hear() == "frozen"
         group.remove()
-        assert await asyncio.wait_for(task, PATIENCE) == ["frozen"]
+        await asyncio.wait_for(task, PATIENCE)
+        assert told.empty()
 
     asyncio.run(main())
 
@@ -289,8 +287,7 @@ def test_two_watches_and_two_readers(states):
             thread.start()
         group.freeze()
         assert kinds(other.read(PATIENCE)) == ["frozen"]
-        while not seen:
-            time.sleep(0.01)
+        wait_for(lambda: seen)
         watch.close()
         for thread in threads:
             thread.join(PATIENCE)

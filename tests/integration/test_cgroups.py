@@ -9,13 +9,13 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from pycgroups import cgroups, errors
 from pycgroups.cgroups import Cgroup, detect, places, tree
+from tests.waiting import PATIENCE, wait_for
 
 MIB = 1 << 20
 
@@ -43,7 +43,7 @@ def python(code):
 def script(code):
     """Run Python code that uses pycgroups in a process of its own; what it prints, line by line."""
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout.splitlines()
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE).stdout.splitlines()
 
 
 def usable(controller):
@@ -104,7 +104,7 @@ def test_memory_limit_kills_and_is_counted():
     with Cgroup.create(memory="64M") as group:
         assert group.sample().oom == 0
         with running(group, *python("b = bytearray(200 << 20)")) as child:
-            assert child.wait(60) == -signal.SIGKILL
+            assert child.wait(PATIENCE) == -signal.SIGKILL
         sample = group.sample()
         assert sample.oom == 1
         if sample.peak_memory is not None:
@@ -130,7 +130,7 @@ def test_reading_files_beyond_the_limit_is_no_oom(tmp_path):
         Cgroup.create(memory="32M") as group,
         running(group, *python(f"f = open({str(tmp_path / 'big')!r}, 'rb')\nwhile f.read(1 << 20): pass")) as child,
     ):
-        assert child.wait(60) == 0
+        assert child.wait(PATIENCE) == 0
         assert group.sample().oom == 0
 
 
@@ -141,12 +141,12 @@ def test_pids_limit_refuses_and_is_counted():
         for _ in range(20):
             try:
                 if not os.fork():
-                    time.sleep(100)
+                    time.sleep(1000)
             except BlockingIOError:
                 pass
     """
     with Cgroup.create(pids=8) as group, running(group, *python(code)) as child:
-        child.wait(60)
+        child.wait(PATIENCE)
         sample = group.sample()
         assert sample.pids_hits
         assert sample.pids_hits >= 10
@@ -171,7 +171,7 @@ def test_cpu_time_includes_children_that_nobody_waited_for():
         print(float(os.read(r, 100)) + waited.ru_utime + waited.ru_stime + time.process_time())
     """
     with Cgroup.create(pids=50) as group, running(group, *python(code), stdout=subprocess.PIPE) as child:
-        burnt = float(child.communicate(timeout=60)[0])
+        burnt = float(child.communicate(timeout=PATIENCE)[0])
         sample = group.sample()
         assert sample.cpu_time == pytest.approx(burnt, rel=0.1, abs=0.02)
         assert sample.user_time is not None
@@ -190,18 +190,15 @@ def test_quota_slows_down():
         print((time.process_time() - start[1]) / (time.monotonic() - start[0]))
     """
     with Cgroup.create(cpus=0.2) as group, running(group, *python(code), stdout=subprocess.PIPE) as child:
-        assert float(child.communicate(timeout=60)[0]) < 0.4
+        assert float(child.communicate(timeout=PATIENCE)[0]) < 0.4
 
 
 @needs_limits
 def test_kill_and_remove_with_children_that_ignore_signals():
     code = "trap '' TERM INT HUP; setsid sleep 1000 & setsid sleep 1000 & exec sleep 1000"
     with Cgroup.create(pids=50) as group, running(group, "/bin/sh", "-c", code):
-        deadline = time.monotonic() + 20
-        while len(group.processes()) < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(lambda: len(group.processes()) >= 3)
         pids = group.processes()
-        assert len(pids) >= 3
         group.kill()
         assert group.processes() == ()
         assert not any(map(alive, pids))
@@ -209,13 +206,9 @@ def test_kill_and_remove_with_children_that_ignore_signals():
 
 @needs_limits
 def test_fork_bomb_is_killed():
-    with Cgroup.create(pids=100) as group, running(group, "/bin/sh", "-c", "b() { b | b & }; b; sleep 100"):
-        deadline = time.monotonic() + 30
-        while not group.sample().pids_hits and time.monotonic() < deadline:
-            time.sleep(0.05)
-        start = time.monotonic()
+    with Cgroup.create(pids=100) as group, running(group, "/bin/sh", "-c", "b() { b | b & }; b; sleep 1000"):
+        wait_for(lambda: group.sample().pids_hits)
         group.kill()
-        assert time.monotonic() - start < 5
         assert group.processes() == ()
 
 
@@ -240,9 +233,7 @@ def test_fifty_nested_subgroups_with_processes():
                     Path(inner, "cgroup.procs").write_text(str(sleepers[number // 5].pid))
         assert len(group.processes()) == 10
         paths = group.paths
-        start = time.monotonic()
         group.remove()
-        assert time.monotonic() - start < 10
         assert exists(*paths) == []
 
 
@@ -260,7 +251,7 @@ def test_what_does_not_die_is_named_and_dies_later(monkeypatch):
                 group.remove()
             assert group.processes() == (child.pid,)
             (freezer / "freezer.state").write_text("THAWED")
-            child.wait(10)
+            child.wait(PATIENCE)
     finally:
         (freezer / "freezer.state").write_text("THAWED")
         freezer.rmdir()
@@ -272,7 +263,7 @@ def test_frozen_processes_are_killed():
     with Cgroup.create(pids=10) as group, running(group, "/bin/sleep", "1000") as child:
         Path(group.paths[0], "cgroup.freeze").write_text("1")
         group.kill()
-        assert child.wait(5) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 @needs_limits
@@ -444,9 +435,7 @@ def test_a_process_enters_v1_through_the_descriptors():
         child = subprocess.Popen(
             ["/bin/bash", "-c", code], env=environment, pass_fds=group.join_fds, stdin=subprocess.PIPE
         )
-        deadline = time.monotonic() + 10
-        while not group.processes() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(group.processes)
         assert group.processes() == (child.pid,)
         child.communicate()
 
@@ -531,7 +520,7 @@ def with_mounts(command):
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return result.stdout.splitlines()
 
@@ -575,7 +564,7 @@ def at_the_top_of_a_namespace(run):
             stdout=subprocess.PIPE,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return result.stdout.splitlines()
     finally:
@@ -622,7 +611,7 @@ def test_out_of_the_way_in_a_cgroup_of_its_own():
             for name in ("", "cgroup.procs", "cgroup.subtree_control"):
                 os.chown(os.path.join(path, name), 54323, 54323)
             around.add(process.pid)
-            out, _ = process.communicate("\n", timeout=60)
+            out, _ = process.communicate("\n", timeout=PATIENCE)
         finally:
             process.kill()
     controllers, places_ = out.splitlines()

@@ -1,6 +1,7 @@
 """The process that runs a container is killed, at each of its system calls and at any other time.
 
-Within a second nothing of the container is running, and the next process that makes a group removes the old one.
+Soon nothing of the container is running, within a second unless the machine is busy, and the next process that makes
+a group removes the old one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import fcntl
 import os
 import random
 import signal
+import statistics
 import struct
 import sys
 import time
@@ -19,7 +21,7 @@ import pytest
 from pycgroups.namespaces import ranges
 from tests import tracing
 from tests.subjects import TREE, nursery
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 from tests.worlds import features
 
 LIMITS = {} if features.lack("limits") else {"memory": "64M", "pids": 32}
@@ -36,7 +38,7 @@ OF_HELPER = (
     "execveat,close_range,dup3,fsopen,fsconfig,fsmount,move_mount,mkdirat,symlinkat,pivot_root,umount2,unshare,setsid,"
     "sethostname,capset,prctl,setresuid,setgroups,umask,chdir,getcwd,seccomp,execve,keyctl,rt_sigaction,getrusage"
 )
-WITHIN = 20.0 if features.IN_VM else 1.0
+WITHIN = 1.0  # seconds, for most of them
 
 pytestmark = pytest.mark.requires("userns")
 
@@ -62,9 +64,18 @@ def groups_of(pid):
 
 
 def check_gone(nest, pid):
-    assert nest.wait_until_empty(WITHIN) == []
+    """Check that nothing is left; how long that took, in seconds."""
+    begin = time.monotonic()
+    assert nest.wait_until_empty(PATIENCE) == []
+    seconds = time.monotonic() - begin
     run_once(nest)
     assert groups_of(pid) == []
+    return seconds
+
+
+def check_soon(seconds):
+    """Check that most were gone in time: the machine may be busy, but not for all of them."""
+    assert features.IN_VM or statistics.median(seconds) < WITHIN
 
 
 def some(cases, everyday):
@@ -91,12 +102,14 @@ ALL = pytest.param(10**6, marks=pytest.mark.long, id="all")
 @pytest.mark.parametrize("everyday", [EVERYDAY, ALL])
 def test_killed_at_a_system_call(nest, tmp_path, everyday, words):
     log = tmp_path / "log"
+    seconds = []
     for name, number in some(cases_of(nest, log, AT, **words), everyday):
         subject = nest.subject()
         with tracing.attached(subject.pid, log, f"--trace={name}", f"--inject={name}:signal=SIGKILL:when={number}"):
             subject.run(SHORT, **LIMITS, **words)
             subject.outcome()
-        check_gone(nest, subject.pid)
+        seconds.append(check_gone(nest, subject.pid))
+    check_soon(seconds)
 
 
 @pytest.mark.requires("strace", "root")  # newuidmap has no rights under strace -f
@@ -114,7 +127,7 @@ def test_the_helper_fails_or_is_killed_at_a_system_call(nest, tmp_path, everyday
         assert outcome.get("own", True), (name, number, outcome)
         if what == "signal=SIGKILL" and "error" not in outcome:
             assert outcome["returncode"] in (-signal.SIGKILL, 0), (name, number, outcome)
-        assert nest.wait_until_empty(WITHIN) == []
+        assert nest.wait_until_empty(PATIENCE) == []
         assert groups_of(subject.pid) == []
 
 
@@ -127,13 +140,15 @@ def range_is_free(number):
 
 @pytest.mark.parametrize("init", [True, False])
 def test_killed_while_the_program_runs(nest, init):
+    seconds = []
     for _ in range(3 if features.IN_VM else 12):
         subject = nest.subject()
         subject.run(LONG, init=init, **LIMITS)
         time.sleep(random.uniform(0, 0.1))
         os.kill(subject.pid, signal.SIGKILL)
         assert subject.outcome() is None
-        check_gone(nest, subject.pid)
+        seconds.append(check_gone(nest, subject.pid))
+    check_soon(seconds)
 
 
 @pytest.mark.requires("root")
@@ -152,7 +167,7 @@ def test_what_is_left_of_a_group_is_removed_with_its_processes(nest):
     subject.run(LONG, **LIMITS)
     wait_for(lambda: groups_of(subject.pid))
     os.kill(subject.pid, signal.SIGKILL)
-    assert nest.wait_until_empty(WITHIN) == []
+    assert nest.wait_until_empty(PATIENCE) == []
     assert groups_of(subject.pid)  # so that what follows shows something
     run_once(nest)
     assert groups_of(subject.pid) == []
@@ -200,14 +215,17 @@ def test_killed_while_a_forked_child_has_copies_of_everything(moment):
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
     try:
-        deadline = time.monotonic() + WITHIN
-        while helpers := [each for each in helpers_of(pid) if each] + [
-            each for each in processes_with(word) if os.getpgid(each) != pid
-        ]:
-            assert time.monotonic() < deadline, helpers
-            time.sleep(0.01)
+        wait_for(lambda: not helpers_of(pid) and all(group_of(each) in {pid, None} for each in processes_with(word)))
     finally:
         os.killpg(pid, signal.SIGKILL)
+
+
+def group_of(pid):
+    """The process group of a process, None once it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def helpers_of(group):

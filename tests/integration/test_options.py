@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import subprocess
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import Mount
 from pycgroups.security import capabilities
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = [pytest.mark.requires("userns", "busybox", "gcc")]
 needs_ids = pytest.mark.requires("subuid")
@@ -165,7 +166,7 @@ def test_ulimits(say):
 
 
 def test_ulimits_hold(inside):
-    assert inside(["probe", "burn", "60"], ulimits={"cpu": 1}, timeout=60).returncode == -9
+    assert inside(["probe", "burn", "60"], ulimits={"cpu": 1}, timeout=300).returncode == -9
     result = inside(["probe", "fill", "/tmp"], ulimits={"fsize": 1024}, mounts=[Mount.tmpfs("/tmp")])
     assert result.returncode == -25  # SIGXFSZ, which Python ignores
 
@@ -210,7 +211,7 @@ def poke():
             time.sleep(0.01)
 threading.Thread(target=poke).start()
 program = "trap 'echo >usr1' USR1; trap 'echo >usr2' USR2; trap 'echo >term; exit 9' TERM; echo >ready;"
-r = pc.run(["sh", "-c", program + "while :; do sleep 0.05; done"], rootfs=root, workspace=place, timeout=60)
+r = pc.run(["sh", "-c", program + "while :; do sleep 0.05; done"], rootfs=root, workspace=place, timeout=300)
 print(r.reason, r.returncode)
 """
     assert script(code, root, scratch) == "exited 9\n"
@@ -379,7 +380,7 @@ try:
         program = "mount -t tmpfs t /in/inside; touch /in/ready; until [ -e /in/go ]; do sleep 0.01; done; rm /in/go"
         r = pc.run(["sh", "-c", program + "; grep -c /in/host /proc/self/mountinfo; true"], rootfs=root, text=True,
                    mounts=[pc.Mount.bind(place, "/in", propagation=kind)], caps_add=["SYS_ADMIN"], userns="host",
-                   timeout=60)
+                   timeout=300)
         thread.join()
         print(kind, r.stdout.strip(), sorted(here()), flush=True)
         for path in ("/host", "/inside"):
@@ -481,16 +482,23 @@ def test_workspace_of_an_ordinary_user_is_for_root_inside(inside, scratch):
 def test_no_network_by_default(say):
     assert say("ls /sys/class/net") == "lo"
     assert say("cat /proc/net/route").count("\n") == 0
-    assert say("(echo ping | nc -l -p 7777 &) ; sleep 0.2; nc 127.0.0.1 7777 </dev/null") == "ping"
+    ask = "until nc 127.0.0.1 7777 </dev/null 2>/dev/null; do sleep 0.01; done"  # it may not listen yet
+    assert say(f"(echo ping | nc -l -p 7777 &) ; {ask}") == "ping"
 
 
 def test_network_host(say):
     assert set(say("ls /sys/class/net", network="host").split()) >= {"lo"}
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert say(f"nc 127.0.0.1 {port} </dev/null & sleep 0.1; kill $!; true", network="host") == ""
-        server.settimeout(5)
-        server.accept()[0].close()
+
+        def answer():
+            with server.accept()[0] as connection:
+                connection.sendall(b"pong")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        assert say(f"nc 127.0.0.1 {port} </dev/null", network="host") == "pong"
+        thread.join(PATIENCE)
 
 
 def test_network_host_has_the_hosts_resolver(inside):
@@ -579,11 +587,10 @@ def test_namespaces_of_the_host(say, kind):
 def test_namespaces_of_another_process(say, kind):
     with subprocess.Popen(["unshare", f"--{kind}", "sleep", "60"]) as other:
         try:
-            wanted = namespace_of(kind)
-            deadline = time.monotonic() + 5
-            while wanted == namespace_of(kind) and time.monotonic() < deadline:
-                wanted = os.readlink(f"/proc/{other.pid}/ns/{kind}")
-            for where in (other.pid, f"/proc/{other.pid}/ns/{kind}"):
+            file = f"/proc/{other.pid}/ns/{kind}"
+            wait_for(lambda: os.readlink(file) != namespace_of(kind))
+            wanted = os.readlink(file)
+            for where in (other.pid, file):
                 assert say(f"readlink /proc/self/ns/{kind}", namespaces={kind: where}, userns="host") == wanted
         finally:
             other.kill()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import pytest
 
 import pycgroups as pc
+from tests.waiting import in_time
 
 pytestmark = [
     pytest.mark.requires("userns", "busybox", "gcc"),
@@ -78,10 +78,10 @@ def test_stdin_or_input(inside, scratch):
 
 def test_a_program_that_does_not_want_its_input(root):
     """EPIPE is not the caller's problem, and the rest of the input is dropped."""
-    result = pc.run(["sh", "-c", "exec <&-; echo closed; sleep 0.1"], rootfs=root, input=b"x" * MIB, timeout=30)
+    result = pc.run(["sh", "-c", "exec <&-; echo closed; sleep 0.1"], rootfs=root, input=b"x" * MIB, timeout=300)
     assert (result.reason, result.stdout) == ("exited", b"closed\n")
-    assert pc.run(["head", "-c", "3"], rootfs=root, input=b"x" * MIB, timeout=30).stdout == b"xxx"
-    assert pc.run(["true"], rootfs=root, input=b"x" * MIB, timeout=30).returncode == 0
+    assert pc.run(["head", "-c", "3"], rootfs=root, input=b"x" * MIB, timeout=300).stdout == b"xxx"
+    assert pc.run(["true"], rootfs=root, input=b"x" * MIB, timeout=300).returncode == 0
 
 
 # -- output
@@ -152,9 +152,8 @@ def test_an_unknown_encoding_is_told_before_anything_starts(root):
 
 
 def test_a_daemon_that_keeps_the_output_open_does_not_hold_up(inside):
-    began = time.monotonic()
-    result = inside(["sh", "-c", "setsid sleep 60 & echo early"])
-    assert (result.stdout, time.monotonic() - began < 10) == ("early\n", True)
+    result = inside(["sh", "-c", "setsid sleep 1000 & echo early"], timeout=300)
+    assert (result.stdout, result.reason) == ("early\n", "exited")
 
 
 def test_somebody_elses_copy_of_a_pipe_does_not_hold_up(script, root):
@@ -168,7 +167,7 @@ def copy():
             except OSError: pass
 thread = threading.Thread(target=copy); thread.start()
 try:
-    print({pc.run(["echo", "x"], rootfs=sys.argv[1], timeout=20).stdout for _ in range(20)})
+    print({pc.run(["echo", "x"], rootfs=sys.argv[1], timeout=300).stdout for _ in range(20)})
 finally:
     stop = True
     thread.join()
@@ -188,18 +187,18 @@ def test_the_streams_can_be_opened_by_name(inside, user):
 
 @pytest.mark.parametrize("init", [True, False])
 def test_both_pipes_full_and_nobody_deadlocks(inside, init):
-    result = inside(["probe", "flood", str(4 * MIB)], timeout=60, init=init)
+    result = inside(["probe", "flood", str(4 * MIB)], timeout=300, init=init)
     assert (result.returncode, len(result.stdout), len(result.stderr)) == (0, 4 * MIB, 4 * MIB)
 
 
 def test_input_and_both_outputs_at_once(inside):
-    result = inside(["sh", "-c", "tee /proc/self/fd/2"], input="x" * (4 * MIB), timeout=60)
+    result = inside(["sh", "-c", "tee /proc/self/fd/2"], input="x" * (4 * MIB), timeout=300)
     assert (len(result.stdout), len(result.stderr)) == (4 * MIB, 4 * MIB)
 
 
 def test_megabytes_through_a_pipe_arrive_whole(root):
     data = os.urandom(16 * MIB)
-    result = pc.run(["cat"], rootfs=root, input=data, timeout=120)
+    result = pc.run(["cat"], rootfs=root, input=data, timeout=300)
     assert result.stdout == data
 
 
@@ -207,15 +206,11 @@ def test_megabytes_through_a_pipe_arrive_whole(root):
 def test_a_gigabyte_arrives_whole(root):
     block = os.urandom(64 * MIB)
     data = block * 16
-    began = time.monotonic()
-    result = pc.run(["cat"], rootfs=root, input=data)
-    seconds = time.monotonic() - began
-    assert result.stdout == data
-    assert seconds < 30  # benchmarks/ measure the rate; some 3 s where the memory is warm
+    assert pc.run(["cat"], rootfs=root, input=data).stdout == data  # benchmarks/ measure the rate
 
 
 def test_output_ends_where_the_timeout_came(inside):
-    result = inside(["sh", "-c", "yes"], timeout=0.5)
+    result = in_time(lambda seconds: inside(["sh", "-c", "yes"], timeout=seconds), lambda result: result.stdout)
     assert result.reason == "timeout"
     assert set(result.stdout.splitlines()[:-1]) == {"y"}
 
@@ -236,19 +231,19 @@ def test_without_one_there_is_none(inside):
 
 
 def test_input_on_a_terminal(inside):
-    result = inside(["sh", "-c", "read line; echo got $line; cat; echo end"], input="one\ntwo\n", tty=True, timeout=30)
+    result = inside(["sh", "-c", "read line; echo got $line; cat; echo end"], input="one\ntwo\n", tty=True, timeout=300)
     assert (result.reason, result.returncode) == ("exited", 0)
     assert "got one" in result.stdout
     assert result.stdout.rstrip().endswith("end")
 
 
 def test_control_characters_of_a_terminal_are_signals(inside):
-    result = inside(["sleep", "60"], input="\x03", tty=True, timeout=30)
+    result = inside(["sleep", "60"], input="\x03", tty=True, timeout=300)
     assert (result.returncode, result.reason, result.stdout) == (-2, "signal", "^C")
 
 
 def test_much_output_on_a_terminal(inside):
-    result = inside(["seq", "50000"], tty=True, timeout=60)
+    result = inside(["seq", "50000"], tty=True, timeout=300)
     assert result.stdout.split() == [str(number) for number in range(1, 50_001)]
 
 
@@ -266,7 +261,7 @@ def test_the_terminal_belongs_to_another_user(inside):
 
 def test_job_control_works_on_the_terminal(inside):
     """A session of its own, of which the terminal is the controlling one; no "can't access tty" of the shell."""
-    result = inside(["sh", "-i"], input="sleep 50 &\njobs\nkill %1\nexit 7\n", tty=True, timeout=30)
+    result = inside(["sh", "-i"], input="sleep 50 &\njobs\nkill %1\nexit 7\n", tty=True, timeout=300)
     assert (result.returncode, result.reason) == (7, "exited")
     assert "can't access tty" not in result.stdout
     assert "Running" in result.stdout

@@ -83,7 +83,7 @@ assert after == BEFORE, [pair for pair in zip(BEFORE, after) if pair[0] != pair[
 """
 
 
-def run(body, *args, env=None, patience=60 * SCALE, finally_=FINALLY, **options):
+def run(body, *args, env=None, patience=600 * SCALE, finally_=FINALLY, **options):
     environment = {
         **os.environ,
         "PYTHONPATH": str(TREE),
@@ -148,7 +148,7 @@ assert not failures, failures
 @pytest.mark.skipif(WORLD == "asan", reason="numpy allocates before AddressSanitizer is loaded")
 @pytest.mark.parametrize("runs", [RUNS, pytest.param(250, marks=pytest.mark.long)])
 def test_threads_in_a_large_process_that_computes(runs):
-    run(COMPUTING + THREADS, MEMORY, runs, env={"OPENBLAS_NUM_THREADS": "2"}, patience=(60 + runs) * SCALE)
+    run(COMPUTING + THREADS, MEMORY, runs, env={"OPENBLAS_NUM_THREADS": "2"}, patience=1200 * SCALE)
 
 
 def test_threads_under_a_debug_allocator():
@@ -304,7 +304,7 @@ def fork():
         time.sleep(1000)
 thread = threading.Thread(target=fork)
 thread.start()
-result = pc.run(["sh", "-c", "sleep 0.5; wc -c"], input=bytes(8 << 20), timeout=30)
+result = pc.run(["sh", "-c", "sleep 0.5; wc -c"], input=bytes(8 << 20), timeout=300)
 assert (result.reason, result.stdout) == ("exited", b"8388608\\n"), result
 thread.join()
 os.kill(forked[0], signal.SIGKILL)
@@ -374,8 +374,8 @@ def test_interrupted_while_the_program_runs():
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here, as in a shell's background job
 for _ in range(int(sys.argv[1])):
     timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
     try:
+        timer.start()
         pc.run(["sleep", "1000"], **LIMITS)
     except KeyboardInterrupt:
         pass
@@ -406,7 +406,7 @@ def remove_groups():
 
 def attempt():
     try:
-        check_run(timeout=30)
+        check_run(timeout=300)
     except KeyboardInterrupt:
         return True
     return False
@@ -452,14 +452,17 @@ def interrupt(*_):
     raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, interrupt)
 begin = time.monotonic()
-for _ in range(5): check_run()
-usual = (time.monotonic() - begin) / 5
-interrupted = losses = 0
+check_run()
+interrupted, losses, usual = 0, 0, time.monotonic() - begin
 for _ in range(int(sys.argv[1])):
+    begin = time.monotonic()
     try:
         signal.setitimer(signal.ITIMER_REAL, random.uniform(usual / 100, usual))
-        interrupted += attempt()
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if attempt():
+            interrupted += 1
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            usual = time.monotonic() - begin  # of the last that went through: how busy the machine is changes
     except KeyboardInterrupt:
         pass
     losses += settle()
@@ -475,7 +478,7 @@ remove_groups()
     [pytest.param(20 if features.IN_VM else 200, id="some"), pytest.param(10**6, marks=pytest.mark.long, id="all")],
 )
 def test_interrupted_at_a_line(wanted):
-    run(INTERRUPTS + AT_A_LINE, wanted, patience=600)
+    run(INTERRUPTS + AT_A_LINE, wanted)
 
 
 def test_interrupted_at_any_time():
@@ -496,5 +499,4 @@ assert descriptors() == BEFORE[3]
 """,
         IN_A_ROW,
         64 << 20 if WORLD == "asan" else 1 << 20,  # AddressSanitizer keeps what was freed for a while
-        patience=120 * SCALE,
     )

@@ -8,57 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycgroups.errors import InvalidConfig
-from pycgroups.oci.json_text import LARGEST_TEXT, parse
+from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 from pycgroups.oci.reading import read_spec
-
-START = '{"ociVersion": "1.0.0", "root": {"path": "r"}, '
-PROCESS = START + '"process": {"args": ["a"], "cwd": "/", '
-DEEP = 100_000
-DIGITS = "1" * 8_000_000
-TEXTS = {
-    "nothing": b"",
-    "blank": b" \n",
-    "half": START[:-2],
-    "two documents": START[:-2] + "} {}",
-    "no object": "5",
-    "a comment": START + "/* no */}",
-    "a comma too many": START + "}",
-    "lists in lists": START + '"x": ' + "[" * DEEP + "]" * DEEP + "}",
-    "objects in objects": START + '"x": ' + '{"x":' * DEEP + "1" + "}" * DEEP + "}",
-    "deeper than is written back": START + '"x": ' + "[" * 70 + "1" + "]" * 70 + "}",
-    "lists without end": "[" * (LARGEST_TEXT - 1),
-    "a list of lists where text belongs": START + '"hostname": ' + "[" * DEEP + "]" * DEEP + "}",
-    "a long integer": START + f'"x": {DIGITS}}}',
-    "a long integer where one belongs": PROCESS + f'"oomScoreAdj": -{DIGITS}}}}}',
-    "a long fraction where an int belongs": PROCESS + f'"oomScoreAdj": 0.{DIGITS}}}}}',
-    "NaN": START + '"x": NaN}',
-    "Infinity": START + '"x": Infinity}',
-    "minus Infinity": START + '"x": -Infinity}',
-    "a number above all": START + '"x": 1e999}',
-    "the same key twice": START + '"hostname": "a", "hostname": "b"}',
-    "the same key twice, unknown": START + '"x": {"y": 1, "y": 1}}',
-    "the same key twice, written differently": START + r'"x": 1, "\u0078": 2}',
-    "a byte order mark": b"\xef\xbb\xbf" + START.encode()[:-2] + b"}",
-    "a byte order mark, decoded": "\ufeff" + START[:-2] + "}",
-    "UTF-16": (START[:-2] + "}").encode("utf-16"),
-    "UTF-16 without a mark": (START[:-2] + "}").encode("utf-16-le"),
-    "UTF-32": (START[:-2] + "}").encode("utf-32"),
-    "Latin-1": (START + '"hostname": "é"}').encode("latin-1"),
-    "half a surrogate pair": START + r'"annotations": {"a": "\ud83d"}}',
-    "the wrong way round": START + r'"annotations": {"\ude00\ud83d": "a"}}',
-    "a surrogate as UTF-8": START.encode() + b'"hostname": "\xed\xa0\x80"}',
-    "too long as UTF-8": START.encode() + b'"hostname": "\xc0\xaf"}',
-    "a control character": START + '"hostname": "a\nb"}',
-    "NUL": START + r'"annotations": {"a": "b\u0000c"}}',
-    "50 MB": START + '"x": "' + "a" * 50_000_000 + '"}',
-    "50 MB of bytes": b" " * 50_000_000,
-}
+from tests.unit.oci.documents import DIGITS, HOSTILE, START
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_an_error_of_ours(name):
     with pytest.raises(InvalidConfig) as caught:
-        read_spec(TEXTS[name])
+        read_spec(HOSTILE[name])
     assert len(str(caught.value)) < 500
     assert caught.value.path
 
@@ -75,7 +33,7 @@ def test_a_long_integer_is_refused_where_the_interpreter_has_no_limit():
 
 def test_the_key_that_is_there_twice_is_named():
     with pytest.raises(InvalidConfig, match="the key 'hostname' twice"):
-        read_spec(TEXTS["the same key twice"])
+        read_spec(HOSTILE["the same key twice"])
 
 
 @pytest.mark.parametrize("text", ['"annotations": {"KEY": 1}}', '"KEY": {"KEY": LISTS}}'])
@@ -98,3 +56,37 @@ def test_bytes_are_json_or_an_error_of_ours(content):
     except InvalidConfig:
         return
     assert document == json.loads(content.decode())
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**90), 10**90)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(ANY_JSON)
+def test_it_is_written_and_read_as_json_does(value):
+    text = dumps(value)
+    assert text == json.dumps(value)
+    assert parse(f" \n{text}\t\r", "it") == value
+
+
+@pytest.mark.parametrize(("value", "error"), [(float("nan"), ValueError), ([b"bytes"], TypeError), ({1}, TypeError)])
+def test_what_is_no_json_is_not_written(value, error):
+    with pytest.raises(error):
+        dumps(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n {} 5", "{}\n\n]", "[1", "[1,\n", '{"a": }', "\xa0{}", "{}\xa0", "nul", "01"]
+)
+def test_the_error_is_that_of_json(text):
+    with pytest.raises(json.JSONDecodeError) as expected:
+        json.loads(text)
+    with pytest.raises(InvalidConfig) as caught:
+        parse(text, "it")
+    assert caught.value.message == f"not JSON: {expected.value}"

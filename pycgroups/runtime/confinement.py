@@ -1,0 +1,89 @@
+"""What confines one process of a container beyond ids and capabilities: security modules, and its seccomp filter."""
+
+from __future__ import annotations
+
+import os
+
+from pycgroups._native.calls import lib
+from pycgroups.errors import InvalidConfig
+from pycgroups.oci.json_text import dumps
+from pycgroups.runtime import handing
+from pycgroups.runtime.program import Manner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.oci.runtime_spec import Process, Seccomp
+    from pycgroups.runtime.launch import Running
+    from pycgroups.runtime.state import State
+
+_NOTIFY = "SCMP_ACT_NOTIFY"
+
+
+def manner(process: Process, profile: Seccomp | None) -> Manner:
+    """Say how the process is started, as far as the Spec does; the rest is the launch's.
+
+    Raises:
+        InvalidConfig: the profile, or a label, is wrong.
+        Unsupported: this host has no such security module.
+    """
+    compiled, flags = _filter(profile) if profile is not None else (b"", 0)
+    return Manner(init=False, labels=_labels(process), seccomp_filter=compiled, seccomp_flags=flags)
+
+
+def _labels(process: Process) -> tuple[tuple[str, str], ...]:
+    if process.apparmor_profile is None and process.selinux_label is None:
+        return ()
+    from pycgroups.security import lsm
+
+    labels = []
+    if process.apparmor_profile is not None:
+        labels.append(lsm.check_apparmor(process.apparmor_profile))
+    if process.selinux_label is not None:
+        labels.append(lsm.check_selinux(process.selinux_label))
+    return tuple((f"/proc/thread-self/{path}", text) for path, text in labels)
+
+
+def _filter(profile: Seccomp) -> tuple[bytes, int]:
+    from pycgroups.security.bpf import compile_filter, syscall_table
+    from pycgroups.security.seccomp_policy import filter_flags
+
+    flags = filter_flags(profile)
+    if has_listener(profile):
+        flags |= lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
+    return compile_filter(profile, syscall_table()), flags
+
+
+def has_listener(profile: Seccomp) -> bool:
+    """Tell whether somebody else decides on some system calls; seccomp_unotify(2)."""
+    return profile.default_action == _NOTIFY or any(rule.action == _NOTIFY for rule in profile.syscalls)
+
+
+def connect(profile: Seccomp) -> int:
+    """Connect to the socket that is to get the listener, before anything is made.
+
+    Raises:
+        InvalidConfig: the profile names none.
+        NotFound, LaunchError: nobody is there.
+    """
+    if not profile.listener_path:
+        key = "linux.seccomp.listenerPath"
+        raise InvalidConfig("SCMP_ACT_NOTIFY needs a socket to send to", operation="option", path=key)
+    return handing.connect(profile.listener_path)
+
+
+def hand_on(running: Running, listener: int, profile: Seccomp | None, state: State) -> None:
+    """Send the listener of a process's filter, if it has one; config-linux.md, "The Container Process State"."""
+    fd = running.descriptors.pop(lib.OP_SECCOMP, -1)
+    if fd < 0 or profile is None:
+        return
+    message = {
+        "ociVersion": state.oci_version,
+        "fds": ["seccompFd"],
+        "pid": running.pid,
+        "metadata": profile.listener_metadata or "",
+        "state": state.to_json(),
+    }
+    try:
+        handing.send(listener, dumps(message).encode(), fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,399 @@
+"""A container of the OCI runtime: what can be done to one that is there, by whichever process; runtime.md."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from pycgroups.errors import LaunchError, NotFound, StateError, own_errors
+from pycgroups.runtime import hooks
+from pycgroups.runtime.launch import send_signal
+from pycgroups.runtime.state import Home, Record, State, make_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from pycgroups.cgroups import Cgroup
+    from pycgroups.oci.resources import Resources
+    from pycgroups.oci.runtime_spec import Process, Spec
+    from pycgroups.runtime.execution import Executed
+    from pycgroups.runtime.launch import Running
+
+_SIGKILL, _SIGTERM = 9, 15
+_GO, _END = b"\0", b"\1"  # what a container's process may read in the FIFO that it waits on
+_PATIENCE = 10_000  # milliseconds for the kernel to end a killed process
+
+
+class Container:
+    """A container, by the directory that its state is in. It is the same to all processes; nothing is held open.
+
+    Attributes:
+        id: its name.
+        directory: where its state is.
+        master: of the terminal that it has without a console socket: for its creator, who closes it; else -1.
+        notices: what went wrong and is no error, such as a failed hook after the start.
+    """
+
+    __slots__ = ("_running", "directory", "id", "master", "notices")
+
+    def __init__(self, directory: str, running: Running | None = None, master: int = -1) -> None:
+        """Not for users: `pycgroups.runtime.create` and `get` make them."""
+        self.directory = directory
+        self.id = os.path.basename(directory)
+        self.master = master
+        self.notices: list[str] = []
+        self._running = running
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Return its state, as runtime.md has it.
+
+        Raises:
+            NotFound: it has been removed.
+        """
+        with Home(self.directory) as home:
+            record = home.load()
+            return make_state(record, _status(home, record))
+
+    def processes(self) -> tuple[int, ...]:
+        """Pids of all its processes, as this process sees them.
+
+        Raises:
+            NotFound: it has been removed.
+        """
+        with Home(self.directory) as home:
+            record = home.load()
+        with _group(record) as group:
+            return group.processes() if group.paths else (record.pid,) if record.is_alive() else ()
+
+    def cgroup(self) -> Cgroup:
+        """Open its cgroup, to measure or to watch it; a context manager.
+
+        Raises:
+            NotFound: it has been removed.
+        """
+        with Home(self.directory) as home:
+            return _group(home.load())
+
+    def spec(self) -> Spec:
+        """Return what it was created from.
+
+        Raises:
+            NotFound: it has been removed.
+        """
+        from pycgroups.oci import plain
+
+        with Home(self.directory) as home:
+            return plain.load_spec(home.config)
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+
+    @own_errors("start")
+    def start(self) -> None:
+        """Let its program run.
+
+        Raises:
+            StateError: it was started before.
+            LaunchError: a hook failed; the container is stopped.
+        """
+        with Home(self.directory) as home:
+            home.lock()
+            record = home.load()
+            status = _status(home, record)
+            if status != "created":
+                raise StateError(f"cannot start a container that is {status}", operation="start", path=self.id)
+            self._hooks(record, "startContainer")
+            fifo = home.open_fifo()
+            try:
+                os.write(fifo, _GO)
+                # Its reader is gone as soon as the program runs.
+                ends = select.poll()
+                ends.register(fifo, 0)
+                ends.poll(_PATIENCE)
+            finally:
+                os.close(fifo)
+            home.forget_fifo()
+        self._tell(record, "poststart", "running")
+
+    def _hooks(self, record: Record, kind: str) -> None:
+        """Run the hooks in the container, before its program."""
+        if kind not in record.hooks:
+            return
+        from pycgroups.runtime import execution
+
+        spec = self.spec()
+        assert spec.hooks is not None
+        try:
+            execution.run_hooks(spec, record)
+        except LaunchError:
+            _end(record)
+            raise
+
+    def _tell(self, record: Record, kind: str, status: str) -> None:
+        """Run hooks of which a failure changes nothing."""
+        if kind not in record.hooks:
+            return
+        found = self.spec().hooks
+        assert found is not None
+        try:
+            hooks.run(kind, dict(hooks.by_name(found))[kind], make_state(record, status))
+        except LaunchError as error:
+            self.notices.append(str(error))
+
+    def kill(self, signal: int = _SIGTERM, *, every: bool = False) -> None:
+        """Send a signal to its process.
+
+        Args:
+            signal: its number.
+            every: to all its processes. SIGKILL always ends them all, where there is no init whose end does.
+
+        Raises:
+            StateError: it is not running.
+        """
+        with Home(self.directory) as home:
+            record = home.load()
+            status = _status(home, record)
+        with _group(record) as group:
+            every = every or (signal == _SIGKILL and not record.own_pids)
+            if status in {"stopped", "creating"} and not (every and group.processes()):
+                raise StateError("container not running", operation="kill", path=self.id)
+            if every:
+                for pid in group.processes():
+                    _signal(pid, signal)
+            else:
+                _signal(record.pid, signal, record)
+            if signal == _SIGKILL and status == "paused":
+                group.thaw()  # a frozen process of cgroup v1 does not die
+
+    def pause(self) -> None:
+        """Freeze all its processes.
+
+        Raises:
+            StateError: it is not running.
+        """
+        self._freeze("running", frozen=True)
+
+    def resume(self) -> None:
+        """Let its processes go on.
+
+        Raises:
+            StateError: it is not paused.
+        """
+        self._freeze("paused", frozen=False)
+
+    def _freeze(self, wanted: str, *, frozen: bool) -> None:
+        with Home(self.directory) as home:
+            home.lock()
+            record = home.load()
+            status = _status(home, record)
+            if status != wanted and not (frozen and status == "created"):
+                raise StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
+            with _group(record) as group:
+                if frozen:
+                    group.freeze()
+                else:
+                    group.thaw()
+
+    def update(self, resources: Resources) -> None:
+        """Change its limits; what is left out stays.
+
+        Raises:
+            StateError: it is not running.
+            InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`.
+        """
+        with Home(self.directory) as home:
+            home.lock()
+            record = home.load()
+            if _status(home, record) in {"stopped", "creating"}:
+                raise StateError("container not running", operation="update", path=self.id)
+            with _group(record) as group:
+                group.set(resources=resources)
+
+    @own_errors("delete")
+    def delete(self, *, force: bool = False) -> None:
+        """Remove it, and all that is left of it.
+
+        Args:
+            force: kill it first, if it is not stopped.
+
+        Raises:
+            NotFound: it has been removed.
+            StateError: it is not stopped.
+            CgroupError: its cgroup cannot be removed; it may be tried again.
+        """
+        with Home(self.directory) as home:
+            home.lock()
+            try:
+                record = home.load()
+            except NotFound:  # its creator died before it made anything
+                home.remove()
+                return
+            status = _status(home, record)
+            if status != "stopped" and not force:
+                message = f"cannot delete container that is not stopped: {status}"
+                hint = "kill it first, or delete it by force"
+                raise StateError(message, operation="delete", path=self.id, hint=hint)
+            if status == "creating":
+                _cancel(home)
+            _end(record)
+            with _group(record) as group:
+                group.remove()
+            self._tell(record, "poststop", "stopped")
+            home.remove()
+
+    def exec(
+        self,
+        process: Process,
+        *,
+        stdio: Sequence[int] = (0, 1, 2),
+        console_socket: str | None = None,
+        pid_file: str | None = None,
+        preserve_fds: int = 0,
+        detached: bool = False,
+        ignore_paused: bool = False,
+    ) -> Executed:
+        """Start another process in it.
+
+        Args:
+            process: the program, and who it is; as isolated as the container's own.
+            stdio: descriptors that become its 0, 1 and 2, unless it has a terminal.
+            console_socket: the path of a Unix socket that gets the terminal's master; without, it is `Executed.master`.
+            pid_file: a file for its pid.
+            preserve_fds: how many descriptors of this process, from 3 on, it gets as well.
+            detached: it outlives this process.
+            ignore_paused: start it in a paused container, where it waits.
+
+        Raises:
+            StateError: the container is stopped, or paused.
+            CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
+            LaunchError: a step failed.
+        """
+        from pycgroups.runtime import execution
+
+        with Home(self.directory) as home:
+            record = home.load()
+            status = _status(home, record)
+        if status in {"stopped", "creating"}:
+            raise StateError("container not running", operation="exec", path=self.id)
+        if status == "paused" and not ignore_paused:
+            raise StateError("cannot exec in a paused container", operation="exec", path=self.id)
+        wishes = execution.Wishes(
+            stdio=stdio,
+            console_socket=console_socket,
+            pid_file=pid_file,
+            preserve_fds=preserve_fds,
+            detached=detached,
+        )
+        return execution.execute(record, self.spec(), process, wishes)
+
+    # -- for its creator --------------------------------------------------------------------------------------------
+
+    def wait(self) -> int:
+        """Wait for its end; the exit status as `subprocess` has it, negative for a signal.
+
+        Raises:
+            StateError: this process did not create it, or has waited for it.
+        """
+        if self._running is None:
+            raise StateError("only the process that created it can wait for it", operation="wait", path=self.id)
+        running, self._running = self._running, None
+        try:
+            status, _ = running.reap()
+        finally:
+            running.close()
+        if status is None:
+            raise StateError("somebody else has taken the exit status", operation="wait", path=self.id)
+        return os.waitstatus_to_exitcode(status)
+
+    def fileno(self) -> int:
+        """A descriptor for its creator that is readable once it has ended: a pidfd; pidfd_open(2)."""
+        if self._running is None:
+            raise StateError("only the process that created it can wait for it", operation="wait", path=self.id)
+        return self._running.pidfd
+
+    def let_go(self) -> None:
+        """Close what its creator holds; the container goes on."""
+        running, self._running = self._running, None
+        master, self.master = self.master, -1
+        if master >= 0:
+            os.close(master)
+        if running is not None:
+            running.let_go()
+
+    def __enter__(self) -> Self:
+        """Delete it at the end of the block, by force."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete it."""
+        try:
+            self.delete(force=True)
+        finally:
+            self.let_go()
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return f"<Container {self.id!r}>"
+
+
+def _status(home: Home, record: Record) -> str:
+    """Tell the status, in runtime.md's words and with runc's "paused"."""
+    if not record.started_at:
+        return "creating"
+    if not record.is_alive():
+        return "stopped"
+    if home.is_waiting():
+        return "created"
+    with _group(record) as group:
+        return "paused" if group.frozen else "running"
+
+
+def _group(record: Record) -> Cgroup:
+    from pycgroups.cgroups import placed
+
+    return placed.open_(record.cgroups)
+
+
+def _signal(pid: int, signal: int, record: Record | None = None) -> bool:
+    """Send a signal to a process; with a record, if it is still that one. False if it has ended."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        return (record is None or record.is_alive()) and send_signal(pidfd, signal)
+    finally:
+        os.close(pidfd)
+
+
+def _end(record: Record) -> None:
+    """Kill its process, and wait until it is dead."""
+    if not record.started_at or not record.is_alive():
+        return
+    try:
+        pidfd = os.pidfd_open(record.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if record.is_alive():
+            send_signal(pidfd, _SIGKILL)
+            gone = select.poll()
+            gone.register(pidfd, select.POLLIN)
+            gone.poll(_PATIENCE)
+    finally:
+        os.close(pidfd)
+
+
+def _cancel(home: Home) -> None:
+    """End a process that waits for its start, of a creator that died before it noted the pid."""
+    try:
+        fifo = home.open_fifo()
+    except StateError:
+        return
+    try:
+        os.write(fifo, _END)
+    finally:
+        os.close(fifo)

@@ -1,0 +1,87 @@
+"""The plan of a process that joins a container which is there: `exec`, and hooks in the container. Pure."""
+
+from __future__ import annotations
+
+import os
+
+from pycgroups._native.calls import lib
+from pycgroups.runtime.plan import NAMESPACES
+from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
+from pycgroups.runtime.steps import Plan, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pycgroups.oci.runtime_spec import Process
+    from pycgroups.oci.uncommon import Hook
+    from pycgroups.runtime.steps import Terminal
+
+
+def make_exec(
+    process: Process,
+    kinds: Sequence[str],
+    *,
+    joins: int = 0,
+    manner: Manner,
+    terminal: Terminal | None = None,
+    groups: bool = True,
+) -> Plan:
+    """Plan a further process of a container.
+
+    Args:
+        process: the program.
+        kinds: the namespaces to join, in order; the launch hands over their descriptors.
+        joins: how many cgroup files the launch hands over before those.
+        manner: how it is started; without an init of its own.
+        terminal: make a pty in the container.
+        groups: the container's user namespace allows setgroups(2).
+    """
+    setup = [
+        *_affinity(process, "initial"),
+        *(Step(lib.OP_JOIN, (slot,)) for slot in range(joins)),
+        *_affinity(process, "final"),
+    ]
+    if process.oom_score_adj is not None:  # by the host's /proc: the container need not have one
+        setup.append(Step(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),)))
+    setup += _join(kinds, joins)
+    if "user" in kinds:
+        setup.append(Step(lib.OP_BECOME_ROOT, (int(groups),)))
+    setup += [Step(lib.OP_SESSION, (0,)), Step(lib.OP_UMASK, (0,)), Step(lib.OP_ROOT)]
+    if terminal:
+        user = process.user
+        setup.append(Step(lib.OP_CONSOLE, (TERMINAL, terminal.rows, terminal.columns, user.uid, user.gid)))
+    given = joins + len(kinds)
+    main = program(process, manner, Slots(handed=given), terminal=terminal is not None, groups=groups)
+    return _plan(setup, main, given + manner.handed)
+
+
+def make_hook(hook: Hook, kinds: Sequence[str]) -> Plan:
+    """Plan a hook: a program of the host, in some namespaces of the container, with the rights that it has there."""
+    argv, env = hook.args or (hook.path,), hook.env
+    texts = tuple(b"\0".join(map(os.fsencode, words)) for words in (argv, env, (hook.path,)))
+    setup = [*_join(kinds, 0), Step(lib.OP_SESSION, (0,))]
+    main = Step(lib.OP_DEATH, (9,)), Step(lib.OP_EXEC, (len(argv), len(env), 1, -1, 0), texts)
+    return _plan(setup, main, len(kinds))
+
+
+def _affinity(process: Process, when: str) -> list[Step]:
+    cpus = getattr(process.exec_cpu_affinity, when, None)
+    if not cpus:
+        return []
+    from pycgroups.runtime import scheduling  # few ask for it
+
+    return [scheduling.affinity(cpus)]
+
+
+def _join(kinds: Sequence[str], first: int) -> list[Step]:
+    steps = [Step(lib.OP_SETNS, (slot, NAMESPACES[kind]), (kind.encode(),)) for slot, kind in enumerate(kinds, first)]
+    if "pid" in kinds:  # of which only children are
+        steps.append(Step(lib.OP_FORK))
+    return steps
+
+
+def _plan(setup: Sequence[Step], main: tuple[Step, ...], given: int) -> Plan:
+    return Plan(
+        namespaces=0, prepare=(), setup=tuple(setup), main=main, given=given, idmaps=(), init=False, keep_caps=0
+    )

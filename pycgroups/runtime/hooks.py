@@ -1,0 +1,85 @@
+"""Hooks: programs that get a container's state on their standard input; config.md, "POSIX-platform Hooks"."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from pycgroups.errors import LaunchError
+from pycgroups.namespaces import files
+from pycgroups.oci.json_text import dumps
+from pycgroups.runtime import entering, launch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pycgroups.oci.uncommon import Hook, Hooks
+    from pycgroups.runtime.state import State
+
+EARLY = frozenset({"prestart", "createRuntime", "createContainer"})
+"""Those that run before the container's root changes."""
+_MOST_SAID = 4096  # bytes of what it says when it fails
+
+
+def by_name(hooks: Hooks) -> Iterator[tuple[str, Sequence[Hook]]]:
+    """Yield all kinds under their names in config.json."""
+    yield "prestart", hooks.prestart
+    yield "createRuntime", hooks.create_runtime
+    yield "createContainer", hooks.create_container
+    yield "startContainer", hooks.start_container
+    yield "poststart", hooks.poststart
+    yield "poststop", hooks.poststop
+
+
+def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> None:
+    """Run hooks one after the other.
+
+    Args:
+        kind: the property of config.json, for errors: ``createRuntime`` and the others.
+        hooks: what to run.
+        state: what they are told.
+        inside: the process whose namespaces they join; 0 leaves them in those of this process.
+
+    Raises:
+        LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
+    """
+    for position, hook in enumerate(hooks):
+        namespaces = files.open_others(inside) if inside else {}
+        try:
+            _run(f"hooks.{kind}[{position}]", hook, state, namespaces)
+        finally:
+            files.close_all(namespaces)
+
+
+def _run(name: str, hook: Hook, state: State, namespaces: dict[str, int]) -> None:
+    # Files in memory, so that neither side ever waits for the other, nor we for a child that keeps the output open.
+    told, said = (os.memfd_create(each) for each in ("state", "output"))
+    plan = entering.make_hook(hook, tuple(namespaces))
+    running = launch.Running(plan)
+    try:
+        os.write(told, dumps(state.to_json()).encode())
+        os.lseek(told, 0, os.SEEK_SET)
+        launch.launch(running, plan.encode(), stdio=(told, said, said), given=tuple(namespaces.values()))
+        running.until(lambda running: running.started)
+    except LaunchError as error:
+        raise LaunchError(step=name, path=hook.path, errno=error.errno, hint="a program of the host") from None
+    else:
+        _wait(name, hook, running)
+        status, _ = running.reap()
+        if status != 0:
+            code = "an unknown status" if status is None else os.waitstatus_to_exitcode(status)
+            text = os.pread(said, _MOST_SAID, 0).decode(errors="replace").strip()
+            raise LaunchError(": ".join(filter(None, (f"ended with {code}", text))), step=name, path=hook.path)
+    finally:
+        running.close()
+        os.close(told)
+        os.close(said)
+
+
+def _wait(name: str, hook: Hook, running: launch.Running) -> None:
+    poll = select.poll()
+    poll.register(running.pidfd, select.POLLIN)
+    if not poll.poll(None if hook.timeout is None else hook.timeout * 1000):
+        running.kill()
+        raise LaunchError(f"not done after its timeout of {hook.timeout} s", step=name, path=hook.path)

@@ -1,0 +1,334 @@
+"""What is known of a container on disk, so that any other process finds it: the state directory.
+
+    ROOT/ID/             locked (flock) by whoever changes the container
+        state.json       a `Record`, replaced as a whole
+        config.json      the Spec that it was created from
+        start.fifo       its process waits for a byte in it; gone once that was sent
+
+Whoever reads takes no lock: state.json is one thing or the other. A creator that dies leaves a directory that says
+"creating", with all that is needed to remove what there is.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+
+from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, invalid
+from pycgroups.oci.json_text import dumps, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, NamedTuple, Self
+else:
+    from pycgroups.records import NamedTuple
+
+CONFIG = "config.json"
+_RECORD = "state.json"
+_FIFO = "start.fifo"
+# Another command may wait for hooks, which have no limit of time; this one does not (seconds).
+_PATIENCE = 10.0
+_PAUSE = 0.01
+_LONGEST_ID = 255  # bytes of a file name
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
+
+
+class Record(NamedTuple):
+    """What state.json says.
+
+    Attributes:
+        id: the container's name.
+        oci_version: of its config.json.
+        bundle: the directory of that.
+        rootfs: the root file system.
+        owner: user id of its creator.
+        created: when, as RFC 3339 has it.
+        annotations: of its config.json.
+        own_pids: it has a pid namespace of its own, which ends with its process.
+        hooks: the kinds of hooks that it has.
+        cgroup_manager: who made its cgroup.
+        cgroups: directories of that, one per hierarchy.
+        unit: the scope of systemd's, or "".
+        pid: of its process; 0 while there is none.
+        started_at: when that began, in the kernel's clock ticks: with the pid, its identity.
+    """
+
+    id: str
+    oci_version: str
+    bundle: str
+    rootfs: str
+    owner: int
+    created: str
+    annotations: dict[str, str]
+    own_pids: bool = True
+    hooks: tuple[str, ...] = ()
+    cgroup_manager: str = "cgroupfs"
+    cgroups: tuple[str, ...] = ()
+    unit: str = ""
+    pid: int = 0
+    started_at: int = 0
+
+    def is_alive(self) -> bool:
+        """Tell whether its process runs; one that has ended and waits to be reaped does not."""
+        return self.pid > 0 and start_of(self.pid) == self.started_at
+
+
+class State(NamedTuple):
+    """The state of a container; runtime.md, "State"."""
+
+    oci_version: str
+    id: str
+    status: str
+    pid: int
+    bundle: str
+    rootfs: str
+    created: str
+    owner: str
+    annotations: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it under the specification's names, and with those that runc adds: rootfs, created, owner."""
+        values = dict(zip(self._fields, self, strict=True))
+        return {"ociVersion": values.pop("oci_version"), **values}
+
+
+def check_id(id_: object) -> str:
+    """Return the name of a container, which becomes that of a directory.
+
+    Raises:
+        InvalidConfig: it is none.
+    """
+    if not (isinstance(id_, str) and id_ and set(id_) <= _LETTERS and len(id_) <= _LONGEST_ID and id_.strip(".")):
+        raise invalid("id", id_, f"up to {_LONGEST_ID} letters, digits and _+-. , not dots alone")
+    return id_
+
+
+class Home:
+    """The state directory of one container, held open."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str) -> None:
+        """Open it.
+
+        Raises:
+            NotFound: there is no such container.
+        """
+        self.path = path
+        try:
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise _none(path) from None
+            raise Error(operation="open the state directory", path=path, errno=error.errno) from None
+
+    @classmethod
+    def make(cls, root: str, id_: str) -> Home:
+        """Make a directory for a new container; it is locked.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            Error: it cannot be made.
+        """
+        path = f"{root}/{id_}"
+        try:
+            os.makedirs(root, 0o711, exist_ok=True)
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            raise AlreadyExists("container with given ID already exists", operation="create", path=id_) from None
+        except OSError as error:
+            hint = "another directory: --root DIR, or root=DIR"
+            raise Error(operation="make the state directory", path=path, errno=error.errno, hint=hint) from None
+        home = cls(path)
+        try:
+            home.lock()
+        except BaseException:
+            home.close()
+            raise
+        return home
+
+    def lock(self) -> None:
+        """Keep others from changing the container until this object is closed.
+
+        Raises:
+            StateError: another process is at work on it.
+            NotFound: it has been removed meanwhile.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    hint = "wait for that command, or end it"
+                    raise StateError(
+                        "another command is at work on the container", operation="lock", path=self.path, hint=hint
+                    ) from None
+                time.sleep(_PAUSE)
+        if not os.fstat(self.fd).st_nlink:
+            raise _none(self.path)
+
+    def load(self) -> Record:
+        """Read the record.
+
+        Raises:
+            NotFound: it is being made, or was removed.
+            InvalidConfig: it is none.
+        """
+        try:
+            with open(_RECORD, "rb", opener=self._open) as file:
+                values = parse(file.read(), f"{self.path}/{_RECORD}")
+        except FileNotFoundError:
+            raise _none(self.path) from None
+        try:
+            return Record(**{**values, **{name: tuple(values[name]) for name in ("cgroups", "hooks")}})
+        except (TypeError, KeyError):
+            raise InvalidConfig("no state of a container", operation="read", path=f"{self.path}/{_RECORD}") from None
+
+    def save(self, record: Record) -> None:
+        """Write the record in the place of the one before."""
+        self.write(_RECORD, dumps(dict(zip(record._fields, record, strict=True))).encode())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of the directory, which is there as a whole or not at all."""
+        with open(f"{name}.new", "wb", opener=self._open) as file:
+            file.write(content)
+        os.rename(f"{name}.new", name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=self.fd)
+
+    @property
+    def config(self) -> str:
+        """The path of the container's config.json."""
+        return f"{self.path}/{CONFIG}"
+
+    # -- the start --------------------------------------------------------------------------------------------------
+
+    def make_fifo(self) -> int:
+        """Make what the container's process waits on; a descriptor for that, whose reader needs no writer."""
+        os.mkfifo(_FIFO, 0o600, dir_fd=self.fd)
+        return os.open(_FIFO, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self.fd)
+
+    def is_waiting(self) -> bool:
+        """Tell whether the container's process waits to be started."""
+        try:
+            os.close(self.open_fifo())
+        except StateError:
+            return False
+        return True
+
+    def open_fifo(self) -> int:
+        """Open it to send the byte.
+
+        Raises:
+            StateError: nobody waits for it.
+        """
+        try:
+            return os.open(_FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self.fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENXIO):
+                raise Error(operation="start", path=f"{self.path}/{_FIFO}", errno=error.errno) from None
+            raise StateError("nobody waits for a start", operation="start", path=self.path) from None
+
+    def forget_fifo(self) -> None:
+        """Note that the container has been started."""
+        os.unlink(_FIFO, dir_fd=self.fd)
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def remove(self) -> None:
+        """Remove all of it; its name is free first."""
+        with os.scandir(self.fd) as entries:
+            names = [entry.name for entry in entries]
+        # The record last: who comes between still finds a container, which can be removed.
+        for name in sorted(names, key=lambda name: name == _RECORD):
+            os.unlink(name, dir_fd=self.fd)
+        os.rmdir(self.path)
+
+    def close(self) -> None:
+        """Let go of it, and of the lock."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        """Close it at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+def ids(root: str) -> list[str]:
+    """Name the containers of a root, in order."""
+    try:
+        with os.scandir(root) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
+def start_of(pid: int) -> int:
+    """Return when a process began, in clock ticks since the boot; 0 if it has ended. proc_pid_stat(5), (22)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def make_state(record: Record, status: str) -> State:
+    """Put together what others are told of a container."""
+    return State(
+        oci_version=record.oci_version,
+        id=record.id,
+        status=status,
+        pid=0 if status == "stopped" else record.pid,
+        bundle=record.bundle,
+        rootfs=record.rootfs,
+        created=record.created,
+        owner=_name_of(record.owner),
+        annotations=record.annotations,
+    )
+
+
+def _name_of(uid: int) -> str:
+    if uid == 0:
+        return "root"
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def write_pid(path: str, pid: int) -> None:
+    """Write a pid into a file, which is there as a whole or not at all."""
+    directory, name = os.path.split(path)
+    beside = os.path.join(directory, f".{name}.{os.getpid()}")
+    try:
+        with open(beside, "w", encoding="ascii") as file:
+            file.write(str(pid))
+        os.rename(beside, path)
+    except OSError as error:
+        raise Error(operation="write the pid file", path=path, errno=error.errno) from None
+
+
+def now() -> str:
+    """Return the time as RFC 3339 has it, to the nanosecond, in UTC."""
+    seconds, fraction = divmod(time.time_ns(), 10**9)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09}Z"
+
+
+def _none(path: str) -> NotFound:
+    return NotFound("container does not exist", operation="open", path=os.path.basename(path))

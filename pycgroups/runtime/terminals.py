@@ -1,0 +1,44 @@
+"""The pty of a process in a container: its size, its master, and who gets that."""
+
+from __future__ import annotations
+
+import os
+
+from pycgroups._native.calls import lib
+from pycgroups.runtime import handing
+from pycgroups.runtime.steps import Terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.oci.runtime_spec import Process
+    from pycgroups.runtime.launch import Running
+
+
+def size_of(process: Process) -> Terminal | None:
+    """Return the size of the terminal that the process is to have; None if it has none."""
+    if not process.terminal:
+        return None
+    size = process.console_size
+    return Terminal() if size is None else Terminal(rows=size.height, columns=size.width)
+
+
+def hand_on(running: Running, console: int) -> int:
+    """Send the master of a process's pty to the socket that waits for it; without one it is the answer, or -1.
+
+    It is as runc leaves it: newlines go out as they are, so that whoever shows the output adds the carriage returns.
+    """
+    master = running.descriptors.pop(lib.OP_CONSOLE, -1)
+    if master < 0:
+        return -1
+    import termios
+
+    attributes = termios.tcgetattr(master)
+    attributes[1] &= ~termios.ONLCR
+    termios.tcsetattr(master, termios.TCSANOW, attributes)
+    if console < 0:
+        return master
+    try:
+        handing.send(console, b"/dev/ptmx", master)
+    finally:
+        os.close(master)
+    return -1
