@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from pycgroups._native.calls import lib
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.runtime.steps import Step
 

@@ -41,6 +41,7 @@ def hierarchies(monkeypatch):
 
     def put(*found):
         monkeypatch.setattr(detect, "hierarchies", lambda: found)
+        monkeypatch.setattr(detect, "named", lambda: ())
         monkeypatch.setattr(detect, "forget", lambda: None)
         places.places.cache_clear()
 
