@@ -127,6 +127,23 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
     return group
 
 
+def planned(path: str | None, id_: str) -> tuple[str, ...]:
+    """Name the directories that `create` will make, as far as it can; nothing is made.
+
+    Who writes them down first can remove what is left if it dies in the middle: see `discard`.
+    """
+    return tuple(_directory(hierarchy, path or id_) for hierarchy in _hierarchies())
+
+
+def discard(paths: Iterable[str]) -> None:
+    """Remove directories in which nobody is; all else is left alone."""
+    for path in paths:
+        try:
+            tree.try_rmdir(path)
+        except CgroupError:
+            continue
+
+
 def open_(paths: Iterable[str]) -> Placed:
     """Take hold of a group by its directories; those that are gone are left out.
 

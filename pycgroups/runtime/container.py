@@ -237,7 +237,7 @@ class Container:
                 hint = "kill it first, or delete it by force"
                 raise StateError(message, operation="delete", path=self.id, hint=hint)
             if status == "creating":
-                _cancel(home)
+                _cancel(home, record)
             _end(record)
             with _group(record) as group:
                 group.remove()
@@ -392,8 +392,12 @@ def _end(record: Record) -> None:
         os.close(pidfd)
 
 
-def _cancel(home: Home) -> None:
-    """End a process that waits for its start, of a creator that died before it noted the pid."""
+def _cancel(home: Home, record: Record) -> None:
+    """Remove what a creator left that died: its cgroup, or a process that waits for its start."""
+    if record.planned_cgroups:
+        from pycgroups.cgroups import placed
+
+        placed.discard(record.planned_cgroups)
     try:
         fifo = home.open_fifo()
     except StateError:

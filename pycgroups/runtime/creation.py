@@ -111,6 +111,14 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     return rootfs
 
 
+def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
+    if wishes.cgroup_manager != "cgroupfs":
+        return ()
+    from pycgroups.cgroups import placed
+
+    return placed.planned(spec.linux.cgroups_path, id_)
+
+
 def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> Record:
     return Record(
         id=id_,
@@ -123,6 +131,7 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
         own_pids=any(space.type == "pid" and space.path is None for space in spec.linux.namespaces),
         hooks=() if spec.hooks is None else tuple(name for name, given in hooks.by_name(spec.hooks) if given),
         cgroup_manager=wishes.cgroup_manager,
+        planned_cgroups=_planned_cgroups(spec, id_, wishes),
     )
 
 
@@ -170,7 +179,7 @@ class _Creation:
             self.group = placed.open_(())
         else:
             self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
-        self.note(cgroups=self.group.paths)
+        self.note(planned_cgroups=(), cgroups=self.group.paths)
 
     def note(self, **changes: Any) -> None:
         """Write down what is there by now."""
