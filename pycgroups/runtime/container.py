@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 
-from pycgroups.errors import LaunchError, NotFound, StateError, own_errors
+from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, StateError, own_errors
 from pycgroups.runtime import hooks
 from pycgroups.runtime.launch import send_signal
 from pycgroups.runtime.state import Home, Record, State, make_state
@@ -231,6 +231,11 @@ class Container:
             except NotFound:  # its creator died before it made anything
                 home.remove()
                 return
+            except InvalidConfig:
+                if not force:
+                    raise
+                self._remove_damaged(home)
+                return
             status = _status(home, record)
             if status != "stopped" and not force:
                 message = f"cannot delete container that is not stopped: {status}"
@@ -245,6 +250,19 @@ class Container:
             home.remove()
         if self._running is not None:
             self.wait()
+
+    def _remove_damaged(self, home: Home) -> None:
+        """Remove a container of which nothing is known but its config.json, which tells of the cgroup."""
+        from pycgroups.cgroups import placed
+
+        try:
+            path = self.spec().linux.cgroups_path
+        except Error:
+            path = None
+        if path and ":" not in path:
+            with placed.open_(placed.planned(path, self.id)) as group:
+                group.remove()
+        home.remove()
 
     def exec(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from pycgroups.errors import LaunchError
 from pycgroups.namespaces import files
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 EARLY = frozenset({"prestart", "createRuntime", "createContainer"})
 """Those that run before the container's root changes."""
 _MOST_SAID = 4096  # bytes of what it says when it fails
+_AT_ONCE = 65536
 
 
 def by_name(hooks: Hooks) -> Iterator[tuple[str, Sequence[Hook]]]:
@@ -53,33 +55,50 @@ def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> N
 
 
 def _run(name: str, hook: Hook, state: State, namespaces: dict[str, int]) -> None:
-    # Files in memory, so that neither side ever waits for the other, nor we for a child that keeps the output open.
-    told, said = (os.memfd_create(each) for each in ("state", "output"))
+    told = os.memfd_create("state")  # not a pipe: it is there as a whole, and nobody waits for who reads it
+    said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(output, True)
     plan = entering.make_hook(hook, tuple(namespaces))
     running = launch.Running(plan)
     try:
         os.write(told, dumps(state.to_json()).encode())
         os.lseek(told, 0, os.SEEK_SET)
-        launch.launch(running, plan.encode(), stdio=(told, said, said), given=tuple(namespaces.values()))
+        launch.launch(running, plan.encode(), stdio=(told, output, output), given=tuple(namespaces.values()))
         running.until(lambda running: running.started)
     except LaunchError as error:
         raise LaunchError(step=name, path=hook.path, errno=error.errno, hint="a program of the host") from None
     else:
-        _wait(name, hook, running)
+        text = _wait(name, hook, running, said)
         status, _ = running.reap()
         if status != 0:
             code = "an unknown status" if status is None else os.waitstatus_to_exitcode(status)
-            text = os.pread(said, _MOST_SAID, 0).decode(errors="replace").strip()
             raise LaunchError(": ".join(filter(None, (f"ended with {code}", text))), step=name, path=hook.path)
     finally:
         running.close()
-        os.close(told)
-        os.close(said)
+        for fd in (told, said, output):
+            os.close(fd)
 
 
-def _wait(name: str, hook: Hook, running: launch.Running) -> None:
+def _wait(name: str, hook: Hook, running: launch.Running, said: int) -> str:
+    """Wait for its end, not for that of children who keep its output open; the answer is what it said last."""
     poll = select.poll()
-    poll.register(running.pidfd, select.POLLIN)
-    if not poll.poll(None if hook.timeout is None else hook.timeout * 1000):
-        running.kill()
-        raise LaunchError(f"not done after its timeout of {hook.timeout} s", step=name, path=hook.path)
+    for fd in (running.pidfd, said):
+        poll.register(fd, select.POLLIN)
+    deadline = None if hook.timeout is None else time.monotonic() + hook.timeout
+    text, ended = b"", False
+    while not ended:
+        patience = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        ready = poll.poll(patience)
+        if deadline is not None and time.monotonic() >= deadline:
+            running.kill()
+            raise LaunchError(f"not done after its timeout of {hook.timeout} s", step=name, path=hook.path)
+        ended = any(fd == running.pidfd for fd, _ in ready)
+        text = (text + _read(said))[-_MOST_SAID:]
+    return text.decode(errors="replace").strip()
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, _AT_ONCE)
+    except BlockingIOError:
+        return b""

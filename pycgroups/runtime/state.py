@@ -17,7 +17,7 @@ import os
 import time
 
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, invalid
-from pycgroups.oci.json_text import dumps, parse
+from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _FIFO = "start.fifo"
 # Another command may wait for hooks, which have no limit of time; this one does not (seconds).
 _PATIENCE = 10.0
 _PAUSE = 0.01
+_BY_OTHERS = 0o022
 _LONGEST_ID = 255  # bytes of a file name
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 
@@ -76,6 +77,9 @@ class Record(NamedTuple):
     def is_alive(self) -> bool:
         """Tell whether its process runs; one that has ended and waits to be reaped does not."""
         return self.pid > 0 and start_of(self.pid) == self.started_at
+
+
+_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, int, int)
 
 
 class State(NamedTuple):
@@ -126,6 +130,11 @@ class Home:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise _none(path) from None
             raise Error(operation="open the state directory", path=path, errno=error.errno) from None
+        facts = os.fstat(self.fd)
+        if facts.st_uid != os.geteuid() or facts.st_mode & _BY_OTHERS:
+            self.close()
+            message = f"it belongs to user {facts.st_uid}, or others may write in it: who made it would rule over us"
+            raise Error(message, operation="open the state directory", path=path)
 
     @classmethod
     def make(cls, root: str, id_: str) -> Home:
@@ -183,13 +192,14 @@ class Home:
         """
         try:
             with open(_RECORD, "rb", opener=self._open) as file:
-                values = parse(file.read(), f"{self.path}/{_RECORD}")
+                values = parse(file.read(LARGEST_TEXT + 1), f"{self.path}/{_RECORD}")
+            return _record(values)
         except FileNotFoundError:
             raise _none(self.path) from None
-        try:
-            return Record(**{**values, **{name: tuple(values[name]) for name in ("planned_cgroups", "cgroups", "hooks")}})
-        except (TypeError, KeyError):
-            raise InvalidConfig("no state of a container", operation="read", path=f"{self.path}/{_RECORD}") from None
+        except (OSError, TypeError, KeyError, ValueError) as error:
+            message = error.message if isinstance(error, Error) else "no state of a container"
+            hint = "delete it by force"
+            raise InvalidConfig(message, operation="read", path=f"{self.path}/{_RECORD}", hint=hint) from None
 
     def save(self, record: Record) -> None:
         """Write the record in the place of the one before."""
@@ -249,7 +259,12 @@ class Home:
             names = [entry.name for entry in entries]
         # The record last: who comes between still finds a container, which can be removed.
         for name in sorted(names, key=lambda name: name == _RECORD):
-            os.unlink(name, dir_fd=self.fd)
+            try:
+                os.unlink(name, dir_fd=self.fd)
+            except IsADirectoryError:  # nothing of ours
+                import shutil
+
+                shutil.rmtree(name, dir_fd=self.fd)
         os.rmdir(self.path)
 
     def close(self) -> None:
@@ -267,6 +282,21 @@ class Home:
     ) -> None:
         """Close it."""
         self.close()
+
+
+def _record(values: Any) -> Record:
+    """Take what was read for a record, if each part of it is of the right kind.
+
+    Raises:
+        KeyError, TypeError: it is not.
+    """
+    for name in ("planned_cgroups", "cgroups", "hooks"):
+        values[name] = tuple(values[name])
+    record = Record(**values)
+    for value, kind in zip(record, _KINDS, strict=True):
+        if type(value) is not kind:
+            raise TypeError
+    return record
 
 
 def ids(root: str) -> list[str]:

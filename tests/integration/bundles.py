@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pycgroups import runtime
-from pycgroups.errors import NotFound
+from pycgroups.errors import NotFound, StateError
 from tests.worlds import features
 
 CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_NET_RAW"]
@@ -91,7 +91,10 @@ class Bundle:
         for container in (*self.created, *runtime.containers(root=self.state)):
             with contextlib.suppress(NotFound):
                 container.delete(force=True)
+            with contextlib.suppress(StateError):
+                container.wait()
             container.let_go()
+        self.created = []
         parent = Path(self.cgroup).parent.name
         for top in (features.CGROUP, *features.CGROUP.glob("*")):
             if (top / parent).is_dir():

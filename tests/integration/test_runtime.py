@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,14 @@ from pycgroups.errors import (
     AlreadyExists,
     CommandNotExecutable,
     CommandNotFound,
+    Error,
     InvalidConfig,
     LaunchError,
     NotFound,
     StateError,
     Unsupported,
 )
+from pycgroups.runtime.state import start_of
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -258,26 +262,134 @@ def test_a_namespace_of_another_kind(bundle):
     assert nothing_is_left(bundle)
 
 
+COMMANDS = {
+    "create": "runtime.create(bundle, 'web', root=root)",
+    "start": "runtime.get('web', root=root).start()",
+    "exec": "container = runtime.get('web', root=root); container.exec(container.spec().process).wait()",
+    "delete": "runtime.get('web', root=root).delete(force=True)",
+}
+
+
 @pytest.mark.requires("strace", "host")
-@pytest.mark.parametrize("call", ["clone3", "mkdir", "rename", "write", "sendmsg"])
-def test_a_creator_that_is_killed_leaves_what_can_be_deleted(bundle, call):
-    """At each of its system calls of some kinds, until one comes through."""
-    bundle.run("sleep", "60")
-    code = "import sys; from pycgroups import runtime; runtime.create(sys.argv[1], 'web', root=sys.argv[2])"
-    for number in range(1, 60):
-        command = ["strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={number}"]
-        command += [sys.executable, "-c", code, bundle.write(), bundle.state]
-        done = subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "call", ["clone3", "mkdir,mkdirat,rmdir,mknodat", "renameat,unlinkat", "write", "sendmsg,pidfd_send_signal"]
+)
+def test_who_is_killed_in_the_middle_leaves_what_can_be_deleted(bundle, command, call):
+    """At each system call of some kinds, until the command comes through unhurt."""
+    bundle.run("sleep", "60" if command != "exec" else "0.01")
+    code = f"import sys; from pycgroups import runtime; bundle, root = sys.argv[1:]; {COMMANDS[command]}"
+    for number in range(1, 100):
+        if command != "create":
+            bundle.run("sleep", "60")
+            container = bundle.create("web")
+        if command == "exec":
+            container.start()
+            (bundle.state / "web/config.json").write_text((bundle.path / "config.json").read_text().replace("60", "0"))
+        inject = f"inject={call}:signal=SIGKILL:when={number}"
+        program = ["strace", "-qq", "-o", "/dev/null", "-e", inject, sys.executable, "-c", code]
+        done = subprocess.run([*program, bundle.write(), bundle.state], check=False, stdin=subprocess.DEVNULL)
         try:
-            container = runtime.get("web", root=bundle.state)
+            runtime.get("web", root=bundle.state).delete(force=True)
         except NotFound:
-            assert done.returncode != 0
-            continue
-        container.delete(force=True)
+            assert command in {"create", "delete"}
         assert nothing_is_left(bundle)
+        bundle.clean_up()
         if done.returncode == 0:
-            break
-    assert done.returncode == 0
+            return
+    pytest.fail("it never came through")
+
+
+DAMAGED = [b"", b"{", b"[]", b'{"id": 7}', b"\0" * 100, b"{" * 100_000, "a directory"]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_state_file_hurts_nobody_else(bundle, content):
+    bundle.run("sleep", "60")
+    container = bundle.create("web")
+    pid = container.state().pid
+    if bundle.config["linux"].get("cgroupsPath"):
+        bundle.config["linux"]["cgroupsPath"] += "-2"
+    other = bundle.create("other")
+    path = bundle.state / "web/state.json"
+    path.unlink()
+    if isinstance(content, str):
+        path.mkdir()
+        (path / "sub").mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InvalidConfig, match=r"state\.json"):
+        container.state()
+    with pytest.raises(InvalidConfig, match=r"state\.json"):
+        container.delete()
+    assert [each.id for each in runtime.containers(root=bundle.state)] == ["other", "web"]
+    assert other.state().status == "created"
+    if bundle.config["linux"].get("cgroupsPath"):
+        container.delete(force=True)
+        wait_for(lambda: start_of(pid) == 0)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        container.delete(force=True)
+
+
+def test_a_state_directory_of_somebody_else_is_not_trusted(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create("web")
+    directory = bundle.state / "web"
+    directory.chmod(0o777)
+    with pytest.raises(Error, match="others may write"):
+        container.state()
+    directory.chmod(0o700)
+
+
+def test_one_name_for_many_creators(bundle):
+    bundle.run("sleep", "60")
+    bundle.write()
+    null = os.open("/dev/null", os.O_RDWR)
+    barrier = threading.Barrier(8)
+
+    def make(_):
+        barrier.wait()
+        try:
+            return runtime.create(bundle.path, "web", root=bundle.state, stdio=(null, null, null))
+        except AlreadyExists as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, range(8)))
+    os.close(null)
+    winners = [each for each in made if isinstance(each, runtime.Container)]
+    assert len(winners) == 1
+    bundle.created += winners
+    assert winners[0].state().status == "created"
+
+
+def test_created_and_deleted_by_many(bundle):
+    """The state is the kernel's truth at the end, and there are no errors but our own on the way."""
+    bundle.run("sleep", "60")
+    bundle.write()
+    null = os.open("/dev/null", os.O_RDWR)
+
+    def work(number):
+        for turn in range(12):
+            try:
+                if (number + turn) % 3:
+                    container = runtime.create(bundle.path, "web", root=bundle.state, stdio=(null, null, null))
+                    bundle.created.append(container)
+                    container.start()
+                    container.delete(force=True)
+                else:
+                    for each in runtime.containers(root=bundle.state):
+                        each.state()
+                        each.delete(force=True)
+            except Error:
+                continue
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    os.close(null)
+    bundle.clean_up()
+    assert nothing_is_left(bundle)
 
 
 # -- what it is made of ----------------------------------------------------------------------------------------------
