@@ -86,13 +86,14 @@ class Placed(Cgroup):
         self._change(None, asked)
 
 
-def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
+def create(path: str | None, id_: str, wanted: Resources | None, *, manager: str = "cgroupfs") -> Placed:
     """Make a group, or take one that is there and empty.
 
     Args:
         path: as `linux.cgroupsPath` has it.
         id_: the container's, its place where there is no path.
         wanted: the limits, `linux.resources`; any object with these attributes.
+        manager: "cgroupfs".
 
     Raises:
         InvalidConfig: the path leads nowhere.
@@ -100,6 +101,8 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
         Unsupported: a limit cannot be enforced here; with what would help.
         CgroupError: the kernel refuses something. What was made is removed again.
     """
+    if manager != "cgroupfs":
+        raise invalid("cgroup_manager", manager, '"cgroupfs"')
     path = path or id_
     if "\0" in path or not path.strip("/."):
         raise invalid("linux.cgroupsPath", path, "a path below the root")
@@ -109,7 +112,7 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
     managers: list[Manager] = []
     group = Placed(path, managers)
     try:
-        for hierarchy in _hierarchies():
+        for hierarchy in detect.everything():  # v2 first, which kills best
             try:
                 managers.append(_make(hierarchy, _directory(hierarchy, path), made))
             except CgroupError as error:
@@ -201,11 +204,6 @@ def _current(path: str, pid: int) -> str:
     return own if own.startswith(f"{path}/") else path
 
 
-def _hierarchies() -> tuple[Hierarchy, ...]:
-    """All of them; v2 first, which kills best."""
-    return tuple(sorted((*detect.hierarchies(), *detect.named()), key=lambda each: -each.version))
-
-
 def _is_extra(hierarchy: Hierarchy) -> bool:
     """Tell whether groups can do without a hierarchy: v2's beside v1."""
     return hierarchy.version == detect.V2 and any(each.version == detect.V1 for each in detect.hierarchies())
@@ -281,7 +279,7 @@ def _place(path: str) -> Place:
     Raises:
         CgroupError: ENOENT; it is in no hierarchy.
     """
-    found = _hierarchies()
+    found = detect.everything()
     home = next((each for each in found if path.startswith(f"{each.mount}/")), None)
     if home is None:
         raise CgroupError(operation="open", path=path, errno=errno.ENOENT)
