@@ -8,7 +8,7 @@ From the top down, each a package of its own that may be used alone:
 
     run, explain, doctor    the faces
     containers              options, verdicts, streams: one container
-    runtime                 OCI Spec -> launch plan -> running process
+    runtime                 OCI Spec -> launch plan -> running process; OCI containers by name
     security                capabilities, seccomp, masked paths, labels
     cgroups                 control groups, for any processes
     namespaces              maps of ids
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pycgroups import cgroups
+    from pycgroups import cgroups, runtime
     from pycgroups.cgroups import Cgroup, Event, Limits, PressureTrigger, Watch, in_cgroup
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.explain import Explanation, explain
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         InvalidConfig,
         LaunchError,
         NotFound,
+        StateError,
         Unsupported,
     )
     from pycgroups.features import Check, Doctor, doctor
@@ -76,6 +77,7 @@ __all__ = [
     "NotFound",
     "PressureTrigger",
     "Result",
+    "StateError",
     "TimeoutExpired",
     "Unsupported",
     "Usage",
@@ -85,6 +87,7 @@ __all__ = [
     "explain",
     "in_cgroup",
     "run",
+    "runtime",
 ]
 
 _HOMES = {
@@ -112,6 +115,7 @@ _HOMES = {
         "InvalidConfig",
         "LaunchError",
         "NotFound",
+        "StateError",
         "Unsupported",
     ),
 }
@@ -122,8 +126,8 @@ def __getattr__(name: str) -> Any:
     """Import the module that holds a public name (PEP 562)."""
     from importlib import import_module
 
-    if name == "cgroups":
-        return import_module("pycgroups.cgroups")
+    if name in {"cgroups", "runtime"}:
+        return import_module(f"pycgroups.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

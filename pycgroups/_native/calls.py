@@ -6,12 +6,15 @@ The names are those of spawn.h and bpf.h; `pycgroups.runtime.launch` turns failu
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pycgroups._native import _shim  # type: ignore[attr-defined]  # made by the build
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, NamedTuple
+else:
+    from pycgroups.records import NamedTuple
 
 ffi: Any = _shim.ffi
 lib: Any = _shim.lib

@@ -6,15 +6,16 @@ It is read once per process; `forget()` when it turns out to be out of date.
 
 from __future__ import annotations
 
-import functools
 import os
 
 from pycgroups.cgroups.files import read_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from functools import cache
     from typing import NamedTuple
 else:
+    from pycgroups.caches import cache
     from pycgroups.records import NamedTuple
 
 V1 = 1
@@ -49,13 +50,13 @@ class Hierarchy(NamedTuple):
     partial: bool = False
 
 
-@functools.cache
+@cache
 def hierarchies() -> tuple[Hierarchy, ...]:
     """Hierarchies in which this process can see its own cgroup; v1's first, then v2's. Cached."""
     return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"))
 
 
-@functools.cache
+@cache
 def named() -> tuple[Hierarchy, ...]:
     """Hierarchies of v1 that have a name and no controller, as systemd's: book-keeping. Cached."""
     return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"), named=True)

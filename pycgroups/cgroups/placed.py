@@ -86,14 +86,13 @@ class Placed(Cgroup):
         self._change(None, asked)
 
 
-def create(path: str | None, id_: str, wanted: Resources | None, *, manager: str = "cgroupfs") -> Placed:
+def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
     """Make a group, or take one that is there and empty.
 
     Args:
         path: as `linux.cgroupsPath` has it.
         id_: the container's, its place where there is no path.
         wanted: the limits, `linux.resources`; any object with these attributes.
-        manager: "cgroupfs".
 
     Raises:
         InvalidConfig: the path leads nowhere.
@@ -101,8 +100,6 @@ def create(path: str | None, id_: str, wanted: Resources | None, *, manager: str
         Unsupported: a limit cannot be enforced here; with what would help.
         CgroupError: the kernel refuses something. What was made is removed again.
     """
-    if manager != "cgroupfs":
-        raise invalid("cgroup_manager", manager, '"cgroupfs"')
     path = path or id_
     if "\0" in path or not path.strip("/."):
         raise invalid("linux.cgroupsPath", path, "a path below the root")
@@ -128,6 +125,23 @@ def create(path: str | None, id_: str, wanted: Resources | None, *, manager: str
                 continue  # what went wrong before is what matters
         raise
     return group
+
+
+def planned(path: str | None, id_: str) -> tuple[str, ...]:
+    """Name the directories that `create` will make, as far as it can; nothing is made.
+
+    Who writes them down first can remove what is left if it dies in the middle: see `discard`.
+    """
+    return tuple(_directory(hierarchy, path or id_) for hierarchy in detect.everything())
+
+
+def discard(paths: Iterable[str]) -> None:
+    """Remove directories in which nobody is; all else is left alone."""
+    for path in paths:
+        try:
+            tree.try_rmdir(path)
+        except CgroupError:
+            continue
 
 
 def open_(paths: Iterable[str]) -> Placed:

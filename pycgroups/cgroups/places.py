@@ -13,7 +13,6 @@ controller, since it counts CPU time, kills all at once and admits a process as 
 from __future__ import annotations
 
 import atexit
-import functools
 import os
 
 from pycgroups.cgroups import detect, tree
@@ -24,10 +23,12 @@ from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from functools import cache
     from typing import NamedTuple
 
     from pycgroups.cgroups.manager import Manager
 else:
+    from pycgroups.caches import cache
     from pycgroups.records import NamedTuple
 
 SHARED = "pycgroups"
@@ -54,7 +55,7 @@ class Place(NamedTuple):
     controllers: frozenset[str]
 
 
-@functools.cache
+@cache
 def places(needed: frozenset[str]) -> tuple[Place, ...]:
     """Find the directories for groups that need some controllers, as many of these as there are. Cached.
 
@@ -106,7 +107,7 @@ def shared_directories() -> list[tuple[int, str]]:
     return shared
 
 
-@functools.cache
+@cache
 def prepare(place: Place) -> None:
     """Make the shared directory, once per process; `_leave` removes it.
 

@@ -5,17 +5,18 @@ Nothing here asks for a class: an object that has the attributes of `pycgroups.o
 
 from __future__ import annotations
 
-import functools
-
 from pycgroups.oci.tables import MODELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from functools import lru_cache
     from typing import Any
 
     from pycgroups.cgroups.limits import Limits
     from pycgroups.oci.resources import Resources
+else:
+    from pycgroups.caches import lru_cache
 
 OBSOLETE = frozenset({"memory.kernel", "memory.kernelTCP", "memory.useHierarchy", "blockIO.leafWeight"})
 """Ignored, as runc does, and `leaf_weight` of a device with them: they are listed in `Cgroup.unenforced`, and never an
@@ -50,7 +51,7 @@ _WORDS = {
 }
 
 
-@functools.lru_cache(maxsize=64)
+@lru_cache(maxsize=64)
 def given(resources: Resources) -> dict[str, str]:
     """Map the path of everything that is asked for ("memory.limit") to the controller that enforces it."""
     return {path: _controller(path, head) for path, head, _ in items(resources) if path not in OBSOLETE}
@@ -61,7 +62,7 @@ def controllers(resources: Resources) -> frozenset[str]:
     return frozenset(given(resources).values())
 
 
-@functools.lru_cache(maxsize=64)
+@lru_cache(maxsize=64)
 def ignored(resources: Resources) -> tuple[str, ...]:
     """Paths of what is asked for and has no meaning any more."""
     return tuple(path for path, _, _ in items(resources) if path in OBSOLETE)

@@ -237,12 +237,14 @@ class Container:
                 hint = "kill it first, or delete it by force"
                 raise StateError(message, operation="delete", path=self.id, hint=hint)
             if status == "creating":
-                _cancel(home)
+                _cancel(home, record)
             _end(record)
             with _group(record) as group:
                 group.remove()
             self._tell(record, "poststop", "stopped")
             home.remove()
+        if self._running is not None:
+            self.wait()
 
     def exec(
         self,
@@ -253,6 +255,7 @@ class Container:
         pid_file: str | None = None,
         preserve_fds: int = 0,
         detached: bool = False,
+        cgroup: str = "",
         ignore_paused: bool = False,
     ) -> Executed:
         """Start another process in it.
@@ -264,6 +267,7 @@ class Container:
             pid_file: a file for its pid.
             preserve_fds: how many descriptors of this process, from 3 on, it gets as well.
             detached: it outlives this process.
+            cgroup: the path of a cgroup below the container's own, for it to be in.
             ignore_paused: start it in a paused container, where it waits.
 
         Raises:
@@ -286,6 +290,7 @@ class Container:
             pid_file=pid_file,
             preserve_fds=preserve_fds,
             detached=detached,
+            cgroup=cgroup,
         )
         return execution.execute(record, self.spec(), process, wishes)
 
@@ -387,8 +392,12 @@ def _end(record: Record) -> None:
         os.close(pidfd)
 
 
-def _cancel(home: Home) -> None:
-    """End a process that waits for its start, of a creator that died before it noted the pid."""
+def _cancel(home: Home, record: Record) -> None:
+    """Remove what a creator left that died: its cgroup, or a process that waits for its start."""
+    if record.planned_cgroups:
+        from pycgroups.cgroups import placed
+
+        placed.discard(record.planned_cgroups)
     try:
         fifo = home.open_fifo()
     except StateError:

@@ -111,6 +111,14 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     return rootfs
 
 
+def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
+    if wishes.cgroup_manager != "cgroupfs":
+        return ()
+    from pycgroups.cgroups import placed
+
+    return placed.planned(spec.linux.cgroups_path, id_)
+
+
 def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> Record:
     return Record(
         id=id_,
@@ -123,6 +131,7 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
         own_pids=any(space.type == "pid" and space.path is None for space in spec.linux.namespaces),
         hooks=() if spec.hooks is None else tuple(name for name, given in hooks.by_name(spec.hooks) if given),
         cgroup_manager=wishes.cgroup_manager,
+        planned_cgroups=_planned_cgroups(spec, id_, wishes),
     )
 
 
@@ -166,8 +175,11 @@ class _Creation:
         from pycgroups.cgroups import placed
 
         linux, record = self.spec.linux, self.record
-        self.group = placed.create(linux.cgroups_path, record.id, linux.resources, manager=record.cgroup_manager)
-        self.note(cgroups=self.group.paths)
+        if record.cgroup_manager == "disabled":
+            self.group = placed.open_(())
+        else:
+            self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
+        self.note(planned_cgroups=(), cgroups=self.group.paths)
 
     def note(self, **changes: Any) -> None:
         """Write down what is there by now."""

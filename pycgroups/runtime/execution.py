@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NamedTuple
 
+    from pycgroups.cgroups import Cgroup
     from pycgroups.oci.runtime_spec import Process, Spec
     from pycgroups.runtime.program import Manner
     from pycgroups.runtime.state import Record
@@ -29,6 +30,7 @@ class Wishes(NamedTuple):
     pid_file: str | None = None
     preserve_fds: int = 0
     detached: bool = False
+    cgroup: str = ""
 
 
 class Executed:
@@ -123,11 +125,9 @@ def run_hooks(spec: Spec, record: Record) -> None:
 
 def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:
     """Start a process in the container's namespaces and cgroup."""
-    from pycgroups.cgroups import placed
-
     namespaces = files.open_others(record.pid)
     try:
-        with placed.open_(record.cgroups) as group:
+        with _group(record, wishes.cgroup) as group:
             joins = group.join_fds
             plan = entering.make_exec(
                 process,
@@ -155,6 +155,14 @@ def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) ->
         running.close()
         raise
     return running
+
+
+def _group(record: Record, below: str) -> Cgroup:
+    """Open the cgroup that the process is to be in."""
+    from pycgroups.cgroups import placed
+
+    with placed.open_(record.cgroups) as whole:
+        return placed.sub(whole, below) if below else placed.beside(whole, record.pid)
 
 
 def _may_set_groups(pid: int) -> bool:

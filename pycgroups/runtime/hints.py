@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from pycgroups._native.calls import lib
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.runtime.steps import Step
 
@@ -95,4 +95,4 @@ def for_call(call: str, number: int) -> str | None:
 
 def for_step(step: Step, number: int) -> str | None:
     """Return what mends a failed step of the plan, if known."""
-    return _STEPS.get((step.op, number))
+    return _STEPS.get((lib.OP_EXEC if step.op == lib.OP_FIND else step.op, number))

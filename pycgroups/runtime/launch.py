@@ -272,9 +272,9 @@ def step_error(step: Step | None, number: int) -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
         return LaunchError(step="start of the program", errno=number)
-    if step.op != lib.OP_EXEC:
+    if step.op not in (lib.OP_EXEC, lib.OP_FIND):
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
-    program = os.fsdecode(step.texts[0].split(b"\0", 1)[0])
+    program = step.path
     if number in _MISSING:
         return CommandNotFound("not found in the container", step="exec", path=program, errno=number)
     if number in _TOO_LONG:

@@ -77,7 +77,7 @@ def program(process: Process, manner: Manner, slots: Slots, *, terminal: bool, g
     steps.schedule()
     steps.drop_rights(groups=groups)
     if manner.start:
-        steps.then(lib.OP_FIND, len(steps.paths), texts=(b"\0".join(steps.paths),))
+        steps.then(lib.OP_FIND, len(steps.paths), texts=(b"\0".join(steps.paths), os.fsencode(process.args[0])))
     steps.confine()
     if manner.start:
         steps.then(lib.OP_START, slots.start)

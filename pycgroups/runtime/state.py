@@ -50,7 +50,8 @@ class Record(NamedTuple):
         own_pids: it has a pid namespace of its own, which ends with its process.
         hooks: the kinds of hooks that it has.
         cgroup_manager: who made its cgroup.
-        cgroups: directories of that, one per hierarchy.
+        planned_cgroups: directories of that which may be there already, as long as it is being made.
+        cgroups: its directories, one per hierarchy.
         unit: the scope of systemd's, or "".
         pid: of its process; 0 while there is none.
         started_at: when that began, in the kernel's clock ticks: with the pid, its identity.
@@ -66,6 +67,7 @@ class Record(NamedTuple):
     own_pids: bool = True
     hooks: tuple[str, ...] = ()
     cgroup_manager: str = "cgroupfs"
+    planned_cgroups: tuple[str, ...] = ()
     cgroups: tuple[str, ...] = ()
     unit: str = ""
     pid: int = 0
@@ -185,7 +187,9 @@ class Home:
         except FileNotFoundError:
             raise _none(self.path) from None
         try:
-            return Record(**{**values, **{name: tuple(values[name]) for name in ("cgroups", "hooks")}})
+            return Record(
+                **{**values, **{name: tuple(values[name]) for name in ("planned_cgroups", "cgroups", "hooks")}}
+            )
         except (TypeError, KeyError):
             raise InvalidConfig("no state of a container", operation="read", path=f"{self.path}/{_RECORD}") from None
 

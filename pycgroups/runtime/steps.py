@@ -47,7 +47,7 @@ class Step(NamedTuple):
         """The path or the name that the step is about, if it is about one."""
         if self.op in _NAMELESS or not self.texts:
             return None
-        text = self.texts[1 if self.op == lib.OP_SYMLINK else 0]
+        text = self.texts[1 if self.op in _NAMED_LAST else 0]
         return os.fsdecode(text.partition(b"\0")[0])  # of OP_EXEC, the program without its arguments
 
     def __str__(self) -> str:
@@ -73,6 +73,7 @@ class Step(NamedTuple):
             yield "(if there)"
 
 
+_NAMED_LAST = frozenset({lib.OP_SYMLINK, lib.OP_FIND})
 _NAMELESS = frozenset({lib.OP_SECCOMP, lib.OP_GROUPS})
 _SHOW_ARGS = {
     lib.OP_MKDIR: "mode {0:o}",

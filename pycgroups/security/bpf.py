@@ -14,19 +14,22 @@ Source: https://docs.kernel.org/userspace-api/seccomp_filter.html; bpf_check_cla
 
 from __future__ import annotations
 
-import functools
 import struct
 import sys
-from typing import TYPE_CHECKING
 
 from pycgroups._native import calls
 from pycgroups.errors import InvalidConfig
-from pycgroups.security.seccomp_policy import NO_SUCH_CALL, Decision, read_policy
+from pycgroups.security.seccomp_policy import NO_SUCH_CALL, read_policy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from functools import cache, lru_cache
 
     from pycgroups.oci.runtime_spec import Seccomp, SyscallArg
+    from pycgroups.security.seccomp_policy import Decision
+else:
+    from pycgroups.caches import cache, lru_cache
 
 # linux/bpf_common.h and linux/filter.h
 LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS: A = the word at offset k of struct seccomp_data
@@ -73,7 +76,7 @@ class SyscallTable:
         self.numbers = numbers
 
 
-@functools.lru_cache(maxsize=1)
+@cache
 def syscall_table() -> SyscallTable:
     """Return the system calls of this architecture, as the kernel headers at build time have them."""
     return SyscallTable(audit_arch=calls.lib.NATIVE_AUDIT_ARCH, numbers=calls.syscall_numbers())
@@ -101,7 +104,7 @@ def _compile(profile: Seccomp, table: SyscallTable) -> bytes:
     return program.to_bytes()
 
 
-_compile_once = functools.lru_cache(maxsize=64)(_compile)
+_compile_once = lru_cache(maxsize=64)(_compile)
 
 
 class _Program:

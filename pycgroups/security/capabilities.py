@@ -6,7 +6,8 @@ Every kernel since 5.9 knows all of them, and 5.12 is the oldest that pycgroups 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+# Not from collections.abc: that loads all of collections.
+from _collections_abc import Collection
 
 from pycgroups.errors import InvalidConfig
 

@@ -16,16 +16,20 @@ Source: config-linux.md, section "Seccomp"; seccomp(2), "Return values of a filt
 from __future__ import annotations
 
 import errno
-from operator import itemgetter
-from typing import TYPE_CHECKING, TypeVar
 
 from pycgroups.errors import InvalidConfig, invalid
-from pycgroups.oci.runtime_spec import Seccomp, SyscallArg, SyscallRule
+from pycgroups.oci.tables import MODELS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_Item = TypeVar("_Item")
+    from pycgroups.oci.runtime_spec import Seccomp, SyscallArg, SyscallRule
+
+    # The conditions of a rule, and what the filter returns if they hold.
+    Branch = tuple[tuple[SyscallArg, ...], int]
+    # What the filter returns for a call: that of the first branch whose conditions all hold, else the last item.
+    Decision = tuple[tuple[Branch, ...], int]
 
 # What a filter returns: linux/seccomp.h, SECCOMP_RET_*. The low 16 bits are free for data.
 RET_ERRNO = 0x00050000
@@ -68,12 +72,6 @@ FLAGS: dict[str, int] = {
 X32_BIT = 0x40000000
 
 
-# The conditions of a rule, and what the filter returns if they hold.
-Branch = tuple[tuple[SyscallArg, ...], int]
-# What the filter returns for a call: that of the first branch whose conditions all hold, else the last item.
-Decision = tuple[tuple[Branch, ...], int]
-
-
 def filter_flags(profile: Seccomp) -> int:
     """Return the flags of the profile as seccomp(2) takes them.
 
@@ -81,7 +79,8 @@ def filter_flags(profile: Seccomp) -> int:
         InvalidConfig: a flag is unknown.
     """
     bits = 0
-    for position, name in enumerate(_tuple("flags", profile.flags, str)):
+    _check_tuple("flags", profile.flags, "str")
+    for position, name in enumerate(profile.flags):
         bits |= FLAGS[_one_of(f"flags[{position}]", name, FLAGS)]
     return bits
 
@@ -96,10 +95,11 @@ def read_policy(profile: Seccomp, numbers: Mapping[str, int]) -> list[tuple[int,
     Raises:
         InvalidConfig: names the key path of what is wrong.
     """
-    if not isinstance(profile, Seccomp):
+    if not _is(profile, "Seccomp"):
         raise _invalid("", profile, "a Seccomp")
     filter_flags(profile)
-    for position, name in enumerate(_tuple("architectures", profile.architectures, str)):
+    _check_tuple("architectures", profile.architectures, "str")
+    for position, name in enumerate(profile.architectures):
         _one_of(f"architectures[{position}]", name, ARCHITECTURES)
     default = _verdict(profile.default_action, profile.default_errno_ret, "defaultAction", "defaultErrnoRet")
     unknown = NO_SUCH_CALL if profile.default_action == "SCMP_ACT_ERRNO" else default
@@ -113,7 +113,8 @@ def read_policy(profile: Seccomp, numbers: Mapping[str, int]) -> list[tuple[int,
 def _decisions(profile: Seccomp, numbers: Mapping[str, int], default: int) -> dict[int, Decision]:
     """Gather the rules of each call that the profile names."""
     branches: dict[int, dict[tuple[SyscallArg, ...], int]] = {}
-    for position, rule in enumerate(_tuple("syscalls", profile.syscalls, SyscallRule)):
+    _check_tuple("syscalls", profile.syscalls, "SyscallRule")
+    for position, rule in enumerate(profile.syscalls):
         names, conditions, verdict = _rule(f"syscalls[{position}]", rule)
         for name in names:
             if name in numbers:
@@ -131,24 +132,25 @@ def _ranges(decisions: dict[int, Decision], unknown: Decision) -> list[tuple[int
     after = {number + 1: unknown for number in decisions}
     edges = {0: unknown} | after | decisions | {X32_BIT: ((), NO_SUCH_CALL)}
     ranges: list[tuple[int, Decision]] = []
-    for start, decision in sorted(edges.items(), key=itemgetter(0)):
-        if not ranges or decision != ranges[-1][1]:
-            ranges.append((start, decision))
+    for start in sorted(edges):
+        if not ranges or edges[start] != ranges[-1][1]:
+            ranges.append((start, edges[start]))
     return ranges
 
 
 def _rule(key: str, rule: SyscallRule) -> tuple[tuple[str, ...], tuple[SyscallArg, ...], int]:
     verdict = _verdict(rule.action, rule.errno_ret, f"{key}.action", f"{key}.errnoRet")
-    names = _tuple(f"{key}.names", rule.names, str)
-    if not names:
-        raise _invalid(f"{key}.names", names, "at least one name")
+    _check_tuple(f"{key}.names", rule.names, "str")
+    if not rule.names:
+        raise _invalid(f"{key}.names", rule.names, "at least one name")
+    _check_tuple(f"{key}.args", rule.args, "SyscallArg")
     seen: set[int] = set()
-    for position, arg in enumerate(_tuple(f"{key}.args", rule.args, SyscallArg)):
+    for position, arg in enumerate(rule.args):
         _check_condition(f"{key}.args[{position}]", arg)
         if arg.index in seen:
             raise _invalid(f"{key}.args[{position}].index", arg.index, "each index once in a rule")
         seen.add(arg.index)
-    return names, rule.args, verdict
+    return rule.names, rule.args, verdict
 
 
 def _check_condition(key: str, arg: SyscallArg) -> None:
@@ -179,13 +181,19 @@ def _integer(key: str, value: object, largest: int) -> int:
     return value
 
 
-def _tuple(key: str, value: tuple[_Item, ...], kind: type[_Item]) -> tuple[_Item, ...]:
+def _check_tuple(key: str, value: object, kind: str) -> None:
     if not isinstance(value, tuple):
-        raise _invalid(key, value, f"a tuple of {kind.__name__}")
+        raise _invalid(key, value, f"a tuple of {kind}")
     for position, item in enumerate(value):
-        if not isinstance(item, kind):
-            raise _invalid(f"{key}[{position}]", item, f"a {kind.__name__}")
-    return value
+        if not _is(item, kind):
+            raise _invalid(f"{key}[{position}]", item, f"a {kind}")
+
+
+def _is(value: object, kind: str) -> bool:
+    """Take a model, or a plain object with its attributes."""
+    if kind == "str":
+        return isinstance(value, str)
+    return all(hasattr(value, field) for _, field, _, _ in MODELS[kind])
 
 
 def _invalid(key: str, value: object, allowed: str) -> InvalidConfig:

@@ -14,6 +14,7 @@ import pytest
 
 import pycgroups as pc
 from tests import leaks
+from tests.integration.bundles import Bundle
 
 PROBE = Path(__file__).parents[1] / "probe.c"
 BUSYBOX = Path("/bin/busybox")
@@ -131,3 +132,12 @@ def script():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def bundle(scratch, root):
+    """A bundle; all that was made of it is removed afterwards."""
+    (scratch / "bundle").mkdir()
+    made = Bundle(scratch / "bundle", root, scratch / "state")
+    yield made
+    made.clean_up()

@@ -210,7 +210,7 @@ def test_by_a_callback(states):
 def test_in_asyncio(states):
     group, watch = states
 
-    told = asyncio.Queue()
+    told: asyncio.Queue[str] = asyncio.Queue()
 
     async def look():
         async for event in watch:

@@ -13,6 +13,17 @@ import pycgroups
 
 SLOW = {"asyncio", "hashlib", "json", "logging", "numpy", "rich", "ssl", "subprocess", "tempfile"}
 BROUGHT_BY_ATTRS = {"ast", "dis", "inspect"}
+SLOW_TO_A_SHORT_COMMAND = {
+    "attr",
+    "attrs",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "enum",
+    "functools",
+    "re",
+    "typing",
+}
 
 
 @pytest.mark.parametrize("name", pycgroups.__all__)
@@ -51,6 +62,15 @@ def test_importing_is_cheap():
 
 def test_the_first_run_imports_nothing_slow():
     assert loaded_by("import pycgroups; pycgroups.run") & SLOW == set()
+
+
+def test_what_an_oci_runtime_needs_is_cheap():
+    rooms = [Path(pycgroups.__file__).parent / room for room in ("runtime", "security")]
+    names = [f"pycgroups.{path.parent.name}.{path.stem}" for room in rooms for path in room.glob("[a-z]*.py")]
+    needed = sorted(
+        {*names, "pycgroups.oci.plain"} - {"pycgroups.security.seccomp"}
+    )  # the default profile: `run` has it
+    assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
 
 
 def test_the_package_is_typed():

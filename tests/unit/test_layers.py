@@ -24,6 +24,7 @@ ROOMS = [
     {"oci"},
     {"_native"},
     {"errors"},
+    {"caches"},
     {"records"},
 ]
 "From the top to the bottom; a room may import its own files and the rooms below it."

@@ -15,9 +15,10 @@ from pycgroups.errors import InvalidConfig, NotFound
 from pycgroups.oci import plain, reading
 from pycgroups.oci.model import Model
 from pycgroups.oci.resources import Resources
-from pycgroups.oci.runtime_spec import Process, Spec
+from pycgroups.oci.runtime_spec import Process, Seccomp, Spec
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.rootfs import Directory
+from pycgroups.security.bpf import compile_filter, syscall_table
 from tests.unit.oci.documents import (
     CHANGED,
     HOSTILE,
@@ -28,6 +29,7 @@ from tests.unit.oci.documents import (
     required,
 )
 
+ALLOW = Seccomp(default_action="SCMP_ACT_ALLOW")
 READERS = (plain.load_spec, reading.load_spec)
 SLOW = {
     *("attrs", "attr", "collections", "contextlib", "dataclasses", "enum", "functools", "inspect", "json", "pathlib"),
@@ -145,6 +147,11 @@ def test_the_plan_is_the_same(config):
     one, other = (make_plan(read(config), Directory(path="/r"), privileged=True) for read in READERS)
     assert one.encode() == other.encode()
     assert repr(one) == repr(other)  # it has maps of ids, of the one sort and of the other
+
+
+def test_the_filter_is_the_same(config):
+    one, other = (compile_filter(read(config).linux.seccomp or ALLOW, syscall_table()) for read in READERS)
+    assert one == other
 
 
 # -- the door ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,520 @@
+"""The OCI runtime in this process: the life of a container, and what its config.json asks for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pycgroups import runtime
+from pycgroups.errors import (
+    AlreadyExists,
+    CommandNotExecutable,
+    CommandNotFound,
+    InvalidConfig,
+    LaunchError,
+    NotFound,
+    StateError,
+    Unsupported,
+)
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.requires("userns")
+
+
+def output(bundle, script, **options):
+    """Run a script in a container, and return what it prints."""
+    read, write = os.pipe()
+    try:
+        with open("/dev/null", "rb") as null:
+            bundle.shell(script)
+            container = bundle.create(stdio=(null.fileno(), write, write), **options)
+        os.close(write)
+        write = -1
+        container.start()
+        with open(read, closefd=False) as file:
+            text = file.read()
+        status = container.wait()
+        container.delete()
+        assert status == 0, text
+        return text
+    finally:
+        os.close(read)
+        if write >= 0:
+            os.close(write)
+
+
+# -- life ------------------------------------------------------------------------------------------------------------
+
+
+def test_life(bundle):
+    bundle.shell("exit 7")
+    container = bundle.create("web")
+    state = container.state()
+    assert (state.status, state.id, state.bundle) == ("created", "web", str(bundle.path))
+    assert Path(f"/proc/{state.pid}/root").exists()
+    container.start()
+    assert container.wait() == 7
+    assert container.state().status == "stopped"
+    assert container.state().pid == 0
+    container.delete()
+    with pytest.raises(NotFound, match="container does not exist"):
+        container.state()
+    assert runtime.containers(root=bundle.state) == ()
+
+
+def test_it_is_started_once(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    with pytest.raises(StateError, match="running"):
+        container.start()
+    assert container.state().status == "running"
+    container.kill(signal.SIGKILL)
+    assert container.wait() == -signal.SIGKILL
+    with pytest.raises(StateError, match="stopped"):
+        container.start()
+
+
+def test_a_name_is_taken_once(bundle):
+    bundle.run("sleep", "60")
+    bundle.create("one")
+    with pytest.raises(AlreadyExists, match="container with given ID already exists"):
+        bundle.create("one")
+    assert runtime.get("one", root=bundle.state).state().status == "created"
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "a b", "x" * 256, "new\nline", "ü", 7])
+def test_no_name(bundle, name):
+    with pytest.raises(InvalidConfig):
+        bundle.create(name)
+    assert not bundle.state.exists()
+
+
+def test_only_what_is_stopped_is_deleted_without_force(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    with pytest.raises(StateError, match="not stopped"):
+        container.delete()
+    container.start()
+    with pytest.raises(StateError, match="not stopped"):
+        container.delete()
+    pid = container.state().pid
+    container.delete(force=True)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_created_one_can_be_killed(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.kill(signal.SIGKILL)
+    container.wait()
+    assert container.state().status == "stopped"
+    with pytest.raises(StateError, match="container not running"):
+        container.kill()
+    container.delete()
+
+
+def test_another_process_finds_it_after_its_creator_has_died(bundle, script):
+    bundle.run("sleep", "60")
+    code = """
+import os, sys
+from pycgroups import runtime
+null = os.open("/dev/null", os.O_RDWR)
+container = runtime.create(sys.argv[1], "web", root=sys.argv[2], stdio=(null, null, null))
+container.start()
+print(container.state().pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    command = [sys.executable, "-c", code, bundle.write(), bundle.state]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    container = runtime.get("web", root=bundle.state)
+    state = container.state()
+    assert (state.status, state.pid) == ("running", int(done.stdout))
+    assert container.exec(bundle.process("true")).wait() == 0
+    container.delete(force=True)
+    wait_for(lambda: not Path(f"/proc/{state.pid}").exists())
+
+
+def test_a_pid_of_somebody_else_is_not_the_container(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    record = bundle.state / container.id / "state.json"
+    document = json.loads(record.read_text())
+    record.write_text(json.dumps({**document, "pid": os.getpid()}))
+    assert container.state().status == "stopped"
+    with pytest.raises(StateError):
+        container.kill(signal.SIGKILL)
+    record.write_text(json.dumps(document))
+
+
+@pytest.mark.requires("limits")
+def test_pause_and_resume(bundle):
+    bundle.shell("while :; do :; done")
+    container = bundle.create()
+    container.start()
+    container.pause()
+    assert container.state().status == "paused"
+    with pytest.raises(StateError, match="cannot exec in a paused container"):
+        container.exec(bundle.process("true"))
+    with pytest.raises(StateError, match="not running"):
+        container.pause()
+    container.resume()
+    assert container.state().status == "running"
+    with pytest.raises(StateError, match="not paused"):
+        container.resume()
+    container.pause()
+    container.kill(signal.SIGKILL)
+    assert container.wait() == -signal.SIGKILL
+
+
+@pytest.mark.requires("limits")
+def test_processes_and_killing_every_one(bundle):
+    bundle.config["linux"]["namespaces"] = [
+        space for space in bundle.config["linux"]["namespaces"] if space["type"] != "pid"
+    ]
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user mounts no proc of the host's pid namespace")
+    bundle.shell("sleep 60 & sleep 60 & wait")
+    container = bundle.create()
+    container.start()
+    wait_for(lambda: len(container.processes()) == 3)
+    container.kill(signal.SIGKILL)
+    container.wait()
+    wait_for(lambda: not container.processes())
+    container.delete()
+
+
+@pytest.mark.requires("limits")
+def test_update(bundle):
+    from pycgroups.oci import plain
+
+    bundle.config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 20}}
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    container.update(plain.read("Resources", {"memory": {"limit": 32 << 20}}, "resources"))
+    with container.cgroup() as group:
+        stats = group.stats()
+    assert stats.memory.limit == 32 << 20
+    assert stats.pids.limit == 20
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def nothing_is_left(bundle):
+    return runtime.containers(root=bundle.state) == ()
+
+
+def test_a_program_that_is_not_there(bundle):
+    bundle.run("nonesuch")
+    with pytest.raises(CommandNotFound):
+        bundle.create()
+    assert nothing_is_left(bundle)
+
+
+def test_a_program_that_cannot_run(bundle):
+    bundle.run("/etc/passwd")
+    with pytest.raises(CommandNotExecutable):
+        bundle.create()
+    assert nothing_is_left(bundle)
+
+
+def test_no_bundle(bundle):
+    with pytest.raises(NotFound, match=r"config\.json"):
+        runtime.create(bundle.path / "nowhere", root=bundle.state)
+    bundle.config["root"]["path"] = "nowhere"
+    with pytest.raises(NotFound, match="nowhere"):
+        bundle.create()
+
+
+def test_a_wrong_config_names_its_key_path(bundle):
+    bundle.config["linux"]["namespaces"][0]["type"] = "pids"
+    with pytest.raises(InvalidConfig, match=r"linux\.namespaces\[0\]\.type"):
+        bundle.create()
+
+
+def test_the_hosts_mounts_are_not_touched(bundle):
+    spaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [space for space in spaces if space["type"] != "mount"]
+    with pytest.raises(Unsupported, match="mount namespace"):
+        bundle.create()
+
+
+def test_a_namespace_of_another_kind(bundle):
+    spaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [space for space in spaces if space["type"] != "network"]
+    bundle.config["linux"]["namespaces"].append({"type": "network", "path": "/proc/self/ns/uts"})
+    with pytest.raises(LaunchError, match=r"setns .*network|setns .*/proc/self/ns/uts"):
+        bundle.create()
+    assert nothing_is_left(bundle)
+
+
+@pytest.mark.requires("strace", "host")
+@pytest.mark.parametrize("call", ["clone3", "mkdir", "rename", "write", "sendmsg"])
+def test_a_creator_that_is_killed_leaves_what_can_be_deleted(bundle, call):
+    """At each of its system calls of some kinds, until one comes through."""
+    bundle.run("sleep", "60")
+    code = "import sys; from pycgroups import runtime; runtime.create(sys.argv[1], 'web', root=sys.argv[2])"
+    for number in range(1, 60):
+        command = ["strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={number}"]
+        command += [sys.executable, "-c", code, bundle.write(), bundle.state]
+        done = subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+        try:
+            container = runtime.get("web", root=bundle.state)
+        except NotFound:
+            assert done.returncode != 0
+            continue
+        container.delete(force=True)
+        assert nothing_is_left(bundle)
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0
+
+
+# -- what it is made of ----------------------------------------------------------------------------------------------
+
+
+def test_names_and_streams(bundle):
+    bundle.config["domainname"] = "example"
+    text = output(bundle, "hostname; cat /proc/sys/kernel/domainname; id -u; tty; ls /proc/self/fd | wc -l")
+    assert text.split() == ["inside", "example", "0", "not", "a", "tty", "4"]
+
+
+def test_descriptors_are_handed_on(bundle):
+    read, write = os.pipe()
+    spare = os.open("/dev/null", os.O_RDONLY)
+    before = {fd: os.dup(fd) for fd in (3, 4) if fd not in (read, write, spare)}
+    try:
+        os.dup2(write, 3)
+        os.dup2(spare, 4)
+        bundle.shell("echo told >&3; readlink /proc/self/fd/4 >&3; ls /proc/self/fd | wc -l >&3")
+        container = bundle.create(preserve_fds=2)
+        os.close(3)
+        container.start()
+        container.wait()
+    finally:
+        for fd, copy in before.items():
+            os.dup2(copy, fd)
+            os.close(copy)
+    for fd in {write, spare} - {3, 4}:
+        os.close(fd)
+    with open(read) as file:
+        assert file.read().split() == ["told", "/dev/null", "6"]
+
+
+def test_a_tmpfs_with_what_it_covers(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    (own_root / "data/deep").mkdir(parents=True)
+    (own_root / "data/deep/file").write_text("below")
+    (own_root / "data/link").symlink_to("deep/file")
+    (own_root / "data/deep").chmod(0o1770)
+    mount = {"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "tmpcopyup"]}
+    bundle.config["mounts"].append(mount)
+    text = output(bundle, "cat /data/link; stat -c %a /data/deep; echo new > /data/deep/file; cat /data/link")
+    assert text == "below1770\nnew\n"
+    assert (own_root / "data/deep/file").read_text() == "below"
+
+
+def test_a_tmpfs_without_a_mode_has_that_of_what_it_covers(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    (own_root / "odd").mkdir()
+    (own_root / "odd").chmod(0o1751)
+    bundle.config["mounts"].append({"destination": "/odd", "type": "tmpfs", "source": "tmpfs", "options": []})
+    assert output(bundle, "stat -c %a /odd") == "1751\n"
+
+
+def test_a_relative_source_is_in_the_bundle(bundle):
+    (bundle.path / "note").write_text("in the bundle")
+    bundle.config["mounts"].append({"destination": "/tmp/note", "type": "bind", "source": "note", "options": ["rbind"]})
+    assert output(bundle, "cat /tmp/note") == "in the bundle"
+
+
+def test_time_offsets(bundle):
+    bundle.config["linux"]["namespaces"].append({"type": "time"})
+    bundle.config["linux"]["timeOffsets"] = {"boottime": {"secs": 1_000_000}}
+    uptime = float(output(bundle, "cat /proc/uptime").split()[0])
+    assert uptime == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME) + 1_000_000, abs=1000)
+
+
+def test_pid_namespace_of_another_container(bundle):
+    bundle.run("sleep", "60")
+    first = bundle.create("first")
+    first.start()
+    pid = first.state().pid
+    spaces = [space for space in bundle.config["linux"]["namespaces"] if space["type"] not in {"pid", "user"}]
+    spaces.append({"type": "pid", "path": f"/proc/{pid}/ns/pid"})
+    bundle.config["linux"]["namespaces"] = spaces
+    if os.geteuid() != 0:
+        spaces.append({"type": "user", "path": f"/proc/{pid}/ns/user"})
+        del bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]
+    if bundle.config["linux"].get("cgroupsPath"):
+        bundle.config["linux"]["cgroupsPath"] += "-2"
+    text = output(bundle, "test $$ != 1 && cat /proc/1/cmdline")
+    assert text == "sleep\x0060\x00"
+    assert first.state().status == "running"
+
+
+def test_it_gets_its_terminal(bundle):
+    bundle.config["process"]["terminal"] = True
+    bundle.config["process"]["consoleSize"] = {"height": 33, "width": 77}
+    bundle.shell("tty; test -c /dev/console && echo console; stty size 2>/dev/null; echo done")
+    container = bundle.create()
+    container.start()
+    text = b""
+    try:
+        while piece := os.read(container.master, 4096):
+            text += piece
+    except OSError:  # the other end is closed
+        pass
+    assert container.wait() == 0
+    container.let_go()
+    assert b"/dev/pts/0\nconsole\n" in text
+    assert b"\r" not in text
+
+
+# -- exec ------------------------------------------------------------------------------------------------------------
+
+
+def test_exec(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    read, write = os.pipe()
+    script = "cat /proc/1/cmdline; hostname; grep -E 'CapBnd|NoNewPrivs' /proc/self/status; exit 3"
+    executed = container.exec(bundle.process("sh", "-c", script), stdio=(0, write, write))
+    os.close(write)
+    with open(read) as file:
+        text = file.read()
+    assert executed.wait() == 3
+    assert text.startswith("sleep\x0060\x00inside\n")
+    assert "NoNewPrivs:\t1" in text
+    with pytest.raises(CommandNotFound):
+        container.exec(bundle.process("nonesuch"))
+    with pytest.raises(CommandNotExecutable):
+        container.exec(bundle.process("/etc/passwd"))
+
+
+@pytest.mark.requires("limits")
+def test_what_is_executed_is_in_the_cgroup(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    executed = container.exec(bundle.process("sleep", "60"))
+    assert executed.pid in container.processes()
+    container.kill(signal.SIGKILL)
+    assert executed.wait() == -signal.SIGKILL
+
+
+def test_exec_in_a_terminal(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    executed = container.exec(bundle.process("sh", "-c", "tty; exit 4", terminal=True))
+    text = b""
+    try:
+        while piece := os.read(executed.master, 4096):
+            text += piece
+    except OSError:
+        pass
+    assert executed.wait() == 4
+    assert text == b"/dev/pts/0\n"
+
+
+def test_no_exec_in_a_stopped_container(bundle):
+    bundle.run("true")
+    container = bundle.create()
+    container.start()
+    container.wait()
+    with pytest.raises(StateError, match="not running"):
+        container.exec(bundle.process("true"))
+
+
+# -- hooks -----------------------------------------------------------------------------------------------------------
+
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+
+def test_hooks_in_order_with_the_state(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    log = own_root / "log"
+    note = "cat >> {log}; echo {kind} $(hostname) >> {log}"
+    inside = {"startContainer": "/log"}
+    bundle.config["hooks"] = {
+        kind: [
+            {
+                "path": "/bin/sh",
+                "args": ["sh", "-c", note.format(log=inside.get(kind, log), kind=kind)],
+                "env": ["PATH=/bin:/usr/bin"],
+            }
+        ]
+        for kind in KINDS
+    }
+    bundle.run("true")
+    host = os.uname().nodename
+    container = bundle.create("web")
+    pid = container.state().pid
+    assert [line.split()[0] for line in lines(log)] == list(KINDS[:3])
+    container.start()
+    container.wait()
+    container.delete()
+    names = {"createContainer": "inside", "startContainer": "inside"}
+    assert lines(log) == [f"{kind} {names.get(kind, host)}" for kind in KINDS]
+    documents = states(log)
+    assert [document["status"] for document in documents] == [*["creating"] * 3, "created", "running", "stopped"]
+    assert {document["id"] for document in documents} == {"web"}
+    assert [document["pid"] for document in documents[:5]] == [pid] * 5
+    assert all(document["bundle"] == str(bundle.path) for document in documents)
+
+
+def states(log):
+    """The documents that the hooks were told; the line after each is the hook's own."""
+    decoder, text, found = json.JSONDecoder(), log.read_text(), []
+    while "{" in text:
+        text = text[text.index("{") :]
+        document, end = decoder.raw_decode(text)
+        found.append(document)
+        text = text[end:]
+    return found
+
+
+def lines(log):
+    return [line.rpartition("}")[2] for line in log.read_text().splitlines() if line.rpartition("}")[2].strip()]
+
+
+@pytest.mark.parametrize("kind", KINDS[:4])
+def test_a_hook_that_fails_takes_the_container_down(bundle, kind):
+    bundle.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 3"]}]}
+    bundle.run("sleep", "60")
+    with pytest.raises(LaunchError, match=rf"hooks\.{kind}\[0\].*ended with 3.*because"):
+        bundle.create("web").start()
+    if kind == "startContainer":
+        assert runtime.get("web", root=bundle.state).state().status == "stopped"
+    else:
+        assert nothing_is_left(bundle)
+
+
+def test_a_hook_that_takes_too_long(bundle):
+    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "60"], "timeout": 1}]}
+    with pytest.raises(LaunchError, match="timeout of 1 s"):
+        bundle.create()
+
+
+@pytest.mark.parametrize("kind", KINDS[4:])
+def test_a_hook_that_comes_too_late_to_fail(bundle, kind):
+    bundle.config["hooks"] = {kind: [{"path": "/bin/false"}]}
+    bundle.run("true")
+    container = bundle.create()
+    container.start()
+    container.wait()
+    container.delete()
+    assert len(container.notices) == 1
+    assert kind in container.notices[0]
