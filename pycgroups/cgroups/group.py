@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.pressure import Pressure
     from pycgroups.cgroups.sample import Sample
     from pycgroups.cgroups.scope import Scope
-    from pycgroups.cgroups.scoped import Unit
     from pycgroups.cgroups.stats import Stats
+    from pycgroups.cgroups.unit import Unit
     from pycgroups.cgroups.watch import Watch
     from pycgroups.cgroups.words import Words
     from pycgroups.oci.resources import DeviceRule, Resources

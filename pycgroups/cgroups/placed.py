@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.manager import Manager
-    from pycgroups.cgroups.scoped import Unit
+    from pycgroups.cgroups.unit import Unit
     from pycgroups.cgroups.words import Words
     from pycgroups.oci.resources import Resources
 
@@ -175,9 +175,9 @@ def open_(paths: Iterable[str], unit: str = "") -> Placed:
     """
     group = Placed("")
     if unit:
-        from pycgroups.cgroups import scoped  # loads jeepney
+        from pycgroups.cgroups.unit import Unit  # few have one
 
-        group.has(scoped.Unit(unit))
+        group.has(Unit(unit))
     try:
         for path in paths:
             try:

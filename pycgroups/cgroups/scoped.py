@@ -4,7 +4,7 @@
 dashes: "a-b.slice" is in "a.slice". A scope begins with a process, so there is none before the container's is::
 
     group = create("machine.slice:box:web", "web", spec.linux.resources)      # nothing is made
-    ... keep group.unit; launch, and before the new process does anything: group.place(pid); keep group.paths
+    ... launch, and before the new process does anything: group.place(pid); keep group.paths and group.unit
 
 Root asks the machine's systemd, everybody else the one of the own session, root of a user namespace too. The limits are
 the scope's properties, so that systemd does not undo them, and are written to its files, which know more of them.
@@ -12,9 +12,7 @@ the scope's properties, so that systemd does not undo them, and are written to i
 
 from __future__ import annotations
 
-import errno
-
-from pycgroups.cgroups import dbus, given, placed, scope, systemd
+from pycgroups.cgroups import given, placed, scope, systemd, unit
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.v1.devices import usable as is_privileged
 from pycgroups.errors import CgroupError, invalid
@@ -23,7 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci.resources import Resources
 
-_NO_BUS = (errno.ENOENT, errno.ECONNREFUSED)
 _PARTS = 3
 
 
@@ -47,7 +44,7 @@ class Scoped(placed.Placed):
         self._name = name
         self._asked = given.for_new(wanted, devices=is_privileged())
         tree = scope.delegating()
-        with _bus() as bus:
+        with unit.bus() as bus:
             self.planned = f"{tree.mount}{systemd.top(bus)}{systemd.nested(name.slice)}/{name.unit}"
 
     def place(self, pid: int) -> None:
@@ -63,52 +60,15 @@ class Scoped(placed.Placed):
             ("Slice", ("s", self._name.slice)),
             *systemd.properties(self._asked),
         ]
-        with _bus() as bus:
+        with unit.bus() as bus:
             systemd.start_scope(bus, self._name.unit, [pid], settings)
-        self.has(Unit(self._name.unit))
+        self.has(unit.Unit(self._name.unit))
         own = read_path(f"/proc/{pid}/cgroup").strip().rpartition("0::")[2]
         path = scope.delegating().mount + own
         if not path.endswith(f"/{self._name.unit}"):
             raise CgroupError(f"systemd has not moved process {pid} there", operation="enter scope", path=self.planned)
         self.hold(path)
         self.limit(self._asked)
-
-
-class Unit:
-    """A scope that was started, here or by another process."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        """Keep its name, "PREFIX-NAME.scope"."""
-        self.name = name
-
-    def change(self, limits: Resources) -> None:
-        """Give it new limits.
-
-        Raises:
-            CgroupError: systemd refuses.
-        """
-        if settings := systemd.properties(limits):
-            with _bus() as bus:
-                systemd.change(bus, self.name, settings)
-
-    def stop(self) -> None:
-        """End it, and forget that it failed; one that is not there, or whose systemd is not, has ended.
-
-        Raises:
-            CgroupError: systemd does not do it.
-        """
-        try:
-            with _bus() as bus:
-                systemd.stop(bus, self.name)
-                systemd.forget(bus, self.name)
-        except CgroupError as error:
-            if error.errno not in _NO_BUS:
-                raise
-
-    def let_go(self) -> None:
-        """Nothing to do: it needs nobody."""
 
 
 def create(path: str | None, id_: str, wanted: Resources | None) -> Scoped:
@@ -130,7 +90,3 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Scoped:
         raise invalid(option, path, '"SLICE:PREFIX:NAME": the cgroup manager is systemd')
     slice_ = "system.slice" if is_privileged() else "user.slice"
     return Scoped(scope.Name.parse(path or id_, option=option, slice_=slice_), wanted)
-
-
-def _bus() -> dbus.Bus:
-    return dbus.Bus(dbus.system_address() if is_privileged() else dbus.user_address())
