@@ -15,6 +15,8 @@ Layers, top to bottom; an import only points down:
     existing.py         find one that is there
     host.py, hints.py   what works here, and what would mend the rest
     scope.py            the same group in a scope of systemd's, for root who asks for it
+    placed.py           one at a place that somebody else chose, which stays: for an OCI runtime; given.py: its words
+    scoped.py, unit.py  the same in a scope of systemd's
     moving.py           where this process may move to have more: down (leaf.py), or to the user's systemd (session.py)
     systemd.py, dbus.py what is asked of systemd, and the bus that it is asked by
     unenforced.py       limits that cannot be enforced here

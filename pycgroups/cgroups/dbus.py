@@ -13,6 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from pycgroups.cgroups.files import read_path
 from pycgroups.errors import CgroupError, Unsupported
 
 if TYPE_CHECKING:
@@ -58,8 +59,18 @@ def system_address() -> str:
 
 def user_address() -> str:
     """Likewise the bus of this user's session: as told by the environment, else where systemd has it."""
-    directory = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    directory = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{_outer_uid()}"
     return _socket_of("DBUS_SESSION_BUS_ADDRESS") or f"{directory}/bus"
+
+
+def _outer_uid() -> int:
+    """User id of this process outside of its user namespace, where the session is."""
+    own = os.geteuid()
+    for line in read_path("/proc/self/uid_map").splitlines():
+        inside, outside, count = map(int, line.split())
+        if inside <= own < inside + count:
+            return outside + own - inside
+    return own
 
 
 def _socket_of(variable: str) -> str | None:
@@ -157,16 +168,14 @@ class Bus:
                 return tuple(message.body)
 
     def _log_in(self) -> None:
-        from jeepney.auth import BEGIN, AuthenticationError, Authenticator
-
-        login = Authenticator()
-        try:
-            for data in login:
-                self._guarded("send to", self._socket.sendall, data)
-                login.feed(self._chunk())
-        except AuthenticationError as error:
-            raise self._error("log in to", errno.EACCES) from error
-        self._guarded("send to", self._socket.sendall, BEGIN)
+        """Have the bus look at the socket to know who this is: in a user namespace, we do not know our own name."""
+        self._guarded("send to", self._socket.sendall, b"\0AUTH EXTERNAL\r\nDATA\r\n")
+        answer = b""
+        while answer.strip() in (b"", b"DATA") or not answer.endswith(b"\n"):  # the first line is the bus's "go on"
+            answer += self._chunk()
+        if b"\nOK " not in answer:
+            raise self._error("log in to", errno.EACCES)
+        self._guarded("send to", self._socket.sendall, b"BEGIN\r\n")
 
     def _receive(self) -> Any:
         while (message := self._parser.get_next_message()) is None:

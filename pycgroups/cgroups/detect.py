@@ -62,6 +62,11 @@ def named() -> tuple[Hierarchy, ...]:
     return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"), named=True)
 
 
+def everything() -> tuple[Hierarchy, ...]:
+    """All hierarchies: v2's first, and those without a controller too."""
+    return tuple(sorted((*hierarchies(), *named()), key=lambda each: -each.version))
+
+
 def forget() -> None:
     """Look again at the next question: the cgroup of this process was removed or another was entered."""
     hierarchies.cache_clear()

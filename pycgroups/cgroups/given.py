@@ -10,11 +10,9 @@ from pycgroups.errors import invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NamedTuple
+    from typing import Any
 
     from pycgroups.oci.resources import DeviceRule, Resources
-else:
-    from pycgroups.records import NamedTuple
 
 _ZERO_IS_NONE = {
     "memory": ("limit", "reservation", "swap"),
@@ -24,14 +22,16 @@ _ZERO_IS_NONE = {
 }
 
 
-class _Rule(NamedTuple):
+class _Rule:
     """A `DeviceRule` of ours."""
 
-    type: str
-    major: int | None
-    minor: int | None
-    access: str = "rwm"
-    allow: bool = True
+    allow = True
+
+    def __init__(self, type_: str, major: int | None, minor: int | None, access: str = "rwm") -> None:
+        self.type = type_
+        self.major = major
+        self.minor = minor
+        self.access = access
 
 
 _DEVICES = (

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.sample import Sample
     from pycgroups.cgroups.scope import Scope
     from pycgroups.cgroups.stats import Stats
+    from pycgroups.cgroups.unit import Unit
     from pycgroups.cgroups.watch import Watch
     from pycgroups.cgroups.words import Words
     from pycgroups.oci.resources import DeviceRule, Resources
@@ -65,7 +66,7 @@ class Cgroup:
         self._above: list[Directory] = []
         self._created = True
         self.threaded = False
-        self._scope: Scope | None = None
+        self._scope: Scope | Unit | None = None
 
     @classmethod
     def create(

@@ -14,7 +14,7 @@ from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, KeysView, Mapping
     from typing import Any, ClassVar, NamedTuple, TypeAlias
 
     from pycgroups.cgroups.events import PressureTrigger, Source
@@ -104,6 +104,34 @@ class Controller:
         """
 
 
+class Modules:
+    """Controllers by name; the module of one is loaded when it is first asked for."""
+
+    __slots__ = ("_homes", "_loaded")
+
+    def __init__(self, package: str, homes: Mapping[str, str | None]) -> None:
+        """Note where each is: "memory.Memory" in the package, or None for one that has no limits."""
+        self._homes = {name: home and f"{package}.{home}" for name, home in homes.items()}
+        self._loaded: dict[str, Controller] = {}
+
+    def keys(self) -> KeysView[str]:
+        """Names of those there are."""
+        return self._homes.keys()
+
+    def __getitem__(self, name: str) -> Controller:
+        """Get one, loaded."""
+        if name not in self._loaded:
+            home = self._homes[name]
+            self._loaded[name] = _controller(home) if home else Controller()
+        return self._loaded[name]
+
+
+def _controller(home: str) -> Controller:
+    module, _, name = home.rpartition(".")
+    made: Controller = getattr(__import__(module, fromlist=[name]), name)()
+    return made
+
+
 class Manager(abc.ABC):
     """One directory in one hierarchy: the whole of a group on v2, one of several parts of it on v1.
 
@@ -116,7 +144,7 @@ class Manager(abc.ABC):
 
     __slots__ = ("clone_fd", "controllers", "directory", "join_fd")
 
-    modules: ClassVar[Mapping[str, Controller]]
+    modules: ClassVar[Modules]
     """The controllers of this version that we know."""
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.manager import Manager
+    from pycgroups.cgroups.unit import Unit
     from pycgroups.cgroups.words import Words
     from pycgroups.oci.resources import Resources
 
@@ -48,15 +49,32 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Placed(Cgroup):
-    """A group that is not ours to remove: as a context manager it lets go of it."""
+    """A group that is not ours to remove: as a context manager it lets go of it.
 
-    __slots__ = ()
+    Attributes:
+        unit: the scope of systemd's that it is in, or "".
+    """
 
-    def __init__(self, name: str, managers: list[Manager]) -> None:
+    __slots__ = ("unit",)
+
+    def __init__(self, name: str) -> None:
         """Not for users: `create` and `open_` make it."""
         super().__init__(name)
         self._created = False
-        self._managers = managers
+        self.unit = ""
+
+    def has(self, unit: Unit) -> None:
+        """Note the scope that it is in."""
+        self._scope, self.unit = unit, unit.name
+
+    def hold(self, path: str) -> Manager:
+        """Open one of its directories.
+
+        Raises:
+            CgroupError: it cannot be opened.
+        """
+        self._managers.append(places.held(_place(path)))
+        return self._managers[-1]
 
     def set(self, *, resources: Resources | None = None, **words: Unpack[Words]) -> None:
         """Change limits as `Cgroup.set` does, but understand `resources` as a config.json does; devices stay.
@@ -83,7 +101,9 @@ class Placed(Cgroup):
         if missing := resources.controllers(asked) - have:
             lacking = [f"resources.{path}" for path, name in resources.given(asked).items() if name in missing]
             raise unenforced.without(missing, operation="limit", path=", ".join(lacking))
-        self._change(None, asked)
+        unenforced.check_change(self._managers, None, asked, known=())
+        for manager in self._managers:
+            manager.apply(asked)
 
 
 def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
@@ -106,12 +126,11 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
     privileged = v1_devices.usable()
     asked = given.for_new(wanted, devices=privileged)
     made: list[str] = []
-    managers: list[Manager] = []
-    group = Placed(path, managers)
+    group = Placed(path)
     try:
-        for hierarchy in _hierarchies():
+        for hierarchy in detect.everything():  # v2 first, which kills best
             try:
-                managers.append(_make(hierarchy, _directory(hierarchy, path), made))
+                _make(group, hierarchy, _directory(hierarchy, path), made)
             except CgroupError as error:
                 if error.errno not in _REFUSED or (privileged and not _is_extra(hierarchy)):
                     raise
@@ -132,7 +151,7 @@ def planned(path: str | None, id_: str) -> tuple[str, ...]:
 
     Who writes them down first can remove what is left if it dies in the middle: see `discard`.
     """
-    return tuple(_directory(hierarchy, path or id_) for hierarchy in _hierarchies())
+    return tuple(_directory(hierarchy, path or id_) for hierarchy in detect.everything())
 
 
 def discard(paths: Iterable[str]) -> None:
@@ -144,21 +163,25 @@ def discard(paths: Iterable[str]) -> None:
             continue
 
 
-def open_(paths: Iterable[str]) -> Placed:
+def open_(paths: Iterable[str], unit: str = "") -> Placed:
     """Take hold of a group by its directories; those that are gone are left out.
 
     Args:
         paths: as `Placed.paths` had them.
+        unit: as `Placed.unit` had it.
 
     Raises:
         CgroupError: one cannot be opened.
     """
-    managers: list[Manager] = []
-    group = Placed("", managers)
+    group = Placed("")
+    if unit:
+        from pycgroups.cgroups.unit import Unit  # few have one
+
+        group.has(Unit(unit))
     try:
         for path in paths:
             try:
-                managers.append(places.held(_place(path)))
+                group.hold(path)
                 group.name = group.name or path
             except CgroupError as error:
                 if error.errno not in GONE:
@@ -218,11 +241,6 @@ def _current(path: str, pid: int) -> str:
     return own if own.startswith(f"{path}/") else path
 
 
-def _hierarchies() -> tuple[Hierarchy, ...]:
-    """All of them; v2 first, which kills best."""
-    return tuple(sorted((*detect.hierarchies(), *detect.named()), key=lambda each: -each.version))
-
-
 def _is_extra(hierarchy: Hierarchy) -> bool:
     """Tell whether groups can do without a hierarchy: v2's beside v1."""
     return hierarchy.version == detect.V2 and any(each.version == detect.V1 for each in detect.hierarchies())
@@ -237,7 +255,7 @@ def _directory(hierarchy: Hierarchy, path: str) -> str:
     return (above if on_v2 and v2.writable(above) else hierarchy.own) + below
 
 
-def _make(hierarchy: Hierarchy, path: str, made: list[str]) -> Manager:
+def _make(group: Placed, hierarchy: Hierarchy, path: str, made: list[str]) -> None:
     """Make a directory in one hierarchy, and those above it; what is new is added to `made`."""
     if hierarchy.version == detect.V2:
         _check_entry(hierarchy.own, path)
@@ -252,13 +270,7 @@ def _make(hierarchy: Hierarchy, path: str, made: list[str]) -> Manager:
         if "cpuset" in hierarchy.controllers and hierarchy.version == detect.V1:
             with places.opened(above) as directory:
                 v1.prepare(directory, hierarchy.controllers)
-    manager = places.held(_place(path))
-    try:
-        _check_free(manager, new=new)
-    except BaseException:
-        manager.close()
-        raise
-    return manager
+    _check_free(group.hold(path), new=new)
 
 
 def _check_entry(own: str, path: str) -> None:
@@ -298,7 +310,7 @@ def _place(path: str) -> Place:
     Raises:
         CgroupError: ENOENT; it is in no hierarchy.
     """
-    found = _hierarchies()
+    found = detect.everything()
     home = next((each for each in found if path.startswith(f"{each.mount}/")), None)
     if home is None:
         raise CgroupError(operation="open", path=path, errno=errno.ENOENT)

@@ -17,9 +17,7 @@ import os
 
 from pycgroups.cgroups import detect, tree
 from pycgroups.cgroups.files import Directory
-from pycgroups.cgroups.v1 import devices as v1_devices
 from pycgroups.cgroups.v1 import manager as v1
-from pycgroups.cgroups.v2 import devices as v2_devices
 from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import CgroupError
 
@@ -65,7 +63,7 @@ def places(needed: frozenset[str]) -> tuple[Place, ...]:
     """
     found = detect.hierarchies()
     on_v1 = any(DEVICES in hierarchy.controllers for hierarchy in found if hierarchy.version == detect.V1)
-    if DEVICES in needed and not (v1_devices if on_v1 else v2_devices).usable():
+    if DEVICES in needed and not _can_limit_devices(on_v1=on_v1):
         needed -= {DEVICES}
     programs = frozenset() if on_v1 else needed & {DEVICES}
     unified = [
@@ -78,6 +76,13 @@ def places(needed: frozenset[str]) -> tuple[Place, ...]:
         if hierarchy.version == detect.V1 and hierarchy.controllers & wanted and (path := v1.find(hierarchy, SHARED))
     ]
     return (*unified, *legacy)
+
+
+def _can_limit_devices(*, on_v1: bool) -> bool:
+    from pycgroups.cgroups.v1 import devices as v1_devices
+    from pycgroups.cgroups.v2 import devices as v2_devices
+
+    return v1_devices.usable() if on_v1 else v2_devices.usable()
 
 
 def _on_v2(hierarchy: detect.Hierarchy, needed: frozenset[str], programs: frozenset[str]) -> list[Place]:

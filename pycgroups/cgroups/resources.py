@@ -5,6 +5,8 @@ Nothing here asks for a class: an object that has the attributes of `pycgroups.o
 
 from __future__ import annotations
 
+from pycgroups.oci.tables import MODELS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,48 +22,6 @@ OBSOLETE = frozenset({"memory.kernel", "memory.kernelTCP", "memory.useHierarchy"
 """Ignored, as runc does, and `leaf_weight` of a device with them: they are listed in `Cgroup.unenforced`, and never an
 error. The kernel has dropped them: cgroup-v1/memory.rst; leaf weights went with the CFQ scheduler in Linux 5.0."""
 
-_FIELDS = {
-    "devices": None,
-    "memory": {
-        "limit": "limit",
-        "reservation": "reservation",
-        "swap": "swap",
-        "kernel": "kernel",
-        "kernel_tcp": "kernelTCP",
-        "swappiness": "swappiness",
-        "disable_oom_killer": "disableOOMKiller",
-        "use_hierarchy": "useHierarchy",
-        "check_before_update": "checkBeforeUpdate",
-    },
-    "cpu": {
-        "shares": "shares",
-        "quota": "quota",
-        "burst": "burst",
-        "period": "period",
-        "realtime_runtime": "realtimeRuntime",
-        "realtime_period": "realtimePeriod",
-        "cpus": "cpus",
-        "mems": "mems",
-        "idle": "idle",
-    },
-    "pids": {"limit": "limit"},
-    "block_io": {
-        "weight": "weight",
-        "leaf_weight": "leafWeight",
-        "weight_device": "weightDevice",
-        "throttle_read_bps_device": "throttleReadBpsDevice",
-        "throttle_write_bps_device": "throttleWriteBpsDevice",
-        "throttle_read_iops_device": "throttleReadIOPSDevice",
-        "throttle_write_iops_device": "throttleWriteIOPSDevice",
-    },
-    "hugepage_limits": None,
-    "network": {"class_id": "classID", "priorities": "priorities"},
-    "rdma": None,
-    "unified": None,
-}
-"""The attributes of `Resources` and of what is in them, with their names in JSON where errors name these."""
-
-_PARTS = {"block_io": "blockIO", "hugepage_limits": "hugepageLimits"}
 _CONTROLLERS = {
     "cpu.cpus": "cpuset",
     "cpu.mems": "cpuset",
@@ -126,17 +86,17 @@ def names(paths: Iterable[str], limits: Limits | None) -> tuple[str, ...]:
 
 def items(resources: Resources) -> Iterator[tuple[str, str, Any]]:
     """Walk what is given: path, its first part or, in `unified`, the file, and the value."""
-    for attribute, fields in _FIELDS.items():
-        value, part = getattr(resources, attribute), _PARTS.get(attribute, attribute)
+    for part, field, kind, _ in MODELS["Resources"]:
+        value, model = getattr(resources, field), MODELS.get(kind.removesuffix(" | None"))
         if not value:
             continue
-        if attribute == "unified":
+        if field == "unified":
             yield from ((f"unified[{name!r}]", name, text) for name, text in value)
-        elif fields is None:
-            yield part, part, value
+        elif model is None:
+            yield str(part), str(part), value
         else:
-            inside = ((name, getattr(value, each)) for each, name in fields.items())
-            yield from ((f"{part}.{name}", part, inner) for name, inner in inside if inner not in (None, ()))
+            inside = ((name, getattr(value, inner)) for name, inner, _, _ in model)
+            yield from ((f"{part}.{name}", str(part), inner) for name, inner in inside if inner not in (None, ()))
 
 
 def _controller(path: str, head: str) -> str:

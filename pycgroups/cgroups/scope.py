@@ -32,6 +32,7 @@ _KEEPER = "keeper"
 _KEEPER_MEMORY = 4 << 20
 _KEEPER_PROGRAM = "/bin/cat"
 _SLICE = "system.slice"
+_TOP_SLICE = "-.slice"
 _PARTS = 3
 _LONGEST = 255  # bytes of a unit's name: UNIT_NAME_MAX, systemd.unit(5)
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -50,23 +51,23 @@ class Name(NamedTuple):
     unit: str
 
     @classmethod
-    def parse(cls, name: str) -> Name:
-        """Read "NAME" or runc's "SLICE:PREFIX:NAME", where an empty slice is system.slice. Pure.
+    def parse(cls, name: str, *, option: str = "name", slice_: str = _SLICE) -> Name:
+        """Read "NAME" or runc's "SLICE:PREFIX:NAME"; an empty slice is `slice_`. Pure.
 
         Raises:
             InvalidConfig: neither of them, or not what systemd takes for a unit's name.
         """
         parts = name.split(":") if isinstance(name, str) else []
-        slice_, prefix, last = parts if len(parts) == _PARTS else ("", places.SHARED, name)
-        slice_ = slice_ or _SLICE
+        chosen, prefix, last = parts if len(parts) == _PARTS else ("", places.SHARED, name)
+        slice_ = chosen or slice_
         unit = f"{prefix}-{last}.scope" if prefix else f"{last}.scope"
-        words = (slice_, unit, last)
+        words = (unit, last) if slice_ == _TOP_SLICE else (slice_, unit, last)
         good = len(parts) in (1, _PARTS) and all(
             set(word) <= _LETTERS and word[:1] not in ("", "-", ".") for word in words
         )
         if not (good and slice_.endswith(".slice") and max(len(unit), len(slice_)) <= _LONGEST):
             allowed = 'a name, or "SLICE.slice:PREFIX:NAME", of letters, digits and _.- (for a unit of systemd)'
-            raise invalid("name", name, allowed)
+            raise invalid(option, name, allowed)
         return cls(slice_, unit)
 
 
@@ -88,7 +89,9 @@ class Scope:
             AlreadyExists: there is a unit of this name.
             CgroupError: systemd refuses or does not answer; nothing is left.
         """
-        unified = _unified()
+        if os.geteuid() != 0:
+            raise _unsupported("only root can have scopes of the machine's systemd")
+        unified = delegating()
         self.name = name
         self._keeper, self._lifeline = _start_keeper()
         try:
@@ -136,19 +139,24 @@ class Scope:
                 os.waitpid(self._keeper, 0)
 
 
-def _unified() -> detect.Hierarchy:
+def delegating() -> detect.Hierarchy:
+    """Find the tree that systemd delegates from.
+
+    Raises:
+        Unsupported: no systemd, or no cgroup v2; with what would help.
+    """
     found = detect.hierarchies()
-    reason, hint = None, "leave cgroup_manager out: groups are made directly then"
-    if os.geteuid() != 0:
-        reason = "only root can have scopes of the machine's systemd"
-    elif not detect.systemd_runs():
-        reason = "systemd is not the init of this machine"
-    elif detect.kind(found) != "v2":
+    if not detect.systemd_runs():
+        raise _unsupported("systemd is not the init of this machine")
+    if detect.kind(found) != "v2":
         reason = f"systemd delegates with cgroup v2 alone, here is {detect.kind(found)}"
-        hint = "boot with systemd.unified_cgroup_hierarchy=1; or leave cgroup_manager out"
-    if reason is not None:
-        raise Unsupported(reason, operation='cgroup_manager="systemd"', hint=hint)
+        raise _unsupported(reason, "boot with systemd.unified_cgroup_hierarchy=1; or ")
     return found[0]
+
+
+def _unsupported(reason: str, mend: str = "") -> Unsupported:
+    hint = f"{mend}leave cgroup_manager out: groups are made directly then"
+    return Unsupported(reason, operation='cgroup_manager="systemd"', hint=hint)
 
 
 def _start_keeper() -> tuple[int, int]:

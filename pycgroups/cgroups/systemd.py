@@ -83,6 +83,39 @@ def stop(bus: Bus, name: str) -> None:
     _finish(bus, f"stop {name}", job)
 
 
+def forget(bus: Bus, name: str) -> None:
+    """Let a unit that failed go, so that its name is free; one that is not there is forgotten.
+
+    Raises:
+        CgroupError: systemd refuses.
+    """
+    try:
+        _call(bus, f"forget {name}", "ResetFailedUnit", "s", (name,))
+    except CgroupError as error:
+        if error.errno != errno.ENOENT:
+            raise
+
+
+def top(bus: Bus) -> str:
+    """Path of the cgroup that all units of this systemd are in: "" for the machine's.
+
+    Raises:
+        CgroupError: it does not tell.
+    """
+    peer = _MANAGER._replace(interface="org.freedesktop.DBus.Properties")
+    try:
+        ((_, path),) = bus.call(peer, "Get", "ss", (_MANAGER.interface, "ControlGroup"))
+    except Refused as refused:
+        raise _error("ask systemd for its cgroup", refused) from None
+    return str(path).rstrip("/")
+
+
+def nested(slice_: str) -> str:
+    """Path of a slice: "a-b.slice" is in "a.slice", and "-.slice" is the top; systemd.slice(5)."""
+    words = slice_.removesuffix(".slice").split("-")
+    return "".join(f"/{'-'.join(words[: count + 1])}.slice" for count in range(len(words)) if any(words))
+
+
 def change(bus: Bus, name: str, properties: Iterable[Property]) -> None:
     """Set properties of a unit that runs, until it is stopped.
 

@@ -31,7 +31,7 @@ def shown(paths: Sequence[str]) -> tuple[Shown, ...]:
 
     if not paths:
         return (Shown("", _TOP),)
-    mounts = [each.mount for each in (*detect.hierarchies(), *detect.named())]
+    mounts = [each.mount for each in detect.everything()]
     result = []
     for path in paths:
         mount = next(each for each in mounts if f"{path}/".startswith(f"{each}/"))

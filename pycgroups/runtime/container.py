@@ -377,7 +377,7 @@ def _status(home: Home, record: Record) -> str:
 def _group(record: Record) -> Cgroup:
     from pycgroups.cgroups import placed
 
-    return placed.open_(record.cgroups)
+    return placed.open_(record.cgroups, record.unit)
 
 
 def _signal(pid: int, signal: int, record: Record | None = None) -> bool:

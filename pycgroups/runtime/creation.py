@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, NamedTuple
 
     from pycgroups.cgroups import Cgroup
+    from pycgroups.cgroups.scoped import Scoped
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.program import Manner
@@ -144,6 +145,7 @@ class _Creation:
         self.home = home
         self.wishes = wishes
         self.group: Cgroup | None = None
+        self.scope: Scoped | None = None
         self.running: Running | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
@@ -177,9 +179,19 @@ class _Creation:
         linux, record = self.spec.linux, self.record
         if record.cgroup_manager == "disabled":
             self.group = placed.open_(())
+        elif record.cgroup_manager == "systemd":
+            from pycgroups.cgroups import scoped  # loads jeepney
+
+            self.group = self.scope = scoped.create(linux.cgroups_path, record.id, linux.resources)
         else:
             self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
         self.note(planned_cgroups=(), cgroups=self.group.paths)
+
+    def enter_scope(self, pid: int) -> None:
+        """Have systemd put the new process into a scope, and note which."""
+        assert self.scope is not None
+        self.scope.place(pid)
+        self.note(cgroups=self.scope.paths, unit=self.scope.unit)
 
     def note(self, **changes: Any) -> None:
         """Write down what is there by now."""
@@ -218,6 +230,7 @@ class _Creation:
             given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
             uid_mappings=linux.uid_mappings if fresh else (),
             gid_mappings=linux.gid_mappings if fresh else (),
+            placed=self.enter_scope if self.scope else None,
         )
         return self.running
 
@@ -227,7 +240,7 @@ class _Creation:
             return ()
         from pycgroups.runtime import cgroup_mounts
 
-        return cgroup_mounts.shown(self.record.cgroups)
+        return cgroup_mounts.shown((self.scope.planned,) if self.scope else self.record.cgroups)
 
     def manner(self) -> Manner:
         """Say how it is started."""

@@ -73,5 +73,14 @@ def test_what_an_oci_runtime_needs_is_cheap():
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
 
 
+def test_a_cgroup_of_an_oci_runtime_is_cheap():
+    every_controller = (
+        "from pycgroups.cgroups import device_exceptions, device_program, given, placed, places;"
+        "[each.modules[name] for each in places.MANAGERS.values() for name in each.modules.keys()];"
+        "device_exceptions.state_of(given.for_new(None, devices=True).devices)"
+    )
+    assert loaded_by(every_controller) & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
+
+
 def test_the_package_is_typed():
     assert (Path(pycgroups.__file__).parent / "py.typed").is_file()

@@ -6,29 +6,19 @@ import errno
 import os
 
 from pycgroups.cgroups import manager, tree
-from pycgroups.cgroups.v1 import cpuset, unified
-from pycgroups.cgroups.v1.cpu import Cpu
-from pycgroups.cgroups.v1.cpuset import Cpuset
-from pycgroups.cgroups.v1.devices import Devices
+from pycgroups.cgroups.v1 import unified
 from pycgroups.cgroups.v1.freezer import Freezer
-from pycgroups.cgroups.v1.hugetlb import Hugetlb
-from pycgroups.cgroups.v1.io import Io
-from pycgroups.cgroups.v1.memory import Memory
-from pycgroups.cgroups.v1.net_cls import NetCls
-from pycgroups.cgroups.v1.net_prio import NetPrio
-from pycgroups.cgroups.v1.rdma import Rdma
-from pycgroups.cgroups.v2.pids import Pids
 from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from typing import ClassVar
 
     from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.cgroups.events import PressureTrigger, Source
     from pycgroups.cgroups.files import Directory
-    from pycgroups.cgroups.manager import Controller, Counts, Lack
+    from pycgroups.cgroups.manager import Counts, Lack
     from pycgroups.oci.resources import Resources
 
 
@@ -51,6 +41,8 @@ def find(hierarchy: Hierarchy, name: str) -> str | None:
 def prepare(directory: Directory, controllers: frozenset[str]) -> None:
     """Make a directory fit to have groups below it."""
     if "cpuset" in controllers and not directory.read("cpuset.cpus").strip():
+        from pycgroups.cgroups.v1 import cpuset
+
         cpuset.inherit(directory)
 
 
@@ -59,20 +51,23 @@ class Manager(manager.Manager):
 
     __slots__ = ()
 
-    modules: ClassVar[Mapping[str, Controller]] = {
-        "memory": Memory(),
-        "cpu": Cpu(),
-        "cpuacct": manager.Controller(),  # counts, and limits nothing
-        "cpuset": Cpuset(),
-        "pids": Pids(),
-        "io": Io(),
-        "hugetlb": Hugetlb(),
-        "net_cls": NetCls(),
-        "net_prio": NetPrio(),
-        "rdma": Rdma(),
-        "devices": Devices(),
-        "freezer": _FREEZER,
-    }
+    modules: ClassVar = manager.Modules(
+        "pycgroups.cgroups",
+        {
+            "memory": "v1.memory.Memory",
+            "cpu": "v1.cpu.Cpu",
+            "cpuacct": None,  # counts, and limits nothing
+            "cpuset": "v1.cpuset.Cpuset",
+            "pids": "v2.pids.Pids",
+            "io": "v1.io.Io",
+            "hugetlb": "v1.hugetlb.Hugetlb",
+            "net_cls": "v1.net_cls.NetCls",
+            "net_prio": "v1.net_prio.NetPrio",
+            "rdma": "v2.rdma.Rdma",
+            "devices": "v1.devices.Devices",
+            "freezer": "v1.freezer.Freezer",
+        },
+    )
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
         """Take over an open directory.

@@ -7,21 +7,12 @@ import os
 
 from pycgroups.cgroups import manager, tree
 from pycgroups.cgroups.files import read_path
-from pycgroups.cgroups.manager import Controller
 from pycgroups.cgroups.v2 import freezer, unified
-from pycgroups.cgroups.v2.cpu import Cpu
-from pycgroups.cgroups.v2.cpuset import Cpuset
-from pycgroups.cgroups.v2.devices import Devices
-from pycgroups.cgroups.v2.hugetlb import Hugetlb
-from pycgroups.cgroups.v2.io import Io
-from pycgroups.cgroups.v2.memory import Memory
-from pycgroups.cgroups.v2.pids import Pids
-from pycgroups.cgroups.v2.rdma import Rdma
 from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from typing import ClassVar
 
     from pycgroups.cgroups.detect import Hierarchy
@@ -130,18 +121,21 @@ class Manager(manager.Manager):
 
     __slots__ = ()
 
-    modules: ClassVar[Mapping[str, Controller]] = {
-        "memory": Memory(),
-        "cpu": Cpu(),
-        "cpuset": Cpuset(),
-        "pids": Pids(),
-        "io": Io(),
-        "hugetlb": Hugetlb(),
-        "rdma": Rdma(),
-        "misc": Controller(),  # these are written by `unified` alone
-        "dmem": Controller(),
-        "devices": Devices(),
-    }
+    modules: ClassVar = manager.Modules(
+        "pycgroups.cgroups.v2",
+        {
+            "memory": "memory.Memory",
+            "cpu": "cpu.Cpu",
+            "cpuset": "cpuset.Cpuset",
+            "pids": "pids.Pids",
+            "io": "io.Io",
+            "hugetlb": "hugetlb.Hugetlb",
+            "rdma": "rdma.Rdma",
+            "misc": None,  # these are written by `unified` alone
+            "dmem": None,
+            "devices": "devices.Devices",
+        },
+    )
 
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
         """Take over an open directory.

@@ -24,7 +24,7 @@ from jeepney import (
 from jeepney.io.blocking import DBusConnection, prep_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATH = "/org/freedesktop/systemd1"
 NAME = "org.freedesktop.systemd1"
@@ -52,6 +52,8 @@ class Systemd:
         result: how jobs end; None if they never do.
         before: say so before the reply to the call that began the job.
         silent: do not answer.
+        top: path of its cgroup.
+        moves: called with the processes of a scope that it starts.
         calls: (method, body) of each.
     """
 
@@ -59,7 +61,15 @@ class Systemd:
     result: str | None = "done"
     before: bool = False
     silent: bool = False
+    top: str = ""
+    moves: Callable[[str, list[int]], object] | None = None
     calls: list[Any] = attrs.field(factory=list)
+
+    def reply(self, message, method):
+        """Answer what begins no job."""
+        if method == "Get":
+            return new_method_return(message, "v", (("s", self.top),))
+        return new_method_return(message) if method in {"SetUnitProperties", "ResetFailedUnit"} else None
 
     def serve(self, connection, over):
         """Answer calls until `over` is set."""
@@ -79,9 +89,11 @@ class Systemd:
                 name, text = self.refuse
                 connection.send(new_error(message, name, "s", (text,)))
                 continue
-            if method == "SetUnitProperties":
-                connection.send(new_method_return(message))
+            if reply := self.reply(message, method):
+                connection.send(reply)
                 continue
+            if method == "StartTransientUnit" and self.moves:
+                self.moves(message.body[0], dict(message.body[2])["PIDs"][1])
             jobs += 1
             job = f"{PATH}/job/{jobs}"
             reply = new_method_return(message, "o", (job,))

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pycgroups.cgroups import detect, given, placed, places, tree
+from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.v1 import devices as v1_devices
 from pycgroups.errors import AlreadyExists, CgroupError, InvalidConfig, NotFound, Unsupported
 from pycgroups.oci.resources import Cpu, DeviceRule, Memory, Pids, Resources
@@ -28,7 +29,7 @@ class Kernel:
     """What makes the files of a directory in a fake hierarchy, and takes them away."""
 
     def __init__(self):
-        self.found = ()
+        self.found = []
         self.refuses = {}
 
     def make(self, path, mode=0o755):
@@ -63,7 +64,7 @@ def kernel(fake, hierarchies, monkeypatch):
     kernel = Kernel()
 
     def put(*found):
-        kernel.found = found
+        kernel.found = [*found]
         hierarchies(*found)
         return kernel
 
@@ -137,9 +138,9 @@ def test_a_path_that_leads_nowhere(fake, kernel, path):
 
 def test_every_hierarchy_of_v1_is_used_with_and_without_a_limit_for_it(fake, kernel, monkeypatch):
     kernel.put(*(legacy(fake, name) for name in ("cpu", "freezer", "perf_event")))
-    monkeypatch.setattr(detect, "named", lambda: (named,))
     named = legacy(fake, "systemd")._replace(controllers=frozenset())
-    kernel.found = (*kernel.found, named)
+    monkeypatch.setattr(detect, "named", lambda: (named,))
+    kernel.found.append(named)
     group = placed.create("/a", "ID", Resources(cpu=Cpu(shares=512)))
     assert len(group.join_fds) == 4
     assert group.clone_fd is None
@@ -311,8 +312,7 @@ def test_who_may_not_enter_on_v2_makes_nothing(fake, kernel, monkeypatch):
 
 def test_an_unexpected_error_takes_back_what_was_made(fake, kernel):
     memory = legacy(fake, "memory")
-    kernel.put(memory, legacy(fake, "cpu")).refuses = {memory.mount: errno.ENOSPC}
-    kernel.found = kernel.found[::-1]
+    kernel.put(legacy(fake, "cpu"), memory).refuses = {memory.mount: errno.ENOSPC}
     with pytest.raises(CgroupError, match="ENOSPC"):
         placed.create("/a/b", "ID", None)
     assert not (fake.path / "cpu/a").exists()
@@ -364,20 +364,12 @@ def test_a_group_inside(fake, kernel):
 def test_what_joins_goes_where_the_first_process_is(fake, kernel, monkeypatch):
     kernel.put(unified(fake))
     group = placed.create("/a", "ID", None)
-    monkeypatch.setattr(placed, "read_path", lambda path: texts.get(os.path.relpath(path, fake.path), open_text(path)))
-    texts = {os.path.relpath("/proc/5/cgroup", fake.path): "1:name=x:/\n0::/a/init\n"}
+    texts = {"/proc/5/cgroup": "1:name=x:/\n0::/a/init\n"}
+    monkeypatch.setattr(placed, "read_path", lambda path: texts.get(path) or read_path(path))
     kernel.make(f"{fake.path}/unified/a/init")
     assert made(fake, placed.beside(group, 5)) == ["unified/a"]
     fake.make("unified/a", cgroup_subtree_control="memory\n")
     assert made(fake, placed.beside(group, 5)) == ["unified/a/init"]
-    texts[os.path.relpath("/proc/5/cgroup", fake.path)] = "0::/b\n"
+    texts["/proc/5/cgroup"] = "0::/b\n"
     assert made(fake, placed.beside(group, 5)) == ["unified/a"]
     group.let_go()
-
-
-def open_text(path):
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -10,6 +10,8 @@ import pytest
 from pycgroups import cgroups
 from pycgroups.cgroups import Cgroup, Limits, detect, hints, places
 from pycgroups.cgroups.files import Directory
+from pycgroups.cgroups.v1 import devices as v1_devices
+from pycgroups.cgroups.v2 import devices as v2_devices
 from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import CgroupError, InvalidConfig, Unsupported
 from pycgroups.oci.resources import DeviceRule
@@ -231,8 +233,8 @@ def may(monkeypatch):
     """Let this process use device rules, or not."""
 
     def put(*, on_v1=False, on_v2=False):
-        monkeypatch.setattr(places.v1_devices, "usable", lambda: on_v1)
-        monkeypatch.setattr(places.v2_devices, "usable", lambda: on_v2)
+        monkeypatch.setattr(v1_devices, "usable", lambda: on_v1)
+        monkeypatch.setattr(v2_devices, "usable", lambda: on_v2)
 
     return put
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +10,8 @@ from pycgroups.cgroups import Limits, convert, ranges
 from pycgroups.cgroups import resources as linux
 from pycgroups.cgroups.translate import of_limits
 from pycgroups.errors import InvalidConfig
-from pycgroups.oci.model import json_name
 from pycgroups.oci.reading import from_json
-from pycgroups.oci.resources import BlockIo, Cpu, HugepageLimit, Memory, Network, Pids, Resources, ThrottleDevice
+from pycgroups.oci.resources import BlockIo, Cpu, HugepageLimit, Memory, Pids, Resources, ThrottleDevice
 
 MIB = 1 << 20
 
@@ -296,12 +294,3 @@ def test_what_is_no_resources(resources):
 def test_values_of_a_wrong_type(value):
     with pytest.raises(InvalidConfig, match=r"resources\.memory\.limit"):
         ranges.check(Resources(memory=Memory(limit=value)))
-
-
-def test_every_property_of_the_models_is_known():
-    parts = {"memory": Memory, "cpu": Cpu, "pids": Pids, "block_io": BlockIo, "network": Network}
-    assert [*linux._FIELDS] == [field.name for field in attrs.fields(Resources)]
-    for part, model in parts.items():
-        assert linux._FIELDS[part] == {field.name: json_name(field) for field in attrs.fields(model)}
-    renamed = {field.name: json_name(field) for field in attrs.fields(Resources) if json_name(field) != field.name}
-    assert renamed == linux._PARTS

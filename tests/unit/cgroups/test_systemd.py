@@ -13,15 +13,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from jeepney import auth
 
 from pycgroups import cgroups
-from pycgroups.cgroups import Cgroup, Limits, dbus, detect, hints, scope, session, systemd
+from pycgroups.cgroups import Cgroup, Limits, dbus, detect, hints, placed, scope, scoped, session, systemd, tree, unit
 from pycgroups.cgroups.scope import Name
 from pycgroups.errors import AlreadyExists, CgroupError, InvalidConfig, Unsupported
 from pycgroups.oci.resources import BlockIo, Cpu, Memory, Pids, Resources
 
-LOGIN = auth.make_auth_external()
 INFINITY = (1 << 64) - 1
 
 
@@ -398,8 +396,7 @@ def test_a_session_that_does_not_answer(fake, user, hierarchies):
 
 @pytest.fixture
 def talking(server, user, address, monkeypatch):
-    """The session's systemd, which believes that this is another user."""
-    monkeypatch.setattr(auth, "make_auth_external", lambda: LOGIN)
+    """The session's systemd, whoever this process says it is."""
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={address}")
     return server
 
@@ -440,3 +437,141 @@ def test_nobody_dies_of_sigint_on_our_terminal():
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(lifeline)
+
+
+@pytest.mark.parametrize(
+    ("map_", "uid"),
+    [("0 0 4294967295\n", 1234), ("0 1000 1\n1 100000 65536\n", 101233), ("1234 1000 1\n", 1000), ("", 1234)],
+)
+def test_the_bus_of_a_user_in_a_user_namespace_is_the_users(map_, uid, user, monkeypatch):
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(dbus, "read_path", lambda _: map_)
+    assert dbus.user_address() == f"/run/user/{uid}/bus"
+
+
+@pytest.mark.parametrize(
+    ("slice_", "path"),
+    [
+        ("system.slice", "/system.slice"),
+        ("a-b-c.slice", "/a.slice/a-b.slice/a-b-c.slice"),
+        ("-.slice", ""),
+    ],
+)
+def test_slices_are_nested_at_their_dashes(slice_, path):
+    assert systemd.nested(slice_) == path
+
+
+# -- a container of an OCI runtime -----------------------------------------------------------------------------------
+
+TOP = "/user.slice/user@1234.service"
+PID = 123_456_789
+
+
+@pytest.fixture
+def moved(fake, talking, hierarchies, monkeypatch):
+    """A session's systemd that makes the cgroup of a scope and moves its process there."""
+    own = {}
+
+    def move(unit, pids):
+        slice_ = dict(talking.calls[-1][1][2])["Slice"][1]
+        path = f"{TOP}{systemd.nested(slice_)}/{unit}"
+        fake.v2(path.lstrip("/"), controllers="memory pids")
+        fake.make(path.lstrip("/"), cgroup_events="populated 1\nfrozen 0\n", memory_max="", pids_max="")
+        own.update({f"/proc/{pid}/cgroup": f"0::{path}\n" for pid in pids})
+
+    talking.top, talking.moves = TOP, move
+    hierarchies(in_session(fake))
+    read = scoped.read_path
+    monkeypatch.setattr(scoped, "read_path", lambda path: own.get(path) or read(path))
+    for module in (scoped, unit):
+        monkeypatch.setattr(module, "is_privileged", lambda: False)
+    return talking
+
+
+@pytest.mark.requires("dbus-daemon")
+def test_a_container_is_put_into_a_scope(fake, moved):
+    group = scoped.create("a-b.slice:box:web", "ID", Resources(memory=Memory(limit=1 << 20)))
+    assert (group.paths, group.unit) == ((), "")
+    assert [method for method, _ in moved.calls] == ["Get"]
+    group.place(PID)
+    assert group.unit == "box-web.scope"
+    assert group.paths == (group.planned,) == (f"{fake.path}{TOP}/a.slice/a-b.slice/box-web.scope",)
+    assert Path(group.planned, "memory.max").read_text() == str(1 << 20)
+    _, (name, mode, settings, _) = moved.calls[1]
+    assert (name, mode) == ("box-web.scope", "fail")
+    told = {name: value for name, (_, value) in settings}
+    expected = {"PIDs": [PID], "Slice": "a-b.slice", "MemoryMax": 1 << 20, "Delegate": True}
+    assert {name: told[name] for name in expected} == expected
+    group.let_go()
+    assert len(moved.calls) == 2, "letting go asks for nothing"
+
+
+@pytest.mark.requires("dbus-daemon")
+def test_its_scope_is_changed_and_stopped_by_another_process(moved, monkeypatch):
+    monkeypatch.setattr(tree, "try_rmdir", lambda _: True)
+    group = scoped.create(":box:web", "ID", None)
+    group.place(PID)
+    paths, name = group.paths, group.unit
+    group.let_go()
+    moved.calls.clear()
+    with placed.open_(paths, name) as again:
+        assert again.unit == name
+        again.set(resources=Resources(pids=Pids(limit=5)))
+        assert Path(paths[0], "pids.max").read_text() == "5"
+        again.remove()
+    assert moved.calls == [
+        ("SetUnitProperties", (name, True, [("TasksMax", ("t", 5))])),
+        ("StopUnit", (name, "replace")),
+        ("ResetFailedUnit", (name,)),
+    ]
+
+
+@pytest.mark.requires("dbus-daemon")
+def test_a_scope_of_somebody_elses_is_left_alone(moved):
+    group = scoped.create(None, "web", None)
+    assert group.planned.endswith("/user.slice/pycgroups-web.scope")
+    moved.refuse = ("org.freedesktop.systemd1.UnitExists", "there is one")
+    with pytest.raises(AlreadyExists):
+        group.place(PID)
+    moved.refuse = None
+    group.remove()
+    assert [method for method, _ in moved.calls] == ["Get", "StartTransientUnit"]
+
+
+@pytest.mark.requires("dbus-daemon")
+def test_a_systemd_that_has_not_moved_the_process(moved):
+    moved.moves = None
+    group = scoped.create(None, "web", None)
+    with pytest.raises(CgroupError, match="has not moved process"):
+        group.place(PID)
+    group.remove()
+    assert [method for method, _ in moved.calls][-2:] == ["StopUnit", "ResetFailedUnit"]
+
+
+@pytest.mark.requires("dbus-daemon")
+def test_limits_that_the_session_cannot_enforce(moved):
+    group = scoped.create(None, "web", Resources(block_io=BlockIo(weight=10)))
+    with pytest.raises(Unsupported) as caught:
+        group.place(PID)
+    assert caught.value.path == "resources.blockIO.weight"
+    group.let_go()
+
+
+def test_a_scope_whose_bus_is_gone_has_ended(user, monkeypatch):
+    monkeypatch.setattr(unit, "is_privileged", lambda: False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/there/is/none")
+    unit.Unit("box-web.scope").stop()
+
+
+@pytest.mark.parametrize("path", ["/a/b", "a", "a.slice:b", "a.slice:b:c:d", "a:b:c", "a.slice:b:c/d"])
+def test_places_that_are_none_of_systemds(path, user):
+    with pytest.raises(InvalidConfig) as caught:
+        scoped.create(path, "ID", None)
+    assert caught.value.path == "linux.cgroupsPath"
+
+
+def test_no_scope_without_systemd(user, hierarchies, monkeypatch):
+    hierarchies()
+    monkeypatch.setattr(detect, "systemd_runs", lambda: False)
+    with pytest.raises(Unsupported, match="systemd is not the init"):
+        scoped.create(None, "ID", None)
