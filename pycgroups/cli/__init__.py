@@ -7,7 +7,8 @@
     run.py          pycgroups run
     plain.py        its streams are those of the command
     signals.py      signals that come meanwhile are the program's
-    terminal.py     -t: the program's terminal on ours
+    terminal.py     -t: the program has a terminal
+    console.py      which is shown on ours
     explain.py      pycgroups explain
     doctor.py       pycgroups doctor
 
@@ -43,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is not None:
         return _guarded(arguments)
-    return _leave(_guarded(sys.argv[1:]))
+    return leave(_guarded(sys.argv[1:]))
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """End this process. To take an interpreter down in order takes longer than a container lives."""
     import atexit
 

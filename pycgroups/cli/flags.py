@@ -70,19 +70,45 @@ def parse(flags: Sequence[Flag], arguments: Sequence[str]) -> tuple[dict[str, An
     Raises:
         UsageError: a flag is unknown, or its value is missing or wrong.
     """
-    known = {name: flag for flag in (*flags, HELP) for name in flag.names}
     found: dict[str, Any] = {}
     rest = list(arguments)
+    return found, rest, _parse(found, _known(flags), rest)
+
+
+def parse_anywhere(flags: Sequence[Flag], arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Read flags wherever they stand, up to ``--``; runc's grammar.
+
+    Returns:
+        The values by word; all other words.
+
+    Raises:
+        UsageError: as `parse`.
+    """
+    known = _known(flags)
+    found: dict[str, Any] = {}
+    words: list[str] = []
+    rest = list(arguments)
+    while not _parse(found, known, rest) and rest:
+        words.append(rest.pop(0))
+    return found, words + rest
+
+
+def _known(flags: Sequence[Flag]) -> dict[str, Flag]:
+    return {name: flag for flag in (*flags, HELP) for name in flag.names}
+
+
+def _parse(found: dict[str, Any], known: dict[str, Flag], rest: list[str]) -> bool:
+    """Take the flags at the beginning of the rest; True if ``--`` ended them."""
     while rest and rest[0].startswith("-") and rest[0] != "-":
         word = rest.pop(0)
         if word == "--":
-            return found, rest, True
+            return True
         if word.startswith("--"):
             name, given, value = word.partition("=")
             _take(found, _find(known, name), name, value if given else None, rest)
         else:
             _take_short(found, known, word[1:], rest)
-    return found, rest, False
+    return False
 
 
 def _find(known: dict[str, Flag], name: str) -> Flag:

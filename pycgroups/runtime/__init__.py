@@ -77,6 +77,7 @@ def create(
     bundle_or_spec: str | os.PathLike[str] | Spec,
     id: str | None = None,  # noqa: A002 (the specification's name)
     *,
+    config: bytes | None = None,
     root: str | os.PathLike[str] | None = None,
     console_socket: str | None = None,
     pid_file: str | None = None,
@@ -93,6 +94,7 @@ def create(
     Args:
         bundle_or_spec: a directory with a config.json, or a `pycgroups.oci` Spec, whose paths are absolute then.
         id: its name; made up if left out.
+        config: what to read instead of the bundle's config.json.
         root: where its state is kept; `default_root()` by default.
         console_socket: the path of a Unix socket that gets the master of its terminal; without, the caller has it
             as `Container.master`.
@@ -131,7 +133,7 @@ def create(
         from pycgroups.oci.reader import config_text
 
         bundle = os.path.abspath(bundle_or_spec)
-        config = config_text(f"{bundle}/config.json")
+        config = config_text(f"{bundle}/config.json") if config is None else config
         spec = plain.read_spec(config)
     else:
         from pycgroups.oci.checks import check

@@ -42,6 +42,11 @@ PROPAGATION: dict[str, int] = {
 }
 PROPAGATION.update({f"r{name}": value for name, value in list(PROPAGATION.items())})
 
+# What says how a mount comes to be.
+_MANNERS = frozenset({"bind", "rbind", "idmap", "ridmap", "tmpcopyup"})
+KNOWN = frozenset({*_ATTRIBUTES, *_RECURSIVE, *PROPAGATION, *_IGNORED, *_MANNERS})
+"""All options that are no file system's own."""
+
 _NAMES = {attributes: name for name, (attributes, _) in reversed(_ATTRIBUTES.items()) if attributes}
 
 
@@ -88,7 +93,7 @@ def _parse(options: tuple[str, ...]) -> Options:
             whole.take(*_RECURSIVE[option])
         elif option in PROPAGATION:
             propagation = PROPAGATION[option]
-        elif option in {"bind", "rbind", "idmap", "ridmap", "tmpcopyup"}:
+        elif option in _MANNERS:
             words.add(option)
         elif option not in _IGNORED:
             data.append(option)

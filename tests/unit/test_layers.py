@@ -12,7 +12,8 @@ import pycgroups
 PACKAGE = Path(pycgroups.__file__).parent
 ROOMS = [
     {"__main__", "demo"},
-    {"cli", "oci_cli", "pytest_plugin", "executor", "aio"},
+    {"oci_cli"},
+    {"cli", "pytest_plugin", "executor", "aio"},
     {"features"},
     {"containers"},
     {"runtime"},

@@ -1,0 +1,137 @@
+"""``exec``: another program in a container."""
+
+from __future__ import annotations
+
+from pycgroups.cli.flags import Flag, UsageError
+from pycgroups.oci_cli.command import CONSOLE_SOCKET, DETACH, PID_FILE, PRESERVE_FDS, Command, count, preserved
+from pycgroups.oci_cli.create import check_terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycgroups.oci.runtime_spec import Process
+    from pycgroups.oci_cli.command import Given
+    from pycgroups.runtime import Container
+    from pycgroups.runtime.execution import Executed
+
+
+def _user(text: str) -> dict[str, int]:
+    uid, colon, gid = text.partition(":")
+    return {"uid": count(uid), **({"gid": count(gid)} if colon else {})}
+
+
+FLAGS = (
+    Flag(
+        "--process -p",
+        "a file with the process as in a config.json; the flags about it count for nothing",
+        value="FILE",
+    ),
+    Flag("--cwd", "its directory", value="DIRECTORY"),
+    Flag("--env -e", "a variable of its environment", value="KEY=VALUE", many=True),
+    Flag("--tty -t", "give it a terminal"),
+    Flag("--user -u", "who it is, in numbers", value="UID[:GID]", read=_user),
+    Flag("--additional-gids -g", "a group that it is in as well", value="GID", read=count, many=True),
+    Flag("--cap -c", "a capability that it has as well", value="CAP", many=True),
+    Flag("--no-new-privs", "it gains no rights by what it executes"),
+    Flag("--apparmor", "its profile of AppArmor", value="PROFILE"),
+    Flag("--process-label", "its label of SELinux", value="LABEL"),
+    Flag("--cgroup", "a cgroup below the container's, which exists", value="[CONTROLLER:]PATH", many=True),
+    Flag("--ignore-paused", "in a paused container, too, where it waits"),
+    DETACH,
+    PID_FILE,
+    CONSOLE_SOCKET,
+    PRESERVE_FDS,
+)
+
+
+def run(given: Given) -> int:
+    """Run it; the exit code of the program."""
+    container = given.container()
+    process = _process(given, container)
+    detached = bool(given.flags.get("detach"))
+    check_terminal(terminal=process.terminal, socket=given.flags.get("console_socket"), detached=detached)
+    if detached:
+        _execute(given, container, process).let_go()
+        return 0
+    from pycgroups.oci_cli.foreground import Foreground
+
+    with Foreground() as foreground:
+        return foreground.wait(_execute(given, container, process))
+
+
+def _execute(given: Given, container: Container, process: Process) -> Executed:
+    flags = given.flags
+    return container.exec(
+        process,
+        console_socket=flags.get("console_socket"),
+        pid_file=flags.get("pid_file"),
+        preserve_fds=preserved(flags),
+        detached=bool(flags.get("detach")),
+        ignore_paused=bool(flags.get("ignore_paused")),
+    )
+
+
+def _process(given: Given, container: Container) -> Process:
+    """Read the process from its file, or make it of the container's own and the flags."""
+    from pycgroups.oci import plain
+    from pycgroups.oci.json_text import parse
+    from pycgroups.oci.reader import config_text
+    from pycgroups.runtime.state import CONFIG
+
+    if path := given.flags.get("process"):
+        if len(given.words) > 1:
+            raise UsageError("either --process or a command")
+        document = parse(config_text(path), path)
+    else:
+        if len(given.words) == 1:
+            raise UsageError("process args cannot be empty")
+        config: Any = parse(config_text(f"{container.directory}/{CONFIG}"), CONFIG)
+        document = changed(config["process"], given.flags, given.words[1:])
+    process: Process = plain.read("Process", document, "process")
+    return process
+
+
+def changed(process: dict[str, Any], flags: dict[str, Any], args: list[str]) -> dict[str, Any]:
+    """Return a process of a config.json with what the flags say, as runc does.
+
+    Args:
+        process: the container's own.
+        flags: by word.
+        args: its program and arguments.
+    """
+    user = {**process.get("user", {}), **flags.get("user", {})}
+    if "additional_gids" in flags:
+        user["additionalGids"] = [*user.get("additionalGids", []), *flags["additional_gids"]]
+    result = {
+        **process,
+        "args": args,
+        "terminal": bool(flags.get("tty")),
+        "user": user,
+        "env": [*process.get("env", []), *flags.get("env", [])],
+    }
+    result.pop("consoleSize", None)
+    for word, key in (
+        ("cwd", "cwd"),
+        ("apparmor", "apparmorProfile"),
+        ("process_label", "selinuxLabel"),
+        ("no_new_privs", "noNewPrivileges"),
+    ):
+        if word in flags:
+            result[key] = flags[word]
+    if "cap" in flags:
+        sets = process.get("capabilities", {})
+        more = {name: [*sets.get(name, []), *flags["cap"]] for name in ("bounding", "effective", "permitted")}
+        result["capabilities"] = {**sets, **more}
+    return result
+
+
+COMMAND = Command(
+    run,
+    "[FLAGS] CONTAINER COMMAND [ARGUMENT ...]",
+    "Run a program in a container, as isolated as the container's own. Unless it is detached, the exit code is that\n"
+    "of the program, 128+n where signal n ended it; 255 says that it could not be started.",
+    FLAGS,
+    most=-1,
+    failed=255,
+)

@@ -1,0 +1,106 @@
+"""`run` and `exec` that wait: signals to the command are the program's, and so is its terminal."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from pycgroups.cli import BY_SIGNAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from typing import Protocol, Self
+
+    class Process(Protocol):
+        """What is waited for: a container by its creator, or what was executed in one."""
+
+        @property
+        def master(self) -> int:
+            """Of its terminal, or -1."""
+
+        def fileno(self) -> int:
+            """Give a pidfd."""
+
+        def wait(self) -> int:
+            """Reap it."""
+else:
+    import _signal as signal  # signal itself loads enum, which takes longer than the command
+
+
+_HANDED_ON = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGTERM,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
+
+
+class Foreground:
+    """A context manager: signals that come before the process is there wait for it, and nothing is left half made."""
+
+    def __enter__(self) -> Self:
+        """Hold signals back."""
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take signals as before."""
+        for number in _HANDED_ON:
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+    def wait(self, process: Process) -> int:
+        """Wait for its end; the exit code by which a shell tells of it."""
+        pidfd = process.fileno()
+        self._hand_on(pidfd)
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        try:
+            if process.master < 0:
+                ended.poll()
+            else:
+                _show(process.master, ended, pidfd)
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+        status = process.wait()
+        return status if status >= 0 else BY_SIGNAL - status
+
+    @staticmethod
+    def _hand_on(pidfd: int) -> None:
+        def handle(number: int, _: object) -> None:
+            try:
+                signal.pidfd_send_signal(pidfd, number)
+            except ProcessLookupError:
+                pass
+
+        for number in _HANDED_ON:
+            # What the caller ignores, nohup(1) for one, stays ignored.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, handle)
+
+
+def _show(master: int, poll: select.poll, pidfd: int) -> None:
+    """Join the terminal with ours until the process ends."""
+    from pycgroups.cli.console import Console, raw
+
+    console = Console(keyboard=True)
+    os.set_blocking(master, False)
+    try:
+        console.attach(poll, terminal=True)
+        console.use_terminal(master)
+        with raw(wanted=True):
+            signal.signal(signal.SIGWINCH, lambda *_: console.resize())
+            while not (ready := {fd for fd, _ in poll.poll()}) >= {pidfd}:
+                for fd in ready:
+                    console.serve(fd)
+            console.drain()
+    finally:
+        console.close()
