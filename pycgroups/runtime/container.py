@@ -6,8 +6,7 @@ import os
 import select
 
 from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, StateError, own_errors
-from pycgroups.runtime import hooks
-from pycgroups.runtime.launch import send_signal
+from pycgroups.runtime.signals import send_signal
 from pycgroups.runtime.state import Home, Record, State, make_state
 
 TYPE_CHECKING = False
@@ -136,6 +135,8 @@ class Container:
         """Run hooks of which a failure changes nothing."""
         if kind not in record.hooks:
             return
+        from pycgroups.runtime import hooks
+
         found = self.spec().hooks
         assert found is not None
         try:
