@@ -11,6 +11,7 @@ Any other process finds it: ``pycgroups.runtime.get("web")``. There is no daemon
     container.py        Container: what can be done to one that is there
     creation.py         how one comes to be; hooks.py
     execution.py        another process in one
+    checkpoint.py       one as files, and back
     state.py            what is known of one, on disk
     confinement.py, terminals.py, handing.py   filter and labels; ptys; descriptors for others
     plan.py             Spec -> launch plan; entering.py: of what joins a container; program.py: their last steps
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.runtime.checkpoint import Images
     from pycgroups.runtime.container import Container
     from pycgroups.runtime.execution import Executed
     from pycgroups.runtime.state import State
 
-__all__ = ["Container", "Executed", "State", "containers", "create", "default_root", "get"]
+__all__ = ["Container", "Executed", "Images", "State", "containers", "create", "default_root", "get", "restore"]
 
-_HOMES = {"Container": "container", "Executed": "execution", "State": "state"}
+_HOMES = {"Container": "container", "Images": "checkpoint", "Executed": "execution", "State": "state"}
 
 
 def __getattr__(name: str) -> Any:
@@ -146,6 +148,51 @@ def create(
         spec, wishes, config=config, bundle=bundle, id_=id or os.urandom(16).hex(), root=_root(root)
     )
     return Container(directory, running, master)
+
+
+def restore(
+    bundle: str | os.PathLike[str],
+    id: str,  # noqa: A002
+    images: Images,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    pid_file: str | None = None,
+    cgroup_manager: str = "cgroupfs",
+) -> Container:
+    """Bring the processes of a checkpoint back as a new container, which runs; with criu(8).
+
+    Hooks are not run. The streams of its first process are those of this process.
+
+    Args:
+        bundle: what the container was created from, or an equal one.
+        id: its name, which may be another one.
+        images: where `Container.checkpoint` saved it.
+        root: as for `create`.
+        pid_file: likewise.
+        cgroup_manager: likewise, but not "systemd".
+
+    Raises:
+        InvalidConfig, AlreadyExists, NotFound: as `create`.
+        Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+        LaunchError: criu failed; says why. Nothing is left.
+    """
+    from pycgroups.oci import plain
+    from pycgroups.oci.reader import config_text
+    from pycgroups.runtime import checkpoint, creation
+    from pycgroups.runtime.container import Container
+
+    bundle = os.path.abspath(bundle)
+    config = config_text(f"{bundle}/config.json")
+    directory, running, _ = creation.create(
+        plain.read_spec(config),
+        creation.Wishes(pid_file=pid_file, cgroup_manager=cgroup_manager),
+        config=config,
+        bundle=bundle,
+        id_=id,
+        root=_root(root),
+        perform=lambda begun: checkpoint.restore(begun, images),
+    )
+    return Container(directory, running)
 
 
 def get(id: str, *, root: str | os.PathLike[str] | None = None) -> Container:  # noqa: A002

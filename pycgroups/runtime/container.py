@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups import Cgroup
     from pycgroups.oci.resources import Resources
     from pycgroups.oci.runtime_spec import Process, Spec
+    from pycgroups.runtime.checkpoint import Images
     from pycgroups.runtime.execution import Executed
     from pycgroups.runtime.launch import Running
 
@@ -212,6 +213,27 @@ class Container:
                 raise StateError("container not running", operation="update", path=self.id)
             with _group(record) as group:
                 group.set(resources=resources)
+
+    def checkpoint(self, images: Images, *, before: bool = False) -> None:
+        """Save its processes as files, with criu(8). They end, unless the options have ``--leave-running``.
+
+        Args:
+            images: where, and how.
+            before: save only their memory, and let them go on: a first part, to which a later checkpoint refers.
+
+        Raises:
+            StateError: it is not running.
+            Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+            LaunchError: criu failed; says why.
+        """
+        from pycgroups.runtime import checkpoint
+
+        with Home(self.directory) as home:
+            home.lock()
+            record = home.load()
+            if _status(home, record) not in {"running", "paused"}:
+                raise StateError("container not running", operation="checkpoint", path=self.id)
+            checkpoint.dump(record, self.spec(), images, before=before)
 
     @own_errors("delete")
     def delete(self, *, force: bool = False) -> None:
