@@ -79,6 +79,7 @@ def create(
     bundle_or_spec: str | os.PathLike[str] | Spec,
     id: str | None = None,  # noqa: A002 (the specification's name)
     *,
+    bundle: str | os.PathLike[str] = "",
     config: bytes | None = None,
     root: str | os.PathLike[str] | None = None,
     console_socket: str | None = None,
@@ -94,9 +95,10 @@ def create(
     It outlives this process. Its creator may wait for its end, and is the parent of its process.
 
     Args:
-        bundle_or_spec: a directory with a config.json, or a `pycgroups.oci` Spec, whose paths are absolute then.
+        bundle_or_spec: a directory with a config.json, or a `pycgroups.oci` Spec.
         id: its name; made up if left out.
-        config: what to read instead of the bundle's config.json.
+        bundle: the directory that relative paths of a Spec are relative to; without, they have to be absolute.
+        config: the text that a Spec was read from, if it was: it needs no check, and is kept as it is.
         root: where its state is kept; `default_root()` by default.
         console_socket: the path of a Unix socket that gets the master of its terminal; without, the caller has it
             as `Container.master`.
@@ -129,23 +131,28 @@ def create(
         cgroup_manager=cgroup_manager,
         stdio=stdio,
     )
-    bundle = ""
     if isinstance(bundle_or_spec, (str, os.PathLike)):
         from pycgroups.oci import plain
         from pycgroups.oci.reader import config_text
 
-        bundle = os.path.abspath(bundle_or_spec)
-        config = config_text(f"{bundle}/config.json") if config is None else config
+        bundle = bundle_or_spec
+        config = config_text(os.path.join(bundle, "config.json"))
         spec = plain.read_spec(config)
     else:
-        from pycgroups.oci.checks import check
-        from pycgroups.oci.writing import spec_text
-
         spec = bundle_or_spec
-        check(spec)
-        config = spec_text(spec).encode()
+        if config is None:
+            from pycgroups.oci.checks import check
+            from pycgroups.oci.writing import spec_text
+
+            check(spec)
+            config = spec_text(spec).encode()
     directory, running, master = creation.create(
-        spec, wishes, config=config, bundle=bundle, id_=id or os.urandom(16).hex(), root=_root(root)
+        spec,
+        wishes,
+        config=config,
+        bundle=os.path.abspath(bundle) if bundle else "",
+        id_=id or os.urandom(16).hex(),
+        root=_root(root),
     )
     return Container(directory, running, master)
 

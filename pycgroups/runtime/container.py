@@ -296,7 +296,7 @@ class Container:
         pid_file: str | None = None,
         preserve_fds: int = 0,
         detached: bool = False,
-        cgroup: str = "",
+        cgroups: Sequence[str] = (),
         ignore_paused: bool = False,
     ) -> Executed:
         """Start another process in it.
@@ -308,7 +308,8 @@ class Container:
             pid_file: a file for its pid.
             preserve_fds: how many descriptors of this process, from 3 on, it gets as well.
             detached: it outlives this process.
-            cgroup: the path of a cgroup below the container's own, for it to be in.
+            cgroups: a path below the container's cgroup that it is to be in, which exists; or "CONTROLLER:PATH" for
+                each hierarchy of v1.
             ignore_paused: start it in a paused container, where it waits.
 
         Raises:
@@ -331,7 +332,7 @@ class Container:
             pid_file=pid_file,
             preserve_fds=preserve_fds,
             detached=detached,
-            cgroup=cgroup,
+            cgroups=cgroups,
         )
         return execution.execute(record, self.spec(), process, wishes)
 
