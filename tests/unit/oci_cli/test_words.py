@@ -14,8 +14,8 @@ from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.oci import plain
 from pycgroups.oci_cli import COMMANDS, events, features, kill, ps, spec, update
 from pycgroups.oci_cli.exec import changed as changed_process
-from pycgroups.oci_cli.list import table
 from pycgroups.oci_cli.indented import indented
+from pycgroups.oci_cli.list import table
 from pycgroups.runtime import State
 
 
