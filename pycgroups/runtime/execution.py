@@ -173,5 +173,5 @@ def _group(record: Record, below: Sequence[str]) -> Cgroup:
 
 def _may_set_groups(pid: int) -> bool:
     """Tell whether its user namespace allows setgroups(2); user_namespaces(7), "/proc/pid/setgroups"."""
-    with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
+    with open(f"/proc/{pid}/setgroups", encoding="utf-8") as file:
         return file.read().strip() == "allow"

@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import time
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,23 @@ pytestmark = [
     pytest.mark.slow_in_vm("thousands of containers, and nothing of cgroups"),
 ]
 
-VALUES = [None, [], {}, -1, 2**64, 1.5, "", "x" * 2**20, True, "\ud800", "a\0b", "../../..", [[]], {"": {}}, 10**90]
+VALUES: list[Any] = [
+    None,
+    [],
+    {},
+    -1,
+    2**64,
+    1.5,
+    "",
+    "x" * 2**20,
+    True,
+    "\ud800",
+    "a\0b",
+    "../../..",
+    [[]],
+    {"": {}},
+    10**90,
+]
 TEXTS = {
     "missing": None,
     "empty": b"",
