@@ -53,7 +53,7 @@ enum plan_op {
     OP_SETNS,      /* slot, type */
     OP_JOIN,       /* slot of a cgroup's file: write "0" */
     OP_BECOME_ROOT, /* clear groups or not: set*id(0) in the user namespace */
-    OP_CONSOLE,    /* slot for the terminal, rows, columns, uid, gid: make a pty, send its master */
+    OP_CONSOLE,    /* slot for the terminal, rows, columns, uid, gid, 1 for bare newlines: make a pty, send its master */
     OP_SEND,       /* slot: hand this descriptor to the library */
     OP_DEATH,      /* signal when the thread that spawned dies */
     OP_WAIT,       /* tell, and wait for the library's word */

@@ -17,6 +17,7 @@
 #include <linux/stat.h>
 #include <linux/un.h>
 #include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <asm/termios.h>
 
 #include "copy.h"
@@ -265,7 +266,7 @@ static int do_propagate(const struct plan_step *step)
 static int move_root(void)
 {
     long ret = SYS(mount, ".", "/", 0, 0x2000 /* MS_MOVE */, 0);
-    if (ret == 0)
+    if (ret == 0 || ret == -ELOOP) /* it is on top of the old root already */
         ret = SYS(chroot, ".");
     if (ret == 0)
         ret = SYS(chdir, "/");
@@ -520,6 +521,15 @@ static int send_fd(struct run *run, const struct plan_step *step, int fd)
     return send_report(run->control, &report, fd);
 }
 
+/* Newlines go out as they are: whoever shows the output adds the carriage returns; ONLCR in termios(3). */
+static long set_newlines(int terminal)
+{
+    struct termios modes;
+    long ret = SYS(ioctl, terminal, TCGETS, &modes);
+    modes.c_oflag &= ~(tcflag_t)ONLCR;
+    return ret < 0 ? ret : SYS(ioctl, terminal, TCSETS, &modes);
+}
+
 static int do_console(struct run *run, const struct plan_step *step)
 {
     int master = open_in_root(run->root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0, RESOLVE_NO_SYMLINKS);
@@ -533,6 +543,8 @@ static int do_console(struct run *run, const struct plan_step *step)
     int terminal = fd_of(run, step->arg[0]);
     if (ret == 0 && size.ws_row)
         ret = SYS(ioctl, terminal, TIOCSWINSZ, &size);
+    if (ret == 0 && step->arg[5])
+        ret = set_newlines(terminal);
     if (ret == 0)
         ret = SYS(fchown, terminal, step->arg[3], step->arg[4]);
     if (ret == 0)

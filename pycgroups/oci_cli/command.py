@@ -132,9 +132,9 @@ class Command(NamedTuple):
 
 
 def warn(log: Log, container: Container) -> None:
-    """Tell what went wrong and is no error."""
-    for notice in container.notices:
-        log.write("warning", notice)
+    """Tell what went wrong and is no error, once."""
+    while container.notices:
+        log.write("warning", container.notices.pop(0))
 
 
 def preserved(flags: dict[str, Any]) -> int:

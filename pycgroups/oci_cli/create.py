@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved
+from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def create(given: Given, *, detached: bool) -> Container:
         keyring=not flags.get("no_new_keyring"),
         cgroup_manager=given.settings.manager,
     )
+    warn(given.settings.log, container)
     if "pidfd_socket" in flags:
         _send_pidfd(container, flags["pidfd_socket"])
     return container

@@ -146,7 +146,7 @@ def create(
 
             check(spec)
             config = spec_text(spec).encode()
-    directory, running, master = creation.create(
+    created = creation.create(
         spec,
         wishes,
         config=config,
@@ -154,7 +154,7 @@ def create(
         id_=id or os.urandom(16).hex(),
         root=_root(root),
     )
-    return Container(directory, running, master)
+    return Container(*created)
 
 
 def restore(
@@ -190,7 +190,7 @@ def restore(
 
     bundle = os.path.abspath(bundle)
     config = config_text(f"{bundle}/config.json")
-    directory, running, _ = creation.create(
+    created = creation.create(
         plain.read_spec(config),
         creation.Wishes(pid_file=pid_file, cgroup_manager=cgroup_manager),
         config=config,
@@ -199,7 +199,7 @@ def restore(
         root=_root(root),
         perform=lambda begun: checkpoint.restore(begun, images),
     )
-    return Container(directory, running)
+    return Container(*created)
 
 
 def get(id: str, *, root: str | os.PathLike[str] | None = None) -> Container:  # noqa: A002

@@ -33,17 +33,19 @@ class Container:
         id: its name.
         directory: where its state is.
         master: of the terminal that it has without a console socket: for its creator, who closes it; else -1.
-        notices: what went wrong and is no error, such as a failed hook after the start.
+        notices: what went wrong and is no error: unknown capabilities, a failed hook after the start.
     """
 
     __slots__ = ("_running", "directory", "id", "master", "notices")
 
-    def __init__(self, directory: str, running: Running | None = None, master: int = -1) -> None:
+    def __init__(
+        self, directory: str, running: Running | None = None, master: int = -1, notices: Sequence[str] = ()
+    ) -> None:
         """Not for users: `pycgroups.runtime.create` and `get` make them."""
         self.directory = directory
         self.id = os.path.basename(directory)
         self.master = master
-        self.notices: list[str] = []
+        self.notices = [*notices]
         self._running = running
 
     # -- looking ----------------------------------------------------------------------------------------------------

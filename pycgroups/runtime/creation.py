@@ -54,11 +54,12 @@ class Wishes(NamedTuple):
 
 
 class Created(NamedTuple):
-    """What came of it: the state directory, the process, and the master of its terminal, or -1."""
+    """What came of it: the state directory, the process, the master of its terminal, or -1, and what was left out."""
 
     directory: str
     running: Running
     master: int
+    notices: Sequence[str]
 
 
 def create(
@@ -223,7 +224,7 @@ class Creation:
             nested=own.is_nested(),
             joins=len(joins),
             manner=self.manner(),
-            terminal=terminals.size_of(spec.process),
+            terminal=terminals.wanted(spec.process, self.wishes.console_socket),
             bundle=self.record.bundle,
             cgroups=self.shown_cgroups(),
         )
@@ -298,7 +299,8 @@ class Creation:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
         self.group.let_go()
-        created = Created(self.home.path, running, self.master)
+        assert self.spec.process is not None
+        created = Created(self.home.path, running, self.master, confinement.notices(self.spec.process))
         self.running, self.group, self.master = None, None, -1
         return created
 

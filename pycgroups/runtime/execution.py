@@ -134,7 +134,7 @@ def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) ->
                 tuple(namespaces),
                 joins=len(joins),
                 manner=manner,
-                terminal=terminals.size_of(process),
+                terminal=terminals.wanted(process, wishes.console_socket),
                 groups=_may_set_groups(record.pid),
             )
             if not record.is_alive():  # the pid may be somebody else's by now, and so what was opened

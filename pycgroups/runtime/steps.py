@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import NamedTuple
 
-    from pycgroups.oci.runtime_spec import IdMapping
+    from pycgroups.oci.runtime_spec import IdMapping, User
 
     IdMaps = tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]
 else:
@@ -157,7 +157,18 @@ class Plan(NamedTuple):
 
 
 class Terminal(NamedTuple):
-    """A pty for the program: its size in characters; 0 leaves the kernel's default."""
+    """A pty for the program.
+
+    Attributes:
+        rows: its size in characters; 0 leaves the kernel's default.
+        columns: likewise.
+        bare: newlines go out as they are, without carriage returns.
+    """
 
     rows: int = 0
     columns: int = 0
+    bare: bool = False
+
+    def step(self, slot: int, user: User) -> Step:
+        """Plan to make it, for a user, in a slot."""
+        return Step(lib.OP_CONSOLE, (slot, self.rows, self.columns, user.uid, user.gid, int(self.bare)))

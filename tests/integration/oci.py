@@ -75,7 +75,8 @@ class Oci:
         return document
 
     def wait_for(self, status: str, name: str = "web") -> None:
-        wait_for(lambda: self.state(name)["status"] == status)
+        """Wait for a status, of a container that need not be there yet."""
+        wait_for(lambda: f'"status": "{status}"' in self.call("state", name, code=None).out)
 
     def names(self) -> list[str]:
         return self.call("list", "-q").out.split()

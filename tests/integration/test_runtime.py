@@ -489,8 +489,7 @@ def test_it_gets_its_terminal(bundle):
         pass
     assert container.wait() == 0
     container.let_go()
-    assert b"/dev/pts/0\nconsole\n" in text
-    assert b"\r" not in text
+    assert b"/dev/pts/0\r\nconsole\r\n" in text
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------
@@ -538,7 +537,7 @@ def test_exec_in_a_terminal(bundle):
     except OSError:
         pass
     assert executed.wait() == 4
-    assert text == b"/dev/pts/0\n"
+    assert text == b"/dev/pts/0\r\n"
 
 
 def test_no_exec_in_a_stopped_container(bundle):
