@@ -403,7 +403,7 @@ class _Planner:
         self.add(lib.OP_ATTR, CGROUPS, options.attributes, 0, 0, 0)
 
     def bind_cgroup(self, place: str, path: str, options: mount_options.Options) -> None:
-        slot = self.tree(path, recursive=False, attributes=options.attributes)
+        slot = self.tree(path, attributes=options.attributes)
         self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(place),))
 
     # -- /dev -------------------------------------------------------------------------------------------------
@@ -491,7 +491,8 @@ class _Planner:
 
     def needed_capabilities(self) -> int:
         assert self.spec.process is not None
-        return capabilities.mask((*_SETUP_CAPABILITIES, *self.spec.process.capabilities.bounding))
+        chroot = () if self.manner.pivot else ("CAP_SYS_CHROOT",)
+        return capabilities.mask((*_SETUP_CAPABILITIES, *chroot, *self.spec.process.capabilities.bounding))
 
     def done(self, main: tuple[Step, ...]) -> Plan:
         return Plan(

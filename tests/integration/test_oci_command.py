@@ -384,7 +384,7 @@ def test_list_survives_what_is_damaged(oci, bundle, content):
 
 @same_on_v2
 def test_delete_by_a_pattern(oci, bundle):
-    del bundle.config["linux"]["cgroupsPath"]
+    bundle.config["linux"].pop("cgroupsPath", None)
     for name in ("web-1", "web-2", "db"):
         oci.running(name=name)
     oci.call("delete", "--force", "--regex", "web-[0-9]")
@@ -407,6 +407,20 @@ def test_a_config_to_begin_with(oci, bundle):
     (bundle.path / "config.json").write_text(json.dumps(config))
     (bundle.path / "rootfs").symlink_to(bundle.config["root"]["path"])
     assert oci.call("run", "web", cwd=bundle.path).out == "pycgroups\n"
+
+
+@same_on_v2
+def test_a_mount_of_cgroups(oci, bundle):
+    options = ["nosuid", "noexec", "nodev", "relatime", "ro"]
+    bundle.config["mounts"].append(
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}
+    )
+    bundle.shell(
+        "find /sys/fs/cgroup -name cgroup.procs | grep -q . && ! mkdir /sys/fs/cgroup/*/x 2>/dev/null && echo ro"
+    )
+    assert oci.run().out == "ro\n"
+    oci.words += ["--cgroup-manager", "disabled"]
+    assert oci.run().out == "ro\n"
 
 
 @same_on_v2
