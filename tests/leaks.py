@@ -51,8 +51,11 @@ def _descriptors() -> Iterator[str]:
 
 def _children() -> Iterator[str]:
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            yield f"child {pid} {_command(pid)}"
+        try:
+            pids = (task / "children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            continue
+        yield from (f"child {pid} {_command(pid)}" for pid in pids)
 
 
 def _contained() -> Iterator[str]:

@@ -353,7 +353,8 @@ def test_pressure():
             while not (events := watch.read(0)):
                 assert select.select([watch], [], [], PATIENCE)[0] == [watch]
             assert kinds(events) == ["cpu.pressure"]
-        assert "empty" in kinds(watch.read(PATIENCE))
+        while "empty" not in (told := kinds(watch.read(PATIENCE))):  # there may be more pressure before
+            assert told == ["cpu.pressure"]
 
 
 @pytest.mark.requires("psi")

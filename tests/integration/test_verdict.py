@@ -141,7 +141,7 @@ def test_fork_bomb_in_sh(inside):
         return inside(["sh", "-c", bomb], pids=64, stderr=pc.DEVNULL)
 
     result = in_time(explode, lambda result: result.hits["pids"])
-    assert (result.returncode, result.reason) == (1, "pids")
+    assert (result.returncode != 0, result.reason) == (True, "pids")  # the shell may be refused its own sleep
 
 
 @needs_limits
