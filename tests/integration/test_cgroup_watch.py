@@ -17,6 +17,7 @@ import pytest
 import pycgroups as pc
 from pycgroups.cgroups import Cgroup
 from pycgroups.cgroups.v1 import events as v1_events
+from tests import leaks
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("limits")
@@ -161,7 +162,7 @@ def test_removal_is_no_event(kind):
 
 @pytest.mark.requires("root", "cgroup_v1")
 def test_removal_of_a_v1_directory_that_nothing_tells_of():
-    path = "/sys/fs/cgroup/memory/pycgroups-test"
+    path = f"/sys/fs/cgroup/memory/{leaks.OWN}"
     os.mkdir(path)
     with Cgroup.open(path) as group, group.watch() as watch:
         assert watch.kinds == {"oom", "oom_kill"}

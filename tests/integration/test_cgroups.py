@@ -15,6 +15,7 @@ import pytest
 
 from pycgroups import cgroups, errors
 from pycgroups.cgroups import Cgroup, detect, places, tree
+from tests import leaks
 from tests.waiting import PATIENCE, one_is, wait_for
 
 MIB = 1 << 20
@@ -244,7 +245,7 @@ def test_fifty_nested_subgroups_with_processes():
 @pytest.mark.requires("root", "cgroup_v1")
 def test_what_does_not_die_is_named_and_dies_later(monkeypatch):
     monkeypatch.setattr(tree, "PATIENCE", 0.5)
-    freezer = Path("/sys/fs/cgroup/freezer/pycgroups-test")
+    freezer = Path(f"/sys/fs/cgroup/freezer/{leaks.OWN}")
     freezer.mkdir()
     try:
         with Cgroup.create(pids=10) as group, running(group, "/bin/sleep", "1000") as child:
@@ -557,7 +558,7 @@ def test_v1_alone():
 
 def at_the_top_of_a_namespace(run):
     """What `MOUNTS` prints in a container without systemd: the only cgroup in sight is the one with its processes."""
-    group = Path("/sys/fs/cgroup/pycgroups-test")
+    group = Path(f"/sys/fs/cgroup/{leaks.OWN}")
     group.mkdir()
     try:
         shell = 'echo $$ > "$1/cgroup.procs"; exec unshare --mount --cgroup sh -ec "$2" sh "$3" "$4"'
