@@ -146,9 +146,23 @@ def test_encodings_and_universal_newlines(root):
         run("€", encoding="latin-1")
 
 
-def test_an_unknown_encoding_is_told_before_anything_starts(root):
-    with pytest.raises(LookupError):
-        pc.run(["cat"], rootfs=root, input="x", encoding="no-such-encoding")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"encoding": "no-such"},
+        {"encoding": "rot13"},
+        {"encoding": 8},
+        {"encoding": "a\0b"},
+        {"errors": "no-such"},
+        {"errors": True},
+    ],
+    ids=str,
+)
+def test_an_unknown_encoding_is_told_before_anything_starts(inside, scratch, options):
+    (name,) = options
+    with pytest.raises(pc.InvalidConfig, match=name):
+        inside(["touch", "/out/file"], volumes={scratch: "/out"}, **options)
+    assert os.listdir(scratch) == []
 
 
 def test_a_daemon_that_keeps_the_output_open_does_not_hold_up(inside):
