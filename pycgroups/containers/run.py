@@ -131,8 +131,8 @@ def _encoded(
         raise invalid("input", given, "str" if is_text else "bytes, or str with text=True")
     if not isinstance(given, str):
         try:
-            return memoryview(given)
-        except TypeError:
+            return memoryview(given).cast("B")
+        except (TypeError, ValueError):
             raise invalid("input", given, "bytes, or str with text=True") from None
     buffer = io.BytesIO()
     with io.TextIOWrapper(buffer, encoding=encoding, errors=errors, newline="") as writer:

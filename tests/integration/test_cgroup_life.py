@@ -203,6 +203,15 @@ def test_below_a_frozen_group_nothing_thaws():
         assert not is_frozen(below)
 
 
+def test_long_timeouts():
+    with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "1000") as child:
+        group.freeze(timeout=10**9)
+        group.thaw(timeout=float("inf"))
+        group.freeze()
+        threading.Timer(0.1, child.kill).start()
+        assert child.wait(PATIENCE) == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("timeout", [-1, "1", True, None, float("nan")])
 def test_bad_timeouts(timeout):
     with Cgroup.create(pids=9) as group:

@@ -271,10 +271,11 @@ def test_two_tasks_do_not_share_a_watch(states):
     asyncio.run(main())
 
 
-def test_closing_ends_a_read(states):
+@pytest.mark.parametrize("timeout", [None, 10**9])
+def test_closing_ends_a_read(states, timeout):
     _, watch = states
     threading.Timer(0.2, watch.close).start()
-    assert watch.read() == ()
+    assert watch.read(timeout) == ()
     assert list(watch) == []
     watch.close()
 

@@ -591,6 +591,7 @@ def test_hooks_in_order_with_the_state(bundle, own_root):
         kind: [
             {
                 "path": "/bin/sh",
+                "timeout": 10**9,
                 "args": ["sh", "-c", note.format(log=inside.get(kind, log), kind=kind)],
                 "env": ["PATH=/bin:/usr/bin"],
             }

@@ -29,7 +29,10 @@ def test_input_as_bytes_and_as_text(root, inside):
     assert pc.run(["cat"], rootfs=root, input=b"").stdout == b""
 
 
-@pytest.mark.parametrize(("given", "options"), [("text", {}), (b"bytes", {"text": True}), (5, {}), (["a"], {})])
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [("text", {}), (b"bytes", {"text": True}), (5, {}), (["a"], {}), (memoryview(b"abcd")[::2], {})],
+)
 def test_input_of_the_wrong_kind(root, given, options):
     with pytest.raises(pc.InvalidConfig, match="input"):
         pc.run(["cat"], rootfs=root, input=given, **options)
