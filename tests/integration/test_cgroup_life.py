@@ -132,6 +132,7 @@ def test_what_another_freezer_holds_cannot_be_frozen(monkeypatch):
         with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "1000") as child:
             (path / "cgroup.procs").write_text(str(child.pid))
             (path / "freezer.state").write_text("FROZEN")
+            wait_for(lambda: (path / "freezer.state").read_text() == "FROZEN\n")
             with pytest.raises(pc.CgroupError, match=f"uninterruptible system call: {child.pid}.*ETIMEDOUT"):
                 group.freeze(timeout=0.2)
             assert Path(group.paths[0], "cgroup.freeze").read_text() == "0\n"
