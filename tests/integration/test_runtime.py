@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -489,8 +490,32 @@ def test_it_gets_its_terminal(bundle):
         pass
     assert container.wait() == 0
     container.let_go()
-    assert b"/dev/pts/0\nconsole\n" in text
-    assert b"\r" not in text
+    assert text.startswith(b"/dev/pts/0\r\nconsole\r\n")
+
+
+def test_a_console_socket_gets_the_terminal(bundle, scratch):
+    path = str(scratch / "socket")
+    bundle.config["process"]["terminal"] = True
+    bundle.shell("echo first; sleep 60")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        container = bundle.create(console_socket=path)
+        container.start()
+        assert console(listener) == b"first\r\n"
+        executed = container.exec(bundle.process("echo", "second"), console_socket=path)
+        assert console(listener) == b"second\r\n"
+        assert executed.wait() == 0
+    assert (container.master, executed.master) == (-1, -1)
+
+
+def console(listener):
+    """Take a terminal's master, as the kernel makes them, and read the first line."""
+    peer, _ = listener.accept()
+    _, (master,), _, _ = socket.recv_fds(peer, 100, 1)
+    peer.close()
+    with os.fdopen(master, "rb", buffering=0) as file:
+        return file.readline()
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------
@@ -538,7 +563,7 @@ def test_exec_in_a_terminal(bundle):
     except OSError:
         pass
     assert executed.wait() == 4
-    assert text == b"/dev/pts/0\n"
+    assert text == b"/dev/pts/0\r\n"
 
 
 def test_no_exec_in_a_stopped_container(bundle):
