@@ -114,7 +114,10 @@ def _program(name: str) -> Callable[[], str | None]:
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
     **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host)},
-    **{name: _program(name) for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "script", "strace", "unshare")},
+    **{
+        name: _program(name)
+        for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "podman", "script", "strace", "unshare")
+    },
 }
 
 PROMISES = {
