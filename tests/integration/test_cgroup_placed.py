@@ -214,8 +214,8 @@ def test_who_joins_goes_where_the_first_process_went(group):
 def test_a_group_inside(group):
     for path in group.paths:
         Path(path, "jobs").mkdir()
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            with contextlib.suppress(FileNotFoundError):
+        for name in ("cpuset.cpus", "cpuset.mems"):  # v1 has none for a new group
+            if Path(path, "jobs", name).exists():
                 Path(path, "jobs", name).write_text(Path(path, name).read_text())
     with placed.sub(group, "jobs") as inside:
         assert inside.paths == tuple(f"{path}/jobs" for path in group.paths)
