@@ -47,6 +47,7 @@ enum plan_op {
     OP_DOMAINNAME, /* name */
     OP_SYSCTL,     /* path below /proc/sys, value */
     OP_LO_UP,
+    OP_NETLINK,    /* send a socket for route messages of the network namespace: rtnetlink(7) */
     OP_UNSHARE,    /* namespace flags */
     OP_TIME_OFFSETS, /* text, for the time namespace that was just unshared */
     OP_FORK,       /* go on in a child of the same parent; tell its pid, send its pidfd, and end */
@@ -75,7 +76,8 @@ enum plan_op {
     OP_LABEL,      /* path of a /proc/thread-self/attr file; text */
     OP_CALL,       /* system call, which of its arguments is the blob or -1, five arguments; name, blob */
     OP_CHDIR,      /* path */
-    OP_SECCOMP,    /* flags; blob of struct sock_filter */
+    OP_SECCOMP,    /* flags; blob of struct sock_filter. A listener is sent; go on after the library's word */
+    OP_HOME,       /* uid; passwd file: the program's environment gets HOME as well */
     OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up; argv, envp, paths */
 };
 

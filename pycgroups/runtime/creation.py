@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.scoped import Scoped
-    from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.oci.runtime_spec import Linux, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.program import Manner
 else:
@@ -74,12 +74,13 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
     """
     check_id(id_)
     rootfs = _check(spec, bundle, wishes)
+    manner = _manner(spec, wishes)
     with Home.make(root, id_) as home:
         try:
             home.write(CONFIG, config)
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
-            creation = _Creation(spec, record, home, wishes)
+            creation = _Creation(spec, manner, record, home, wishes)
             try:
                 return creation.perform()
             finally:
@@ -102,6 +103,7 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
             path="linux.namespaces",
             hint='add {"type": "mount"}',
         )
+    _check_host(spec.linux)
     if wishes.console_socket is not None and not process.terminal:
         raise InvalidConfig("a console socket needs a terminal", operation="option", path="process.terminal")
     rootfs = os.path.normpath(os.path.join(bundle, spec.root.path))
@@ -110,6 +112,37 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     if not os.path.isdir(rootfs):
         raise NotFound("no such directory", operation="open rootfs", path=rootfs)
     return rootfs
+
+
+def _check_host(linux: Linux) -> None:
+    """Refuse what this host does not have."""
+    confinement.check_mount_label(linux.mount_label)
+    if linux.net_devices:
+        from pycgroups.network import devices
+
+        devices.check([name for name, _ in linux.net_devices])
+    if linux.intel_rdt is not None:
+        from pycgroups.runtime import resctrl
+
+        resctrl.mounted()
+
+
+def _manner(spec: Spec, wishes: Wishes) -> Manner:
+    """Say how its program is started."""
+    assert spec.process is not None
+    return confinement.manner(spec.process, spec.linux.seccomp)._replace(
+        detached=True,
+        start=True,
+        waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
+        handed=wishes.preserve_fds,
+        keyring=wishes.keyring,
+        pivot=wishes.pivot,
+    )
+
+
+def _has_early_hooks(spec: Spec) -> bool:
+    """Tell whether hooks are to run before the root changes."""
+    return spec.hooks is not None and any(given and name in hooks.EARLY for name, given in hooks.by_name(spec.hooks))
 
 
 def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
@@ -139,8 +172,9 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
 class _Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
-    def __init__(self, spec: Spec, record: Record, home: Home, wishes: Wishes) -> None:
+    def __init__(self, spec: Spec, manner: Manner, record: Record, home: Home, wishes: Wishes) -> None:
         self.spec = spec
+        self.manner = manner
         self.record = record
         self.home = home
         self.wishes = wishes
@@ -155,13 +189,18 @@ class _Creation:
         """Do it all."""
         self.connect()
         self.make_group()
+        self.make_class()
         running = self.start()
-        if self.has_early_hooks:
+        if self.manner.waits:
             self.wait(running, lib.OP_WAIT)
+            self.move_devices(running)
             self.run_hooks(running)
             running.go_on()
+        if self.listener >= 0 and self.spec.linux.seccomp is not None:
+            state = make_state(self.record._replace(pid=running.pid), "creating")
+            confinement.hand_on(running, self.listener, self.spec.linux.seccomp, state)
         self.wait(running, lib.OP_START)
-        self.hand_on(running)
+        self.master = terminals.hand_on(running, self.console)
         return self.done(running)
 
     def connect(self) -> None:
@@ -187,11 +226,26 @@ class _Creation:
             self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
         self.note(planned_cgroups=(), cgroups=self.group.paths)
 
-    def enter_scope(self, pid: int) -> None:
-        """Have systemd put the new process into a scope, and note which."""
-        assert self.scope is not None
-        self.scope.place(pid)
-        self.note(cgroups=self.scope.paths, unit=self.scope.unit)
+    def make_class(self) -> None:
+        """Make its class of service."""
+        rdt = self.spec.linux.intel_rdt
+        if rdt is None:
+            return
+        from pycgroups.runtime import resctrl
+
+        plan = resctrl.plan(rdt, self.record.id, resctrl.mounted())
+        self.note(resctrl=plan.directories, resctrl_made=plan.missing)
+        resctrl.make(plan)
+
+    def place(self, pid: int) -> None:
+        """Have systemd put the new process into a scope, and note which; and put it into its class of service."""
+        if self.scope is not None:
+            self.scope.place(pid)
+            self.note(cgroups=self.scope.paths, unit=self.scope.unit)
+        if self.record.resctrl:
+            from pycgroups.runtime import resctrl
+
+            resctrl.enter(self.record.resctrl, pid)
 
     def note(self, **changes: Any) -> None:
         """Write down what is there by now."""
@@ -212,7 +266,7 @@ class _Creation:
             privileged=own.is_privileged(),
             nested=own.is_nested(),
             joins=len(joins),
-            manner=self.manner(),
+            manner=self.manner,
             terminal=terminals.size_of(spec.process),
             bundle=self.record.bundle,
             cgroups=self.shown_cgroups(),
@@ -230,7 +284,7 @@ class _Creation:
             given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
             uid_mappings=linux.uid_mappings if fresh else (),
             gid_mappings=linux.gid_mappings if fresh else (),
-            placed=self.enter_scope if self.scope else None,
+            placed=self.place if self.scope or self.record.resctrl else None,
         )
         return self.running
 
@@ -242,18 +296,6 @@ class _Creation:
 
         return cgroup_mounts.shown((self.scope.planned,) if self.scope else self.record.cgroups)
 
-    def manner(self) -> Manner:
-        """Say how it is started."""
-        assert self.spec.process is not None
-        return confinement.manner(self.spec.process, self.spec.linux.seccomp)._replace(
-            detached=True,
-            start=True,
-            hooks=self.has_early_hooks,
-            handed=self.wishes.preserve_fds,
-            keyring=self.wishes.keyring,
-            pivot=self.wishes.pivot,
-        )
-
     @staticmethod
     def wait(running: Running, operation: int) -> None:
         """Wait until it has come to a step of the plan."""
@@ -261,25 +303,25 @@ class _Creation:
         if running.waiting != operation:
             raise LaunchError("the container's process was killed", step="start of the program")
 
-    @property
-    def has_early_hooks(self) -> bool:
-        """Tell whether hooks are to run before the root changes."""
-        return not hooks.EARLY.isdisjoint(self.record.hooks)
+    def move_devices(self, running: Running) -> None:
+        """Give it the network devices that it is to have."""
+        inside = running.descriptors.pop(lib.OP_NETLINK, -1)
+        if inside < 0:
+            return
+        from pycgroups.network import devices
+
+        names = [(name, device.name or name) for name, device in self.spec.linux.net_devices]
+        devices.move(names, inside, running.pid)
 
     def run_hooks(self, running: Running) -> None:
         """Run the hooks of `create`."""
-        assert self.spec.hooks is not None
+        if self.spec.hooks is None:
+            return
         self.note(pid=running.pid)
         state = make_state(self.record, "creating")
         hooks.run("prestart", self.spec.hooks.prestart, state)
         hooks.run("createRuntime", self.spec.hooks.create_runtime, state)
         hooks.run("createContainer", self.spec.hooks.create_container, state, inside=running.pid)
-
-    def hand_on(self, running: Running) -> None:
-        """Give its terminal and its seccomp listener to those who wait for them."""
-        self.master = terminals.hand_on(running, self.console)
-        state = make_state(self.record._replace(pid=running.pid), "creating")
-        confinement.hand_on(running, self.listener, self.spec.linux.seccomp, state)
 
     def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
@@ -301,3 +343,7 @@ class _Creation:
             self.running.close()
         if self.group is not None:
             self.group.remove()
+            if self.record.resctrl_made:
+                from pycgroups.runtime import resctrl
+
+                resctrl.remove(self.record.resctrl_made)

@@ -57,6 +57,9 @@ DEFAULT_LINKS = (
 # File systems that belong at a place of their own: nothing in the image may lead them elsewhere (CVE-2019-19921).
 _STRICT_TYPES = frozenset({"proc", "sysfs", "devpts", "mqueue"})
 
+# File systems whose files get the label of SELinux that their mount has; those of others have labels of their own.
+_LABELLED_TYPES = frozenset({"tmpfs", "devpts"})
+
 # What may be covered of /proc: files that tell of the machine, as lxcfs makes them.
 _PROC_FILES = frozenset(
     f"/proc/{name}"
@@ -255,7 +258,7 @@ class _Planner:
             self.make_scratch(None)
             self.stage_layers(overlays)
         # Hooks in the container's mount namespace are programs of the host, and know the root by its path.
-        self.use_root(slot, rootfs.path if self.manner.hooks else "/")
+        self.use_root(slot, rootfs.path if self.manner.waits else "/")
 
     def use_root(self, slot: int, at: str = "/") -> None:
         self.add(lib.OP_STACK, slot, texts=(os.fsencode(at),))
@@ -348,6 +351,9 @@ class _Planner:
     # -- mounts -----------------------------------------------------------------------------------------------
 
     def file_system(self, kind: str, slot: int, attributes: int, options: Iterable[str]) -> None:
+        label = self.spec.linux.mount_label
+        if label is not None and kind in _LABELLED_TYPES:
+            options = (*options, f"context={label}")
         packed = b"\0".join(os.fsencode(option) for option in options)
         self.add(lib.OP_FS, slot, attributes, texts=(kind.encode(), packed))
 
@@ -463,16 +469,21 @@ class _Planner:
         self.add(lib.OP_TREE, TEMPORARY, 0, 0, 0, lib.MS_PRIVATE, -1, TERMINAL, texts=(b"",))
         self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(b"/dev/console",))
 
-    def finish_setup(self) -> None:
-        process = self.spec.process
-        if process is not None and process.cwd != "/":
-            self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(process.cwd),))
+    def name_and_connect(self) -> None:
         if self.spec.hostname:
             self.add(lib.OP_HOSTNAME, texts=(os.fsencode(self.spec.hostname),))
         if self.spec.domainname:
             self.add(lib.OP_DOMAINNAME, texts=(os.fsencode(self.spec.domainname),))
         if "network" in self.fresh:
             self.add(lib.OP_LO_UP)
+        if self.spec.linux.net_devices:
+            self.add(lib.OP_NETLINK)
+
+    def finish_setup(self) -> None:
+        process = self.spec.process
+        if process is not None and process.cwd != "/":
+            self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(process.cwd),))
+        self.name_and_connect()
         linux = self.spec.linux
         if linux.personality is not None or linux.memory_policy is not None:
             from pycgroups.runtime import scheduling  # few ask for it
@@ -482,7 +493,7 @@ class _Planner:
             dev = [DEV] if self.has_own_dev() and not self.of_rootfs() else []
             for slot in (-1, *self.overlays, *dev):
                 self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
-        if self.manner.hooks:
+        if self.manner.waits:
             self.add(lib.OP_WAIT)
         self.add(lib.OP_PIVOT, int(not self.manner.pivot))
         if linux.rootfs_propagation is not None and self.propagation() != lib.MS_PRIVATE:

@@ -54,6 +54,8 @@ class Record(NamedTuple):
         planned_cgroups: directories of that which may be there already, as long as it is being made.
         cgroups: its directories, one per hierarchy.
         unit: the scope of systemd's, or "".
+        resctrl: directories of its class of service, which its processes are in.
+        resctrl_made: those of them that go with it, the innermost first.
         pid: of its process; 0 while there is none.
         started_at: when that began, in the kernel's clock ticks: with the pid, its identity.
     """
@@ -71,6 +73,8 @@ class Record(NamedTuple):
     planned_cgroups: tuple[str, ...] = ()
     cgroups: tuple[str, ...] = ()
     unit: str = ""
+    resctrl: tuple[str, ...] = ()
+    resctrl_made: tuple[str, ...] = ()
     pid: int = 0
     started_at: int = 0
 
@@ -79,7 +83,7 @@ class Record(NamedTuple):
         return self.pid > 0 and start_of(self.pid) == self.started_at
 
 
-_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, int, int)
+_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int)
 
 
 class State(NamedTuple):
@@ -290,7 +294,7 @@ def _record(values: Any) -> Record:
     Raises:
         KeyError, TypeError: it is not.
     """
-    for name in ("planned_cgroups", "cgroups", "hooks"):
+    for name in ("planned_cgroups", "cgroups", "hooks", "resctrl", "resctrl_made"):
         values[name] = tuple(values[name])
     record = Record(**values)
     for value, kind in zip(record, _KINDS, strict=True):
