@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -489,8 +490,32 @@ def test_it_gets_its_terminal(bundle):
         pass
     assert container.wait() == 0
     container.let_go()
-    assert b"/dev/pts/0\nconsole\n" in text
-    assert b"\r" not in text
+    assert b"/dev/pts/0\r\nconsole\r\n" in text
+
+
+def test_a_console_socket_gets_the_terminal_as_from_runc(bundle, tmp_path):
+    bundle.config["process"]["terminal"] = True
+    bundle.shell("tty; echo console")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/console")
+        listener.listen()
+        container = bundle.create(console_socket=f"{tmp_path}/console")
+        assert container.master == -1
+        with listener.accept()[0] as peer:
+            name, masters, *_ = socket.recv_fds(peer, 64, 1)
+    container.start()
+    text = b""
+    try:
+        while piece := os.read(masters[0], 4096):
+            text += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(masters[0])
+    assert container.wait() == 0
+    container.let_go()
+    assert name == b"/dev/ptmx"
+    # Whoever shows the output adds the carriage returns.
+    assert text == b"/dev/pts/0\nconsole\n"
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------
@@ -538,7 +563,7 @@ def test_exec_in_a_terminal(bundle):
     except OSError:
         pass
     assert executed.wait() == 4
-    assert text == b"/dev/pts/0\n"
+    assert text == b"/dev/pts/0\r\n"
 
 
 def test_no_exec_in_a_stopped_container(bundle):
