@@ -87,6 +87,10 @@ enum plan_step_flags {
     STEP_OPTIONAL = 1,
 };
 
+enum plan_tree_flags {
+    TREE_MAP_TOP = 1 << 30, /* beside the clone flags of OP_TREE: the id map is for the uppermost mount alone */
+};
+
 enum plan_flags {
     PLAN_INIT = 1, /* the helper stays as an init and forks the main process */
 };

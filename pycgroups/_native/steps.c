@@ -160,13 +160,16 @@ static int do_tree(struct run *run, const struct plan_step *step)
 {
     int directory = step->arg[6] < 0 ? AT_FDCWD : fd_of(run, step->arg[6]);
     const char *path = str(run, step, 0);
-    uint64_t recursive = (uint64_t)step->arg[1] & AT_RECURSIVE;
-    long fd = SYS(open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | step->arg[1] | (*path ? 0 : AT_EMPTY_PATH));
+    int recursive = (step->arg[1] & AT_RECURSIVE) != 0;
+    int64_t flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step->arg[1] & ~TREE_MAP_TOP) | (*path ? 0 : AT_EMPTY_PATH);
+    long fd = SYS(open_tree, directory, path, flags);
     int ret = keep(run, step->arg[0], fd);
     if (ret < 0)
         return ret;
     int userns = step->arg[5] < 0 ? -1 : fd_of(run, step->arg[5]);
-    return set_attr((int)fd, (uint64_t)step->arg[2], (uint64_t)step->arg[3], (uint64_t)step->arg[4], userns, recursive != 0);
+    int top = userns >= 0 && step->arg[1] & TREE_MAP_TOP;
+    ret = set_attr((int)fd, (uint64_t)step->arg[2], (uint64_t)step->arg[3], (uint64_t)step->arg[4], top ? -1 : userns, recursive);
+    return ret == 0 && top ? set_attr((int)fd, 0, 0, 0, userns, 0) : ret;
 }
 
 static int configure(int context, const char *options, uint32_t length)

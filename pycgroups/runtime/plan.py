@@ -184,6 +184,7 @@ class _Planner:
         clear: int = 0,
         propagation: int = 0,
         idmap: IdMaps | bool | None = False,
+        idmap_all: bool = True,
     ) -> int:
         """Open a tree of the host; the answer is its slot."""
         slot = self.given + self.trees
@@ -194,7 +195,7 @@ class _Planner:
                 operation="mounts",
             )
         userns = self.given - len(self.idmaps) + self.idmaps.index(idmap) if idmap in self.idmaps else -1
-        flags = lib.AT_RECURSIVE if recursive else 0
+        flags = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
         (self.prepare if self.privileged else self.early).append(step)
@@ -371,6 +372,7 @@ class _Planner:
                 clear=options.clear,
                 propagation=options.propagation,
                 idmap=_idmaps(mount) if _is_idmapped(mount) else False,
+                idmap_all=options.idmap_all or not _is_idmapped(mount),
             )
         elif mount.type == "tmpfs":
             self.tmpfs(mount, options, slot)

@@ -28,31 +28,10 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.runtime.state import start_of
+from tests.integration.bundles import output
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
-
-
-def output(bundle, script, **options):
-    """Run a script in a container, and return what it prints."""
-    read, write = os.pipe()
-    try:
-        with open("/dev/null", "rb") as null:
-            bundle.shell(script)
-            container = bundle.create(stdio=(null.fileno(), write, write), **options)
-        os.close(write)
-        write = -1
-        container.start()
-        with open(read, closefd=False) as file:
-            text = file.read()
-        status = container.wait()
-        container.delete()
-        assert status == 0, text
-        return text
-    finally:
-        os.close(read)
-        if write >= 0:
-            os.close(write)
 
 
 # -- life ------------------------------------------------------------------------------------------------------------
