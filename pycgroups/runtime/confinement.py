@@ -97,17 +97,31 @@ def connect(profile: Seccomp) -> int:
 def hand_on(running: Running, listener: int, profile: Seccomp, state: State) -> None:
     """Send the listener of a process's filter to who waits for it; config-linux.md, "The Container Process State".
 
+    Args:
+        running: the process; it goes on then.
+        listener: what `connect` gave; it is closed.
+        profile: the filter.
+        state: of its container.
+
     Raises:
         LaunchError: a step before that failed, or the other end is gone.
     """
-    running.until(lambda running: lib.OP_SECCOMP in running.descriptors)
-    fd = running.descriptors.pop(lib.OP_SECCOMP, -1)
-    if fd < 0:
-        raise LaunchError("the process was killed", step="seccomp")
+    try:
+        running.until(lambda running: lib.OP_SECCOMP in running.descriptors)
+        fd = running.descriptors.pop(lib.OP_SECCOMP, -1)
+        if fd < 0:
+            raise LaunchError("the process was killed", step="seccomp")
+        _send(listener, fd, running.pid, profile, state)
+    finally:
+        os.close(listener)
+    running.go_on()
+
+
+def _send(listener: int, fd: int, pid: int, profile: Seccomp, state: State) -> None:
     message = {
         "ociVersion": state.oci_version,
         "fds": ["seccompFd"],
-        "pid": running.pid,
+        "pid": pid,
         "metadata": profile.listener_metadata or "",
         "state": state.to_json(),
     }
@@ -115,4 +129,3 @@ def hand_on(running: Running, listener: int, profile: Seccomp, state: State) -> 
         handing.send(listener, dumps(message).encode(), fd)
     finally:
         os.close(fd)
-    running.go_on()

@@ -197,8 +197,9 @@ class _Creation:
             self.run_hooks(running)
             running.go_on()
         if self.listener >= 0 and self.spec.linux.seccomp is not None:
+            listener, self.listener = self.listener, -1
             state = make_state(self.record._replace(pid=running.pid), "creating")
-            confinement.hand_on(running, self.listener, self.spec.linux.seccomp, state)
+            confinement.hand_on(running, listener, self.spec.linux.seccomp, state)
         self.wait(running, lib.OP_START)
         self.master = terminals.hand_on(running, self.console)
         return self.done(running)

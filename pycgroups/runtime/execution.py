@@ -100,7 +100,8 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
         running = _launch(record, spec, process, manner, wishes)
         try:
             if profile is not None and listener >= 0:
-                confinement.hand_on(running, listener, profile, make_state(record, "running"))
+                handed, listener = listener, -1
+                confinement.hand_on(running, handed, profile, make_state(record, "running"))
             running.until(lambda running: running.started)
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
