@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.runtime import cgroup_mounts, mount_options
 from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
@@ -23,6 +23,7 @@ from pycgroups.security import capabilities
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Literal
 
     from pycgroups.oci.runtime_spec import Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
@@ -147,7 +148,7 @@ class _Planner:
         self.forks = "pid" in kinds or not self.late.isdisjoint(("pid", "time"))
         self.userns = "user" in self.fresh or "user" in kinds
         self.binds_devices = self.userns or nested
-        self.idmaps = self.wanted_idmaps() if "user" in self.fresh and privileged else ()
+        self.idmaps = self.wanted_idmaps() if privileged else ()
         start = joins + len(self.joined)
         self.slots = Slots(start=start, handed=start + manner.start)
         self.given = start + manner.start + manner.handed + len(self.idmaps)
@@ -171,7 +172,22 @@ class _Planner:
         for mount in self.spec.mounts:
             if _is_idmapped(mount):
                 wanted[_idmaps(mount)] = None
+        if "user" not in self.fresh:  # there is none, or it is handed over already
+            wanted.pop(None, None)
         return tuple(wanted)
+
+    def idmap_slot(self, idmap: IdMaps | None) -> int:
+        """Return the slot of a user namespace with these maps; None is that of the container."""
+        if idmap in self.idmaps:
+            return self.given - len(self.idmaps) + self.idmaps.index(idmap)
+        if self.privileged:
+            return self.joins  # of the namespaces that are joined the first
+        raise Unsupported(
+            "an idmapped mount takes CAP_SYS_ADMIN on the host",
+            operation="option",
+            path="mounts",
+            hint="as root, or without idmap; mount_setattr(2)",
+        )
 
     # -- trees of the host, opened before the root changes and before the caller's ids are left ------------------
 
@@ -183,7 +199,7 @@ class _Planner:
         attributes: int = 0,
         clear: int = 0,
         propagation: int = 0,
-        idmap: IdMaps | bool | None = False,
+        idmap: IdMaps | Literal[False] | None = False,
         idmap_all: bool = True,
     ) -> int:
         """Open a tree of the host; the answer is its slot."""
@@ -194,7 +210,7 @@ class _Planner:
                 f"more than {MAX_TREES - self.given} files and directories of the host are to be mounted",
                 operation="mounts",
             )
-        userns = self.given - len(self.idmaps) + self.idmaps.index(idmap) if idmap in self.idmaps else -1
+        userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
         flags = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))

@@ -70,8 +70,11 @@ def linux_steps(linux: Linux) -> Iterator[Step]:
         yield call("personality", _DOMAINS[linux.personality.domain])
     if linux.memory_policy is not None:
         policy = linux.memory_policy
-        blob = bits(policy.nodes) if policy.nodes else b""
-        yield call("set_mempolicy", _memory_mode(policy), 8 * len(blob) + (1 if blob else 0), blob=blob, at=1)
+        if policy.nodes:
+            blob = bits(policy.nodes)
+            yield call("set_mempolicy", _memory_mode(policy), 8 * len(blob) + 1, blob=blob, at=1)
+        else:
+            yield call("set_mempolicy", _memory_mode(policy), 0, 0)
 
 
 def affinity(cpus: str) -> Step:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.oci import runtime_spec as oci
 from pycgroups.oci.runtime_spec import IdMapping
 from pycgroups.runtime import plan as plans
@@ -571,3 +571,28 @@ def test_what_a_root_with_devices_has_already_stays():
     entries = [step for step in created(spec(namespaces=("pid", "mount"))).setup if step.name in {"node", "symlink"}]
     assert entries
     assert all(step.optional for step in entries)
+
+
+def idmapped(*, maps=(), option="idmap"):
+    return oci.Mount(**BIND, options=("bind", option), uid_mappings=maps, gid_mappings=maps)
+
+
+def test_id_maps_need_no_user_namespace_of_the_container():
+    maps = (IdMapping(0, 5, 1),)
+    plan = created(spec(namespaces=("pid", "mount"), mounts=(idmapped(maps=maps),)), joins=1)
+    assert plan.idmaps == ((maps, maps),)
+    assert (plan.prepare[-1].args[5], plan.given) == (2, 3)  # after the cgroup's file and the FIFO
+    assert plan.has_idmapped_trees
+
+
+def test_the_id_map_of_a_namespace_that_is_joined():
+    plan = created(spec(namespaces=("mount",), joined=[("pid", "/p"), ("user", "/u")], mounts=(idmapped(),)), joins=1)
+    assert plan.idmaps == ()
+    assert plan.prepare[-1].args[5] == 1
+    assert plan.has_idmapped_trees
+    assert not created().has_idmapped_trees
+
+
+def test_id_maps_are_not_left_out_where_they_cannot_be():
+    with pytest.raises(Unsupported, match="idmapped"):
+        created(spec(mounts=(idmapped(),)), privileged=False)

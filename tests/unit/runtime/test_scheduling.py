@@ -53,20 +53,19 @@ def test_scheduler_and_priority():
 
 
 @pytest.mark.parametrize(
-    ("policy", "mode", "maximum"),
+    ("policy", "args"),
     [
-        (MemoryPolicy(mode="MPOL_DEFAULT"), 0, 0),
-        (MemoryPolicy(mode="MPOL_BIND", nodes="0"), 2, 8 * WORD + 1),
+        (MemoryPolicy(mode="MPOL_DEFAULT"), (-1, 0, 0, 0)),
+        (MemoryPolicy(mode="MPOL_BIND", nodes="0"), (1, 2, 0, 8 * WORD + 1)),
         (
             MemoryPolicy(mode="MPOL_INTERLEAVE", nodes="0-1", flags=("MPOL_F_RELATIVE_NODES",)),
-            3 | 1 << 14,
-            8 * WORD + 1,
+            (1, 3 | 1 << 14, 0, 8 * WORD + 1),
         ),
     ],
 )
-def test_memory_policy(policy, mode, maximum):
+def test_memory_policy(policy, args):
     (step,) = scheduling.linux_steps(oci.Linux(memory_policy=policy))
-    assert step.args[1:] == (1, mode, 0, maximum)
+    assert step.args[1:] == args
     assert step.texts[1] == (scheduling.bits(policy.nodes) if policy.nodes else b"")
 
 
