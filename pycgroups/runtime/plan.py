@@ -86,6 +86,7 @@ def make_plan(
     *,
     privileged: bool,
     nested: bool = False,
+    groups: bool = True,
     joins: int = 0,
     manner: Manner = _USUAL,
     terminal: Terminal | None = None,
@@ -99,6 +100,7 @@ def make_plan(
         rootfs: what its root is made of.
         privileged: the caller may open and idmap trees of its own mount namespace (root, CAP_SYS_ADMIN).
         nested: the caller is in a user namespace, and makes no device nodes.
+        groups: its user namespace allows setgroups(2), and so those below it.
         joins: how many cgroup files the launch hands over, for the process to write itself into.
         manner: how its program is started.
         terminal: make a pty in the container.
@@ -110,7 +112,7 @@ def make_plan(
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
-    plan.bundle, plan.cgroups = bundle, cgroups
+    plan.bundle, plan.cgroups, plan.groups = bundle, cgroups, groups
     plan.enter()
     plan.make_root()
     for mount in spec.mounts:
@@ -121,8 +123,7 @@ def make_plan(
     if terminal:
         plan.make_terminal(terminal)
     plan.finish_setup()
-    groups = not plan.userns or plan.may_set_groups()
-    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=groups)
+    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=plan.may_set_groups())
     return plan.done(main)
 
 
@@ -153,6 +154,7 @@ class _Planner:
         self.slots = Slots(start=start, handed=start + manner.start)
         self.given = start + manner.start + manner.handed + len(self.idmaps)
         self.bundle = "/"
+        self.groups = True
         self.cgroups: tuple[Shown, ...] = ()
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
@@ -256,7 +258,8 @@ class _Planner:
 
     def may_set_groups(self) -> bool:
         """An ordinary user's map of one group goes with setgroups(2) denied: user_namespaces(7)."""
-        return self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
+        of_many = self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
+        return self.groups and (of_many or not self.userns)
 
     # -- the root ---------------------------------------------------------------------------------------------
 

@@ -596,3 +596,9 @@ def test_the_id_map_of_a_namespace_that_is_joined():
 def test_id_maps_are_not_left_out_where_they_cannot_be():
     with pytest.raises(Unsupported, match="idmapped"):
         created(spec(mounts=(idmapped(),)), privileged=False)
+
+
+def test_groups_that_a_namespace_around_denies():
+    plan = created(spec(namespaces=("pid", "mount")), groups=False)
+    assert "groups" not in names(plan.main)
+    assert one(created(groups=False), "become root").args == (0,)
