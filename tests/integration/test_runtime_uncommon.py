@@ -279,15 +279,28 @@ def test_a_passwd_that_is_no_file(bundle, own_root, kind):
     [
         ("process", "selinuxLabel", "system_u:system_r:container_t:s0"),
         ("linux", "mountLabel", "system_u:object_r:container_file_t:s0"),
-        ("process", "apparmorProfile", "no-such-profile"),
     ],
 )
-def test_labels_of_absent_security_modules(bundle, part, key, label):
+def test_labels_without_selinux(bundle, part, key, label):
     """Before anything is made."""
     bundle.config[part][key] = label
     with pytest.raises(Unsupported, match=label):
         bundle.create()
     assert not bundle.state.exists()
+
+
+def test_a_profile_that_is_not_loaded(bundle):
+    """Where AppArmor is there, its list may not be: then the kernel says so."""
+    bundle.config["process"]["apparmorProfile"] = "no-such-profile"
+    with pytest.raises((Unsupported, LaunchError), match=r"AppArmor|apparmor"):
+        bundle.create()
+    assert runtime.containers(root=bundle.state) == ()
+
+
+@pytest.mark.requires("apparmor")
+def test_a_profile(bundle):
+    bundle.config["process"]["apparmorProfile"] = "unconfined"
+    assert output(bundle, "cat /proc/self/attr/current").startswith("unconfined")
 
 
 @pytest.mark.parametrize(("part", "key"), [("process", "selinuxLabel"), ("linux", "mountLabel")])
@@ -469,109 +482,98 @@ def test_who_listens_hangs_up(bundle, scratch):
 # -- network devices ---------------------------------------------------------------------------------------------------
 
 MOVE = """
-import json, os, subprocess, sys
+import ctypes, json, subprocess, sys
 from pathlib import Path
 from pycgroups import runtime
 from pycgroups.errors import Error
 
-bundle, root, devices, script = sys.argv[1:]
-
-def ip(line):
-    subprocess.run(["ip", *line.split()], check=True)
-
-ip("link set lo up")
-ip("link add host0 type veth peer name peer0")
-ip("addr add 192.0.2.1/24 broadcast 192.0.2.255 dev host0")
-ip("addr add 192.0.2.77/32 scope link dev host0")
-ip("addr add 198.51.100.1 peer 198.51.100.2/32 dev host0")
-ip("addr add 192.0.2.2/24 dev peer0")
-ip("link set host0 up")
-ip("link set peer0 up")
-ip("addr add 2001:db8::1/64 dev host0 nodad")
+LINKS = '''link set lo up
+link add host0 type veth peer name peer0
+addr add 192.0.2.1/24 broadcast 192.0.2.255 dev host0
+addr add 192.0.2.77/32 scope link dev host0
+addr add 198.51.100.1 peer 198.51.100.2/32 dev host0
+addr add 192.0.2.2/24 dev peer0
+link set host0 up
+link set peer0 up
+addr add 2001:db8::1/64 dev host0 nodad
+'''
+bundle, root, jobs = sys.argv[1:]
 path = Path(bundle, "config.json")
 config = json.loads(path.read_text())
-config["linux"]["netDevices"] = json.loads(devices)
-config["process"]["args"] = ["sh", "-c", script]
-path.write_text(json.dumps(config))
-try:
-    container = runtime.create(bundle, "web", root=root)
-except Error as error:
-    print(type(error).__name__, error)
-else:
-    container.start()
-    container.wait()
-    container.delete()
-assert runtime.containers(root=root) == ()
-links = subprocess.run(["ip", "-brief", "link"], stdout=subprocess.PIPE, text=True, check=True).stdout
-print("left", *sorted(line.split("@")[0] for line in links.splitlines() if "@" in line), flush=True)
+for devices, script in json.loads(jobs):
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0  # CLONE_NEWNET
+    subprocess.run(["ip", "-batch", "-"], input=LINKS, text=True, check=True)
+    config["linux"]["netDevices"] = devices
+    config["process"]["args"] = ["sh", "-c", script]
+    path.write_text(json.dumps(config))
+    try:
+        container = runtime.create(bundle, "web", root=root)
+    except Error as error:
+        print(type(error).__name__, error)
+    else:
+        container.start()
+        container.wait()
+        container.delete()
+    assert runtime.containers(root=root) == ()
+    print("--", flush=True)
 """
 
 
 @pytest.fixture
 def moved(bundle):
-    """Create a container that is to get devices of a network namespace that is made for it."""
+    """Create containers that are to get devices, each of a network namespace that is made for it."""
 
-    def move(devices, script="true"):
-        apart = ["unshare", "--net", "--mount", *(["--user", "--map-root-user"] if os.geteuid() else [])]
+    def move(*jobs):
+        apart = ["unshare", "--user", "--map-root-user"] if os.geteuid() else []
         if os.geteuid():  # who is root there already
             linux = bundle.config["linux"]
             linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] != "user"]
             for key in ("uidMappings", "gidMappings", "cgroupsPath"):
                 linux.pop(key, None)
-        arguments = [bundle.write(), bundle.state, json.dumps(devices), script]
-        command = [*apart, sys.executable, "-c", MOVE, *arguments]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, "PYTHONPATH": str(TREE)}
-        )
+        command = [*apart, sys.executable, "-c", MOVE, bundle.write(), bundle.state, json.dumps(jobs)]
+        env = {**os.environ, "PYTHONPATH": str(TREE)}
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=env)
         assert done.returncode == 0, done
-        return done.stdout
+        return done.stdout.split("--\n")[:-1]
 
     return move
 
 
-pytestmark_net = pytest.mark.requires("ip", "unshare")
+@pytest.mark.requires("ip", "unshare")
+def test_network_devices_move_with_their_addresses(moved):
+    """The kernel numbers those whose names have ``%d``."""
+    look = "busybox ip addr show dev eth0; busybox ping -c 1 -W 60 192.0.2.2 >/dev/null && echo reached"
+    one, both, numbered = moved(
+        ({"host0": {"name": "eth0"}}, look),
+        ({"host0": {}, "peer0": {}}, "ls /sys/class/net"),
+        ({"host0": {"name": "net%d"}, "peer0": {"name": "net%d"}}, "ls /sys/class/net"),
+    )
+    assert "192.0.2.1/24 brd 192.0.2.255" in one
+    assert "198.51.100.1 peer 198.51.100.2/32" in one
+    assert "2001:db8::1/64" in one
+    assert "192.0.2.77" not in one
+    assert ",UP" in one
+    assert "reached" in one
+    assert both.split() == ["host0", "lo", "peer0"]
+    assert numbered.split() == ["lo", "net0", "net1"]
 
 
-@pytestmark_net
-def test_a_network_device_moves_with_its_addresses(moved):
-    script = "busybox ip addr show dev eth0; busybox ping -c 1 -W 60 192.0.2.2 >/dev/null && echo reached"
-    text = moved({"host0": {"name": "eth0"}}, script)
-    assert "192.0.2.1/24 brd 192.0.2.255" in text
-    assert "198.51.100.1 peer 198.51.100.2/32" in text
-    assert "2001:db8::1/64" in text
-    assert "192.0.2.77" not in text
-    assert ",UP" in text
-    assert "reached" in text
+@pytest.mark.requires("ip", "unshare")
+def test_network_devices_that_cannot_move(moved):
+    answers = moved(
+        ({"nonesuch": {}}, "true"),
+        ({"host0": {"name": "lo"}}, "true"),
+        ({"lo": {"name": "other"}}, "true"),
+        ({"host0": {"name": "a%s"}}, "true"),
+    )
+    assert [answer.partition(":")[0] for answer in answers] == [
+        "NotFound move network device nonesuch",
+        "AlreadyExists move network device lo",
+        "LaunchError move network device lo",
+        "LaunchError move network device host0",
+    ]
 
 
-@pytestmark_net
-def test_a_network_device_keeps_its_name(moved):
-    text = moved({"host0": {}, "peer0": {}}, "ls /sys/class/net")
-    assert text.split() == ["host0", "lo", "peer0", "left"]
-
-
-@pytestmark_net
-def test_the_kernel_numbers_devices(moved):
-    text = moved({"host0": {"name": "net%d"}, "peer0": {"name": "net%d"}}, "ls /sys/class/net")
-    assert text.split() == ["lo", "net0", "net1", "left"]
-
-
-@pytestmark_net
-@pytest.mark.parametrize(
-    ("devices", "error"),
-    [
-        ({"nonesuch": {}}, "NotFound move network device nonesuch"),
-        ({"host0": {"name": "lo"}}, "AlreadyExists move network device lo"),
-        ({"lo": {"name": "other"}}, "LaunchError move network device lo"),
-        ({"host0": {"name": "a%s"}}, "LaunchError move network device host0"),
-    ],
-)
-def test_network_devices_that_cannot_move(moved, devices, error):
-    text = moved(devices)
-    assert text.startswith(error)
-
-
-@pytestmark_net
 @pytest.mark.requires("rootless")
 def test_an_ordinary_user_moves_no_device(bundle):
     """Of the host; lo is there wherever the test runs."""
