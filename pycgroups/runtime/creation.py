@@ -30,6 +30,7 @@ from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from functools import lru_cache
     from typing import Any, NamedTuple
 
     from pycgroups.cgroups import Cgroup
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Linux, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.program import Manner
+    from pycgroups.runtime.steps import Plan
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
 
 
@@ -80,7 +83,7 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
             home.write(CONFIG, config)
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
-            creation = _Creation(spec, manner, record, home, wishes)
+            creation = _Creation(spec, manner, record, home, wishes, bundle or "/")
             try:
                 return creation.perform()
             finally:
@@ -169,11 +172,46 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
     )
 
 
+class _Caller(NamedTuple):
+    """What this process may do."""
+
+    privileged: bool
+    nested: bool
+    groups: bool
+
+
+def _caller() -> _Caller:
+    return _Caller(own.is_privileged(), own.is_nested(), own.may_set_groups())
+
+
+@lru_cache(64)  # a program may start the same container a thousand times
+def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
+    spec: Spec, rootfs: str, manner: Manner, bundle: str, cgroups: tuple[Shown, ...], joins: int, caller: _Caller
+) -> tuple[Plan, bytes]:
+    assert spec.process is not None
+    made = plan.make_plan(
+        spec,
+        Directory(path=rootfs, devices=True),
+        privileged=caller.privileged,
+        nested=caller.nested,
+        groups=caller.groups,
+        joins=joins,
+        manner=manner,
+        terminal=terminals.size_of(spec.process),
+        bundle=bundle,
+        cgroups=cgroups,
+    )
+    return made, made.encode()
+
+
 class _Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
-    def __init__(self, spec: Spec, manner: Manner, record: Record, home: Home, wishes: Wishes) -> None:
+    def __init__(  # noqa: PLR0917
+        self, spec: Spec, manner: Manner, record: Record, home: Home, wishes: Wishes, bundle: str
+    ) -> None:
         self.spec = spec
+        self.bundle = bundle
         self.manner = manner
         self.record = record
         self.home = home
@@ -261,17 +299,8 @@ class _Creation:
         assert group is not None
         assert spec.process is not None
         joins, linux = group.join_fds, spec.linux
-        made = plan.make_plan(
-            spec,
-            Directory(path=self.record.rootfs, devices=True),
-            privileged=own.is_privileged(),
-            nested=own.is_nested(),
-            groups=own.may_set_groups(),
-            joins=len(joins),
-            manner=self.manner,
-            terminal=terminals.size_of(spec.process),
-            bundle=self.record.bundle,
-            cgroups=self.shown_cgroups(),
+        made, encoded = _plan(
+            spec, self.record.rootfs, self.manner, self.bundle, self.shown_cgroups(), len(joins), _caller()
         )
         self.running = Running(made)
         for space in plan.joined(spec):
@@ -280,7 +309,7 @@ class _Creation:
         fresh = any(space.type == "user" and space.path is None for space in linux.namespaces)
         launch(
             self.running,
-            made.encode(),
+            encoded,
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
             given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
