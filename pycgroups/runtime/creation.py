@@ -7,9 +7,11 @@
     cgroup
     clone                ----------------->  namespaces, mounts
                          <-----------------  WAITING   where there are hooks, before the root changes
-    hooks of create
+    network devices, hooks of create
     go on                ----------------->  pivot_root, ids, rights, filter
-                         <-----------------  FD        its terminal; a seccomp listener
+                         <-----------------  FD        a listener of the filter's
+    go on                ----------------->
+                         <-----------------  FD        its terminal
                          <-----------------  WAITING   in the FIFO of the state directory
     record with its pid
 """
