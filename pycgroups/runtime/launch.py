@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Plan, Step
 
 _SIGKILL = 9
+_START = "start of the program"
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
@@ -189,16 +190,17 @@ def launch(
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
-        early = 0 if uid_mappings or placed else calls.go_early(spawned)
+        idmapped = plan.has_idmapped_trees
+        early = 0 if uid_mappings or placed or idmapped else calls.go_early(spawned)
         _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             map_ids(spawned, uid_mappings, gid_mappings)
         if placed:
             placed(spawned.pid)
-        if plan.idmaps:
-            own = len(given) + plan.idmaps.index(None) if None in plan.idmaps else -1
-            _check_step(running, calls.open_userns(spawned, own))
+        if None in plan.idmaps:
+            _check_step(running, calls.open_userns(spawned, len(given) + plan.idmaps.index(None)))
+        if idmapped:
             _check_step(running, *calls.prepare(spawned, idmapped=True))
         if not early:
             _check_step(running, calls.go(spawned))
@@ -261,7 +263,7 @@ def end(spawned: calls.Spawned) -> None:
 def step_error(step: Step | None, number: int) -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
-        return LaunchError(step="start of the program", errno=number)
+        return LaunchError(step=_START, errno=number, hint=hints.for_call(_START, number))
     if step.op not in (lib.OP_EXEC, lib.OP_FIND):
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path

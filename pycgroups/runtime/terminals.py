@@ -14,20 +14,19 @@ if TYPE_CHECKING:
     from pycgroups.runtime.launch import Running
 
 
-def wanted(process: Process, socket: str | None) -> Terminal | None:
-    """Say which terminal the process is to have; None if it has none.
-
-    A socket gets it as from runc: newlines go out as they are, so that whoever shows the output adds the carriage
-    returns.
-    """
+def wanted(process: Process) -> Terminal | None:
+    """Say which terminal the process is to have; None if it has none."""
     if not process.terminal:
         return None
-    size, bare = process.console_size, socket is not None
-    return Terminal(bare=bare) if size is None else Terminal(rows=size.height, columns=size.width, bare=bare)
+    size = process.console_size
+    return Terminal() if size is None else Terminal(rows=size.height, columns=size.width)
 
 
 def hand_on(running: Running, console: int) -> int:
-    """Send the master of a process's pty to the socket that waits for it; without one it is the answer, or -1."""
+    """Send the master of a process's pty to the socket that waits for it; without one it is the answer, or -1.
+
+    It is as the kernel made it, as from runc: a program may have written to it before anybody could change that.
+    """
     master = running.descriptors.pop(lib.OP_CONSOLE, -1)
     if master < 0 or console < 0:
         return master

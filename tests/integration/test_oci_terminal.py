@@ -26,9 +26,9 @@ def test_the_console_socket_gets_the_master(oci, bundle, tmp_path):
         name, master = receiver.receive()
     assert name == b"/dev/ptmx"
     assert termios.tcgetwinsize(master) == (33, 77)
-    assert not termios.tcgetattr(master)[1] & termios.ONLCR
+    assert termios.tcgetattr(master)[1] & termios.ONLCR  # as the kernel made it, and runc
     oci.call("start", "web")
-    assert read_all(master) == b"/dev/pts/0\n33 77\n"
+    assert read_all(master) == b"/dev/pts/0\r\n33 77\r\n"
     oci.wait_for("stopped")
 
 
@@ -37,7 +37,7 @@ def test_exec_in_a_terminal(oci, tmp_path):
     with Receiver(tmp_path) as receiver:
         oci.call("exec", "--tty", "--detach", "--console-socket", receiver.path, "web", "tty")
         _, master = receiver.receive()
-    assert read_all(master) == b"/dev/pts/0\n"
+    assert read_all(master) == b"/dev/pts/0\r\n"
 
 
 @pytest.mark.parametrize("verb", ["create", "exec"])

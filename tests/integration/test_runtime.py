@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,31 +28,10 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.runtime.state import start_of
+from tests.integration.bundles import QUIET, output
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
-
-
-def output(bundle, script, **options):
-    """Run a script in a container, and return what it prints."""
-    read, write = os.pipe()
-    try:
-        with open("/dev/null", "rb") as null:
-            bundle.shell(script)
-            container = bundle.create(stdio=(null.fileno(), write, write), **options)
-        os.close(write)
-        write = -1
-        container.start()
-        with open(read, closefd=False) as file:
-            text = file.read()
-        status = container.wait()
-        container.delete()
-        assert status == 0, text
-        return text
-    finally:
-        os.close(read)
-        if write >= 0:
-            os.close(write)
 
 
 # -- life ------------------------------------------------------------------------------------------------------------
@@ -285,7 +265,9 @@ def test_who_is_killed_in_the_middle_leaves_what_can_be_deleted(bundle, command,
             container = bundle.create("web")
         if command == "exec":
             container.start()
-            (bundle.state / "web/config.json").write_text((bundle.path / "config.json").read_text().replace("60", "0"))
+            (bundle.state / "web/config.json").write_text(
+                (bundle.path / "config.json").read_text().replace('"60"', '"0"')
+            )
         inject = f"inject={call}:signal=SIGKILL:when={number}"
         program = ["strace", "-qq", "-o", "/dev/null", "-e", inject, sys.executable, "-c", code]
         done = subprocess.run([*program, bundle.write(), bundle.state], check=False, stdin=subprocess.DEVNULL)
@@ -457,6 +439,27 @@ def test_time_offsets(bundle):
     assert uptime == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME) + 1_000_000, abs=1000)
 
 
+CGROUPS = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*QUIET, "ro"]}
+
+
+@pytest.mark.requires("limits")
+def test_it_sees_its_own_cgroup(bundle):
+    bundle.config["mounts"].append(CGROUPS)
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 77}}
+    text = output(bundle, "cd /sys/fs/cgroup; test -e pids && cd pids; cat pids.max; touch new 2>&1 || true")
+    assert text.splitlines() == ["77", "touch: new: Read-only file system"]
+
+
+@pytest.mark.requires("no_limits")
+def test_without_a_cgroup_it_sees_those_of_the_host(bundle):
+    bundle.config["mounts"].append(CGROUPS)
+    script = "ls /sys/fs/cgroup; for each in /sys/fs/cgroup /sys/fs/cgroup/*/; do touch $each/new 2>&1; done || true"
+    names, _, refused = output(bundle, script).partition("touch: ")
+    assert names.split() == sorted(os.listdir("/sys/fs/cgroup"))
+    assert "Read-only file system" in refused
+    assert "Permission" not in refused
+
+
 def test_pid_namespace_of_another_container(bundle):
     bundle.run("sleep", "60")
     first = bundle.create("first")
@@ -489,7 +492,33 @@ def test_it_gets_its_terminal(bundle):
         pass
     assert container.wait() == 0
     container.let_go()
-    assert b"/dev/pts/0\r\nconsole\r\n" in text
+    assert text.startswith(b"/dev/pts/0\r\nconsole\r\n")
+
+
+def test_a_console_socket_gets_the_terminal(bundle, scratch):
+    path = str(scratch / "socket")
+    bundle.config["process"]["terminal"] = True
+    bundle.shell("echo first; sleep 60")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        container = bundle.create(console_socket=path)
+        container.start()
+        with console(listener) as file:
+            assert file.readline() == b"first\r\n"
+        executed = container.exec(bundle.process("echo", "second"), console_socket=path)
+        with console(listener) as file:
+            assert file.readline() == b"second\r\n"
+            assert executed.wait() == 0  # it would hang up with its terminal
+    assert (container.master, executed.master) == (-1, -1)
+
+
+def console(listener):
+    """Take a terminal's master, as the kernel makes them."""
+    peer, _ = listener.accept()
+    _, (master,), _, _ = socket.recv_fds(peer, 100, 1)
+    peer.close()
+    return os.fdopen(master, "rb", buffering=0)
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------
@@ -563,6 +592,7 @@ def test_hooks_in_order_with_the_state(bundle, own_root):
         kind: [
             {
                 "path": "/bin/sh",
+                "timeout": 10**9,
                 "args": ["sh", "-c", note.format(log=inside.get(kind, log), kind=kind)],
                 "env": ["PATH=/bin:/usr/bin"],
             }

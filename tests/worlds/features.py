@@ -37,6 +37,11 @@ def cgroup_v1() -> str | None:
     return None if (CGROUP / "memory/tasks").exists() and (CGROUP / "pids/tasks").exists() else "needs cgroup v1"
 
 
+def own_cgroup() -> Path:
+    """The directory on v2 that this process is in."""
+    return CGROUP / Path("/proc/self/cgroup").read_text().splitlines()[-1].removeprefix("0::/")
+
+
 def limits() -> str | None:
     """A memory and a pids limit can be set by this user."""
     if cgroup_v1() is None:
@@ -44,7 +49,7 @@ def limits() -> str | None:
         return None if writable else "needs write access to the v1 memory and pids hierarchies"
     if os.geteuid() == 0:
         return None  # may make a group anywhere
-    parent = CGROUP / Path("/proc/self/cgroup").read_text().splitlines()[-1].removeprefix("0::/")
+    parent = own_cgroup()
     if not os.access(parent, os.W_OK):
         return "needs a delegated cgroup"
     offered = set((parent / "cgroup.controllers").read_text().split())
@@ -97,6 +102,15 @@ def no_subuid() -> str | None:
     return None if subuid() else "needs an account without a range in /etc/subuid"
 
 
+def apparmor() -> str | None:
+    """AppArmor is enabled in the kernel."""
+    try:
+        enabled = Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
+    except OSError:
+        enabled = False
+    return None if enabled else "needs AppArmor"
+
+
 def host() -> str | None:
     """The real kernel at its real speed, not the emulated one."""
     return "needs the host itself" if IN_VM else None
@@ -126,8 +140,12 @@ def _program(name: str) -> Callable[[], str | None]:
 
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
-    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host, criu, dirty_pages)},
-    **{name: _program(name) for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "script", "strace", "unshare")},
+    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host)},
+    **{probe.__name__: probe for probe in (apparmor, criu, dirty_pages)},
+    **{
+        name: _program(name)
+        for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "podman", "script", "strace", "unshare")
+    },
 }
 
 PROMISES = {
