@@ -20,7 +20,7 @@ SLOW = {
     *("traceback", "typing", "warnings", "weakref"),
 }
 EVERY_COMMAND = {
-    *("pycgroups", "pycgroups.cli", "pycgroups.cli.flags", "pycgroups.cli.text", "pycgroups.errors"),
+    *("pycgroups", "pycgroups.cli", "pycgroups.cli.flags", "pycgroups.errors"),
     *("pycgroups.oci_cli", "pycgroups.oci_cli.command", "pycgroups.oci_cli.log", "pycgroups.records"),
 }
 OF_STATE = {
