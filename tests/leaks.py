@@ -121,8 +121,8 @@ def _cgroups() -> Iterator[str]:
         if NAME not in directory or os.path.basename(directory) == NAME:
             continue
         try:
-            found = os.stat(directory)
-        except FileNotFoundError:  # removed meanwhile
+            found = Path(directory).stat()
+        except FileNotFoundError:  # somebody has removed it meanwhile
             continue
         if (found.st_dev, found.st_ino) in others or _names_another(directory):
             inner.clear()
