@@ -296,7 +296,7 @@ static int do_propagate(const struct plan_step *step)
 static int move_root(void)
 {
     long ret = SYS(mount, ".", "/", 0, 0x2000 /* MS_MOVE */, 0);
-    if (ret == 0)
+    if (ret == 0 || ret == -ELOOP) /* it is on top of the old root already */
         ret = SYS(chroot, ".");
     if (ret == 0)
         ret = SYS(chdir, "/");

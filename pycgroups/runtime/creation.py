@@ -31,7 +31,7 @@ from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from functools import lru_cache
     from typing import Any, NamedTuple
 
@@ -59,14 +59,24 @@ class Wishes(NamedTuple):
 
 
 class Created(NamedTuple):
-    """What came of it: the state directory, the process, and the master of its terminal, or -1."""
+    """What came of it: the state directory, the process, the master of its terminal, or -1, and what was left out."""
 
     directory: str
     running: Running
     master: int
+    notices: Sequence[str]
 
 
-def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, root: str) -> Created:
+def create(
+    spec: Spec,
+    wishes: Wishes,
+    *,
+    config: bytes,
+    bundle: str,
+    id_: str,
+    root: str,
+    perform: Callable[[Creation], Created] | None = None,
+) -> Created:
     """Create a container; nothing is left of it if that fails.
 
     Args:
@@ -76,6 +86,7 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
         bundle: the directory that its relative paths are relative to; empty for none.
         id_: its name.
         root: where its state is kept.
+        perform: another way to its process than to launch it.
     """
     check_id(id_)
     rootfs = _check(spec, bundle, wishes)
@@ -85,9 +96,9 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
             home.write(CONFIG, config)
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
-            creation = _Creation(spec, manner, record, home, wishes, bundle or "/")
+            creation = Creation(spec, manner, record, home, wishes, bundle or "/")
             try:
-                return creation.perform()
+                return (perform or Creation.perform)(creation)
             finally:
                 creation.close()
         except BaseException:
@@ -199,14 +210,14 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         groups=caller.groups,
         joins=joins,
         manner=manner,
-        terminal=terminals.size_of(spec.process),
+        terminal=terminals.wanted(spec.process),
         bundle=bundle,
         cgroups=cgroups,
     )
     return made, made.encode()
 
 
-class _Creation:
+class Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
     def __init__(  # noqa: PLR0917
@@ -363,7 +374,8 @@ class _Creation:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
         self.group.let_go()
-        created = Created(self.home.path, running, self.master)
+        assert self.spec.process is not None
+        created = Created(self.home.path, running, self.master, confinement.notices(self.spec.process))
         self.running, self.group, self.master = None, None, -1
         return created
 

@@ -55,8 +55,7 @@ def make_exec(
 
         setup += scheduling.linux_steps(linux)
     if terminal:
-        user = process.user
-        setup.append(Step(lib.OP_CONSOLE, (TERMINAL, terminal.rows, terminal.columns, user.uid, user.gid)))
+        setup.append(terminal.step(TERMINAL, process.user))
     given = joins + len(kinds)
     main = program(process, manner, Slots(handed=given), terminal=terminal is not None, groups=groups)
     return _plan(setup, main, given + manner.handed)

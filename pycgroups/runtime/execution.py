@@ -30,7 +30,7 @@ class Wishes(NamedTuple):
     pid_file: str | None = None
     preserve_fds: int = 0
     detached: bool = False
-    cgroup: str = ""
+    cgroups: Sequence[str] = ()
 
 
 class Executed:
@@ -130,7 +130,7 @@ def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes
     """Start a process in the container's namespaces and cgroup."""
     namespaces = files.open_others(record.pid)
     try:
-        with _group(record, wishes.cgroup) as group:
+        with _group(record, wishes.cgroups) as group:
             joins = group.join_fds
             plan = entering.make_exec(
                 process,
@@ -138,7 +138,7 @@ def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes
                 tuple(namespaces),
                 joins=len(joins),
                 manner=manner,
-                terminal=terminals.size_of(process),
+                terminal=terminals.wanted(process),
                 groups=own.may_set_groups(record.pid),
             )
             if not record.is_alive():  # the pid may be somebody else's by now, and so what was opened
@@ -166,9 +166,15 @@ def _classifier(record: Record) -> Callable[[int], None] | None:
     return lambda pid: resctrl.enter(record.resctrl, pid)
 
 
-def _group(record: Record, below: str) -> Cgroup:
+def _group(record: Record, below: Sequence[str]) -> Cgroup:
     """Open the cgroup that the process is to be in."""
     from pycgroups.cgroups import placed
 
-    with placed.open_(record.cgroups) as whole:
-        return placed.sub(whole, below) if below else placed.beside(whole, record.pid)
+    group = placed.open_(record.cgroups)
+    if not below:
+        with group:
+            return placed.beside(group, record.pid)
+    for name in below:
+        with group as above:
+            group = placed.sub(above, name)
+    return group

@@ -15,6 +15,7 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
 from pycgroups.runtime import hints
 from pycgroups.runtime.id_maps import map_ids
+from pycgroups.runtime.signals import send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,17 +153,6 @@ class Running:
         while self.descriptors:
             os.close(self.descriptors.popitem()[1])
         self.spawned.close()
-
-
-def send_signal(pidfd: int, number: int) -> bool:
-    """Send a signal to a process; False if it has ended."""
-    from _signal import pidfd_send_signal  # type: ignore[import-not-found]  # signal makes enums of all numbers, which takes a millisecond
-
-    try:
-        pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def launch(

@@ -485,8 +485,7 @@ class _Planner:
 
     def make_terminal(self, terminal: Terminal) -> None:
         assert self.spec.process is not None
-        user = self.spec.process.user
-        self.add(lib.OP_CONSOLE, TERMINAL, terminal.rows, terminal.columns, user.uid, user.gid)
+        self.setup.append(terminal.step(TERMINAL, self.spec.process.user))
         self.add(lib.OP_TREE, TEMPORARY, 0, 0, 0, lib.MS_PRIVATE, -1, TERMINAL, texts=(b"",))
         self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(b"/dev/console",))
 

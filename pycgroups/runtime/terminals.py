@@ -1,4 +1,4 @@
-"""The pty of a process in a container: its size, its master, and who gets that."""
+"""The pty of a process in a container: what it is like, its master, and who gets that."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.launch import Running
 
 
-def size_of(process: Process) -> Terminal | None:
-    """Return the size of the terminal that the process is to have; None if it has none."""
+def wanted(process: Process) -> Terminal | None:
+    """Say which terminal the process is to have; None if it has none."""
     if not process.terminal:
         return None
     size = process.console_size
