@@ -94,6 +94,7 @@ class Podman:
         for name in ("runtime", "library"):
             (self.directory / name).mkdir(mode=0o700)
         (self.directory / "subids").write_text(SUBIDS)
+        self.hierarchies = {*features.CGROUP.iterdir()}
         self.mounts = _MountNamespace(self.directory) if os.geteuid() == 0 else None
         return self
 
@@ -122,6 +123,10 @@ class Podman:
         for top in (features.CGROUP, *features.CGROUP.glob("*")):
             for group in (f"{self.cgroup}/conmon", self.cgroup):
                 wait_for(functools.partial(_removed, Path(f"{top}{group}")))
+        # Podman puts conmon into each hierarchy of v1 that it knows; those that are not mounted are mere directories.
+        if not features.lack("cgroup_v1"):
+            for top in {*features.CGROUP.iterdir()} - self.hierarchies:
+                shutil.rmtree(top)
 
     def _processes(self) -> list[str]:
         found = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag
+from pycgroups.errors import NotFound
 from pycgroups.oci_cli import create
 from pycgroups.oci_cli.command import DETACH, Command, warn
 from pycgroups.oci_cli.foreground import Foreground
@@ -39,9 +40,16 @@ def attend(given: Given, begin: Callable[..., Container]) -> int:
         container = begin(detached=False)
         code = foreground.wait(container)
         if not given.flags.get("keep"):
-            container.delete(force=True)
+            _delete(container)
         container.let_go()
         return code
+
+
+def _delete(container: Container) -> None:
+    try:
+        container.delete(force=True)
+    except NotFound:  # another command was faster
+        pass
 
 
 def _start(given: Given, container: Container) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import NamedTuple
 
+    from pycgroups.cgroups.detect import Hierarchy
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.creation import Created, Creation
     from pycgroups.runtime.state import Record
@@ -34,7 +35,10 @@ else:
 
 _OURS = "pycgroups.json"
 _STREAMS = (0, 1, 2)
+_V2 = 2
+_V1_NAMES = {"io": "blkio"}
 _NETWORK = "extRootNetNS"  # runc's name for it, so that either restores what the other saved
+_LONGEST_REASON = 1000
 _NOT_FOUND = 127  # a shell's
 _NO_PLAN = Plan(namespaces=0, prepare=(), setup=(), main=(), given=0, idmaps=(), init=False, keep_caps=0)
 # criu wants the root as a mount of its own: it is one in a mount namespace that ends with criu.
@@ -83,7 +87,7 @@ class Images(NamedTuple):
             hint = "install criu, or name it with --criu PROGRAM"
             raise Unsupported(f"there is no {self.program}", operation=verb, hint=hint)
         if done.returncode:
-            why = _last_error(f"{work}/{log}") or f"criu ended with {done.returncode}"
+            why = _errors(f"{work}/{log}") or f"criu ended with {done.returncode}"
             raise LaunchError(why, step=verb, path=f"{work}/{log}", hint="the log has the rest")
 
 
@@ -129,6 +133,7 @@ def restore(creation: Creation, images: Images) -> Created:
     root, pid_file = f"{creation.home.path}/criu-root", f"{creation.home.path}/criu.pid"
     words = ["--restore-detached", "--restore-sibling", "--pidfile", pid_file, "--root", root]
     words += _external(f"mnt[{place}]:{source}" for place, source in _mounts(spec, record))
+    words += _cgroup_roots(creation.record)
     given = []
     for number, name in zip(_STREAMS, streams, strict=True):
         if name:
@@ -178,15 +183,30 @@ def _network(spec: Spec) -> str | None:
     return next((space.path for space in spec.linux.namespaces if space.type == "network" and space.path), None)
 
 
-def _freezer(record: Record) -> str | None:
-    """Find the directory by which all its processes can be stopped at once."""
+def _hierarchies(record: Record) -> Iterator[tuple[Hierarchy, str]]:
+    """Yield the directories of its cgroup, and what they are in."""
     from pycgroups.cgroups import detect
 
-    found = detect.everything()
-    mounts = [each.mount for each in found if "freezer" in each.controllers] or [
-        each.mount for each in found if each.version == detect.V2
-    ]
-    return next((path for path in record.cgroups if any(path.startswith(f"{mount}/") for mount in mounts)), None)
+    for path in record.cgroups:
+        yield next(each for each in detect.everything() if path.startswith(f"{each.mount}/")), path
+
+
+def _freezer(record: Record) -> str | None:
+    """Find the directory by which all its processes can be stopped at once."""
+    found = list(_hierarchies(record))
+    frozen = [path for hierarchy, path in found if "freezer" in hierarchy.controllers]
+    return next(iter(frozen or [path for hierarchy, path in found if hierarchy.version == _V2]), None)
+
+
+def _cgroup_roots(record: Record) -> list[str]:
+    """Say where the new cgroup is, in the place of the old one: per controller of v1, and for the rest."""
+    words = []
+    for hierarchy, path in _hierarchies(record):
+        place = path.removeprefix(hierarchy.mount)
+        controllers = sorted(hierarchy.controllers) if hierarchy.version != _V2 else []
+        for prefix in [f"{_V1_NAMES.get(name, name)}:" for name in controllers] or [""]:
+            words += ["--cgroup-root", f"{prefix}{place}"]
+    return words
 
 
 def _stream(pid: int, number: int) -> str:
@@ -214,11 +234,11 @@ def _saved_streams(directory: str) -> list[str]:
     return streams
 
 
-def _last_error(log: str) -> str:
-    """Return the last line of criu's log that tells of an error."""
+def _errors(log: str) -> str:
+    """Return what criu's log tells of errors: which of them is the cause, criu does not know either."""
     try:
         with open(log, encoding="utf-8", errors="replace") as file:
-            lines = [line.strip() for line in file if "Error" in line]
+            errors = [line.partition("): ")[2].strip() for line in file if "Error (" in line]
     except OSError:
         return ""
-    return lines[-1].partition("Error ")[2] if lines else ""
+    return "; ".join(errors)[:_LONGEST_REASON]

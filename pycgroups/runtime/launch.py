@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Plan, Step
 
 _SIGKILL = 9
+_START = "start of the program"
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
@@ -262,7 +263,7 @@ def end(spawned: calls.Spawned) -> None:
 def step_error(step: Step | None, number: int) -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
-        return LaunchError(step="start of the program", errno=number)
+        return LaunchError(step=_START, errno=number, hint=hints.for_call(_START, number))
     if step.op not in (lib.OP_EXEC, lib.OP_FIND):
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path

@@ -430,7 +430,8 @@ class _Planner:
         self.add(lib.OP_ATTR, CGROUPS, options.attributes, 0, 0, 0)
 
     def bind_cgroup(self, place: str, path: str, options: mount_options.Options) -> None:
-        slot = self.tree(path, recursive=False, attributes=options.attributes)
+        # With what is mounted below, where all is shown: a user namespace may not uncover it, mount_namespaces(7).
+        slot = self.tree(path, attributes=options.attributes)
         self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(place),))
 
     # -- /dev -------------------------------------------------------------------------------------------------

@@ -7,9 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 from tests.waiting import PATIENCE, wait_for
 
@@ -37,7 +36,7 @@ class Oci:
     def call(self, *arguments: object, code: int | None = 0, before: tuple[str, ...] = (), **options: Any) -> Answer:
         """Run it to its end; a container that goes on may keep its output."""
         options = {"timeout": PATIENCE, **({} if "input" in options else {"stdin": subprocess.DEVNULL}), **options}
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        with self._file("out") as out, self._file("err") as err:
             command = [*before, *self.words, *map(str, arguments)]
             done = subprocess.run(command, stdout=out, stderr=err, check=False, text=True, **options)
             for file in (out, err):
@@ -46,6 +45,13 @@ class Oci:
         assert code in {answer.code, None}, answer
         assert "Traceback" not in answer.err
         return answer
+
+    def _file(self, name: str) -> IO[str]:
+        """Make a file without a name. Not a TemporaryFile, which is opened in a way that criu cannot repeat."""
+        path = self.bundle.path.parent / name
+        file = path.open("w+")
+        path.unlink()
+        return file
 
     def fails(self, *arguments: object, code: int = 1, **options: Any) -> str:
         """Run what has to fail: one line says why."""

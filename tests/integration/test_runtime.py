@@ -28,7 +28,7 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.runtime.state import start_of
-from tests.integration.bundles import output
+from tests.integration.bundles import QUIET, output
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -437,6 +437,27 @@ def test_time_offsets(bundle):
     bundle.config["linux"]["timeOffsets"] = {"boottime": {"secs": 1_000_000}}
     uptime = float(output(bundle, "cat /proc/uptime").split()[0])
     assert uptime == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME) + 1_000_000, abs=1000)
+
+
+CGROUPS = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*QUIET, "ro"]}
+
+
+@pytest.mark.requires("limits")
+def test_it_sees_its_own_cgroup(bundle):
+    bundle.config["mounts"].append(CGROUPS)
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 77}}
+    text = output(bundle, "cd /sys/fs/cgroup; test -e pids && cd pids; cat pids.max; touch new 2>&1 || true")
+    assert text.splitlines() == ["77", "touch: new: Read-only file system"]
+
+
+@pytest.mark.requires("no_limits")
+def test_without_a_cgroup_it_sees_those_of_the_host(bundle):
+    bundle.config["mounts"].append(CGROUPS)
+    script = "ls /sys/fs/cgroup; for each in /sys/fs/cgroup /sys/fs/cgroup/*/; do touch $each/new 2>&1; done || true"
+    names, _, refused = output(bundle, script).partition("touch: ")
+    assert names.split() == sorted(os.listdir("/sys/fs/cgroup"))
+    assert "Read-only file system" in refused
+    assert "Permission" not in refused
 
 
 def test_pid_namespace_of_another_container(bundle):
