@@ -1,7 +1,7 @@
 """The OCI runtime: the command against runc's and crun's, and in this process against `pycgroups.run`.
 
-All commands get the same bundle, with the config.json that `pycgroups-oci spec` writes, and the same mounts. Their state
-is on a tmpfs, as it is by default.
+All commands get the same bundle, with the config.json that `pycgroups-oci spec` writes, and the same mounts.
+State is kept on a tmpfs, as it is by default.
 """
 
 from __future__ import annotations
