@@ -140,8 +140,8 @@ def _program(name: str) -> Callable[[], str | None]:
 
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
-    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, apparmor, host)},
-    **{probe.__name__: probe for probe in (criu, dirty_pages)},
+    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host)},
+    **{probe.__name__: probe for probe in (apparmor, criu, dirty_pages)},
     **{
         name: _program(name)
         for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "podman", "script", "strace", "unshare")
