@@ -208,7 +208,7 @@ PATTERNS = {
     kinds._is_number_list: r"[0-9]+(-[0-9]+)?(, *[0-9]+(-[0-9]+)?)*",
     kinds._is_page_size: r"[1-9][0-9]*[KMG]B",
     kinds._is_access: r"[rwm]+",
-    kinds._is_interface: r"(?!\.{1,2}\Z)[!-.0-9;-~]{1,15}",
+    kinds._is_interface: r"(?!\.{1,2}\Z)[!-.0-9;-~\x01-\x08\x0e-\x1b\x7f]{1,15}",
     kinds._is_class_of_service: r"/|(?!\.{1,2}$)[^/\n]+",
     kinds._is_one_line: r"[^\n]*",
     kinds._is_bandwidth: r"MB:[^\n]*",
