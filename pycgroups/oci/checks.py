@@ -112,7 +112,10 @@ def _sysctls(settings: tuple[tuple[str, str], ...], kinds: frozenset[str]) -> No
     from pycgroups.oci.sysctls import NAMESPACED, sysctl_namespace  # many containers set none
 
     for name, value in settings:
-        kind = sysctl_namespace(name.replace("/", "."))  # sysctl(8) takes both separators
+        dotted = name.replace("/", ".")  # sysctl(8) takes both separators
+        kind = sysctl_namespace(dotted)
+        if dotted == "kernel.hostname":
+            raise invalid(key_path("linux", "sysctl", name), value, "the property hostname, which is for that")
         if kind is None:
             raise invalid(key_path("linux", "sysctl", name), value, f"settings of namespaces: {NAMESPACED}")
         if kind not in kinds:

@@ -116,6 +116,7 @@ WRONG = [
     (with_linux("network", netDevices={"eth0": {"name": "x" * 16}}), "linux.netDevices.eth0.name", "15 bytes"),
     (with_linux(devices=[{"path": "/dev/x", "type": "a"}]), "linux.devices[0].type", "c"),
     (with_linux(devices=[{"path": "/dev/x", "type": "c", "major": 1}]), "linux.devices[0].minor", "type 'p'"),
+    (with_linux("uts", sysctl={"kernel/hostname": "x"}), "linux.sysctl['kernel/hostname']", "property hostname"),
     (with_linux(sysctl={"net.core.somaxconn": "1"}), "linux.sysctl['net.core.somaxconn']", "'network'"),
     (with_linux("ipc", sysctl={"vm.swappiness": "1"}), "linux.sysctl['vm.swappiness']", "fs.mqueue"),
     (with_linux("network", sysctl={"net/../vm/x": "1"}), "linux.sysctl['net/../vm/x']", "fs.mqueue"),
