@@ -116,10 +116,10 @@ class Container:
             finally:
                 os.close(fifo)
             home.forget_fifo()
-        self._tell(record, "poststart", "running")
+        self._hooks(record, "poststart")
 
     def _hooks(self, record: Record, kind: str) -> None:
-        """Run the hooks in the container, before its program."""
+        """Run the hooks around the program's start; one that fails ends the container: runtime.md, "Lifecycle"."""
         if kind not in record.hooks:
             return
         from pycgroups.runtime import execution
@@ -127,19 +127,22 @@ class Container:
         spec = self.spec()
         assert spec.hooks is not None
         try:
-            execution.run_hooks(spec, record)
+            if kind == "startContainer":
+                execution.run_hooks(spec, record)
+            else:
+                hooks.run(kind, spec.hooks.poststart, make_state(record, "running"))
         except LaunchError:
             _end(record)
             raise
 
-    def _tell(self, record: Record, kind: str, status: str) -> None:
-        """Run hooks of which a failure changes nothing."""
-        if kind not in record.hooks:
+    def _poststop(self, record: Record) -> None:
+        """Run the last hooks, of which a failure changes nothing."""
+        if "poststop" not in record.hooks:
             return
         found = self.spec().hooks
         assert found is not None
         try:
-            hooks.run(kind, dict(hooks.by_name(found))[kind], make_state(record, status))
+            hooks.run("poststop", found.poststop, make_state(record, "stopped"))
         except LaunchError as error:
             self.notices.append(str(error))
 
@@ -246,7 +249,7 @@ class Container:
             _end(record)
             with _group(record) as group:
                 group.remove()
-            self._tell(record, "poststop", "stopped")
+            self._poststop(record)
             home.remove()
         if self._running is not None:
             self.wait()

@@ -120,7 +120,9 @@ def run_hooks(spec: Spec, record: Record) -> None:
         LaunchError: one failed.
     """
     assert spec.hooks is not None
-    hooks.run("startContainer", spec.hooks.start_container, make_state(record, "created"), inside=record.pid)
+    assert spec.process is not None
+    state = make_state(record, "created")
+    hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, env=spec.process.env)
 
 
 def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:

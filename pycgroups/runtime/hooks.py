@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pycgroups.oci.uncommon import Hook, Hooks
     from pycgroups.runtime.state import State
+    from pycgroups.runtime.steps import Plan
 
 EARLY = frozenset({"prestart", "createRuntime", "createContainer"})
 """Those that run before the container's root changes."""
@@ -34,7 +35,7 @@ def by_name(hooks: Hooks) -> Iterator[tuple[str, Sequence[Hook]]]:
     yield "poststop", hooks.poststop
 
 
-def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> None:
+def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0, env: Sequence[str] | None = None) -> None:
     """Run hooks one after the other.
 
     Args:
@@ -42,23 +43,29 @@ def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> N
         hooks: what to run.
         state: what they are told.
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
+        env: the environment of those that say nothing of theirs; None is that of this process. Both are runc's way.
 
     Raises:
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
+    env = [f"{key}={value}" for key, value in os.environ.items()] if env is None else env
     for position, hook in enumerate(hooks):
         namespaces = files.open_others(inside) if inside else {}
+        plan = entering.make_hook(hook, env if hook.env is None else hook.env, tuple(namespaces))
         try:
-            _run(f"hooks.{kind}[{position}]", hook, state, namespaces)
+            _run(f"hooks.{kind}[{position}]", hook, plan, state, namespaces)
+        except LaunchError as error:
+            said = f"error running {kind} hook #{position}"  # runc's words
+            error.message = f"{said}: {error.message}" if error.message else said
+            raise
         finally:
             files.close_all(namespaces)
 
 
-def _run(name: str, hook: Hook, state: State, namespaces: dict[str, int]) -> None:
+def _run(name: str, hook: Hook, plan: Plan, state: State, namespaces: dict[str, int]) -> None:
     told = os.memfd_create("state")  # not a pipe: it is there as a whole, and nobody waits for who reads it
     said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(output, True)
-    plan = entering.make_hook(hook, tuple(namespaces))
     running = launch.Running(plan)
     try:
         os.write(told, dumps(state.to_json()).encode())

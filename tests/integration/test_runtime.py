@@ -627,13 +627,37 @@ def lines(log):
     return [line.rpartition("}")[2] for line in log.read_text().splitlines() if line.rpartition("}")[2].strip()]
 
 
-@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize("inside", ["createRuntime", "createContainer"])
+def test_a_hook_that_says_nothing_of_its_environment_has_ours(bundle, scratch, monkeypatch, inside):
+    monkeypatch.setenv("PYCGROUPS_TEST", "ours")
+    note = f'echo "$0 $PYCGROUPS_TEST" >> {scratch}/log'
+    hooks = [
+        {"path": "/bin/sh", "args": ["sh", "-c", note, "silent"]},
+        {"path": "/bin/sh", "args": ["sh", "-c", note, "empty"], "env": []},
+    ]
+    bundle.config["hooks"] = {inside: hooks}
+    bundle.run("true")
+    bundle.create()
+    assert (scratch / "log").read_text() == "silent ours\nempty \n"
+
+
+def test_a_hook_before_the_program_has_its_environment(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    bundle.config["process"]["env"] = ["PATH=/bin", "PYCGROUPS_TEST=of the program"]
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo $PYCGROUPS_TEST > /log"]}
+    bundle.config["hooks"] = {"startContainer": [hook]}
+    bundle.run("true")
+    bundle.create().start()
+    assert (own_root / "log").read_text() == "of the program\n"
+
+
+@pytest.mark.parametrize("kind", KINDS[:5])
 def test_a_hook_that_fails_takes_the_container_down(bundle, kind):
     bundle.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 3"]}]}
     bundle.run("sleep", "60")
     with pytest.raises(LaunchError, match=rf"hooks\.{kind}\[0\].*ended with 3.*because"):
         bundle.create("web").start()
-    if kind == "startContainer":
+    if kind in {"startContainer", "poststart"}:
         assert runtime.get("web", root=bundle.state).state().status == "stopped"
     else:
         assert nothing_is_left(bundle)
@@ -645,13 +669,12 @@ def test_a_hook_that_takes_too_long(bundle):
         bundle.create()
 
 
-@pytest.mark.parametrize("kind", KINDS[4:])
-def test_a_hook_that_comes_too_late_to_fail(bundle, kind):
-    bundle.config["hooks"] = {kind: [{"path": "/bin/false"}]}
+def test_a_hook_that_comes_too_late_to_fail(bundle):
+    bundle.config["hooks"] = {"poststop": [{"path": "/bin/false"}]}
     bundle.run("true")
     container = bundle.create()
     container.start()
     container.wait()
     container.delete()
     assert len(container.notices) == 1
-    assert kind in container.notices[0]
+    assert "poststop" in container.notices[0]
