@@ -5,11 +5,15 @@ from __future__ import annotations
 _CAP_SYS_ADMIN = 21
 
 
+def effective() -> int:
+    """Return the bits of its capabilities; proc_pid_status(5), CapEff."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
+
+
 def is_privileged() -> bool:
     """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN)."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        effective = next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
-    return bool(effective >> _CAP_SYS_ADMIN & 1)
+    return bool(effective() >> _CAP_SYS_ADMIN & 1)
 
 
 def is_nested() -> bool:

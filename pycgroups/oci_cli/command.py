@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NamedTuple
 
-    from pycgroups.runtime import Container
+    from pycgroups.runtime import Container, Executed
 else:
     from pycgroups.records import NamedTuple
 
@@ -126,9 +126,9 @@ class Command(NamedTuple):
         return f"usage: {program} {name} {self.usage}\n\n{self.about}\n\n{describe(self.flags)}"
 
 
-def warn(log: Log, container: Container) -> None:
+def warn(log: Log, made: Container | Executed) -> None:
     """Tell what went wrong and is no error."""
-    for notice in container.notices:
+    for notice in made.notices:
         log.write("warning", notice)
 
 

@@ -142,10 +142,12 @@ def create(
         spec = bundle_or_spec
         check(spec)
         config = spec_text(spec).encode()
-    directory, running, master = creation.create(
+    created = creation.create(
         spec, wishes, config=config, bundle=bundle, id_=id or os.urandom(16).hex(), root=_root(root)
     )
-    return Container(directory, running, master)
+    container = Container(created.directory, created.running, created.master)
+    container.notices += created.notices
+    return container
 
 
 def get(id: str, *, root: str | os.PathLike[str] | None = None) -> Container:  # noqa: A002

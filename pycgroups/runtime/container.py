@@ -33,7 +33,8 @@ class Container:
         id: its name.
         directory: where its state is.
         master: of the terminal that it has without a console socket: for its creator, who closes it; else -1.
-        notices: what went wrong and is no error, such as a failed hook after the start.
+        notices: what went wrong and is no error, such as a capability that there is none of, or a failed hook after the
+            end.
     """
 
     __slots__ = ("_running", "directory", "id", "master", "notices")

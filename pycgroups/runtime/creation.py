@@ -22,7 +22,7 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
-from pycgroups.runtime import confinement, handing, hooks, plan, terminals
+from pycgroups.runtime import confinement, granting, handing, hooks, plan, terminals
 from pycgroups.runtime.launch import Running, launch
 from pycgroups.runtime.rootfs import Directory
 from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
@@ -50,15 +50,17 @@ class Wishes(NamedTuple):
     pivot: bool = True
     keyring: bool = True
     cgroup_manager: str = "cgroupfs"
+    notify: bool = False
     stdio: Sequence[int] = (0, 1, 2)
 
 
 class Created(NamedTuple):
-    """What came of it: the state directory, the process, and the master of its terminal, or -1."""
+    """What came of it: the state directory, the process, the master of its terminal, or -1, and what is to be told."""
 
     directory: str
     running: Running
     master: int
+    notices: list[str]
 
 
 def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, root: str) -> Created:
@@ -149,6 +151,7 @@ class _Creation:
         self.running: Running | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
+        self.notices: list[str] = []
 
     @own_errors("create")
     def perform(self) -> Created:
@@ -244,8 +247,12 @@ class _Creation:
 
     def manner(self) -> Manner:
         """Say how it is started."""
-        assert self.spec.process is not None
-        return confinement.manner(self.spec.process, self.spec.linux.seccomp)._replace(
+        process, linux = self.spec.process, self.spec.linux
+        assert process is not None
+        grantable = granting.grantable(userns=any(space.type == "user" for space in linux.namespaces))
+        self.notices += granting.notices(process, grantable)
+        return confinement.manner(process, linux.seccomp)._replace(
+            grantable=grantable,
             detached=True,
             start=True,
             hooks=self.has_early_hooks,
@@ -288,7 +295,7 @@ class _Creation:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
         self.group.let_go()
-        created = Created(self.home.path, running, self.master)
+        created = Created(self.home.path, running, self.master, self.notices)
         self.running, self.group, self.master = None, None, -1
         return created
 

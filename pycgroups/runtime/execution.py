@@ -6,7 +6,7 @@ import os
 
 from pycgroups.errors import StateError, own_errors
 from pycgroups.namespaces import files
-from pycgroups.runtime import confinement, entering, handing, hooks, launch, terminals
+from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
@@ -39,15 +39,17 @@ class Executed:
     Attributes:
         pid: its pid, as this process sees it.
         master: of its terminal, where it has one that no console socket got; else -1.
+        notices: what went wrong and is no error, such as a capability that there is none of.
     """
 
-    __slots__ = ("_running", "master", "pid")
+    __slots__ = ("_running", "master", "notices", "pid")
 
-    def __init__(self, running: launch.Running, master: int) -> None:
+    def __init__(self, running: launch.Running, master: int, notices: list[str]) -> None:
         """Take over the process."""
         self._running = running
         self.pid = running.pid
         self.master = master
+        self.notices = notices
 
     def fileno(self) -> int:
         """A descriptor that is readable once it has ended: a pidfd; pidfd_open(2)."""
@@ -89,8 +91,9 @@ class Executed:
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
     profile = spec.linux.seccomp
+    grantable = granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces))
     manner = confinement.manner(process, profile)
-    manner = manner._replace(detached=wishes.detached, handed=wishes.preserve_fds)
+    manner = manner._replace(detached=wishes.detached, handed=wishes.preserve_fds, grantable=grantable)
     console = listener = -1
     try:
         if wishes.console_socket is not None:
@@ -103,7 +106,7 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
             confinement.hand_on(running, listener, profile, make_state(record, "running"))
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
-            return Executed(running, master)
+            return Executed(running, master, granting.notices(process, grantable))
         except BaseException:
             running.close()
             raise

@@ -36,6 +36,7 @@ class Manner(NamedTuple):
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
         keyring: it gets a session keyring of its own; keyctl(2).
         pivot: pivot_root(2) is possible.
+        grantable: the bits of capabilities that it can get; those that it asks for beyond are left out.
         secure_bits: securebits of capabilities(7).
         labels: ``(attribute file, text)`` of the security modules.
         seccomp_filter: the compiled filter.
@@ -49,6 +50,7 @@ class Manner(NamedTuple):
     handed: int = 0
     keyring: bool = True
     pivot: bool = True
+    grantable: int = -1
     secure_bits: int = 0
     labels: tuple[tuple[str, str], ...] = ()
     seccomp_filter: bytes = b""
@@ -123,7 +125,7 @@ class _Program:
     def drop_rights(self, *, groups: bool) -> None:
         process, manner = self.process, self.manner
         user, caps = process.user, process.capabilities
-        self.then(lib.OP_BOUNDING, capabilities.mask(caps.bounding))
+        self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
         if manner.secure_bits:
             self.then(lib.OP_SECUREBITS, manner.secure_bits)
         if not process.no_new_privileges:  # it needs CAP_SYS_ADMIN then, which is gone later: seccomp(2)
@@ -132,16 +134,19 @@ class _Program:
             gids = user.additional_gids
             self.then(lib.OP_GROUPS, len(gids), texts=(struct.pack(f"={len(gids)}I", *gids),))
         self.then(lib.OP_IDS, user.uid, user.gid)
-        self.then(lib.OP_CAPS, *map(capabilities.mask, (caps.effective, caps.permitted, caps.inheritable)))
+        self.then(lib.OP_CAPS, *map(self.granted, (caps.effective, caps.permitted, caps.inheritable)))
         # What is not inheritable, too, cannot be ambient: capabilities(7). It is left out, as runc does, whose own
         # config.json has such.
-        raisable = capabilities.mask(caps.inheritable) & capabilities.mask(caps.permitted)
-        self.then(lib.OP_AMBIENT, capabilities.mask(caps.ambient) & raisable)
+        raisable = self.granted(caps.inheritable) & self.granted(caps.permitted)
+        self.then(lib.OP_AMBIENT, self.granted(caps.ambient) & raisable)
         for path, text in manner.labels:
             self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
         self.then(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
         if not manner.init and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
             self.then(lib.OP_DEATH, 9)
+
+    def granted(self, names: tuple[str, ...]) -> int:
+        return capabilities.mask(names) & self.manner.grantable
 
     def confine(self) -> None:
         if self.process.no_new_privileges:
