@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved
+from pycgroups.oci_cli import notify
+from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ FLAGS = (
 
 def run(given: Given) -> int:
     """Create it, and leave it."""
-    create(given, detached=True).let_go()
+    container = create(given, detached=True)
+    warn(given.settings.log, container)
+    container.let_go()
     return 0
 
 
@@ -49,7 +52,7 @@ def create(given: Given, *, detached: bool) -> Container:
     flags, (name,) = given.flags, given.words
     bundle = flags.get("bundle", ".")
     config = config_text(flags.get("config") or os.path.join(bundle, "config.json"))
-    terminal, config = _process(config)
+    terminal, config = _process(config, f"{given.settings.root or runtime.default_root()}/{name}/{notify.DIRECTORY}")
     check_terminal(terminal=terminal, socket=flags.get("console_socket"), detached=detached)
     container = runtime.create(
         bundle,
@@ -62,6 +65,7 @@ def create(given: Given, *, detached: bool) -> Container:
         pivot=not flags.get("no_pivot"),
         keyring=not flags.get("no_new_keyring"),
         cgroup_manager=given.settings.manager,
+        notify=notify.is_wanted(),
     )
     if "pidfd_socket" in flags:
         _send_pidfd(container, flags["pidfd_socket"])
@@ -80,10 +84,10 @@ def check_terminal(*, terminal: bool, socket: str | None, detached: bool) -> Non
         raise UsageError("cannot use console socket if the command will not detach or allocate tty")
 
 
-def _process(config: bytes) -> tuple[bool, bytes]:
-    """Tell whether its process has a terminal, and tell it of the sockets that systemd handed us; sd_listen_fds(3)."""
+def _process(config: bytes, notified: str) -> tuple[bool, bytes]:
+    """Tell whether its process has a terminal, and tell it of systemd's sockets; sd_listen_fds(3), sd_notify(3)."""
     handed = "LISTEN_FDS" in os.environ
-    if b'"terminal"' not in config and not handed:
+    if b'"terminal"' not in config and not handed and not notify.is_wanted():
         return False, config
     from pycgroups.oci.json_text import dumps, parse
 
@@ -91,8 +95,13 @@ def _process(config: bytes) -> tuple[bool, bytes]:
     process = document.get("process") if isinstance(document, dict) else None
     if not isinstance(process, dict):  # which the reader will refuse
         return False, config
-    if handed and isinstance(process.setdefault("env", []), list):
+    if not (isinstance(process.setdefault("env", []), list) and isinstance(document.setdefault("mounts", []), list)):
+        return False, config
+    if handed:
         process["env"] += [f"LISTEN_FDS={os.environ['LISTEN_FDS']}", "LISTEN_PID=1"]
+    if notify.is_wanted():
+        notify.show(document, os.path.abspath(notified))
+    if handed or notify.is_wanted():
         config = dumps(document).encode()
     return process.get("terminal") is True, config
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag
-from pycgroups.oci_cli import create
+from pycgroups.oci_cli import create, notify
 from pycgroups.oci_cli.command import DETACH, Command, warn
 from pycgroups.oci_cli.foreground import Foreground
 
@@ -24,12 +24,12 @@ def run(given: Given) -> int:
     """Run it; the exit code of its program."""
     if given.flags.get("detach"):
         container = create.create(given, detached=True)
-        _start(given, container)
+        _start(given, container, detached=True)
         container.let_go()
         return 0
     with Foreground() as foreground:
         container = create.create(given, detached=False)
-        _start(given, container)
+        _start(given, container, detached=False)
         code = foreground.wait(container)
         if not given.flags.get("keep"):
             container.delete(force=True)
@@ -37,9 +37,9 @@ def run(given: Given) -> int:
         return code
 
 
-def _start(given: Given, container: Container) -> None:
+def _start(given: Given, container: Container, *, detached: bool) -> None:
     try:
-        container.start()
+        notify.start(container, wait=detached)
     except BaseException:
         container.delete(force=True)
         raise

@@ -85,6 +85,7 @@ def create(
     pivot: bool = True,
     keyring: bool = True,
     cgroup_manager: str = "cgroupfs",
+    notify: bool = False,
     stdio: Sequence[int] = (0, 1, 2),
 ) -> Container:
     """Create a container: namespaces, mounts, limits are set up, and its program waits for `Container.start`.
@@ -103,6 +104,7 @@ def create(
         pivot: change the root by pivot_root(2); False for a root file system in a ramfs, where that is impossible.
         keyring: a session keyring of its own; keyrings(7).
         cgroup_manager: "cgroupfs", "systemd" (``linux.cgroupsPath`` is "SLICE:PREFIX:NAME" then), or "disabled".
+        notify: keep an empty directory "notify" beside its state, for a mount that names it.
         stdio: descriptors that become its 0, 1 and 2.
 
     Raises:
@@ -125,6 +127,7 @@ def create(
         pivot=pivot,
         keyring=keyring,
         cgroup_manager=cgroup_manager,
+        notify=notify,
         stdio=stdio,
     )
     bundle = ""

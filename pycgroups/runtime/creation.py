@@ -79,6 +79,8 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
     with Home.make(root, id_) as home:
         try:
             home.write(CONFIG, config)
+            if wishes.notify:
+                home.make_notify()
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
             creation = _Creation(spec, record, home, wishes)
