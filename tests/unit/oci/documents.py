@@ -117,6 +117,11 @@ WRONG = [
     (with_linux(devices=[{"path": "/dev/x", "type": "a"}]), "linux.devices[0].type", "c"),
     (with_linux(devices=[{"path": "/dev/x", "type": "c", "major": 1}]), "linux.devices[0].minor", "type 'p'"),
     (with_linux("uts", sysctl={"kernel/hostname": "x"}), "linux.sysctl['kernel/hostname']", "property hostname"),
+    (
+        {**with_linux("uts", sysctl={"kernel.domainname": "x"}), "domainname": "y"},
+        "linux.sysctl['kernel.domainname']",
+        "'y', the property domainname",
+    ),
     (with_linux(sysctl={"net.core.somaxconn": "1"}), "linux.sysctl['net.core.somaxconn']", "'network'"),
     (with_linux("ipc", sysctl={"vm.swappiness": "1"}), "linux.sysctl['vm.swappiness']", "fs.mqueue"),
     (with_linux("network", sysctl={"net/../vm/x": "1"}), "linux.sysctl['net/../vm/x']", "fs.mqueue"),
