@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.scoped import Scoped
-    from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.oci.runtime_spec import IdMapping, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.program import Manner
+    from pycgroups.runtime.steps import IdMaps
 else:
     from pycgroups.records import NamedTuple
 
@@ -140,6 +141,13 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
     )
 
 
+def _root_is(id_: int) -> tuple[IdMapping, ...]:
+    from pycgroups.oci import plain
+
+    mapping: Any = plain.Plain("IdMapping", {"container_id": 0, "host_id": id_, "size": 1})
+    return (mapping,)
+
+
 class _Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
@@ -210,7 +218,7 @@ class _Creation:
         spec, group = self.spec, self.group
         assert group is not None
         assert spec.process is not None
-        joins, linux = group.join_fds, spec.linux
+        joins = group.join_fds
         made = plan.make_plan(
             spec,
             Directory(path=self.record.rootfs, devices=True),
@@ -226,18 +234,25 @@ class _Creation:
         for space in plan.joined(spec):
             self.given.append(open_namespace(space.path or ""))
         self.given.append(self.home.make_fifo())
-        fresh = any(space.type == "user" and space.path is None for space in linux.namespaces)
+        uids, gids = self.id_mappings()
         launch(
             self.running,
             made.encode(),
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
             given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
-            uid_mappings=linux.uid_mappings if fresh else (),
-            gid_mappings=linux.gid_mappings if fresh else (),
+            uid_mappings=uids,
+            gid_mappings=gids,
             placed=self.enter_scope if self.scope else None,
         )
         return self.running
+
+    def id_mappings(self) -> IdMaps:
+        """Return the maps of a new user namespace; without any, this process is its root, as with crun."""
+        linux = self.spec.linux
+        if not any(space.type == "user" and space.path is None for space in linux.namespaces):
+            return (), ()
+        return linux.uid_mappings or _root_is(os.geteuid()), linux.gid_mappings or _root_is(os.getegid())
 
     def shown_cgroups(self) -> tuple[Shown, ...]:
         """Say what a mount of cgroups is to show, if there is one."""

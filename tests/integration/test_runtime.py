@@ -402,6 +402,15 @@ def test_names_and_streams(bundle):
     assert text.split() == ["inside", "example", "0", "not", "a", "tty", "4"]
 
 
+def test_a_user_namespace_without_maps_has_us_as_root(bundle):
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] != "user"] + [{"type": "user"}]
+    for name in ("uidMappings", "gidMappings"):
+        linux.pop(name, None)
+    maps = output(bundle, "cat /proc/self/uid_map /proc/self/gid_map").split()
+    assert maps == ["0", str(os.geteuid()), "1", "0", str(os.getegid()), "1"]
+
+
 def test_descriptors_are_handed_on(bundle):
     read, write = os.pipe()
     spare = os.open("/dev/null", os.O_RDONLY)
