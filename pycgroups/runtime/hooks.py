@@ -6,6 +6,7 @@ import os
 import select
 import time
 
+from pycgroups.clock import seconds_until
 from pycgroups.errors import LaunchError
 from pycgroups.namespaces import files
 from pycgroups.oci.json_text import dumps
@@ -94,8 +95,8 @@ def _wait(name: str, hook: Hook, running: launch.Running, said: int) -> str:
     deadline = None if hook.timeout is None else time.monotonic() + hook.timeout
     text, ended = b"", False
     while not ended:
-        patience = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        ready = poll.poll(patience)
+        seconds = seconds_until(deadline)
+        ready = poll.poll(None if seconds is None else seconds * 1000)
         if deadline is not None and time.monotonic() >= deadline:
             running.kill()
             raise LaunchError(f"not done after its timeout of {hook.timeout} s", step=name, path=hook.path)

@@ -492,7 +492,8 @@ class _Planner:
 
     def needed_capabilities(self) -> int:
         assert self.spec.process is not None
-        return capabilities.mask((*_SETUP_CAPABILITIES, *self.spec.process.capabilities.bounding))
+        clocks = ("CAP_SYS_TIME",) if self.spec.linux.time_offsets else ()
+        return capabilities.mask((*_SETUP_CAPABILITIES, *clocks, *self.spec.process.capabilities.bounding))
 
     def done(self, main: tuple[Step, ...]) -> Plan:
         return Plan(

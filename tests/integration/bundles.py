@@ -12,6 +12,7 @@ from typing import Any
 
 from pycgroups import runtime
 from pycgroups.errors import NotFound, StateError
+from tests import leaks
 from tests.worlds import features
 
 CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_NET_RAW"]
@@ -57,7 +58,7 @@ class Bundle:
         self.created: list[runtime.Container] = []
         self.config = copy.deepcopy(CONFIG)
         self.config["root"]["path"] = str(rootfs)
-        self.config["linux"]["cgroupsPath"] = self.cgroup = f"/pycgroups-test-{uuid.uuid4().hex[:12]}/container"
+        self.config["linux"]["cgroupsPath"] = self.cgroup = f"/{leaks.OWN}-{uuid.uuid4().hex[:12]}/container"
         if os.geteuid() != 0:
             self.make_rootless()
 

@@ -13,6 +13,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups.cgroups import Cgroup, tree
+from tests import leaks
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("limits")
@@ -283,7 +284,7 @@ def test_a_process_in_an_uninterruptible_call_is_killed_or_named(scratch):
 @pytest.mark.requires("root", "cgroup_v1")
 def test_what_a_frozen_group_above_holds_is_named_and_nothing_is_lost(monkeypatch):
     monkeypatch.setattr(tree, "PATIENCE", 0.3)
-    above = Path("/sys/fs/cgroup/freezer/pycgroups-above")
+    above = Path(f"/sys/fs/cgroup/freezer/{leaks.OWN}")
     (above / "group").mkdir(parents=True)
     (above / "freezer.state").write_text("FROZEN")
     try:

@@ -17,6 +17,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import cgroups
 from pycgroups.cgroups import Cgroup, tree
+from tests import leaks
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("limits")
@@ -104,7 +105,7 @@ def test_forks_neither_escape_freezing_nor_killing():
 @pytest.mark.requires("root", "cgroup_v1")
 def test_the_freezer_of_v1():
     """A group that is opened in the freezer's hierarchy alone is frozen, thawed, killed and removed by it."""
-    path = "/sys/fs/cgroup/freezer/pycgroups-test"
+    path = f"/sys/fs/cgroup/freezer/{leaks.OWN}"
     os.mkdir(path)
     group = Cgroup.open(path)
     assert group.paths == (path,)
@@ -125,12 +126,13 @@ def test_the_freezer_of_v1():
 
 @pytest.mark.requires("root", "cgroup_v1")
 def test_what_another_freezer_holds_cannot_be_frozen(monkeypatch):
-    path = Path("/sys/fs/cgroup/freezer/pycgroups-test")
+    path = Path(f"/sys/fs/cgroup/freezer/{leaks.OWN}")
     path.mkdir()
     try:
         with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "1000") as child:
             (path / "cgroup.procs").write_text(str(child.pid))
             (path / "freezer.state").write_text("FROZEN")
+            wait_for(lambda: (path / "freezer.state").read_text() == "FROZEN\n")
             with pytest.raises(pc.CgroupError, match=f"uninterruptible system call: {child.pid}.*ETIMEDOUT"):
                 group.freeze(timeout=0.2)
             assert Path(group.paths[0], "cgroup.freeze").read_text() == "0\n"
@@ -200,6 +202,15 @@ def test_below_a_frozen_group_nothing_thaws():
             below.thaw(timeout=0.05)
         above.thaw()
         assert not is_frozen(below)
+
+
+def test_long_timeouts():
+    with Cgroup.create(pids=9) as group, started(group, "/bin/sleep", "1000") as child:
+        group.freeze(timeout=10**9)
+        group.thaw(timeout=float("inf"))
+        group.freeze()
+        threading.Timer(0.1, child.kill).start()
+        assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("timeout", [-1, "1", True, None, float("nan")])

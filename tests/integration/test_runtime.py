@@ -286,7 +286,9 @@ def test_who_is_killed_in_the_middle_leaves_what_can_be_deleted(bundle, command,
             container = bundle.create("web")
         if command == "exec":
             container.start()
-            (bundle.state / "web/config.json").write_text((bundle.path / "config.json").read_text().replace("60", "0"))
+            (bundle.state / "web/config.json").write_text(
+                (bundle.path / "config.json").read_text().replace('"60"', '"0"')
+            )
         inject = f"inject={call}:signal=SIGKILL:when={number}"
         program = ["strace", "-qq", "-o", "/dev/null", "-e", inject, sys.executable, "-c", code]
         done = subprocess.run([*program, bundle.write(), bundle.state], check=False, stdin=subprocess.DEVNULL)
@@ -598,6 +600,7 @@ def test_hooks_in_order_with_the_state(bundle, own_root):
         kind: [
             {
                 "path": "/bin/sh",
+                "timeout": 10**9,
                 "args": ["sh", "-c", note.format(log=inside.get(kind, log), kind=kind)],
                 "env": ["PATH=/bin:/usr/bin"],
             }

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import select
-import time
 
 from pycgroups.cgroups import tree
+from pycgroups.clock import seconds_until
 from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
@@ -38,8 +38,8 @@ def set_frozen(directory: Directory, wanted: bool, deadline: float) -> None:
         changes.register(fd, select.POLLPRI)
         directory.write("cgroup.freeze", str(int(wanted)))
         while f"frozen {int(wanted)}" not in os.pread(fd, _LONGEST, 0).decode():
-            left = deadline - time.monotonic()
-            if left <= 0:
+            left = seconds_until(deadline)
+            if not left:
                 raise tree.restless(directory, wanted)
             changes.poll(left * 1000)
     except OSError as error:
