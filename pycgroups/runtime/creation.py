@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.scoped import Scoped
     from pycgroups.oci.runtime_spec import IdMapping, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
+    from pycgroups.runtime.nodes import Nodes
     from pycgroups.runtime.program import Manner
     from pycgroups.runtime.steps import IdMaps
 else:
@@ -159,6 +160,7 @@ class _Creation:
         self.group: Cgroup | None = None
         self.scope: Scoped | None = None
         self.running: Running | None = None
+        self.nodes: Nodes | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
         self.notices: list[str] = []
@@ -229,6 +231,7 @@ class _Creation:
             terminal=terminals.size_of(spec.process),
             bundle=self.record.bundle,
             cgroups=self.shown_cgroups(),
+            nodes=self.make_nodes(),
         )
         self.running = Running(made)
         for space in plan.joined(spec):
@@ -246,6 +249,17 @@ class _Creation:
             placed=self.enter_scope if self.scope else None,
         )
         return self.running
+
+    def make_nodes(self) -> dict[str, str]:
+        """Make the devices of a container that cannot do so itself."""
+        is_confined = self.id_mappings() != ((), ()) and own.is_privileged() and not own.is_nested()
+        if not (is_confined and self.spec.linux.devices):
+            return {}
+        from pycgroups.runtime.nodes import Nodes  # few ask for devices in a user namespace
+
+        self.nodes = Nodes(self.home)
+        self.nodes.make(self.spec)
+        return self.nodes
 
     def id_mappings(self) -> IdMaps:
         """Return the maps of a new user namespace; without any, this process is its root, as with crun."""
@@ -321,6 +335,8 @@ class _Creation:
         for fd in (*self.given, self.console, self.listener, self.master):
             if fd >= 0:
                 os.close(fd)
+        if self.nodes is not None:
+            self.nodes.remove()
         if self.running is not None:
             self.running.close()
         if self.group is not None:

@@ -22,7 +22,7 @@ from pycgroups.security import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pycgroups.oci.runtime_spec import Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
@@ -74,6 +74,7 @@ _BLOCK_DEVICE = 0o060000
 _FIFO = 0o010000
 
 _USUAL = Manner()
+_NONE: Mapping[str, str] = {}
 
 
 def make_plan(
@@ -87,6 +88,7 @@ def make_plan(
     terminal: Terminal | None = None,
     bundle: str = "/",
     cgroups: tuple[Shown, ...] = (),
+    nodes: Mapping[str, str] = _NONE,
 ) -> Plan:
     """Turn a Spec into steps.
 
@@ -100,13 +102,14 @@ def make_plan(
         terminal: make a pty in the container.
         bundle: the directory that sources of bind mounts are relative to.
         cgroups: what a mount of the type "cgroup" shows.
+        nodes: device nodes of the host that are to be shown, by their paths in the container, instead of being made.
 
     Raises:
         InvalidConfig: more mounts than a plan can hold.
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
-    plan.bundle, plan.cgroups = bundle, cgroups
+    plan.bundle, plan.cgroups, plan.nodes = bundle, cgroups, nodes
     plan.enter()
     plan.make_root()
     for mount in spec.mounts:
@@ -150,6 +153,7 @@ class _Planner:
         self.given = start + manner.start + manner.handed + len(self.idmaps)
         self.bundle = "/"
         self.cgroups: tuple[Shown, ...] = ()
+        self.nodes: Mapping[str, str] = _NONE
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
         self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
@@ -427,15 +431,19 @@ class _Planner:
                 texts = (os.fsencode(target), os.fsencode(path))
                 self.add(lib.OP_SYMLINK, texts=texts, optional=self.of_rootfs())
         for device in self.spec.linux.devices:
+            if device.path == "/dev/ptmx" and self.has_own_dev():
+                continue  # it is a link to that of the container's own ptys, whoever asks for the host's
             kind = {"b": _BLOCK_DEVICE, "p": _FIFO}.get(device.type, _CHAR_DEVICE)
             mode = kind | (0o666 if device.file_mode is None else device.file_mode & 0o7777)
             owner = device.uid or 0, device.gid or 0
             self.device(device.path, mode, device.major or 0, device.minor or 0, *owner)
 
     def device(self, path: str, mode: int, major: int, minor: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0917
-        texts = (os.fsencode(path),)
-        if self.binds_devices:  # mknod(2) is not for user namespaces: the host's own node is bound
-            slot = self.tree(path, recursive=False, attributes=lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NOEXEC)
+        texts = (os.fsencode(path.rstrip("/")),)
+        if path in self.nodes or (self.binds_devices and not mode & _FIFO):  # mknod(2) is not for user namespaces
+            attributes, clear = lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NOEXEC, lib.MOUNT_ATTR_NODEV
+            source = self.nodes.get(path, path)
+            slot = self.tree(source, recursive=False, attributes=attributes, clear=clear if path in self.nodes else 0)
             self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=texts)
         else:
             number = os.makedev(major, minor)

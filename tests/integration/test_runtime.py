@@ -690,3 +690,39 @@ def test_a_hook_that_comes_too_late_to_fail(bundle):
     container.delete()
     assert len(container.notices) == 1
     assert "poststop" in container.notices[0]
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("userns", [False, True])
+def test_devices_are_made_as_they_are_described(bundle, userns):
+    """In a user namespace, too, where the host has nothing at that path, or another device."""
+    linux = bundle.config["linux"]
+    if userns:
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 1_000_000, "size": 1000}]
+    linux["devices"] = [
+        {"path": "/dev/odd", "type": "c", "major": 1, "minor": 3, "fileMode": 0o612, "uid": 10, "gid": 11},
+        {"path": "/dev/kmsg/", "type": "c", "major": 1, "minor": 5},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
+        {"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2},
+    ]
+    script = "stat -c '%a %u:%g %t:%T %F' /dev/odd /dev/kmsg /dev/pipe; echo x >/dev/odd; head -c 1 /dev/kmsg | wc -c"
+    assert output(bundle, f"{script}; readlink /dev/ptmx").splitlines() == [
+        "612 10:11 1:3 character special file",
+        "666 0:0 1:5 character special file",
+        "640 0:0 0:0 fifo",
+        "1",
+        "pts/ptmx",
+    ]
+
+
+@pytest.mark.requires("rootless")
+def test_devices_of_an_ordinary_user_are_those_of_the_host(bundle):
+    bundle.config["linux"]["devices"] = [
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 7},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
+    ]
+    assert output(bundle, "stat -c '%t:%T' /dev/full; stat -c '%a %F' /dev/pipe") == "1:7\n640 fifo\n"
