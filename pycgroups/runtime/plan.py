@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 # Slots with a fixed use, from the top.
 TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, TERMINAL, -1)
 
-# Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays.
+# Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays and what
+# is made read-only at the end.
 MAX_TREES = 200
 
 NAMESPACES = {
@@ -156,6 +157,7 @@ class _Planner:
         self.nodes: Mapping[str, str] = _NONE
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
+        self.later: list[int] = []  # slots of file systems that are read-only at the end
         self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
         self.prepare: list[Step] = []
         self.early: list[Step] = []
@@ -190,10 +192,7 @@ class _Planner:
         slot = self.given + self.trees
         self.trees += 1
         if slot >= MAX_TREES:
-            raise InvalidConfig(
-                f"more than {MAX_TREES - self.given} files and directories of the host are to be mounted",
-                operation="mounts",
-            )
+            raise _too_many(MAX_TREES - self.given, "files and directories of the host")
         userns = self.given - len(self.idmaps) + self.idmaps.index(idmap) if idmap in self.idmaps else -1
         flags = lib.AT_RECURSIVE if recursive else 0
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
@@ -351,8 +350,11 @@ class _Planner:
 
     # -- mounts -----------------------------------------------------------------------------------------------
 
-    def file_system(self, kind: str, slot: int, attributes: int, options: Iterable[str]) -> None:
-        packed = b"\0".join(os.fsencode(option) for option in options)
+    def file_system(
+        self, kind: str, slot: int, attributes: int, options: Iterable[str], source: str | None = None
+    ) -> None:
+        named = () if source is None else (f"source={source}",)
+        packed = b"\0".join(os.fsencode(option) for option in (*named, *options))
         self.add(lib.OP_FS, slot, attributes, texts=(kind.encode(), packed))
 
     def mount(self, mount: Mount) -> None:
@@ -360,8 +362,8 @@ class _Planner:
         if mount.type == "cgroup":
             self.mount_cgroups(mount, options)
             return
-        slot = DEV if mount.destination == "/dev" and not options.bind else TEMPORARY
-        if options.bind or mount.type == "bind":
+        slot = self.mount_slot(mount, options)
+        if _is_bind(mount, options):
             slot = self.tree(
                 os.path.join(self.bundle, mount.source or ""),
                 recursive=options.recursive,
@@ -370,26 +372,36 @@ class _Planner:
                 propagation=options.propagation,
                 idmap=_idmaps(mount) if _is_idmapped(mount) else False,
             )
-        elif mount.type == "tmpfs":
-            self.tmpfs(mount, options, slot)
         else:
+            attributes = options.attributes & (~lib.MOUNT_ATTR_RDONLY if slot in self.later else -1)
             data = self.staged_overlay(mount, options.data) if id(mount) in self.staged else options.data
-            self.file_system(mount.type or "", slot, options.attributes, data)
+            self.file_system(mount.type or "", slot, attributes, data, mount.source)
+            if mount.type == "tmpfs":
+                self.be_like(mount, options, slot)
+            if options.propagation:
+                self.add(lib.OP_ATTR, slot, 0, 0, options.propagation, 0)
         if options.top or options.top_clear:
             self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 
-    def tmpfs(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
-        """Mount an empty one; where the options ask for no mode, with that of the directory below, as runc does."""
-        like = options.copy_up or not any(word.startswith("mode=") for word in options.data)
-        if not like:
-            self.file_system("tmpfs", slot, options.attributes, options.data)
-            return
-        self.file_system("tmpfs", slot, options.attributes & ~lib.MOUNT_ATTR_RDONLY, options.data)
-        self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
-        if options.attributes & lib.MOUNT_ATTR_RDONLY:
-            self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+    def mount_slot(self, mount: Mount, options: mount_options.Options) -> int:
+        """Return where a file system is held. One that others are mounted in cannot be read-only before they are."""
+        is_dev = mount.destination == "/dev"
+        slot = DEV if is_dev and not options.bind else TEMPORARY
+        is_filled = (is_dev or mount.type == "tmpfs") and not _is_bind(mount, options)
+        if is_filled and options.attributes & lib.MOUNT_ATTR_RDONLY:
+            if slot != DEV:
+                slot = TERMINAL - 1 - len(self.overlays) - len(self.later)
+            if slot < MAX_TREES:
+                raise _too_many(len(self.later), "read-only tmpfs")
+            self.later.append(slot)
+        return slot
+
+    def be_like(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
+        """Give an empty one the mode of the directory below, where the options ask for none, as runc does."""
+        if options.copy_up or not any(word.startswith("mode=") for word in options.data):
+            self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
 
     def mount_cgroups(self, mount: Mount, options: mount_options.Options) -> None:
         """Show the container's own cgroup: as it is, or in a tmpfs with a directory per hierarchy of v1."""
@@ -488,8 +500,9 @@ class _Planner:
             self.setup += scheduling.linux_steps(linux)
         if self.spec.root is not None and self.spec.root.readonly:
             dev = [DEV] if self.has_own_dev() and not self.of_rootfs() else []
-            for slot in (-1, *self.overlays, *dev):
-                self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+            self.later += (-1, *self.overlays, *dev)
+        for slot in dict.fromkeys(self.later):
+            self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
         if self.manner.hooks:
             self.add(lib.OP_WAIT)
         self.add(lib.OP_PIVOT, int(not self.manner.pivot))
@@ -537,6 +550,14 @@ def _sysctl_path(name: str) -> str:
 
 
 _SWAPPED = {ord("."): "/", ord("/"): "."}
+
+
+def _too_many(count: int, what: str) -> InvalidConfig:
+    return InvalidConfig(f"more than {count} {what} are to be mounted", operation="mounts")
+
+
+def _is_bind(mount: Mount, options: mount_options.Options) -> bool:
+    return options.bind or mount.type == "bind"
 
 
 def _is_idmapped(mount: Mount) -> bool:

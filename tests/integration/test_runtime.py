@@ -726,3 +726,42 @@ def test_devices_of_an_ordinary_user_are_those_of_the_host(bundle):
         {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
     ]
     assert output(bundle, "stat -c '%t:%T' /dev/full; stat -c '%a %F' /dev/pipe") == "1:7\n640 fifo\n"
+
+
+# -- mounts ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_read_only_is_so_at_the_end(bundle):
+    """Other mounts may be in it."""
+    dev = next(mount for mount in bundle.config["mounts"] if mount["destination"] == "/dev")
+    dev["options"].append("ro")
+    bundle.config["mounts"] += [
+        {"destination": "/tmp", "type": "tmpfs", "source": "outer", "options": ["ro"]},
+        {"destination": "/tmp/in/deep", "type": "tmpfs", "source": "inner", "options": ["mode=755"]},
+        {"destination": "/home", "type": "tmpfs", "source": "other", "options": ["ro", "mode=700"]},
+    ]
+    script = "cut -d ' ' -f 1,2,4 /proc/mounts | grep -E ' /(tmp|home|dev)' | cut -d , -f 1; echo x > /tmp/in/deep/file"
+    assert output(bundle, f"{script}; test -c /dev/null && stat -c %a /home").splitlines() == [
+        "tmpfs /dev ro",
+        "devpts /dev/pts rw",
+        "shm /dev/shm rw",
+        "outer /tmp ro",
+        "inner /tmp/in/deep rw",
+        "other /home ro",
+        "700",
+    ]
+
+
+def test_propagation_of_a_file_system(bundle):
+    bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["shared"]})
+    assert "shared:" in output(bundle, "grep ' /tmp ' /proc/self/mountinfo")
+
+
+@pytest.mark.requires("host", "root")
+def test_a_file_system_of_a_block_device(bundle, scratch):
+    """Whatever its source is, the kernel gets it."""
+    bundle.config["mounts"].append(
+        {"destination": "/tmp", "type": "ext4", "source": f"{scratch}/no", "options": ["ro"]}
+    )
+    with pytest.raises(LaunchError, match="ENOENT"):
+        bundle.create()
