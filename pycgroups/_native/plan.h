@@ -41,7 +41,8 @@ enum plan_op {
     OP_READONLY,   /* path in the root */
     OP_ATTR,       /* slot or -1 (the root), attr_set, attr_clr, propagation, recursive */
     OP_PROPAGATE,  /* propagation of every mount of the new mount namespace */
-    OP_PIVOT,      /* 1 without pivot_root(2), for a root in a ramfs; the base becomes "/", the old root is let go */
+    OP_PIVOT,      /* 1 without pivot_root(2), for a root in a ramfs; paths "/a\0/b": mounts that must go then; the base
+                    * becomes "/", the old root is let go */
     OP_ROOT,       /* paths are inside the process's own root from here on */
     OP_HOSTNAME,   /* name */
     OP_DOMAINNAME, /* name */
@@ -74,14 +75,14 @@ enum plan_op {
     OP_NO_NEW_PRIVS,
     OP_LABEL,      /* path of a /proc/thread-self/attr file; text */
     OP_CALL,       /* system call, which of its arguments is the blob or -1, five arguments; name, blob */
-    OP_CHDIR,      /* path */
+    OP_CHDIR,      /* path; nothing if an earlier one has succeeded */
     OP_SECCOMP,    /* flags; blob of struct sock_filter */
     OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up; argv, envp, paths */
 };
 
 enum plan_step_flags {
     /* of OP_MASK and OP_READONLY: a path that is not there is no error; of OP_SYMLINK and OP_NODE: one that is; of
-     * OP_CALL: whatever it answers */
+     * OP_CHDIR: one that may not be entered; of OP_CALL: whatever it answers */
     STEP_OPTIONAL = 1,
 };
 

@@ -65,6 +65,7 @@ void run_init(struct run *run, const struct plan_header *plan, int control)
     run->plan = plan;
     run->control = control;
     run->root = run->parent = -1;
+    run->arrived = 0;
     for (int i = 0; i < PLAN_SLOTS; i++)
         run->slot[i] = -1;
 }
@@ -261,10 +262,25 @@ static int do_propagate(const struct plan_step *step)
     return (int)SYS(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr);
 }
 
+/* Take mounts off, or cover those that must stay: in a user namespace, what came from outside. */
+static int let_go(const char *paths, uint32_t length)
+{
+    for (const char *end = paths + length; paths < end; paths += text_length(paths) + 1) {
+        long ret = SYS(umount2, paths, 2 /* MNT_DETACH */);
+        if (ret == -EINVAL)
+            ret = SYS(mount, "tmpfs", paths, "tmpfs", 1 /* MS_RDONLY */, 0);
+        if (ret < 0 && ret != -ENOENT) /* it went with one above */
+            return (int)ret;
+    }
+    return 0;
+}
+
 /* A root in the first ramfs cannot be pivoted: initramfs, ramfs-rootfs-initramfs.rst. */
 static int move_root(void)
 {
     long ret = SYS(mount, ".", "/", 0, 0x2000 /* MS_MOVE */, 0);
+    if (ret == -ELOOP) /* it is there already */
+        ret = 0;
     if (ret == 0)
         ret = SYS(chroot, ".");
     if (ret == 0)
@@ -283,8 +299,10 @@ static int do_root(struct run *run)
 static int do_pivot(struct run *run, const struct plan_step *step)
 {
     long ret = SYS(fchdir, run->root);
-    if (ret == 0 && step->arg[0])
-        return move_root();
+    if (ret == 0 && step->arg[0]) {
+        ret = let_go(str(run, step, 0), step->len[0]);
+        return ret == 0 ? move_root() : (int)ret;
+    }
     if (ret == 0)
         ret = SYS(pivot_root, ".", ".");
     if (ret == 0)
@@ -633,11 +651,14 @@ static int do_seccomp(struct run *run, const struct plan_step *step)
 static int do_chdir(struct run *run, const struct plan_step *step)
 {
     char cwd[PATH_BYTES];
-    long ret = SYS(chdir, str(run, step, 0));
+    long ret = run->arrived ? 0 : SYS(chdir, str(run, step, 0));
+    if (ret == -EACCES && step->flags & STEP_OPTIONAL)
+        return 0;
     if (ret == 0)
         ret = SYS(getcwd, cwd, sizeof cwd);
     if (ret < 0)
         return (int)ret;
+    run->arrived = 1;
     return cwd[0] == '/' ? 0 : -EXDEV;
 }
 

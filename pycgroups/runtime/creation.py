@@ -149,6 +149,12 @@ def _root_is(id_: int) -> tuple[IdMapping, ...]:
     return (mapping,)
 
 
+def _bare_mounts() -> tuple[bytes, ...]:
+    from pycgroups.runtime import bare  # few have a root that cannot be pivoted
+
+    return bare.mounts()
+
+
 class _Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
@@ -290,6 +296,7 @@ class _Creation:
             handed=self.wishes.preserve_fds,
             keyring=self.wishes.keyring,
             pivot=self.wishes.pivot,
+            bare=() if self.wishes.pivot else _bare_mounts(),
         )
 
     @staticmethod

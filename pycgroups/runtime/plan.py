@@ -505,7 +505,8 @@ class _Planner:
             self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
         if self.manner.hooks:
             self.add(lib.OP_WAIT)
-        self.add(lib.OP_PIVOT, int(not self.manner.pivot))
+        bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()
+        self.add(lib.OP_PIVOT, int(not self.manner.pivot), texts=bare)
         if linux.rootfs_propagation is not None and self.propagation() != lib.MS_PRIVATE:
             # Not before: what is shared cannot be pivoted, pivot_root(2).
             recursive = linux.rootfs_propagation.startswith("r")

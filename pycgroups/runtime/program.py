@@ -36,6 +36,7 @@ class Manner(NamedTuple):
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
         keyring: it gets a session keyring of its own; keyctl(2).
         pivot: pivot_root(2) is possible.
+        bare: mounts of the host that must go where it is not.
         grantable: the bits of capabilities that it can get; those that it asks for beyond are left out.
         secure_bits: securebits of capabilities(7).
         labels: ``(attribute file, text)`` of the security modules.
@@ -50,6 +51,7 @@ class Manner(NamedTuple):
     handed: int = 0
     keyring: bool = True
     pivot: bool = True
+    bare: tuple[bytes, ...] = ()
     grantable: int = -1
     secure_bits: int = 0
     labels: tuple[tuple[str, str], ...] = ()
@@ -125,6 +127,9 @@ class _Program:
     def drop_rights(self, *, groups: bool) -> None:
         process, manner = self.process, self.manner
         user, caps = process.user, process.capabilities
+        # Root may go where the user may not, and the user where root of a user namespace may not: runc's way.
+        cwd = Step(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
+        self.steps.append(cwd._replace(optional=True))
         self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
         if manner.secure_bits:
             self.then(lib.OP_SECUREBITS, manner.secure_bits)
@@ -141,7 +146,7 @@ class _Program:
         self.then(lib.OP_AMBIENT, self.granted(caps.ambient) & raisable)
         for path, text in manner.labels:
             self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
-        self.then(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
+        self.steps.append(cwd)
         if not manner.init and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
             self.then(lib.OP_DEATH, 9)
 

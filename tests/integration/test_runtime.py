@@ -413,6 +413,32 @@ def test_a_user_namespace_without_maps_has_us_as_root(bundle):
     assert maps == ["0", str(os.geteuid()), "1", "0", str(os.getegid()), "1"]
 
 
+@pytest.mark.parametrize("hooks", [False, True])
+def test_a_root_that_is_not_pivoted(bundle, hooks):
+    """A user namespace inside gets no proc without the container's masks."""
+    if hooks:  # then the root is at its own path until they are done
+        bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}]}
+    for names in bundle.config["process"]["capabilities"].values():
+        names.append("CAP_SETFCAP")  # to map root
+    script = "test -e /usr || unshare -Urmpf sh -c 'mount -t proc proc /tmp 2>&1 || mount -t proc proc /proc'"
+    text = output(bundle, f"{script} 2>&1 || echo refused", pivot=False)
+    assert text.count("permission denied") == 2
+    assert text.endswith("refused\n")
+
+
+@pytest.mark.requires("root")
+def test_a_directory_that_root_or_the_user_may_enter(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    (own_root / "home/user").chmod(0o700)
+    os.chown(own_root / "home/user", 1000, 1000)
+    bundle.config["process"]["capabilities"] = {}
+    bundle.config["process"]["cwd"] = "/home/user"
+    assert output(bundle, "pwd") == "/home/user\n"
+    (own_root / "root").chmod(0o700)
+    bundle.config["process"] |= {"cwd": "/root", "user": {"uid": 1000, "gid": 1000}}
+    assert output(bundle, "pwd") == "/root\n"
+
+
 def test_descriptors_are_handed_on(bundle):
     read, write = os.pipe()
     spare = os.open("/dev/null", os.O_RDONLY)
