@@ -120,8 +120,11 @@ def _cgroups() -> Iterator[str]:
         # The common parent of all groups may stay.
         if NAME not in directory or os.path.basename(directory) == NAME:
             continue
-        found = Path(directory).stat() if os.path.isdir(directory) else None
-        if (found and (found.st_dev, found.st_ino) in others) or _names_another(directory):
+        try:
+            found = Path(directory).stat()
+        except FileNotFoundError:  # somebody has removed it meanwhile
+            continue
+        if (found.st_dev, found.st_ino) in others or _names_another(directory):
             inner.clear()
         else:
             yield f"cgroup {directory}"

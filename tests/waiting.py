@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pycgroups import Cgroup
 
 Found = TypeVar("Found")
 
@@ -20,6 +23,11 @@ def wait_for(true: Callable[[], object], timeout: float = PATIENCE) -> None:
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
+
+
+def is_inside(group: Cgroup, pid: int) -> bool:
+    """Whether a process has come to all directories of a group: it enters them one by one."""
+    return all(str(pid) in Path(path, "cgroup.procs").read_text().split() for path in group.paths)
 
 
 def in_time(attempt: Callable[[float], Found], enough: Callable[[Found], object], seconds: float = 0.5) -> Found:

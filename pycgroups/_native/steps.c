@@ -279,9 +279,7 @@ static int let_go(const char *paths, uint32_t length)
 static int move_root(void)
 {
     long ret = SYS(mount, ".", "/", 0, 0x2000 /* MS_MOVE */, 0);
-    if (ret == -ELOOP) /* it is there already */
-        ret = 0;
-    if (ret == 0)
+    if (ret == 0 || ret == -ELOOP) /* it is on top of the old root already */
         ret = SYS(chroot, ".");
     if (ret == 0)
         ret = SYS(chdir, "/");

@@ -7,7 +7,7 @@ _CAP_SYS_ADMIN = 21
 
 def effective() -> int:
     """Return the bits of its capabilities; proc_pid_status(5), CapEff."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         return next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
 
 
@@ -18,5 +18,5 @@ def is_privileged() -> bool:
 
 def is_nested() -> bool:
     """Tell whether it is in a user namespace that has not all ids: it makes no device nodes then."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
+    with open("/proc/self/uid_map", encoding="utf-8") as file:
         return file.read().split() != ["0", "0", "4294967295"]

@@ -68,6 +68,7 @@ def _execute(given: Given, container: Container, process: Process) -> Executed:
         pid_file=flags.get("pid_file"),
         preserve_fds=preserved(flags),
         detached=bool(flags.get("detach")),
+        cgroups=flags.get("cgroup", ()),
         ignore_paused=bool(flags.get("ignore_paused")),
     )
     warn(given.settings.log, executed)

@@ -6,8 +6,7 @@ import os
 import select
 
 from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, StateError, own_errors
-from pycgroups.runtime import hooks
-from pycgroups.runtime.launch import send_signal
+from pycgroups.runtime.signals import send_signal
 from pycgroups.runtime.state import Home, Record, State, make_state
 
 TYPE_CHECKING = False
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups import Cgroup
     from pycgroups.oci.resources import Resources
     from pycgroups.oci.runtime_spec import Process, Spec
+    from pycgroups.runtime.checkpoint import Images
     from pycgroups.runtime.execution import Executed
     from pycgroups.runtime.launch import Running
 
@@ -39,12 +39,14 @@ class Container:
 
     __slots__ = ("_running", "directory", "id", "master", "notices")
 
-    def __init__(self, directory: str, running: Running | None = None, master: int = -1) -> None:
+    def __init__(
+        self, directory: str, running: Running | None = None, master: int = -1, notices: Sequence[str] = ()
+    ) -> None:
         """Not for users: `pycgroups.runtime.create` and `get` make them."""
         self.directory = directory
         self.id = os.path.basename(directory)
         self.master = master
-        self.notices: list[str] = []
+        self.notices = [*notices]
         self._running = running
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -123,7 +125,7 @@ class Container:
         """Run the hooks around the program's start; one that fails ends the container: runtime.md, "Lifecycle"."""
         if kind not in record.hooks:
             return
-        from pycgroups.runtime import execution
+        from pycgroups.runtime import execution, hooks
 
         spec = self.spec()
         assert spec.hooks is not None
@@ -140,6 +142,8 @@ class Container:
         """Run the last hooks, of which a failure changes nothing."""
         if "poststop" not in record.hooks:
             return
+        from pycgroups.runtime import hooks
+
         found = self.spec().hooks
         assert found is not None
         try:
@@ -216,6 +220,27 @@ class Container:
             with _group(record) as group:
                 group.set(resources=resources)
 
+    def checkpoint(self, images: Images, *, before: bool = False) -> None:
+        """Save its processes as files, with criu(8). They end, unless the options have ``--leave-running``.
+
+        Args:
+            images: where, and how.
+            before: save only their memory, and let them go on: a first part, to which a later checkpoint refers.
+
+        Raises:
+            StateError: it is not running.
+            Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+            LaunchError: criu failed; says why.
+        """
+        from pycgroups.runtime import checkpoint
+
+        with Home(self.directory) as home:
+            home.lock()
+            record = home.load()
+            if _status(home, record) not in {"running", "paused"}:
+                raise StateError("container not running", operation="checkpoint", path=self.id)
+            checkpoint.dump(record, self.spec(), images, before=before)
+
     @own_errors("delete")
     def delete(self, *, force: bool = False) -> None:
         """Remove it, and all that is left of it.
@@ -277,7 +302,7 @@ class Container:
         pid_file: str | None = None,
         preserve_fds: int = 0,
         detached: bool = False,
-        cgroup: str = "",
+        cgroups: Sequence[str] = (),
         ignore_paused: bool = False,
     ) -> Executed:
         """Start another process in it.
@@ -289,7 +314,8 @@ class Container:
             pid_file: a file for its pid.
             preserve_fds: how many descriptors of this process, from 3 on, it gets as well.
             detached: it outlives this process.
-            cgroup: the path of a cgroup below the container's own, for it to be in.
+            cgroups: a path below the container's cgroup that it is to be in, which exists; or "CONTROLLER:PATH" for
+                each hierarchy of v1.
             ignore_paused: start it in a paused container, where it waits.
 
         Raises:
@@ -312,7 +338,7 @@ class Container:
             pid_file=pid_file,
             preserve_fds=preserve_fds,
             detached=detached,
-            cgroup=cgroup,
+            cgroups=cgroups,
         )
         return execution.execute(record, self.spec(), process, wishes)
 

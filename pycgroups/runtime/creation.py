@@ -29,7 +29,7 @@ from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, NamedTuple
 
     from pycgroups.cgroups import Cgroup
@@ -57,15 +57,24 @@ class Wishes(NamedTuple):
 
 
 class Created(NamedTuple):
-    """What came of it: the state directory, the process, the master of its terminal, or -1, and what is to be told."""
+    """What came of it: the state directory, the process, the master of its terminal, or -1, and what was left out."""
 
     directory: str
     running: Running
     master: int
-    notices: list[str]
+    notices: Sequence[str]
 
 
-def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, root: str) -> Created:
+def create(
+    spec: Spec,
+    wishes: Wishes,
+    *,
+    config: bytes,
+    bundle: str,
+    id_: str,
+    root: str,
+    perform: Callable[[Creation], Created] | None = None,
+) -> Created:
     """Create a container; nothing is left of it if that fails.
 
     Args:
@@ -75,6 +84,7 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
         bundle: the directory that its relative paths are relative to; empty for none.
         id_: its name.
         root: where its state is kept.
+        perform: another way to its process than to launch it.
     """
     check_id(id_)
     rootfs = _check(spec, bundle, wishes)
@@ -85,9 +95,9 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
                 home.make_notify()
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
-            creation = _Creation(spec, record, home, wishes)
+            creation = Creation(spec, record, home, wishes)
             try:
-                return creation.perform()
+                return (perform or Creation.perform)(creation)
             finally:
                 creation.close()
         except BaseException:
@@ -155,7 +165,7 @@ def _bare_mounts() -> tuple[bytes, ...]:
     return bare.mounts()
 
 
-class _Creation:
+class Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
     def __init__(self, spec: Spec, record: Record, home: Home, wishes: Wishes) -> None:
@@ -234,7 +244,7 @@ class _Creation:
             nested=own.is_nested(),
             joins=len(joins),
             manner=self.manner(),
-            terminal=terminals.size_of(spec.process),
+            terminal=terminals.wanted(spec.process),
             bundle=self.record.bundle,
             cgroups=self.shown_cgroups(),
             nodes=self.make_nodes(),

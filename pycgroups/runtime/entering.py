@@ -49,8 +49,7 @@ def make_exec(
         setup.append(Step(lib.OP_BECOME_ROOT, (int(groups),)))
     setup += [Step(lib.OP_SESSION, (0,)), Step(lib.OP_UMASK, (0,)), Step(lib.OP_ROOT)]
     if terminal:
-        user = process.user
-        setup.append(Step(lib.OP_CONSOLE, (TERMINAL, terminal.rows, terminal.columns, user.uid, user.gid)))
+        setup.append(terminal.step(TERMINAL, process.user))
     given = joins + len(kinds)
     main = program(process, manner, Slots(handed=given), terminal=terminal is not None, groups=groups)
     return _plan(setup, main, given + manner.handed)

@@ -30,7 +30,7 @@ class Wishes(NamedTuple):
     pid_file: str | None = None
     preserve_fds: int = 0
     detached: bool = False
-    cgroup: str = ""
+    cgroups: Sequence[str] = ()
 
 
 class Executed:
@@ -132,14 +132,14 @@ def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) ->
     """Start a process in the container's namespaces and cgroup."""
     namespaces = files.open_others(record.pid)
     try:
-        with _group(record, wishes.cgroup) as group:
+        with _group(record, wishes.cgroups) as group:
             joins = group.join_fds
             plan = entering.make_exec(
                 process,
                 tuple(namespaces),
                 joins=len(joins),
                 manner=manner,
-                terminal=terminals.size_of(process),
+                terminal=terminals.wanted(process),
                 groups=_may_set_groups(record.pid),
             )
             if not record.is_alive():  # the pid may be somebody else's by now, and so what was opened
@@ -162,15 +162,21 @@ def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) ->
     return running
 
 
-def _group(record: Record, below: str) -> Cgroup:
+def _group(record: Record, below: Sequence[str]) -> Cgroup:
     """Open the cgroup that the process is to be in."""
     from pycgroups.cgroups import placed
 
-    with placed.open_(record.cgroups) as whole:
-        return placed.sub(whole, below) if below else placed.beside(whole, record.pid)
+    group = placed.open_(record.cgroups)
+    if not below:
+        with group:
+            return placed.beside(group, record.pid)
+    for name in below:
+        with group as above:
+            group = placed.sub(above, name)
+    return group
 
 
 def _may_set_groups(pid: int) -> bool:
     """Tell whether its user namespace allows setgroups(2); user_namespaces(7), "/proc/pid/setgroups"."""
-    with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
+    with open(f"/proc/{pid}/setgroups", encoding="utf-8") as file:
         return file.read().strip() == "allow"

@@ -26,6 +26,10 @@ _CALLS = {
     ("clone3", errno.EINVAL): "a kernel without one of the namespaces, or older than 5.7",
     ("clone3", errno.ENOSYS): "a seccomp filter around this process, or a kernel older than 5.3, has no clone3(2)",
     ("clone3", errno.EBUSY): "a cgroup with controllers takes no processes beside child groups",
+    (
+        "start of the program",
+        errno.EAGAIN,
+    ): "the limit of processes (pids, ulimit -u) counts the init, too; or set init=False",
     ("exec of the helper", errno.EACCES): "sysctl vm.memfd_noexec=0, or a security module forbids programs in memory",
     ("memfd_create", errno.EACCES): "sysctl vm.memfd_noexec=0",
     ("newuidmap", errno.ENOENT): _SUBIDS,

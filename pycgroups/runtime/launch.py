@@ -15,6 +15,7 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
 from pycgroups.runtime import hints
 from pycgroups.runtime.id_maps import map_ids
+from pycgroups.runtime.signals import send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Plan, Step
 
 _SIGKILL = 9
+_START = "start of the program"
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
@@ -154,17 +156,6 @@ class Running:
         self.spawned.close()
 
 
-def send_signal(pidfd: int, number: int) -> bool:
-    """Send a signal to a process; False if it has ended."""
-    from _signal import pidfd_send_signal  # type: ignore[import-not-found]  # signal makes enums of all numbers, which takes a millisecond
-
-    try:
-        pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def launch(
     running: Running,
     encoded: bytes,
@@ -271,7 +262,7 @@ def end(spawned: calls.Spawned) -> None:
 def step_error(step: Step | None, number: int) -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
-        return LaunchError(step="start of the program", errno=number)
+        return LaunchError(step=_START, errno=number, hint=hints.for_call(_START, number))
     if step.op not in (lib.OP_EXEC, lib.OP_FIND):
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path

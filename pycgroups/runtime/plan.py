@@ -419,7 +419,8 @@ class _Planner:
         self.add(lib.OP_ATTR, CGROUPS, options.attributes, 0, 0, 0)
 
     def bind_cgroup(self, place: str, path: str, options: mount_options.Options) -> None:
-        slot = self.tree(path, recursive=False, attributes=options.attributes)
+        # With what is mounted below, where all is shown: a user namespace may not uncover it, mount_namespaces(7).
+        slot = self.tree(path, attributes=options.attributes)
         self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(place),))
 
     # -- /dev -------------------------------------------------------------------------------------------------
@@ -478,8 +479,7 @@ class _Planner:
 
     def make_terminal(self, terminal: Terminal) -> None:
         assert self.spec.process is not None
-        user = self.spec.process.user
-        self.add(lib.OP_CONSOLE, TERMINAL, terminal.rows, terminal.columns, user.uid, user.gid)
+        self.setup.append(terminal.step(TERMINAL, self.spec.process.user))
         self.add(lib.OP_TREE, TEMPORARY, 0, 0, 0, lib.MS_PRIVATE, -1, TERMINAL, texts=(b"",))
         self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(b"/dev/console",))
 

@@ -356,7 +356,7 @@ def write_pid(path: str, pid: int) -> None:
     directory, name = os.path.split(path)
     beside = os.path.join(directory, f".{name}.{os.getpid()}")
     try:
-        with open(beside, "w", encoding="ascii") as file:
+        with open(beside, "w", encoding="utf-8") as file:
             file.write(str(pid))
         os.rename(beside, path)
     except OSError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import NamedTuple
 
-    from pycgroups.oci.runtime_spec import IdMapping
+    from pycgroups.oci.runtime_spec import IdMapping, User
 
     IdMaps = tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]
 else:
@@ -157,7 +157,16 @@ class Plan(NamedTuple):
 
 
 class Terminal(NamedTuple):
-    """A pty for the program: its size in characters; 0 leaves the kernel's default."""
+    """A pty for the program.
+
+    Attributes:
+        rows: its size in characters; 0 leaves the kernel's default.
+        columns: likewise.
+    """
 
     rows: int = 0
     columns: int = 0
+
+    def step(self, slot: int, user: User) -> Step:
+        """Plan to make it, for a user, in a slot."""
+        return Step(lib.OP_CONSOLE, (slot, self.rows, self.columns, user.uid, user.gid))

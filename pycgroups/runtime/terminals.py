@@ -1,4 +1,4 @@
-"""The pty of a process in a container: its size, its master, and who gets that."""
+"""The pty of a process in a container: what it is like, its master, and who gets that."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.launch import Running
 
 
-def size_of(process: Process) -> Terminal | None:
-    """Return the size of the terminal that the process is to have; None if it has none."""
+def wanted(process: Process) -> Terminal | None:
+    """Say which terminal the process is to have; None if it has none."""
     if not process.terminal:
         return None
     size = process.console_size
@@ -25,18 +25,12 @@ def size_of(process: Process) -> Terminal | None:
 def hand_on(running: Running, console: int) -> int:
     """Send the master of a process's pty to the socket that waits for it; without one it is the answer, or -1.
 
-    The socket gets it as from runc: newlines go out as they are, so that whoever shows the output adds the carriage
-    returns.
+    It is as the kernel made it, as from runc: a program may have written to it before anybody could change that.
     """
     master = running.descriptors.pop(lib.OP_CONSOLE, -1)
     if master < 0 or console < 0:
         return master
-    import termios
-
     try:
-        attributes = termios.tcgetattr(master)
-        attributes[1] &= ~termios.ONLCR
-        termios.tcsetattr(master, termios.TCSANOW, attributes)
         handing.send(console, b"/dev/ptmx", master)
     finally:
         os.close(master)

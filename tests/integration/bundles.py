@@ -70,6 +70,8 @@ class Bundle:
         linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
         if features.lack("limits"):
             del linux["cgroupsPath"]
+        else:  # beside this process's own, and not below the root, which is root's
+            linux["cgroupsPath"] = self.cgroup = self.cgroup.removeprefix("/")
 
     def write(self) -> Path:
         (self.path / "config.json").write_text(json.dumps(self.config))
@@ -97,7 +99,7 @@ class Bundle:
             container.let_go()
         self.created = []
         parent = Path(self.cgroup).parent.name
-        for top in (features.CGROUP, *features.CGROUP.glob("*")):
+        for top in (features.CGROUP, *features.CGROUP.glob("*"), features.own_cgroup(), features.own_cgroup().parent):
             if (top / parent).is_dir():
                 (top / parent).rmdir()
 

@@ -15,6 +15,7 @@ import pytest
 import pycgroups as pc
 from tests import leaks
 from tests.integration.bundles import Bundle
+from tests.integration.oci import Oci
 
 PROBE = Path(__file__).parents[1] / "probe.c"
 BUSYBOX = Path("/bin/busybox")
@@ -141,3 +142,9 @@ def bundle(scratch, root):
     made = Bundle(scratch / "bundle", root, scratch / "state")
     yield made
     made.clean_up()
+
+
+@pytest.fixture
+def oci(bundle):
+    """The command, for that bundle."""
+    return Oci(bundle)

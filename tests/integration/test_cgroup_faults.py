@@ -14,7 +14,7 @@ import pytest
 import pycgroups as pc
 from pycgroups.cgroups import Cgroup, tree
 from tests import leaks
-from tests.waiting import PATIENCE, wait_for
+from tests.waiting import PATIENCE, is_inside, wait_for
 
 pytestmark = pytest.mark.requires("limits")
 
@@ -168,7 +168,7 @@ def test_a_group_made_anew_by_others_is_not_ours(removed):
 
 def test_half_a_group_is_removed():
     with Cgroup.create(pids=9, memory="50M") as group, started(group, "sleep", "1000") as child:
-        wait_for(lambda: child.pid in group.processes())
+        wait_for(lambda: is_inside(group, child.pid))
         if len(group.paths) == 1:
             pytest.skip("it is one directory here")
         above = os.path.dirname(group.paths[-1])
@@ -333,7 +333,7 @@ def test_a_controller_that_disappears(without_memory):
     with pytest.raises(pc.Unsupported):
         group.watch("oom")
     with started(group, "sleep", "1000") as child:
-        wait_for(lambda: child.pid in group.processes())
+        wait_for(lambda: is_inside(group, child.pid))
         group.freeze()
         group.kill()
         assert child.wait(PATIENCE) == -signal.SIGKILL

@@ -18,7 +18,7 @@ from pycgroups.cgroups import detect, placed
 from pycgroups.errors import AlreadyExists, NotFound, Unsupported
 from pycgroups.oci.resources import Cpu, DeviceRule, Memory, Pids, Resources
 from tests import leaks
-from tests.waiting import wait_for
+from tests.waiting import is_inside, wait_for
 
 MIB = 1 << 20
 LIMITS = Resources(memory=Memory(limit=64 * MIB, swap=64 * MIB), pids=Pids(limit=20), cpu=Cpu(shares=512))
@@ -56,7 +56,7 @@ def group(above):
 def sleeping(group):
     with subprocess.Popen(pc.in_cgroup(group, ["sleep", "1000"])) as process:
         try:
-            wait_for(lambda: process.pid in group.processes())
+            wait_for(lambda: is_inside(group, process.pid))
             yield process
         finally:
             process.kill()
@@ -179,7 +179,7 @@ def test_a_frozen_group_is_removed_with_what_is_in_it(above):
     with placed.create(f"{above}/web", "ID", LIMITS) as group:
         paths = group.paths
     with placed.open_(paths) as group, subprocess.Popen(pc.in_cgroup(group, ["sleep", "1000"])) as process:
-        wait_for(lambda: process.pid in group.processes())
+        wait_for(lambda: is_inside(group, process.pid))
         group.freeze()
         assert group.frozen
         group.remove()

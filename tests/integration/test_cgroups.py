@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from pycgroups import cgroups, errors
 from pycgroups.cgroups import Cgroup, detect, places, tree
+from pycgroups.oci.resources import DeviceRule
 from tests import leaks
 from tests.waiting import PATIENCE, one_is, wait_for
 
@@ -442,6 +444,43 @@ def test_a_process_enters_v1_through_the_descriptors():
         wait_for(group.processes)
         assert group.processes() == (child.pid,)
         child.communicate()
+
+
+USES = {
+    "add": lambda group: group.add(os.getpid()),
+    "add_thread": lambda group: group.add_thread(os.getpid()),
+    "set": lambda group: group.set(pids=5),
+    "set_devices": lambda group: group.set_devices([DeviceRule(allow=True)]),
+    "sample": Cgroup.sample,
+    "stats": Cgroup.stats,
+    "pressure": Cgroup.pressure,
+    "memory_peak": Cgroup.memory_peak,
+    "freeze": Cgroup.freeze,
+    "watch": Cgroup.watch,
+    "in_cgroup": lambda group: cgroups.in_cgroup(group, ["true"]),
+    "opened": lambda group: group.add(os.getpid()),
+}
+
+
+@needs_limits
+@pytest.mark.parametrize("use", USES)
+def test_a_group_after_its_end(use):
+    """An error, and not the answers of a group without limits."""
+    with Cgroup.create(pids=9) as made, Cgroup.open(made.paths[0]) as opened:
+        pass
+    group = opened if use == "opened" else made
+    with pytest.raises(errors.CgroupError, match="was removed, or let go"):
+        USES[use](group)
+    assert (group.processes(), group.threads(), group.paths, group.frozen) == ((), (), (), False)
+    group.kill()
+    group.thaw()
+    group.remove()
+
+
+@needs_limits
+def test_a_group_cannot_be_pickled():
+    with Cgroup.create(pids=9) as group, pytest.raises(TypeError, match=r"Cgroup\.open"):
+        pickle.dumps(group)
 
 
 @needs_limits

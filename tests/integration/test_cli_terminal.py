@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import re
-import select
 import signal
-import subprocess
 import termios
 import time
 
 import pytest
 
 from tests.integration.test_cli import COMMAND, cli
+from tests.terminals import Session
 from tests.waiting import PATIENCE
 
 pytestmark = [
@@ -22,57 +18,8 @@ pytestmark = [
 ]
 
 
-class Session:
-    """A command on a pty: type, and expect what is shown."""
-
-    def __init__(self, *arguments, size=(24, 80)):
-        self.master, self.terminal = pty.openpty()
-        termios.tcsetwinsize(self.master, size)
-        self.before = termios.tcgetattr(self.terminal)
-        self.seen = ""
-        self.process = subprocess.Popen(
-            # A session of its own, with this as its controlling terminal: SIGWINCH and Ctrl-C come from there.
-            ["setsid", "--ctty", *COMMAND, "run", *arguments],
-            stdin=self.terminal,
-            stdout=self.terminal,
-            stderr=self.terminal,
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-        os.close(self.terminal)
-
-    def type(self, text):
-        os.write(self.master, text.encode())
-
-    def expect(self, pattern, timeout=PATIENCE):
-        deadline = time.monotonic() + timeout
-        while not (match := re.search(pattern, self.seen)):
-            left = deadline - time.monotonic()
-            assert left > 0, f"{pattern!r} is not in {self.seen!r}"
-            self.look(left)
-        self.seen = self.seen[match.end() :]
-        return match
-
-    def look(self, seconds):
-        if select.select([self.master], [], [], seconds)[0]:
-            self.seen += os.read(self.master, 65536).decode()
-
-    def resize(self, rows, columns):
-        termios.tcsetwinsize(self.master, (rows, columns))  # the kernel tells the foreground: SIGWINCH
-
-    def end(self):
-        """Wait for the command; its exit code. The terminal is as it was before."""
-        deadline = time.monotonic() + PATIENCE
-        while self.process.poll() is None and time.monotonic() < deadline:
-            self.look(0.05)
-        assert termios.tcgetattr(self.terminal) == self.before
-        return self.process.wait(timeout=1)
+def run(*arguments):
+    return Session(*COMMAND, "run", *arguments)
 
 
 SHELL = ["-it", "-e", "PS1=$ ", "--", "bash", "--norc", "--noprofile", "--noediting"]
@@ -80,7 +27,7 @@ SHELL = ["-it", "-e", "PS1=$ ", "--", "bash", "--norc", "--noprofile", "--noedit
 
 @pytest.fixture
 def shell():
-    with Session(*SHELL) as session:
+    with run(*SHELL) as session:
         session.expect(r"\$ ")
         yield session
         session.type("exit 9\n")
@@ -162,7 +109,7 @@ def test_much_goes_both_ways(shell):
 @pytest.mark.parametrize("name", ["TERM", "HUP"])
 def test_the_terminal_is_restored_when_a_signal_ends_it(name):
     number = getattr(signal, f"SIG{name}")
-    with Session("-it", "--", "sh", "-c", "echo REA''DY; exec sleep 1000") as session:
+    with run("-it", "--", "sh", "-c", "echo REA''DY; exec sleep 1000") as session:
         session.expect("READY")
         session.process.send_signal(number)
         assert session.end() == 128 + number
@@ -173,7 +120,7 @@ def test_the_terminal_is_restored_when_a_signal_ends_it(name):
     [(["/nowhere"], 127), (["sh", "-c", "exit 3"], 3), (["sh", "-c", "stty raw -echo; kill -9 $$"], 137)],
 )
 def test_the_terminal_is_restored_whatever_happens(arguments, code):
-    with Session("-it", "--", *arguments) as session:
+    with run("-it", "--", *arguments) as session:
         assert session.end() == code
 
 
@@ -187,12 +134,12 @@ def test_the_terminal_is_raw_again_after_a_stop(shell):
 
 
 def test_the_timeout_holds_on_a_terminal_too():
-    with Session("-it", "--timeout", "0.5", "--", "sleep", "1000") as session:
+    with run("-it", "--timeout", "0.5", "--", "sleep", "1000") as session:
         assert session.end() == 124
 
 
 def test_python_on_a_terminal():
-    with Session("-it", "--", "python3", "-q") as session:
+    with run("-it", "--", "python3", "-q") as session:
         session.expect(">>> ")
         session.type("6 * 7\n")
         session.expect("42")
@@ -203,7 +150,7 @@ def test_python_on_a_terminal():
 
 
 def test_a_terminal_without_a_keyboard():
-    with Session("-t", "--", "sh", "-c", "stty size; echo REA''DY; exec sleep 1000") as session:
+    with run("-t", "--", "sh", "-c", "stty size; echo REA''DY; exec sleep 1000") as session:
         session.expect(r"24 80\s+READY")
         session.type("\x03")  # is not raw: a signal, handed on
         assert session.end() == 128 + signal.SIGINT

@@ -28,6 +28,7 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.runtime.state import start_of
+from tests.integration.bundles import QUIET
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -495,6 +496,27 @@ def test_time_offsets(bundle):
     assert uptime == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME) + 1_000_000, abs=1000)
 
 
+CGROUPS = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*QUIET, "ro"]}
+
+
+@pytest.mark.requires("limits")
+def test_it_sees_its_own_cgroup(bundle):
+    bundle.config["mounts"].append(CGROUPS)
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 77}}
+    text = output(bundle, "cd /sys/fs/cgroup; test -e pids && cd pids; cat pids.max; touch new 2>&1 || true")
+    assert text.splitlines() == ["77", "touch: new: Read-only file system"]
+
+
+@pytest.mark.requires("no_limits")
+def test_without_a_cgroup_it_sees_those_of_the_host(bundle):
+    bundle.config["mounts"].append(CGROUPS)
+    script = "ls /sys/fs/cgroup; for each in /sys/fs/cgroup /sys/fs/cgroup/*/; do touch $each/new 2>&1; done || true"
+    names, _, refused = output(bundle, script).partition("touch: ")
+    assert names.split() == sorted(os.listdir("/sys/fs/cgroup"))
+    assert "Read-only file system" in refused
+    assert "Permission" not in refused
+
+
 def test_pid_namespace_of_another_container(bundle):
     bundle.run("sleep", "60")
     first = bundle.create("first")
@@ -527,32 +549,32 @@ def test_it_gets_its_terminal(bundle):
         pass
     assert container.wait() == 0
     container.let_go()
-    assert b"/dev/pts/0\r\nconsole\r\n" in text
+    assert text.startswith(b"/dev/pts/0\r\nconsole\r\n")
 
 
-def test_a_console_socket_gets_the_terminal_as_from_runc(bundle, tmp_path):
+def test_a_console_socket_gets_the_terminal(bundle, scratch):
+    path = str(scratch / "socket")
     bundle.config["process"]["terminal"] = True
-    bundle.shell("tty; echo console")
+    bundle.shell("echo first; sleep 60")
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"{tmp_path}/console")
+        listener.bind(path)
         listener.listen()
-        container = bundle.create(console_socket=f"{tmp_path}/console")
-        assert container.master == -1
-        with listener.accept()[0] as peer:
-            name, masters, *_ = socket.recv_fds(peer, 64, 1)
-    container.start()
-    text = b""
-    try:
-        while piece := os.read(masters[0], 4096):
-            text += piece
-    except OSError:  # the other end is closed
-        pass
-    os.close(masters[0])
-    assert container.wait() == 0
-    container.let_go()
-    assert name == b"/dev/ptmx"
-    # Whoever shows the output adds the carriage returns.
-    assert text == b"/dev/pts/0\nconsole\n"
+        container = bundle.create(console_socket=path)
+        container.start()
+        assert console(listener) == b"first\r\n"
+        executed = container.exec(bundle.process("echo", "second"), console_socket=path)
+        assert console(listener) == b"second\r\n"
+        assert executed.wait() == 0
+    assert (container.master, executed.master) == (-1, -1)
+
+
+def console(listener):
+    """Take a terminal's master, as the kernel makes them, and read the first line."""
+    peer, _ = listener.accept()
+    _, (master,), _, _ = socket.recv_fds(peer, 100, 1)
+    peer.close()
+    with os.fdopen(master, "rb", buffering=0) as file:
+        return file.readline()
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------

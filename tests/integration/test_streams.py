@@ -65,7 +65,15 @@ def test_stdin_devnull_and_pipe(inside):
 
 @pytest.mark.parametrize(
     "options",
-    [{"stdin": "x"}, {"stdout": "x"}, {"stderr": -7}, {"stdout": pc.STDOUT}, {"stdin": 3.5}, {"stdout": True}],
+    [
+        {"stdin": "x"},
+        {"stdout": "x"},
+        {"stderr": -7},
+        {"stdout": pc.STDOUT},
+        {"stdin": 3.5},
+        {"stdin": 2**31},
+        {"stdout": True},
+    ],
     ids=str,
 )
 def test_streams_that_are_none(inside, options):

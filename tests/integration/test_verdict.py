@@ -156,6 +156,13 @@ def test_fork_bomb_that_only_the_timeout_stops(inside):
 
 
 @needs_limits
+def test_a_pids_limit_of_one_is_for_a_program_without_an_init(inside):
+    with pytest.raises(pc.LaunchError, match=r"EAGAIN.*counts the init, too; or set init=False"):
+        inside(["true"], pids=1)
+    assert inside(["true"], pids=1, init=False).returncode == 0
+
+
+@needs_limits
 def test_a_pids_limit_that_the_program_copes_with(inside):
     result = inside(["sh", "-c", "probe fork-bomb; exit 0"], pids=20)
     assert (result.returncode, result.reason, result.hits["pids"] >= 1) == (0, "exited", True)

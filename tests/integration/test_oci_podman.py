@@ -1,0 +1,291 @@
+"""`pycgroups-oci` as podman's runtime: what people do with podman, asked of podman itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.podman import IMAGE, RUNTIME, Podman
+from tests.terminals import Session
+from tests.waiting import wait_for
+from tests.worlds import features
+
+pytestmark = pytest.mark.requires("podman", "userns", "subuid")
+
+SERVICE = """
+trap 'echo told; touch /tmp/told' USR1
+trap 'exit 5' TERM
+echo out; echo err >&2
+while :; do sleep 1000 & wait $!; done
+"""
+# Podman tells of the size some time after the start.
+ON_TERMINAL = "tty; until busybox stty size 2>/dev/null; do :; done; read word; echo got $word; exit 3"
+
+
+@pytest.fixture(scope="module")
+def podman(root):
+    with Podman() as made:
+        made.load(root)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def service(podman):
+    """A container that is there as long as the module."""
+    podman("run", "--detach", "--name", "service", IMAGE, "sh", "-c", SERVICE)
+    return "service"
+
+
+def facts(text):
+    """What lines of a key and a value say."""
+    return {key: value for key, _, value in (line.partition(" ") for line in text.splitlines())}
+
+
+def limit(podman, name, legacy, unified):
+    """What a file of a container's cgroup says, in whichever hierarchy has it."""
+    path = podman.inspect(name)["State"]["CgroupPath"]
+    controller, _, file = legacy.partition("/")
+    at = f"{path}/{unified}" if features.lack("cgroup_v1") else f"/{controller}{path}/{file}"
+    return Path(f"{features.CGROUP}{at}").read_text().strip()
+
+
+# -- run -------------------------------------------------------------------------------------------------------------
+
+
+def test_podman_knows_it(podman):
+    runtime = json.loads(podman("info", "--format", "json"))["host"]["ociRuntime"]
+    assert runtime["path"] == RUNTIME
+    assert runtime["version"].startswith(f"{Path(RUNTIME).name} version")
+
+
+def test_streams_and_exit_code(podman):
+    done = podman.attempt("run", "--rm", "-i", IMAGE, "sh", "-c", "cat; echo said >&2; exit 7", stdin="typed\n")
+    assert (done.stdout, done.stderr, done.returncode) == ("typed\n", "said\n", 7)
+
+
+@pytest.mark.parametrize(
+    ("program", "status"), [("/nowhere", 127), ("nowhere", 127), ("/etc/passwd", 126), ("/etc", 126)]
+)
+def test_a_program_that_cannot_run(podman, program, status):
+    done = podman.attempt("run", "--rm", IMAGE, program)
+    assert (done.stdout, done.returncode) == ("", status)
+    assert program in done.stderr
+
+
+def test_terminal(podman):
+    command = podman.command("run", "--rm", "-it", IMAGE, "sh", "-c", ON_TERMINAL)
+    with Session(*command, size=(31, 97), env=podman.env) as session:
+        session.expect("/dev/(console|pts/0)\r\n")
+        session.expect("31 97\r\n")
+        session.type("word\r")
+        session.expect("got word\r\n")
+        assert session.end() == 3
+
+
+def test_what_was_asked_for(podman, scratch):
+    (scratch / "ro").mkdir()
+    (scratch / "ro/file").write_text("from outside")
+    (scratch / "rw").mkdir()
+    (scratch / "rw").chmod(0o777)
+    (scratch / "seccomp").write_text(
+        json.dumps(
+            {
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
+            }
+        )
+    )
+    options = [
+        *("--read-only", "--user=1000:50", "--group-add=44", "--cap-drop=all", "--cap-add=net_raw"),
+        *("--ulimit=nofile=100:200", f"--security-opt=seccomp={scratch}/seccomp", "--security-opt=no-new-privileges"),
+        *(f"--volume={scratch}/ro:/ro:ro", f"--volume={scratch}/rw:/rw", "--tmpfs=/scratch:size=64k,mode=1777"),
+        *("--hostname=name", "--workdir=/home/user", "--env=GREETING=hello world", "--device=/dev/null:/dev/other"),
+        "--oom-score-adj=700",
+    ]
+    script = """
+    echo user $(id -u):$(id -g) $(id -G)
+    sed -n 's/^\\(CapBnd\\|Seccomp\\|NoNewPrivs\\):\\t/\\1 /p' /proc/self/status
+    echo files $(ulimit -Sn):$(ulimit -Hn)
+    echo mkdir $(mkdir /tmp/new 2>&1)
+    echo root $(touch /new 2>&1)
+    echo ro $(cat /ro/file) $(touch /ro/new 2>&1)
+    echo inside >/rw/new
+    echo tmpfs $(dd if=/dev/zero of=/scratch/big bs=1k count=65 2>&1 | grep -o 'No space.*')
+    echo place $(hostname):$(pwd):$GREETING
+    echo device $(echo x >/dev/other && echo written)
+    echo oom $(cat /proc/self/oom_score_adj)
+    echo hidden $(cat /proc/keys 2>&1 | wc -c)
+    """
+    assert facts(podman("run", "--rm", *options, IMAGE, "sh", "-c", script)) == {
+        "user": "1000:50 50 44",
+        "CapBnd": f"{1 << 13:016x}",
+        "NoNewPrivs": "1",
+        "Seccomp": "2",
+        "files": "100:200",
+        "mkdir": "mkdir: can't create directory '/tmp/new': Operation not supported",
+        "root": "touch: /new: Read-only file system",
+        "ro": "from outside touch: /ro/new: Read-only file system",
+        "tmpfs": "No space left on device",
+        "place": "name:/home/user:hello world",
+        "device": "written",
+        "oom": "700",
+        "hidden": "0",
+    }
+    assert (scratch / "rw/new").read_text() == "inside\n"
+
+
+def test_privileged(podman):
+    told = facts(
+        podman("run", "--rm", "--privileged", IMAGE, "sh", "-c", "cat /proc/self/status; echo ptmx $(ls /dev)")
+    )
+    assert told["Seccomp:\t0"] == ""
+    assert "null" in told["ptmx"].split()
+
+
+def test_init(podman):
+    script = "cat /proc/1/comm; (sleep 0 & exec true); exit 4"
+    done = podman.attempt("run", "--rm", "--init", IMAGE, "sh", "-c", script)
+    assert (done.stdout, done.returncode) == ("podman-init\n", 4)
+
+
+@pytest.mark.parametrize("mode", ["auto:size=3000", "nomap" if os.geteuid() else "auto:size=2000"])
+def test_user_namespace(podman, mode):
+    told = podman(
+        "run", "--rm", f"--userns={mode}", IMAGE, "sh", "-c", "cat /proc/self/uid_map; stat -c %u /bin/sh; id -u"
+    )
+    *ids, owner, user = told.split()
+    assert int(ids[2]) < 1 << 20
+    assert (owner, user) == ("0", "0")
+
+
+def test_hooks(podman):
+    podman("run", "--rm", "--name=hooked", "--annotation=hooked=yes", IMAGE, "true")
+    states = [json.loads(line) for line in (podman.directory / "hooked").read_text().splitlines()]
+    assert [state["status"] for state in states] == ["creating", "running", "stopped"]
+    assert states[0]["annotations"]["hooked"] == "yes"
+
+
+# -- a container that runs -------------------------------------------------------------------------------------------
+
+
+def test_exec(podman, service):
+    done = podman.attempt("exec", "-i", service, "sh", "-c", "cat; echo said >&2; exit 7", stdin="typed\n")
+    assert (done.stdout, done.stderr, done.returncode) == ("typed\n", "said\n", 7)
+    script = "id -u; id -g; pwd; echo $A; cat /proc/1/comm"
+    told = podman("exec", "--user=1000:50", "--workdir=/tmp", "--env=A=b", service, "sh", "-c", script)
+    assert told.split() == ["1000", "50", "/tmp", "b", "sh"]
+    assert podman.attempt("exec", service, "/nowhere").returncode == 127
+    assert podman.attempt("exec", service, "/etc/passwd").returncode == 126
+
+
+def test_exec_on_a_terminal(podman, service):
+    command = podman.command("exec", "-it", service, "sh", "-c", ON_TERMINAL)
+    with Session(*command, size=(31, 97), env=podman.env) as session:
+        session.expect("/dev/pts/0\r\n")
+        session.expect("31 97\r\n")
+        session.type("word\r")
+        session.expect("got word\r\n")
+        assert session.end() == 3
+
+
+def test_exec_detached(podman, service):
+    podman("exec", "--detach", service, "sh", "-c", "echo done >/tmp/detached")
+    wait_for(lambda: podman.attempt("exec", service, "cat", "/tmp/detached").stdout == "done\n")
+
+
+def test_signals_and_logs(podman, service):
+    podman("kill", "--signal=USR1", service)
+    wait_for(lambda: "told" in podman("logs", service))
+    logs = podman.attempt("logs", service)
+    assert (logs.stdout, logs.stderr) == ("out\ntold\n", "err\n")
+
+
+def test_top(podman, service):
+    header, *lines = podman("top", service, "pid", "comm").splitlines()
+    assert header.split() == ["PID", "COMMAND"]
+    assert lines[0].split() == ["1", "sh"]
+
+
+def test_namespaces_of_another(podman, service):
+    script = "cat /proc/1/comm; readlink /proc/1/ns/pid; readlink /proc/self/ns/pid"
+    comm, first, own = podman("run", "--rm", f"--pid=container:{service}", IMAGE, "sh", "-c", script).split()
+    assert (comm, first) == ("sh", own)
+
+
+@pytest.mark.requires("limits")
+def test_pause(podman, service):
+    podman("pause", service)
+    assert podman.inspect(service)["State"]["Status"] == "paused"
+    podman("unpause", service)
+    assert podman("exec", service, "echo", "awake") == "awake\n"
+
+
+def test_healthcheck(podman):
+    podman(
+        "run",
+        "-d",
+        "--name=healthy",
+        "--health-cmd=test -e /tmp/well",
+        "--health-interval=disable",
+        IMAGE,
+        "sleep",
+        "1000",
+    )
+    podman("healthcheck", "run", "healthy", status=1)
+    podman("exec", "healthy", "touch", "/tmp/well")
+    podman("healthcheck", "run", "healthy")
+    assert podman.inspect("healthy")["State"]["Health"]["Status"] == "healthy"
+    podman("rm", "--force", "--time=0", "healthy")
+
+
+# -- its end ---------------------------------------------------------------------------------------------------------
+
+
+def test_stop_start_and_kill(podman):
+    podman("run", "--detach", "--name=stopped", IMAGE, "sh", "-c", SERVICE)
+    wait_for(lambda: "out" in podman("logs", "stopped"))
+    podman("stop", "--time=100", "stopped")
+    state = podman.inspect("stopped")["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 5)
+    podman("start", "stopped")
+    podman("kill", "stopped")
+    assert podman("wait", "stopped") == "137\n"
+    podman("rm", "stopped")
+
+
+def test_restart_policy(podman):
+    podman("run", "--detach", "--name=failing", "--restart=on-failure:2", IMAGE, "sh", "-c", "echo try; exit 3")
+    wait_for(lambda: podman("logs", "failing") == "try\n" * 3)
+    wait_for(lambda: podman.inspect("failing")["State"]["Status"] == "exited")
+    found = podman.inspect("failing")
+    assert (found["RestartCount"], found["State"]["ExitCode"]) == (2, 3)
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requires("limits")
+def test_limits(podman):
+    podman("run", "-d", "--name=limited", "--memory=64m", "--cpus=0.5", "--pids-limit=50", IMAGE, "sleep", "1000")
+    assert limit(podman, "limited", "memory/memory.limit_in_bytes", "memory.max") == str(64 << 20)
+    assert limit(podman, "limited", "cpu/cpu.cfs_quota_us", "cpu.max").split()[0] == "50000"
+    assert limit(podman, "limited", "pids/pids.max", "pids.max") == "50"
+    podman("update", "--memory=96m", "--cpus=0.25", "--pids-limit=60", "limited")
+    assert limit(podman, "limited", "memory/memory.limit_in_bytes", "memory.max") == str(96 << 20)
+    assert limit(podman, "limited", "cpu/cpu.cfs_quota_us", "cpu.max").split()[0] == "25000"
+    assert limit(podman, "limited", "pids/pids.max", "pids.max") == "60"
+    (stats,) = json.loads(podman("stats", "--no-stream", "--format=json", "limited"))
+    assert stats["pids"] == "1"
+    assert re.search(r"[1-9].* / 100\.7MB", stats["mem_usage"])
+    podman("rm", "--force", "--time=0", "limited")
+
+
+@pytest.mark.requires("limits")
+def test_out_of_memory(podman):
+    done = podman.attempt("run", "--name=greedy", "--memory=16m", "--memory-swap=16m", IMAGE, "tail", "/dev/zero")
+    assert done.returncode == 128 + 9
+    assert podman.inspect("greedy")["State"]["OOMKilled"] is True
