@@ -9,6 +9,7 @@ enum {
     PATH_BYTES = 4096,
     MODE_TYPE = 0170000,
     MODE_DIR = 0040000,
+    MODE_FILE = 0100000,
     MODE_CHAR = 0020000,
 };
 

@@ -48,6 +48,7 @@ enum plan_op {
     OP_DOMAINNAME, /* name */
     OP_SYSCTL,     /* path below /proc/sys, value */
     OP_LO_UP,
+    OP_NETLINK,    /* send a socket for route messages of the network namespace: rtnetlink(7) */
     OP_UNSHARE,    /* namespace flags */
     OP_TIME_OFFSETS, /* text, for the time namespace that was just unshared */
     OP_FORK,       /* go on in a child of the same parent; tell its pid, send its pidfd, and end */
@@ -76,7 +77,8 @@ enum plan_op {
     OP_LABEL,      /* path of a /proc/thread-self/attr file; text */
     OP_CALL,       /* system call, which of its arguments is the blob or -1, five arguments; name, blob */
     OP_CHDIR,      /* path; nothing if an earlier one has succeeded */
-    OP_SECCOMP,    /* flags; blob of struct sock_filter */
+    OP_SECCOMP,    /* flags; blob of struct sock_filter. A listener is sent; go on after the library's word */
+    OP_HOME,       /* uid; passwd file: the program's environment gets HOME as well */
     OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up; argv, envp, paths */
 };
 
@@ -84,6 +86,10 @@ enum plan_step_flags {
     /* of OP_MASK and OP_READONLY: a path that is not there is no error; of OP_SYMLINK and OP_NODE: one that is; of
      * OP_CHDIR: one that may not be entered; of OP_CALL: whatever it answers */
     STEP_OPTIONAL = 1,
+};
+
+enum plan_tree_flags {
+    TREE_MAP_TOP = 1 << 30, /* beside the clone flags of OP_TREE: the id map is for the uppermost mount alone */
 };
 
 enum plan_flags {

@@ -20,3 +20,9 @@ def is_nested() -> bool:
     """Tell whether it is in a user namespace that has not all ids: it makes no device nodes then."""
     with open("/proc/self/uid_map", encoding="utf-8") as file:
         return file.read().split() != ["0", "0", "4294967295"]
+
+
+def may_set_groups(pid: int | str = "self") -> bool:
+    """Tell whether its user namespace, or that of another process, allows setgroups(2); /proc/PID/setgroups."""
+    with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
+        return file.read().strip() == "allow"

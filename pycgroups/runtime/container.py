@@ -275,6 +275,10 @@ class Container:
             _end(record)
             with _group(record) as group:
                 group.remove()
+            if record.resctrl_made:
+                from pycgroups.runtime import resctrl
+
+                resctrl.remove(record.resctrl_made)
             self._poststop(record)
             home.remove()
         if self._running is not None:

@@ -7,9 +7,11 @@
     cgroup
     clone                ----------------->  namespaces, mounts
                          <-----------------  WAITING   where there are hooks, before the root changes
-    hooks of create
+    network devices, hooks of create
     go on                ----------------->  pivot_root, ids, rights, filter
-                         <-----------------  FD        its terminal; a seccomp listener
+                         <-----------------  FD        a listener of the filter's
+    go on                ----------------->
+                         <-----------------  FD        its terminal
                          <-----------------  WAITING   in the FIFO of the state directory
     record with its pid
 """
@@ -30,16 +32,18 @@ from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from functools import lru_cache
     from typing import Any, NamedTuple
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.scoped import Scoped
-    from pycgroups.oci.runtime_spec import IdMapping, Spec
+    from pycgroups.oci.runtime_spec import IdMapping, Linux, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.nodes import Nodes
     from pycgroups.runtime.program import Manner
-    from pycgroups.runtime.steps import IdMaps
+    from pycgroups.runtime.steps import IdMaps, Plan
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
 
 
@@ -88,6 +92,7 @@ def create(
     """
     check_id(id_)
     rootfs = _check(spec, bundle, wishes)
+    manner = _manner(spec, wishes)
     with Home.make(root, id_) as home:
         try:
             home.write(CONFIG, config)
@@ -95,7 +100,7 @@ def create(
                 home.make_notify()
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
-            creation = Creation(spec, record, home, wishes)
+            creation = Creation(spec, manner, record, home, wishes, bundle or "/")
             try:
                 return (perform or Creation.perform)(creation)
             finally:
@@ -118,6 +123,7 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
             path="linux.namespaces",
             hint='add {"type": "mount"}',
         )
+    _check_host(spec.linux)
     if wishes.console_socket is not None and not process.terminal:
         raise InvalidConfig("a console socket needs a terminal", operation="option", path="process.terminal")
     rootfs = os.path.normpath(os.path.join(bundle, spec.root.path))
@@ -126,6 +132,39 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     if not os.path.isdir(rootfs):
         raise NotFound("no such directory", operation="open rootfs", path=rootfs)
     return rootfs
+
+
+def _check_host(linux: Linux) -> None:
+    """Refuse what this host does not have."""
+    confinement.check_mount_label(linux.mount_label)
+    if linux.net_devices:
+        from pycgroups.network import devices
+
+        devices.check([name for name, _ in linux.net_devices])
+    if linux.intel_rdt is not None:
+        from pycgroups.runtime import resctrl
+
+        resctrl.mounted()
+
+
+def _manner(spec: Spec, wishes: Wishes) -> Manner:
+    """Say how its program is started."""
+    assert spec.process is not None
+    return confinement.manner(spec.process, spec.linux.seccomp)._replace(
+        grantable=granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces)),
+        detached=True,
+        start=True,
+        waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
+        handed=wishes.preserve_fds,
+        keyring=wishes.keyring,
+        pivot=wishes.pivot,
+        bare=() if wishes.pivot else _bare_mounts(),
+    )
+
+
+def _has_early_hooks(spec: Spec) -> bool:
+    """Tell whether hooks are to run before the root changes."""
+    return spec.hooks is not None and any(given and name in hooks.EARLY for name, given in hooks.by_name(spec.hooks))
 
 
 def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
@@ -165,11 +204,55 @@ def _bare_mounts() -> tuple[bytes, ...]:
     return bare.mounts()
 
 
+class _Caller(NamedTuple):
+    """What this process may do."""
+
+    privileged: bool
+    nested: bool
+    groups: bool
+
+
+def _caller() -> _Caller:
+    return _Caller(own.is_privileged(), own.is_nested(), own.may_set_groups())
+
+
+@lru_cache(64)  # a program may start the same container a thousand times
+def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
+    spec: Spec,
+    rootfs: str,
+    manner: Manner,
+    bundle: str,
+    cgroups: tuple[Shown, ...],
+    nodes: tuple[tuple[str, str], ...],
+    joins: int,
+    caller: _Caller,
+) -> tuple[Plan, bytes]:
+    assert spec.process is not None
+    made = plan.make_plan(
+        spec,
+        Directory(path=rootfs, devices=True),
+        privileged=caller.privileged,
+        nested=caller.nested,
+        groups=caller.groups,
+        joins=joins,
+        manner=manner,
+        terminal=terminals.wanted(spec.process),
+        bundle=bundle,
+        cgroups=cgroups,
+        nodes=dict(nodes),
+    )
+    return made, made.encode()
+
+
 class Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
-    def __init__(self, spec: Spec, record: Record, home: Home, wishes: Wishes) -> None:
+    def __init__(  # noqa: PLR0917
+        self, spec: Spec, manner: Manner, record: Record, home: Home, wishes: Wishes, bundle: str
+    ) -> None:
         self.spec = spec
+        self.bundle = bundle
+        self.manner = manner
         self.record = record
         self.home = home
         self.wishes = wishes
@@ -179,20 +262,25 @@ class Creation:
         self.nodes: Nodes | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
-        self.notices: list[str] = []
 
     @own_errors("create")
     def perform(self) -> Created:
         """Do it all."""
         self.connect()
         self.make_group()
+        self.make_class()
         running = self.start()
-        if self.has_early_hooks:
+        if self.manner.waits:
             self.wait(running, lib.OP_WAIT)
+            self.move_devices(running)
             self.run_hooks(running)
             running.go_on()
+        if self.listener >= 0 and self.spec.linux.seccomp is not None:
+            listener, self.listener = self.listener, -1
+            state = make_state(self.record._replace(pid=running.pid), "creating")
+            confinement.hand_on(running, listener, self.spec.linux.seccomp, state)
         self.wait(running, lib.OP_START)
-        self.hand_on(running)
+        self.master = terminals.hand_on(running, self.console)
         return self.done(running)
 
     def connect(self) -> None:
@@ -218,11 +306,26 @@ class Creation:
             self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
         self.note(planned_cgroups=(), cgroups=self.group.paths)
 
-    def enter_scope(self, pid: int) -> None:
-        """Have systemd put the new process into a scope, and note which."""
-        assert self.scope is not None
-        self.scope.place(pid)
-        self.note(cgroups=self.scope.paths, unit=self.scope.unit)
+    def make_class(self) -> None:
+        """Make its class of service."""
+        rdt = self.spec.linux.intel_rdt
+        if rdt is None:
+            return
+        from pycgroups.runtime import resctrl
+
+        plan = resctrl.plan(rdt, self.record.id, resctrl.mounted())
+        self.note(resctrl=plan.directories, resctrl_made=plan.missing)
+        resctrl.make(plan)
+
+    def place(self, pid: int) -> None:
+        """Have systemd put the new process into a scope, and note which; and put it into its class of service."""
+        if self.scope is not None:
+            self.scope.place(pid)
+            self.note(cgroups=self.scope.paths, unit=self.scope.unit)
+        if self.record.resctrl:
+            from pycgroups.runtime import resctrl
+
+            resctrl.enter(self.record.resctrl, pid)
 
     def note(self, **changes: Any) -> None:
         """Write down what is there by now."""
@@ -236,19 +339,8 @@ class Creation:
         spec, group = self.spec, self.group
         assert group is not None
         assert spec.process is not None
-        joins = group.join_fds
-        made = plan.make_plan(
-            spec,
-            Directory(path=self.record.rootfs, devices=True),
-            privileged=own.is_privileged(),
-            nested=own.is_nested(),
-            joins=len(joins),
-            manner=self.manner(),
-            terminal=terminals.wanted(spec.process),
-            bundle=self.record.bundle,
-            cgroups=self.shown_cgroups(),
-            nodes=self.make_nodes(),
-        )
+        joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
+        made, encoded = _plan(spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller())
         self.running = Running(made)
         for space in plan.joined(spec):
             self.given.append(open_namespace(space.path or ""))
@@ -256,26 +348,26 @@ class Creation:
         uids, gids = self.id_mappings()
         launch(
             self.running,
-            made.encode(),
+            encoded,
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
             given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
             uid_mappings=uids,
             gid_mappings=gids,
-            placed=self.enter_scope if self.scope else None,
+            placed=self.place if self.scope or self.record.resctrl else None,
         )
         return self.running
 
-    def make_nodes(self) -> dict[str, str]:
+    def make_nodes(self) -> tuple[tuple[str, str], ...]:
         """Make the devices of a container that cannot do so itself."""
         is_confined = self.id_mappings() != ((), ()) and own.is_privileged() and not own.is_nested()
         if not (is_confined and self.spec.linux.devices):
-            return {}
+            return ()
         from pycgroups.runtime.nodes import Nodes  # few ask for devices in a user namespace
 
         self.nodes = Nodes(self.home)
         self.nodes.make(self.spec)
-        return self.nodes
+        return tuple(self.nodes.items())
 
     def id_mappings(self) -> IdMaps:
         """Return the maps of a new user namespace; without any, this process is its root, as with crun."""
@@ -292,23 +384,6 @@ class Creation:
 
         return cgroup_mounts.shown((self.scope.planned,) if self.scope else self.record.cgroups)
 
-    def manner(self) -> Manner:
-        """Say how it is started."""
-        process, linux = self.spec.process, self.spec.linux
-        assert process is not None
-        grantable = granting.grantable(userns=any(space.type == "user" for space in linux.namespaces))
-        self.notices += granting.notices(process, grantable)
-        return confinement.manner(process, linux.seccomp)._replace(
-            grantable=grantable,
-            detached=True,
-            start=True,
-            hooks=self.has_early_hooks,
-            handed=self.wishes.preserve_fds,
-            keyring=self.wishes.keyring,
-            pivot=self.wishes.pivot,
-            bare=() if self.wishes.pivot else _bare_mounts(),
-        )
-
     @staticmethod
     def wait(running: Running, operation: int) -> None:
         """Wait until it has come to a step of the plan."""
@@ -316,25 +391,25 @@ class Creation:
         if running.waiting != operation:
             raise LaunchError("the container's process was killed", step="start of the program")
 
-    @property
-    def has_early_hooks(self) -> bool:
-        """Tell whether hooks are to run before the root changes."""
-        return not hooks.EARLY.isdisjoint(self.record.hooks)
+    def move_devices(self, running: Running) -> None:
+        """Give it the network devices that it is to have."""
+        inside = running.descriptors.pop(lib.OP_NETLINK, -1)
+        if inside < 0:
+            return
+        from pycgroups.network import devices
+
+        names = [(name, device.name or name) for name, device in self.spec.linux.net_devices]
+        devices.move(names, inside, running.pid)
 
     def run_hooks(self, running: Running) -> None:
         """Run the hooks of `create`."""
-        assert self.spec.hooks is not None
+        if self.spec.hooks is None:
+            return
         self.note(pid=running.pid)
         state = make_state(self.record, "creating")
         hooks.run("prestart", self.spec.hooks.prestart, state)
         hooks.run("createRuntime", self.spec.hooks.create_runtime, state)
         hooks.run("createContainer", self.spec.hooks.create_container, state, inside=running.pid)
-
-    def hand_on(self, running: Running) -> None:
-        """Give its terminal and its seccomp listener to those who wait for them."""
-        self.master = terminals.hand_on(running, self.console)
-        state = make_state(self.record._replace(pid=running.pid), "creating")
-        confinement.hand_on(running, self.listener, self.spec.linux.seccomp, state)
 
     def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
@@ -343,7 +418,9 @@ class Creation:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
         self.group.let_go()
-        created = Created(self.home.path, running, self.master, self.notices)
+        assert self.spec.process is not None
+        notices = granting.notices(self.spec.process, self.manner.grantable)
+        created = Created(self.home.path, running, self.master, notices)
         self.running, self.group, self.master = None, None, -1
         return created
 
@@ -358,3 +435,7 @@ class Creation:
             self.running.close()
         if self.group is not None:
             self.group.remove()
+            if self.record.resctrl_made:
+                from pycgroups.runtime import resctrl
+
+                resctrl.remove(self.record.resctrl_made)

@@ -13,13 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pycgroups.oci.runtime_spec import Process
+    from pycgroups.oci.runtime_spec import Linux, Process
     from pycgroups.oci.uncommon import Hook
     from pycgroups.runtime.steps import Terminal
 
 
 def make_exec(
     process: Process,
+    linux: Linux,
     kinds: Sequence[str],
     *,
     joins: int = 0,
@@ -31,6 +32,7 @@ def make_exec(
 
     Args:
         process: the program.
+        linux: the container's own, of which it gets what no namespace has.
         kinds: the namespaces to join, in order; the launch hands over their descriptors.
         joins: how many cgroup files the launch hands over before those.
         manner: how it is started; without an init of its own.
@@ -48,6 +50,10 @@ def make_exec(
     if "user" in kinds:
         setup.append(Step(lib.OP_BECOME_ROOT, (int(groups),)))
     setup += [Step(lib.OP_SESSION, (0,)), Step(lib.OP_UMASK, (0,)), Step(lib.OP_ROOT)]
+    if linux.personality is not None or linux.memory_policy is not None:
+        from pycgroups.runtime import scheduling  # few ask for it
+
+        setup += scheduling.linux_steps(linux)
     if terminal:
         setup.append(terminal.step(TERMINAL, process.user))
     given = joins + len(kinds)

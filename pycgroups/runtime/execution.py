@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from pycgroups.errors import StateError, own_errors
-from pycgroups.namespaces import files
+from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import NamedTuple
 
     from pycgroups.cgroups import Cgroup
@@ -100,10 +100,13 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
             console = handing.connect(wishes.console_socket)
         if profile is not None and confinement.has_listener(profile):
             listener = confinement.connect(profile)
-        running = _launch(record, process, manner, wishes)
+        running = _launch(record, spec, process, manner, wishes)
         try:
+            if profile is not None and listener >= 0:
+                handed, listener = listener, -1
+                confinement.hand_on(running, handed, profile, make_state(record, "running"))
+            running.until(lambda running: running.started)
             master = terminals.hand_on(running, console)
-            confinement.hand_on(running, listener, profile, make_state(record, "running"))
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
             return Executed(running, master, granting.notices(process, grantable))
@@ -128,7 +131,7 @@ def run_hooks(spec: Spec, record: Record) -> None:
     hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, env=spec.process.env)
 
 
-def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:
+def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:
     """Start a process in the container's namespaces and cgroup."""
     namespaces = files.open_others(record.pid)
     try:
@@ -136,11 +139,12 @@ def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) ->
             joins = group.join_fds
             plan = entering.make_exec(
                 process,
+                spec.linux,
                 tuple(namespaces),
                 joins=len(joins),
                 manner=manner,
                 terminal=terminals.wanted(process),
-                groups=_may_set_groups(record.pid),
+                groups=own.may_set_groups(record.pid),
             )
             if not record.is_alive():  # the pid may be somebody else's by now, and so what was opened
                 raise StateError("container not running", operation="exec", path=record.id)
@@ -151,15 +155,20 @@ def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) ->
                 stdio=wishes.stdio,
                 cgroup=-1 if group.clone_fd is None else group.clone_fd,
                 given=[*joins, *namespaces.values(), *range(3, 3 + wishes.preserve_fds)],
+                placed=_classifier(record),
             )
     finally:
         files.close_all(namespaces)
-    try:
-        running.until(lambda running: running.started)
-    except BaseException:
-        running.close()
-        raise
     return running
+
+
+def _classifier(record: Record) -> Callable[[int], None] | None:
+    """Return what puts a process into the class of service of the container, if that has one."""
+    if not record.resctrl:
+        return None
+    from pycgroups.runtime import resctrl
+
+    return lambda pid: resctrl.enter(record.resctrl, pid)
 
 
 def _group(record: Record, below: Sequence[str]) -> Cgroup:
@@ -174,9 +183,3 @@ def _group(record: Record, below: Sequence[str]) -> Cgroup:
         with group as above:
             group = placed.sub(above, name)
     return group
-
-
-def _may_set_groups(pid: int) -> bool:
-    """Tell whether its user namespace allows setgroups(2); user_namespaces(7), "/proc/pid/setgroups"."""
-    with open(f"/proc/{pid}/setgroups", encoding="utf-8") as file:
-        return file.read().strip() == "allow"

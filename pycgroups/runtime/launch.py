@@ -190,16 +190,17 @@ def launch(
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
-        early = 0 if uid_mappings or placed else calls.go_early(spawned)
+        idmapped = plan.has_idmapped_trees
+        early = 0 if uid_mappings or placed or idmapped else calls.go_early(spawned)
         _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             map_ids(spawned, uid_mappings, gid_mappings)
         if placed:
             placed(spawned.pid)
-        if plan.idmaps:
-            own = len(given) + plan.idmaps.index(None) if None in plan.idmaps else -1
-            _check_step(running, calls.open_userns(spawned, own))
+        if None in plan.idmaps:
+            _check_step(running, calls.open_userns(spawned, len(given) + plan.idmaps.index(None)))
+        if idmapped:
             _check_step(running, *calls.prepare(spawned, idmapped=True))
         if not early:
             _check_step(running, calls.go(spawned))

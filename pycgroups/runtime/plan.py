@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.runtime import cgroup_mounts, mount_options
 from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
@@ -23,6 +23,7 @@ from pycgroups.security import capabilities
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Literal
 
     from pycgroups.oci.runtime_spec import Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
@@ -58,6 +59,9 @@ DEFAULT_LINKS = (
 # File systems that belong at a place of their own: nothing in the image may lead them elsewhere (CVE-2019-19921).
 _STRICT_TYPES = frozenset({"proc", "sysfs", "devpts", "mqueue"})
 
+# File systems whose files get the label of SELinux that their mount has; those of others have labels of their own.
+_LABELLED_TYPES = frozenset({"tmpfs", "devpts"})
+
 # What may be covered of /proc: files that tell of the machine, as lxcfs makes them.
 _PROC_FILES = frozenset(
     f"/proc/{name}"
@@ -84,6 +88,7 @@ def make_plan(
     *,
     privileged: bool,
     nested: bool = False,
+    groups: bool = True,
     joins: int = 0,
     manner: Manner = _USUAL,
     terminal: Terminal | None = None,
@@ -98,6 +103,7 @@ def make_plan(
         rootfs: what its root is made of.
         privileged: the caller may open and idmap trees of its own mount namespace (root, CAP_SYS_ADMIN).
         nested: the caller is in a user namespace, and makes no device nodes.
+        groups: its user namespace allows setgroups(2), and so those below it.
         joins: how many cgroup files the launch hands over, for the process to write itself into.
         manner: how its program is started.
         terminal: make a pty in the container.
@@ -110,7 +116,7 @@ def make_plan(
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
-    plan.bundle, plan.cgroups, plan.nodes = bundle, cgroups, nodes
+    plan.bundle, plan.cgroups, plan.groups, plan.nodes = bundle, cgroups, groups, nodes
     plan.enter()
     plan.make_root()
     for mount in spec.mounts:
@@ -121,8 +127,7 @@ def make_plan(
     if terminal:
         plan.make_terminal(terminal)
     plan.finish_setup()
-    groups = not plan.userns or plan.may_set_groups()
-    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=groups)
+    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=plan.may_set_groups())
     return plan.done(main)
 
 
@@ -148,11 +153,12 @@ class _Planner:
         self.forks = "pid" in kinds or not self.late.isdisjoint(("pid", "time"))
         self.userns = "user" in self.fresh or "user" in kinds
         self.binds_devices = self.userns or nested
-        self.idmaps = self.wanted_idmaps() if "user" in self.fresh and privileged else ()
+        self.idmaps = self.wanted_idmaps() if privileged else ()
         start = joins + len(self.joined)
         self.slots = Slots(start=start, handed=start + manner.start)
         self.given = start + manner.start + manner.handed + len(self.idmaps)
         self.bundle = "/"
+        self.groups = True
         self.cgroups: tuple[Shown, ...] = ()
         self.nodes: Mapping[str, str] = _NONE
         self.trees = 0
@@ -174,7 +180,22 @@ class _Planner:
         for mount in self.spec.mounts:
             if _is_idmapped(mount):
                 wanted[_idmaps(mount)] = None
+        if "user" not in self.fresh:  # there is none, or it is handed over already
+            wanted.pop(None, None)
         return tuple(wanted)
+
+    def idmap_slot(self, idmap: IdMaps | None) -> int:
+        """Return the slot of a user namespace with these maps; None is that of the container."""
+        if idmap in self.idmaps:
+            return self.given - len(self.idmaps) + self.idmaps.index(idmap)
+        if self.privileged:
+            return self.joins  # of the namespaces that are joined the first
+        raise Unsupported(
+            "an idmapped mount takes CAP_SYS_ADMIN on the host",
+            operation="option",
+            path="mounts",
+            hint="as root, or without idmap; mount_setattr(2)",
+        )
 
     # -- trees of the host, opened before the root changes and before the caller's ids are left ------------------
 
@@ -186,15 +207,16 @@ class _Planner:
         attributes: int = 0,
         clear: int = 0,
         propagation: int = 0,
-        idmap: IdMaps | bool | None = False,
+        idmap: IdMaps | Literal[False] | None = False,
+        idmap_all: bool = True,
     ) -> int:
         """Open a tree of the host; the answer is its slot."""
         slot = self.given + self.trees
         self.trees += 1
         if slot >= MAX_TREES:
             raise _too_many(MAX_TREES - self.given, "files and directories of the host")
-        userns = self.given - len(self.idmaps) + self.idmaps.index(idmap) if idmap in self.idmaps else -1
-        flags = lib.AT_RECURSIVE if recursive else 0
+        userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
+        flags = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
         (self.prepare if self.privileged else self.early).append(step)
@@ -239,7 +261,8 @@ class _Planner:
 
     def may_set_groups(self) -> bool:
         """An ordinary user's map of one group goes with setgroups(2) denied: user_namespaces(7)."""
-        return self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
+        of_many = self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
+        return self.groups and (of_many or not self.userns)
 
     # -- the root ---------------------------------------------------------------------------------------------
 
@@ -258,7 +281,7 @@ class _Planner:
             self.make_scratch(None)
             self.stage_layers(overlays)
         # Hooks in the container's mount namespace are programs of the host, and know the root by its path.
-        self.use_root(slot, rootfs.path if self.manner.hooks else "/")
+        self.use_root(slot, rootfs.path if self.manner.waits else "/")
 
     def use_root(self, slot: int, at: str = "/") -> None:
         self.add(lib.OP_STACK, slot, texts=(os.fsencode(at),))
@@ -353,8 +376,12 @@ class _Planner:
     def file_system(
         self, kind: str, slot: int, attributes: int, options: Iterable[str], source: str | None = None
     ) -> None:
-        named = () if source is None else (f"source={source}",)
-        packed = b"\0".join(os.fsencode(option) for option in (*named, *options))
+        label = self.spec.linux.mount_label
+        if source is not None:
+            options = (f"source={source}", *options)
+        if label is not None and kind in _LABELLED_TYPES:
+            options = (*options, f"context={label}")
+        packed = b"\0".join(os.fsencode(option) for option in options)
         self.add(lib.OP_FS, slot, attributes, texts=(kind.encode(), packed))
 
     def mount(self, mount: Mount) -> None:
@@ -371,6 +398,7 @@ class _Planner:
                 clear=options.clear,
                 propagation=options.propagation,
                 idmap=_idmaps(mount) if _is_idmapped(mount) else False,
+                idmap_all=options.idmap_all or not _is_idmapped(mount),
             )
         else:
             attributes = options.attributes & (~lib.MOUNT_ATTR_RDONLY if slot in self.later else -1)
@@ -483,16 +511,21 @@ class _Planner:
         self.add(lib.OP_TREE, TEMPORARY, 0, 0, 0, lib.MS_PRIVATE, -1, TERMINAL, texts=(b"",))
         self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(b"/dev/console",))
 
-    def finish_setup(self) -> None:
-        process = self.spec.process
-        if process is not None and process.cwd != "/":
-            self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(process.cwd),))
+    def name_and_connect(self) -> None:
         if self.spec.hostname:
             self.add(lib.OP_HOSTNAME, texts=(os.fsencode(self.spec.hostname),))
         if self.spec.domainname:
             self.add(lib.OP_DOMAINNAME, texts=(os.fsencode(self.spec.domainname),))
         if "network" in self.fresh:
             self.add(lib.OP_LO_UP)
+        if self.spec.linux.net_devices:
+            self.add(lib.OP_NETLINK)
+
+    def finish_setup(self) -> None:
+        process = self.spec.process
+        if process is not None and process.cwd != "/":
+            self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(process.cwd),))
+        self.name_and_connect()
         linux = self.spec.linux
         if linux.personality is not None or linux.memory_policy is not None:
             from pycgroups.runtime import scheduling  # few ask for it
@@ -503,7 +536,7 @@ class _Planner:
             self.later += (-1, *self.overlays, *dev)
         for slot in dict.fromkeys(self.later):
             self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
-        if self.manner.hooks:
+        if self.manner.waits:
             self.add(lib.OP_WAIT)
         bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()
         self.add(lib.OP_PIVOT, int(not self.manner.pivot), texts=bare)

@@ -32,8 +32,9 @@ class Manner(NamedTuple):
         init: keep an init as PID 1, and the program as its child.
         detached: it outlives the process that starts it.
         start: it waits for a byte in a FIFO, which the launch hands over.
-        hooks: its creator is to run hooks before the root changes.
+        waits: its creator has something to do before the root changes: run hooks, or move network devices.
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
+        home: without a HOME in its environment it gets one of the container's /etc/passwd.
         keyring: it gets a session keyring of its own; keyctl(2).
         pivot: pivot_root(2) is possible.
         bare: mounts of the host that must go where it is not.
@@ -47,8 +48,9 @@ class Manner(NamedTuple):
     init: bool = True
     detached: bool = False
     start: bool = False
-    hooks: bool = False
+    waits: bool = False
     handed: int = 0
+    home: bool = False
     keyring: bool = True
     pivot: bool = True
     bare: tuple[bytes, ...] = ()
@@ -107,6 +109,8 @@ class _Program:
             self.then(lib.OP_SESSION, int(not terminal))
         if terminal:
             self.then(lib.OP_TERMINAL, TERMINAL)
+        if manner.home and not any(word.startswith("HOME=") for word in process.env):
+            self.then(lib.OP_HOME, process.user.uid, texts=(b"/etc/passwd",))
         if manner.keyring:
             self.then(lib.OP_KEYRING)
         if process.oom_score_adj is not None and manner.init:

@@ -56,6 +56,8 @@ class Record(NamedTuple):
         planned_cgroups: directories of that which may be there already, as long as it is being made.
         cgroups: its directories, one per hierarchy.
         unit: the scope of systemd's, or "".
+        resctrl: directories of its class of service, which its processes are in.
+        resctrl_made: those of them that go with it, the innermost first.
         pid: of its process; 0 while there is none.
         started_at: when that began, in the kernel's clock ticks: with the pid, its identity.
     """
@@ -73,6 +75,8 @@ class Record(NamedTuple):
     planned_cgroups: tuple[str, ...] = ()
     cgroups: tuple[str, ...] = ()
     unit: str = ""
+    resctrl: tuple[str, ...] = ()
+    resctrl_made: tuple[str, ...] = ()
     pid: int = 0
     started_at: int = 0
 
@@ -81,7 +85,7 @@ class Record(NamedTuple):
         return self.pid > 0 and start_of(self.pid) == self.started_at
 
 
-_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, int, int)
+_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int)
 
 
 class State(NamedTuple):
@@ -198,7 +202,7 @@ class Home:
             return _record(values)
         except FileNotFoundError:
             raise _none(self.path) from None
-        except (OSError, TypeError, KeyError, ValueError) as error:
+        except (OSError, TypeError, AttributeError, ValueError) as error:
             message = error.message if isinstance(error, Error) else "no state of a container"
             hint = "delete it by force"
             raise InvalidConfig(message, operation="read", path=f"{self.path}/{_RECORD}", hint=hint) from None
@@ -295,15 +299,19 @@ def _record(values: Any) -> Record:
     """Take what was read for a record, if each part of it is of the right kind.
 
     Raises:
-        KeyError, TypeError: it is not.
+        AttributeError, TypeError: it is not.
     """
-    for name in ("planned_cgroups", "cgroups", "hooks"):
-        values[name] = tuple(values[name])
-    record = Record(**values)
-    for value, kind in zip(record, _KINDS, strict=True):
-        if type(value) is not kind:
-            raise TypeError
+    fields: dict[str, Any] = {name: tuple(value) if type(value) is list else value for name, value in values.items()}
+    record = Record(**fields)
+    if not all(map(_is, record, _KINDS)):
+        raise TypeError
     return record
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Tell whether a value is of a kind; what is in it has to be text."""
+    items = value.values() if type(value) is dict else value if type(value) is tuple else ()
+    return type(value) is kind and all(type(item) is str for item in items)
 
 
 def ids(root: str) -> list[str]:

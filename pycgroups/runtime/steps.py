@@ -23,6 +23,7 @@ else:
 _HEADER = struct.Struct("=8I")
 _STEP = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
 _NO_ARGS = (0,) * lib.PLAN_ARGS
+_USERNS_OF_TREE = 5
 
 OPERATIONS: dict[int, str] = {
     getattr(lib, name): name[3:].lower().replace("_", " ") for name in dir(lib) if name.startswith("OP_")
@@ -118,6 +119,11 @@ class Plan(NamedTuple):
     def steps(self) -> tuple[Step, ...]:
         """All steps; an error record counts in this order."""
         return self.prepare + self.setup + self.main
+
+    @property
+    def has_idmapped_trees(self) -> bool:
+        """Tell whether trees are to be opened that need a user namespace."""
+        return any(step.args[_USERNS_OF_TREE] >= 0 for step in self.prepare)
 
     def encode(self) -> bytes:
         """Write the plan as the helper reads it: header, steps, strings."""

@@ -108,3 +108,25 @@ class Bundle:
         from pycgroups.oci import plain
 
         return plain.read("Process", {**self.config["process"], "args": [*args], **changes}, "process")
+
+
+def output(bundle: Bundle, script: str, **options: Any) -> str:
+    """Run a script in a container, and return what it prints."""
+    read, write = os.pipe()
+    try:
+        with open("/dev/null", "rb") as null:
+            bundle.shell(script)
+            container = bundle.create(stdio=(null.fileno(), write, write), **options)
+        os.close(write)
+        write = -1
+        container.start()
+        with open(read, closefd=False) as file:
+            text = file.read()
+        status = container.wait()
+        container.delete()
+        assert status == 0, text
+        return text
+    finally:
+        os.close(read)
+        if write >= 0:
+            os.close(write)

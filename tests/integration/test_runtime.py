@@ -28,32 +28,10 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.runtime.state import start_of
-from tests.integration.bundles import QUIET
+from tests.integration.bundles import QUIET, output
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
-
-
-def output(bundle, script, **options):
-    """Run a script in a container, and return what it prints."""
-    read, write = os.pipe()
-    try:
-        with open("/dev/null", "rb") as null:
-            bundle.shell(script)
-            container = bundle.create(stdio=(null.fileno(), write, write), **options)
-        os.close(write)
-        write = -1
-        container.start()
-        with open(read, closefd=False) as file:
-            text = file.read()
-        status = container.wait()
-        container.delete()
-        assert status == 0, text
-        return text
-    finally:
-        os.close(read)
-        if write >= 0:
-            os.close(write)
 
 
 # -- life ------------------------------------------------------------------------------------------------------------
@@ -561,20 +539,21 @@ def test_a_console_socket_gets_the_terminal(bundle, scratch):
         listener.listen()
         container = bundle.create(console_socket=path)
         container.start()
-        assert console(listener) == b"first\r\n"
+        with console(listener) as file:
+            assert file.readline() == b"first\r\n"
         executed = container.exec(bundle.process("echo", "second"), console_socket=path)
-        assert console(listener) == b"second\r\n"
-        assert executed.wait() == 0
+        with console(listener) as file:
+            assert file.readline() == b"second\r\n"
+            assert executed.wait() == 0  # it would hang up with its terminal
     assert (container.master, executed.master) == (-1, -1)
 
 
 def console(listener):
-    """Take a terminal's master, as the kernel makes them, and read the first line."""
+    """Take a terminal's master, as the kernel makes them."""
     peer, _ = listener.accept()
     _, (master,), _, _ = socket.recv_fds(peer, 100, 1)
     peer.close()
-    with os.fdopen(master, "rb", buffering=0) as file:
-        return file.readline()
+    return os.fdopen(master, "rb", buffering=0)
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------

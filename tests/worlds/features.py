@@ -102,6 +102,15 @@ def no_subuid() -> str | None:
     return None if subuid() else "needs an account without a range in /etc/subuid"
 
 
+def apparmor() -> str | None:
+    """AppArmor is enabled in the kernel."""
+    try:
+        enabled = Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
+    except OSError:
+        enabled = False
+    return None if enabled else "needs AppArmor"
+
+
 def host() -> str | None:
     """The real kernel at its real speed, not the emulated one."""
     return "needs the host itself" if IN_VM else None
@@ -131,7 +140,8 @@ def _program(name: str) -> Callable[[], str | None]:
 
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
-    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host, criu, dirty_pages)},
+    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host)},
+    **{probe.__name__: probe for probe in (apparmor, criu, dirty_pages)},
     **{
         name: _program(name)
         for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "podman", "script", "strace", "unshare")
