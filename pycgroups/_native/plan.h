@@ -79,7 +79,9 @@ enum plan_op {
     OP_CHDIR,      /* path; nothing if an earlier one has succeeded */
     OP_SECCOMP,    /* flags; blob of struct sock_filter. A listener is sent; go on after the library's word */
     OP_HOME,       /* uid; passwd file: the program's environment gets HOME as well */
-    OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up; argv, envp, paths */
+    OP_STREAMS,    /* uid, gid: pipes and files at 0, 1 and 2 are theirs, as far as they can be given away */
+    OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up, bits of those that are closed
+                    * instead (64 in each of two numbers); argv, envp, paths */
 };
 
 enum plan_step_flags {

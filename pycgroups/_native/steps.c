@@ -721,6 +721,18 @@ static int do_home(struct run *run, const struct plan_step *step)
     return 0;
 }
 
+/* A pipe or file that a program has for a stream becomes its own: it may open /dev/stdout again, as servers do for their
+ * logs. Devices stay whose they are. */
+static int do_streams(const struct plan_step *step)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        int type = file_type(fd);
+        if (type == MODE_FIFO || type == MODE_FILE)
+            SYS(fchown, fd, step->arg[0], step->arg[1]); /* not all can be given away */
+    }
+    return 0;
+}
+
 /* ---- exec ------------------------------------------------------------------------------------------------------ */
 
 /* The kernel wants an array of pointers; the plan has the strings one after the other. */
@@ -774,9 +786,15 @@ static int do_find(const struct run *run, const struct plan_step *step)
     return answer;
 }
 
-/* Descriptors 3 and up are what the plan says, everything else goes; the control socket until the exec, above them. */
-static long hand_on(struct run *run, int64_t slot, int64_t count)
+static int is_hole(const struct plan_step *step, int64_t number)
 {
+    return number < 128 && (uint64_t)step->arg[5 + number / 64] >> number % 64 & 1;
+}
+
+/* Descriptors 3 and up are what the plan says, everything else goes; the control socket until the exec, above them. */
+static long hand_on(struct run *run, const struct plan_step *step)
+{
+    int64_t slot = step->arg[3], count = step->arg[4];
     if (count < 0 || count > PLAN_PASSED_MAX)
         return -EINVAL;
     long above = CONTROL + count, ret = 0;
@@ -787,7 +805,7 @@ static long hand_on(struct run *run, int64_t slot, int64_t count)
     if (ret >= 0)
         run->control = (int)above;
     for (int64_t i = 0; i < count && ret >= 0; i++)
-        ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, 0);
+        ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, is_hole(step, i) ? O_CLOEXEC : 0);
     if (ret >= 0)
         ret = SYS(close_range, above + 1, ~0U, 0);
     return ret < 0 ? ret : SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
@@ -808,7 +826,7 @@ static int do_exec(struct run *run, const struct plan_step *step)
     end[-1] = run->home;
     *end = 0;
     uint64_t nothing = 0;
-    long ret = hand_on(run, step->arg[3], step->arg[4]);
+    long ret = hand_on(run, step);
     if (ret == 0)
         ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
     if (ret == 0)
@@ -883,6 +901,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_CHDIR: return do_chdir(run, step);
     case OP_SECCOMP: return do_seccomp(run, step);
     case OP_HOME: return do_home(run, step);
+    case OP_STREAMS: return do_streams(step);
     case OP_EXEC: return do_exec(run, step);
     }
     return -ENOSYS;

@@ -122,13 +122,13 @@ def create(
 
     Linux 5.12 or newer.
     """
-    from pycgroups.runtime import creation
+    from pycgroups.runtime import creation, preserved
     from pycgroups.runtime.container import Container
 
     wishes = creation.Wishes(
         console_socket=console_socket,
         pid_file=pid_file,
-        preserve_fds=preserve_fds,
+        preserved=preserved.find(preserve_fds, stdio[0]),
         pivot=pivot,
         keyring=keyring,
         cgroup_manager=cgroup_manager,

@@ -327,8 +327,16 @@ class Container:
             CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
             LaunchError: a step failed.
         """
-        from pycgroups.runtime import execution
+        from pycgroups.runtime import execution, preserved
 
+        wishes = execution.Wishes(
+            stdio=stdio,
+            console_socket=console_socket,
+            pid_file=pid_file,
+            preserved=preserved.find(preserve_fds, stdio[0]),
+            detached=detached,
+            cgroups=cgroups,
+        )
         with Home(self.directory) as home:
             record = home.load()
             status = _status(home, record)
@@ -336,14 +344,6 @@ class Container:
             raise StateError("container not running", operation="exec", path=self.id)
         if status == "paused" and not ignore_paused:
             raise StateError("cannot exec in a paused container", operation="exec", path=self.id)
-        wishes = execution.Wishes(
-            stdio=stdio,
-            console_socket=console_socket,
-            pid_file=pid_file,
-            preserve_fds=preserve_fds,
-            detached=detached,
-            cgroups=cgroups,
-        )
         return execution.execute(record, self.spec(), process, wishes)
 
     # -- for its creator --------------------------------------------------------------------------------------------

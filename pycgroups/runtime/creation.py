@@ -26,6 +26,7 @@ from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
 from pycgroups.runtime import confinement, granting, handing, hooks, plan, terminals
 from pycgroups.runtime.launch import Running, launch
+from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.rootfs import Directory
 from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
 
@@ -52,7 +53,7 @@ class Wishes(NamedTuple):
 
     console_socket: str | None = None
     pid_file: str | None = None
-    preserve_fds: int = 0
+    preserved: Preserved = Preserved()
     pivot: bool = True
     keyring: bool = True
     cgroup_manager: str = "cgroupfs"
@@ -155,7 +156,8 @@ def _manner(spec: Spec, wishes: Wishes) -> Manner:
         detached=True,
         start=True,
         waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
-        handed=wishes.preserve_fds,
+        handed=len(wishes.preserved.fds),
+        holes=wishes.preserved.holes,
         keyring=wishes.keyring,
         pivot=wishes.pivot,
         bare=() if wishes.pivot else _bare_mounts(),
@@ -351,7 +353,7 @@ class Creation:
             encoded,
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
-            given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
+            given=[*joins, *self.given, *self.wishes.preserved.fds],
             uid_mappings=uids,
             gid_mappings=gids,
             placed=self.place if self.scope or self.record.resctrl else None,

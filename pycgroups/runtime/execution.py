@@ -7,6 +7,7 @@ import os
 from pycgroups.errors import StateError, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
+from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ class Wishes(NamedTuple):
     stdio: Sequence[int] = (0, 1, 2)
     console_socket: str | None = None
     pid_file: str | None = None
-    preserve_fds: int = 0
+    preserved: Preserved = Preserved()
     detached: bool = False
     cgroups: Sequence[str] = ()
 
@@ -93,7 +94,8 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
     profile = spec.linux.seccomp
     grantable = granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces))
     manner = confinement.manner(process, profile)
-    manner = manner._replace(detached=wishes.detached, handed=wishes.preserve_fds, grantable=grantable)
+    manner = manner._replace(detached=wishes.detached, grantable=grantable)
+    manner = manner._replace(handed=len(wishes.preserved.fds), holes=wishes.preserved.holes)
     console = listener = -1
     try:
         if wishes.console_socket is not None:
@@ -154,7 +156,7 @@ def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes
                 plan.encode(),
                 stdio=wishes.stdio,
                 cgroup=-1 if group.clone_fd is None else group.clone_fd,
-                given=[*joins, *namespaces.values(), *range(3, 3 + wishes.preserve_fds)],
+                given=[*joins, *namespaces.values(), *wishes.preserved.fds],
                 placed=_classifier(record),
             )
     finally:

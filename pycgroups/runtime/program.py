@@ -34,6 +34,7 @@ class Manner(NamedTuple):
         start: it waits for a byte in a FIFO, which the launch hands over.
         waits: its creator has something to do before the root changes: run hooks, or move network devices.
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
+        holes: which of those are closed; see `preserved`.
         home: without a HOME in its environment it gets one of the container's /etc/passwd.
         keyring: it gets a session keyring of its own; keyctl(2).
         pivot: pivot_root(2) is possible.
@@ -50,6 +51,7 @@ class Manner(NamedTuple):
     start: bool = False
     waits: bool = False
     handed: int = 0
+    holes: tuple[int, int] = (0, 0)
     home: bool = False
     keyring: bool = True
     pivot: bool = True
@@ -109,6 +111,8 @@ class _Program:
             self.then(lib.OP_SESSION, int(not terminal))
         if terminal:
             self.then(lib.OP_TERMINAL, TERMINAL)
+        elif process.user.uid and not manner.init:
+            self.then(lib.OP_STREAMS, process.user.uid, process.user.gid)
         if manner.home and not any(word.startswith("HOME=") for word in process.env):
             self.then(lib.OP_HOME, process.user.uid, texts=(b"/etc/passwd",))
         if manner.keyring:
@@ -175,6 +179,7 @@ class _Program:
             len(self.paths),
             slots.handed,
             self.manner.handed,
+            *self.manner.holes,
             texts=tuple(b"\0".join(words) for words in (argv, env, self.paths)),
         )
 

@@ -440,6 +440,33 @@ def test_descriptors_are_handed_on(bundle):
         assert file.read().split() == ["told", "/dev/null", "6"]
 
 
+def test_descriptors_that_are_not_open_stay_closed(bundle):
+    """They are counted, and nothing of the runtime's own takes their places."""
+    high = os.dup(2)
+    spare = max(high, 20)
+    os.dup2(high, spare, inheritable=False)
+    closed = [fd for fd in range(3, spare) if not os.path.exists(f"/proc/self/fd/{fd}")]
+    opened = [fd for fd in range(3, spare + 1) if fd not in closed]
+    bundle.run("sleep", "60")
+    container = bundle.create(preserve_fds=spare - 2)
+    os.close(spare)
+    if high != spare:
+        os.close(high)
+    pid = container.state().pid
+    container.start()
+    found = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+    assert [fd for fd in found if fd > 2] == opened
+    assert len(closed) > 1
+
+
+@pytest.mark.requires("subuid", "root")
+def test_streams_are_the_users(bundle):
+    """So that the program can open them again."""
+    bundle.config["process"] |= {"user": {"uid": 1000, "gid": 1000}, "capabilities": {}}
+    assert output(bundle, "echo again > /proc/self/fd/1; stat -Lc %u:%g /proc/self/fd/1") == "again\n1000:1000\n"
+    assert os.stat("/dev/null").st_uid == 0  # which it has for its input
+
+
 def test_a_tmpfs_with_what_it_covers(bundle, own_root):
     bundle.config["root"]["path"] = str(own_root)
     (own_root / "data/deep").mkdir(parents=True)

@@ -505,7 +505,7 @@ def test_a_tmpfs_like_what_it_covers(options, like, read_only_later):
     assert [step.args[1] for step in find(plan, "like")] == ([] if like is None else [like])
     made = next(step for step in find(plan, "fs") if step.path == "tmpfs")
     assert not (read_only_later and made.args[1] & lib.MOUNT_ATTR_RDONLY)
-    later = [step for step in find(plan, "attr") if step.args[0] == plans.TEMPORARY]
+    later = [step for step in find(plan, "attr") if step.args[:2] == (made.args[0], lib.MOUNT_ATTR_RDONLY)]
     assert bool(later) is read_only_later
 
 
