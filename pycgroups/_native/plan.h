@@ -55,7 +55,7 @@ enum plan_op {
     OP_SETNS,      /* slot, type */
     OP_JOIN,       /* slot of a cgroup's file: write "0" */
     OP_BECOME_ROOT, /* clear groups or not: set*id(0) in the user namespace */
-    OP_CONSOLE,    /* slot for the terminal, rows, columns, uid, gid: make a pty, send its master */
+    OP_CONSOLE,    /* slot for the terminal, rows, columns, uid: make a pty, send its master */
     OP_SEND,       /* slot: hand this descriptor to the library */
     OP_DEATH,      /* signal when the thread that spawned dies */
     OP_WAIT,       /* tell, and wait for the library's word */
@@ -80,8 +80,9 @@ enum plan_op {
     OP_SECCOMP,    /* flags; blob of struct sock_filter. A listener is sent; go on after the library's word */
     OP_HOME,       /* uid; passwd file: the program's environment gets HOME as well */
     OP_STREAMS,    /* uid, gid: pipes and files at 0, 1 and 2 are theirs, as far as they can be given away */
-    OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up, bits of those that are closed
-                    * instead (64 in each of two numbers); argv, envp, paths */
+    OP_READY,      /* slot and count of what becomes 3 and up, bits of those that are closed instead (64 in each of two
+                    * numbers), slot of what stays open until the exec or -1: everything else is closed */
+    OP_EXEC,       /* argc, envc, candidates; argv, envp, paths */
 };
 
 enum plan_step_flags {

@@ -571,7 +571,7 @@ static int do_console(struct run *run, const struct plan_step *step)
     if (ret == 0 && size.ws_row)
         ret = SYS(ioctl, terminal, TIOCSWINSZ, &size);
     if (ret == 0)
-        ret = SYS(fchown, terminal, step->arg[3], step->arg[4]);
+        ret = SYS(fchown, terminal, step->arg[3], -1); /* its group is what devpts(5) was mounted for */
     if (ret == 0)
         ret = send_fd(run, step, master);
     SYS(close, master);
@@ -788,27 +788,32 @@ static int do_find(const struct run *run, const struct plan_step *step)
 
 static int is_hole(const struct plan_step *step, int64_t number)
 {
-    return number < 128 && (uint64_t)step->arg[5 + number / 64] >> number % 64 & 1;
+    return number < 128 && (uint64_t)step->arg[2 + number / 64] >> number % 64 & 1;
 }
 
-/* Descriptors 3 and up are what the plan says, everything else goes; the control socket until the exec, above them. */
-static long hand_on(struct run *run, const struct plan_step *step)
+/* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
+ * what we wait for the start on. This takes more system calls than the program's filter need allow. */
+static int do_ready(struct run *run, const struct plan_step *step)
 {
-    int64_t slot = step->arg[3], count = step->arg[4];
+    int64_t slot = step->arg[0], count = step->arg[1], kept = step->arg[4];
     if (count < 0 || count > PLAN_PASSED_MAX)
         return -EINVAL;
-    long above = CONTROL + count, ret = 0;
+    long above = CONTROL + count, last = above + (kept >= 0), ret = 0;
     for (int64_t i = 0; i < count && ret >= 0; i++) /* out of the way first: each may have any number */
-        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, above + 1));
+        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, last + 1));
+    if (kept >= 0 && ret >= 0)
+        ret = keep(run, kept, SYS(fcntl, fd_of(run, kept), F_DUPFD_CLOEXEC, last + 1));
     if (ret >= 0 && run->control != above)
         ret = SYS(dup3, run->control, above, 0);
     if (ret >= 0)
         run->control = (int)above;
+    if (kept >= 0 && ret >= 0)
+        ret = run->slot[kept] = (int)SYS(dup3, fd_of(run, kept), last, O_CLOEXEC);
     for (int64_t i = 0; i < count && ret >= 0; i++)
         ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, is_hole(step, i) ? O_CLOEXEC : 0);
     if (ret >= 0)
-        ret = SYS(close_range, above + 1, ~0U, 0);
-    return ret < 0 ? ret : SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
+        ret = SYS(close_range, last + 1, ~0U, 0);
+    return ret < 0 ? (int)ret : (int)SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
 }
 
 static int do_exec(struct run *run, const struct plan_step *step)
@@ -826,9 +831,7 @@ static int do_exec(struct run *run, const struct plan_step *step)
     end[-1] = run->home;
     *end = 0;
     uint64_t nothing = 0;
-    long ret = hand_on(run, step);
-    if (ret == 0)
-        ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
+    long ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
     if (ret == 0)
         ret = exec_first(str(run, step, 2), step->arg[2], argv, envp);
     SYS(munmap, memory, size);
@@ -902,6 +905,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_SECCOMP: return do_seccomp(run, step);
     case OP_HOME: return do_home(run, step);
     case OP_STREAMS: return do_streams(step);
+    case OP_READY: return do_ready(run, step);
     case OP_EXEC: return do_exec(run, step);
     }
     return -ENOSYS;

@@ -86,10 +86,11 @@ def program(process: Process, manner: Manner, slots: Slots, *, terminal: bool, g
     steps.drop_rights(groups=groups)
     if manner.start:
         steps.then(lib.OP_FIND, len(steps.paths), texts=(b"\0".join(steps.paths), os.fsencode(process.args[0])))
+    steps.then(lib.OP_READY, slots.handed, manner.handed, *manner.holes, slots.start if manner.start else -1)
     steps.confine()
     if manner.start:
         steps.then(lib.OP_START, slots.start)
-    steps.execute(slots)
+    steps.execute()
     return tuple(steps.steps)
 
 
@@ -170,16 +171,13 @@ class _Program:
         if self.manner.seccomp_filter:
             self.then(lib.OP_SECCOMP, self.manner.seccomp_flags, texts=(self.manner.seccomp_filter,))
 
-    def execute(self, slots: Slots) -> None:
+    def execute(self) -> None:
         argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.process.env))
         self.then(
             lib.OP_EXEC,
             len(argv),
             len(env),
             len(self.paths),
-            slots.handed,
-            self.manner.handed,
-            *self.manner.holes,
             texts=tuple(b"\0".join(words) for words in (argv, env, self.paths)),
         )
 

@@ -432,7 +432,7 @@ def test_what_is_asked_before_the_filter():
 def test_descriptors_are_handed_on_after_the_start():
     plan = created(spec(namespaces=("pid", "mount"), joined=[("ipc", "/i")]), joins=1, handed=3)
     assert one(plan, "start").args == (2,)
-    assert one(plan, "exec").args[3:] == (3, 3)
+    assert one(plan, "ready").args == (3, 3, 0, 0, 2)
     assert plan.given == 1 + 1 + 1 + 3
 
 
