@@ -697,7 +697,7 @@ static int do_chdir(struct run *run, const struct plan_step *step)
 {
     char cwd[PATH_BYTES];
     long ret = run->arrived ? 0 : SYS(chdir, str(run, step, 0));
-    if (ret == -EACCES && step->flags & STEP_OPTIONAL)
+    if (ret < 0 && step->flags & STEP_OPTIONAL)
         return 0;
     if (ret == 0)
         ret = SYS(getcwd, cwd, sizeof cwd);

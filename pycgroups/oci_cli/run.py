@@ -6,7 +6,7 @@ from pycgroups.cli.flags import Flag
 from pycgroups.errors import NotFound
 from pycgroups.oci_cli import create, notify
 from pycgroups.oci_cli.command import DETACH, Command, warn
-from pycgroups.oci_cli.foreground import Foreground
+from pycgroups.oci_cli.foreground import Foreground, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def run(given: Given) -> int:
 
     def begin(*, detached: bool) -> Container:
         container = create.create(given, detached=detached)
+        if container.master >= 0:
+            plain(container.master)
         _start(given, container, detached=detached)
         return container
 

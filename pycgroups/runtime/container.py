@@ -156,7 +156,8 @@ class Container:
 
         Args:
             signal: its number.
-            every: to all its processes. SIGKILL always ends them all, where there is no init whose end does.
+            every: to all its processes, and it is no error if there is none. SIGKILL always ends them all, where there
+                is no init whose end does.
 
         Raises:
             StateError: it is not running.
@@ -165,10 +166,11 @@ class Container:
             record = home.load()
             status = _status(home, record)
         with _group(record) as group:
-            every = every or (signal == _SIGKILL and not record.own_pids)
-            if status in {"stopped", "creating"} and not (every and group.processes()):
+            is_all = every or (signal == _SIGKILL and not record.own_pids)
+            is_over = status == "creating" or (status == "stopped" and not every)
+            if is_over and not (is_all and group.processes()):
                 raise StateError("container not running", operation="kill", path=self.id)
-            if every:
+            if is_all:
                 for pid in group.processes():
                     _signal(pid, signal)
             else:

@@ -14,7 +14,7 @@ from pycgroups.runtime import entering, launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pycgroups.oci.uncommon import Hook, Hooks
     from pycgroups.runtime.state import State
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 EARLY = frozenset({"prestart", "createRuntime", "createContainer"})
 """Those that run before the container's root changes."""
+# Where they run, as with runc: in the bundle, or in the container in its root.
+_DIRECTORIES: dict[str, Callable[[State], str]] = {
+    "prestart": lambda state: state.bundle,
+    "createRuntime": lambda state: state.bundle,
+    "createContainer": lambda state: state.rootfs,
+    "startContainer": lambda _: "/",
+    "poststart": lambda state: state.bundle,
+    "poststop": lambda state: state.bundle,
+}
 _MOST_SAID = 4096  # bytes of what it says when it fails
 _AT_ONCE = 65536
 
@@ -49,10 +58,11 @@ def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0, env:
     Raises:
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
+    cwd = _DIRECTORIES[kind](state)
     env = [f"{key}={value}" for key, value in os.environ.items()] if env is None else env
     for position, hook in enumerate(hooks):
         namespaces = files.open_others(inside) if inside else {}
-        plan = entering.make_hook(hook, env if hook.env is None else hook.env, tuple(namespaces))
+        plan = entering.make_hook(hook, env if hook.env is None else hook.env, tuple(namespaces), cwd)
         try:
             _run(f"hooks.{kind}[{position}]", hook, plan, state, namespaces)
         except LaunchError as error:

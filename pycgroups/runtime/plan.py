@@ -276,7 +276,14 @@ class _Planner:
             return
         # Devices of a rootfs are not the container's to open, unless its cgroup decides that.
         attributes = 0 if rootfs.devices else lib.MOUNT_ATTR_NODEV
-        slot = self.tree(rootfs.path, attributes=attributes, idmap=None if rootfs.idmapped else False)
+        # What is shared cannot be pivoted, pivot_root(2): it becomes that afterwards.
+        propagation = int(lib.MS_PRIVATE) if self.propagation() == lib.MS_SHARED else 0
+        slot = self.tree(
+            rootfs.path,
+            attributes=attributes,
+            propagation=propagation,
+            idmap=None if rootfs.idmapped else False,
+        )
         if rootfs.files or overlays:
             self.make_scratch(None)
             self.stage_layers(overlays)
@@ -541,7 +548,6 @@ class _Planner:
         bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()
         self.add(lib.OP_PIVOT, int(not self.manner.pivot), texts=bare)
         if linux.rootfs_propagation is not None and self.propagation() != lib.MS_PRIVATE:
-            # Not before: what is shared cannot be pivoted, pivot_root(2).
             recursive = linux.rootfs_propagation.startswith("r")
             self.add(lib.OP_ATTR, -1, 0, 0, self.propagation(), int(recursive))
 

@@ -93,13 +93,13 @@ class State(NamedTuple):
 
     oci_version: str
     id: str
-    status: str
     pid: int
+    status: str
     bundle: str
     rootfs: str
     created: str
-    owner: str
     annotations: dict[str, str]
+    owner: str
 
     def to_json(self) -> dict[str, Any]:
         """Return it under the specification's names, and with those that runc adds: rootfs, created, owner."""

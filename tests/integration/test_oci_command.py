@@ -545,7 +545,7 @@ def test_a_hook_that_fails_takes_the_container_down(oci, bundle, tmp_path, kind)
         assert (tmp_path / "stopped").exists()
     else:
         err = oci.fails("create", "--bundle", bundle.write(), "web")
-    assert "hooks.poststop[0]" in err
+    assert f"hooks.{kind}[0]" in err
     assert "because" in err
     assert oci.names() == []
     assert f"hooks.{kind}[0]" in oci.fails("run", "--bundle", bundle.path, "web")

@@ -159,6 +159,17 @@ def test_pause_and_resume(bundle):
     assert container.wait() == -signal.SIGKILL
 
 
+def test_asking_with_a_signal_that_is_none(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.kill(0)
+    container.kill(signal.SIGKILL)
+    container.wait()
+    with pytest.raises(StateError):
+        container.kill(0)
+    container.kill(0, every=True)
+
+
 @pytest.mark.requires("limits")
 def test_processes_and_killing_every_one(bundle):
     bundle.config["linux"]["namespaces"] = [
@@ -707,6 +718,27 @@ def test_a_hook_that_says_nothing_of_its_environment_has_ours(bundle, scratch, m
     assert (scratch / "log").read_text() == "silent ours\nempty \n"
 
 
+def test_where_hooks_run(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    log = own_root / "log"
+    bundle.config["hooks"] = {
+        kind: [
+            {
+                "path": "/bin/sh",
+                "args": ["sh", "-c", f"echo {kind} $(pwd) >> {'/log' if kind == 'startContainer' else log}"],
+            }
+        ]
+        for kind in KINDS
+    }
+    bundle.run("true")
+    container = bundle.create()
+    container.start()
+    container.wait()
+    container.delete()
+    places = {"createContainer": own_root, "startContainer": "/"}
+    assert log.read_text().splitlines() == [f"{kind} {places.get(kind, bundle.path)}" for kind in KINDS]
+
+
 def test_a_hook_before_the_program_has_its_environment(bundle, own_root):
     bundle.config["root"]["path"] = str(own_root)
     bundle.config["process"]["env"] = ["PATH=/bin", "PYCGROUPS_TEST=of the program"]
@@ -804,6 +836,13 @@ def test_what_is_read_only_is_so_at_the_end(bundle):
         "other /home ro",
         "700",
     ]
+
+
+@pytest.mark.parametrize(("propagation", "field"), [("shared", "shared:"), ("rshared", "shared:"), ("private", "")])
+def test_propagation_of_the_root(bundle, propagation, field):
+    bundle.config["linux"]["rootfsPropagation"] = propagation
+    line = output(bundle, "grep ' / / ' /proc/self/mountinfo || grep ' / rw' /proc/self/mountinfo")
+    assert ("shared:" in line) == bool(field)
 
 
 def test_propagation_of_a_file_system(bundle):

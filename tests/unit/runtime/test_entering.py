@@ -101,10 +101,10 @@ def test_home():
 
 
 def test_a_hook():
-    plan = entering.make_hook(Hook(path="/bin/hook", args=("name", "arg")), ["A=b"], ("mount", "pid"))
-    assert names(plan.steps) == ["setns", "setns", "fork", "session", "death", "ready", "exec"]
+    plan = entering.make_hook(Hook(path="/bin/hook", args=("name", "arg")), ["A=b"], ("mount", "pid"), "/bundle")
+    assert names(plan.steps) == ["setns", "setns", "fork", "session", "chdir", "death", "ready", "exec"]
     assert plan.steps[-1].texts == (b"name\0arg", b"A=b", b"/bin/hook")
     assert plan.steps[-1].args == (2, 1, 1)
-    alone = entering.make_hook(Hook(path="/bin/hook"), (), ())
-    assert names(alone.steps) == ["session", "death", "ready", "exec"]
+    alone = entering.make_hook(Hook(path="/bin/hook"), (), (), "/bundle")
+    assert names(alone.steps) == ["session", "chdir", "death", "ready", "exec"]
     assert alone.steps[-1].texts == (b"/bin/hook", b"", b"/bin/hook")
