@@ -8,11 +8,15 @@ _CAP_SYS_ADMIN = 21
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
 
 
+def effective() -> int:
+    """Return the bits of its capabilities; proc_pid_status(5), CapEff."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        return next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
+
+
 def is_privileged() -> bool:
     """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN where that belongs)."""
-    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-        effective = next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
-    return bool(effective >> _CAP_SYS_ADMIN & 1) and (not is_nested() or _owns_mounts())
+    return bool(effective() >> _CAP_SYS_ADMIN & 1) and (not is_nested() or _owns_mounts())
 
 
 def _owns_mounts() -> bool:
