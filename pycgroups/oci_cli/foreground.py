@@ -89,6 +89,17 @@ class Foreground:
                 signal.signal(number, handle)
 
 
+def plain(master: int) -> None:
+    """Leave out a terminal's carriage returns where it is no terminal that shows them, as runc does."""
+    if os.isatty(1):
+        return
+    import termios
+
+    attributes = termios.tcgetattr(master)
+    attributes[1] &= ~termios.ONLCR
+    termios.tcsetattr(master, termios.TCSANOW, attributes)
+
+
 def _show(master: int, poll: select.poll, pidfd: int) -> None:
     """Join the terminal with ours until the process ends."""
     from pycgroups.cli.console import Console, raw
