@@ -245,6 +245,7 @@ def test_a_signal_that_there_is_not(oci):
     assert start_of(pid)
 
 
+@same_on_v2
 @pytest.mark.requires("limits", "root")
 def test_kill_all_reaches_every_process(oci, bundle):
     spaces = bundle.config["linux"]["namespaces"]
@@ -442,6 +443,7 @@ def test_who_reads_may_have_enough(oci, bundle):
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
+@same_on_v2
 @pytest.mark.requires("limits")
 def test_pause_and_resume(oci):
     pid = oci.running("sh", "-c", "while :; do :; done")
@@ -458,6 +460,7 @@ def test_pause_and_resume(oci):
     assert start_of(pid) == 0
 
 
+@same_on_v2
 @pytest.mark.requires("limits")
 def test_update(oci, bundle):
     bundle.config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 20}}
@@ -494,9 +497,9 @@ def test_events(oci, bundle):
         oci.call("exec", "web", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1", code=137)
         wait_for(lambda: json.loads(events.stdout.readline())["type"] == "oom")
         oci.call("kill", "web", "KILL")
-        wait_until_dead(pid)
-        assert events.wait(PATIENCE) == 0
         events.stdout.read()
+        assert events.wait(PATIENCE) == 0
+    wait_until_dead(pid)
     assert "container not running" in oci.fails("events", "--stats", "web")
 
 
