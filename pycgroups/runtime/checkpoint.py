@@ -38,10 +38,11 @@ _V2 = 2
 _V1_NAMES = {"io": "blkio"}
 _NETWORK = "extRootNetNS"  # runc's name for it, so that either restores what the other saved
 _LONGEST_REASON = 1000
-_NOT_FOUND = 127  # a shell's
 _NO_PLAN = Plan(namespaces=0, prepare=(), setup=(), main=(), given=0, idmaps=(), init=False, keep_caps=0)
-# criu wants the root as a mount of its own: it is one in a mount namespace that ends with criu. That is a slave of the
-# host's, since criu takes the propagation of the container's root from there.
+# What criu mounts, and changes of mounts, ends with it. Slaves of the host's, since it takes the propagation of the
+# container's root from there.
+_APART = ("unshare", "--mount", "--propagation", "slave")
+# criu wants the root as a mount of its own.
 _IN_A_MOUNT = 'mount --rbind -- "$1" "$2" && shift 2 && exec "$@"'
 
 
@@ -73,21 +74,19 @@ class Images(NamedTuple):
             Unsupported: it is not installed, or this user may not use it.
             LaunchError: it failed; says why.
         """
+        import shutil
         import subprocess
 
         if os.geteuid() != 0 or own.is_nested():
             raise Unsupported("checkpoints need root", operation=verb, hint="run this as root of the host")
+        if shutil.which(self.program) is None:
+            hint = "install criu, or name it with --criu PROGRAM"
+            raise Unsupported(f"there is no {self.program}", operation=verb, hint=hint)
         work = self.work or self.directory
         log = f"{verb}.log"
         where = ("--images-dir", self.directory, "--work-dir", work, "--log-file", log, "-v4")
         command = [*inside, self.program, verb, *where, *words, *self.options]
-        try:
-            done = subprocess.run(command, pass_fds=given, stdin=subprocess.DEVNULL, check=False)
-        except FileNotFoundError:
-            done = None
-        if done is None or done.returncode == _NOT_FOUND:
-            hint = "install criu, or name it with --criu PROGRAM"
-            raise Unsupported(f"there is no {self.program}", operation=verb, hint=hint)
+        done = subprocess.run(command, pass_fds=given, stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
             why = _errors(f"{work}/{log}") or f"criu ended with {done.returncode}"
             raise LaunchError(why, step=verb, path=f"{work}/{log}", hint="the log has the rest")
@@ -112,7 +111,7 @@ def dump(record: Record, spec: Spec, images: Images, *, before: bool) -> None:
         words += _external((f"net[{os.stat(network).st_ino}]:{_NETWORK}",))
     streams = [_stream(record.pid, number) for number in _STREAMS]
     words += _external(name for name in streams if name.startswith("file["))
-    images.run("pre-dump" if before else "dump", words)
+    images.run("pre-dump" if before else "dump", words, inside=_APART)
     with open(f"{images.directory}/{_OURS}", "w", encoding="utf-8") as file:
         file.write(dumps({"streams": streams}))
 
@@ -146,7 +145,7 @@ def restore(creation: Creation, images: Images) -> Created:
             given.append(open_namespace(network))
             words += ["--inherit-fd", f"fd[{given[-1]}]:{_NETWORK}"]
         os.mkdir(root)
-        mounted = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
+        mounted = (*_APART, "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
         images.run("restore", words, inside=mounted, given=given)
     finally:
         for fd in given:
