@@ -58,7 +58,7 @@ SCENES = (
     ),
     Scene(
         title="A fork bomb",
-        command=["python3", "-c", "import os\nwhile True: os.fork()"],
+        command=["python3", "-c", "import os, signal\nwhile os.fork(): pass\nsignal.pause()"],
         options={"pids": 64, "timeout": 5},
         verdict="pids",
     ),
@@ -163,7 +163,7 @@ class Host:
         mounts: how many mounts this process sees.
         secrets: size and time of change of some files.
         free: free bytes by file system.
-        contained: processes in a pid namespace below ours.
+        contained: processes in a pid namespace below ours, whose first one is a child of ours or an orphan.
     """
 
     mounts: int
@@ -203,17 +203,29 @@ def _free(path: str) -> int:
 
 
 def _contained() -> list[str]:
-    """Find the processes with more than one pid: those in a pid namespace below; proc_pid_status(5), NSpid."""
+    """Find processes with more than one pid, those in a pid namespace below, unless they are somebody else's."""
+    places = {pid: _place(pid) for pid in filter(str.isdigit, os.listdir("/proc"))}
+    parents = {pid: parent for pid, (parent, depth) in places.items() if depth > 1}
+    ours = [pid := str(os.getpid())]
+    while (pid := places.get(pid, ("0", 0))[0]) in places:
+        ours.append(pid)  # an orphan's parent is one of these
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-                pids = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
-        except OSError:  # gone meanwhile
-            continue
-        if len(pids) > 1:
-            found.append(pid)
+    for pid in parents:
+        first = pid
+        while parents[first] in parents:
+            first = parents[first]
+        found += [pid] if parents[first] in ours else []
     return found
+
+
+def _place(pid: str) -> tuple[str, int]:
+    """Return a process's parent, and how many pids it has; proc_pid_status(5), PPid and NSpid."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            words = {line.partition(":")[0]: line.split()[1:] for line in file}
+    except OSError:  # gone meanwhile
+        return "0", 0
+    return words["PPid"][0], len(words["NSpid"])
 
 
 def _printer() -> Callable[[str, str], None]:
