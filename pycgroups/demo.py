@@ -163,13 +163,13 @@ class Host:
         mounts: how many mounts this process sees.
         secrets: size and time of change of some files.
         free: free bytes by file system.
-        contained: processes in a pid namespace below ours, whose first one is a child of ours or an orphan.
+        children: processes of ours.
     """
 
     mounts: int
     secrets: tuple[tuple[int, int], ...]
     free: dict[str, int]
-    contained: frozenset[str]
+    children: frozenset[str]
 
     @classmethod
     def look(cls) -> Host:
@@ -181,13 +181,13 @@ class Host:
             mounts=mounts,
             secrets=tuple((each.st_size, each.st_mtime_ns) for each in stats),
             free={place: _free(place) for place in ("/", "/tmp")},  # noqa: S108 (looked at, not used)
-            contained=frozenset(_contained()),
+            children=frozenset(_children()),
         )
 
     def harm(self, before: Host) -> tuple[str, ...]:
         """Tell what is worse than before."""
         fuller = any(before.free[place] - free > _FREE_TOLERANCE for place, free in self.free.items())
-        left = self.contained - before.contained
+        left = self.children - before.children
         found = {
             "mounts have come or gone": self.mounts != before.mounts,
             f"changed: one of {', '.join(_SECRETS)}": self.secrets != before.secrets,
@@ -202,30 +202,13 @@ def _free(path: str) -> int:
     return stats.f_bfree * stats.f_frsize
 
 
-def _contained() -> list[str]:
-    """Find processes with more than one pid, those in a pid namespace below, unless they are somebody else's."""
-    places = {pid: _place(pid) for pid in filter(str.isdigit, os.listdir("/proc"))}
-    parents = {pid: parent for pid, (parent, depth) in places.items() if depth > 1}
-    ours = [pid := str(os.getpid())]
-    while (pid := places.get(pid, ("0", 0))[0]) in places:
-        ours.append(pid)  # an orphan's parent is one of these
+def _children() -> list[str]:
+    """Find the children of this process. A container's first process is one, and what is left of it is below that."""
     found = []
-    for pid in parents:
-        first = pid
-        while parents[first] in parents:
-            first = parents[first]
-        found += [pid] if parents[first] in ours else []
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+            found += file.read().split()
     return found
-
-
-def _place(pid: str) -> tuple[str, int]:
-    """Return a process's parent, and how many pids it has; proc_pid_status(5), PPid and NSpid."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            words = {line.partition(":")[0]: line.split()[1:] for line in file}
-    except OSError:  # gone meanwhile
-        return "0", 0
-    return words["PPid"][0], len(words["NSpid"])
 
 
 def _printer() -> Callable[[str, str], None]:
