@@ -329,6 +329,17 @@ static int push_input(char **args)
     return 0;
 }
 
+/* Tell the service manager, as sd_notify(3) does: each argument is a message. */
+static int notify(char **args)
+{
+    struct sockaddr_un manager = {.sun_family = AF_UNIX};
+    strncpy(manager.sun_path, getenv("NOTIFY_SOCKET"), sizeof manager.sun_path - 1);
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    for (; *args; args++)
+        tell(*args, sendto(fd, *args, strlen(*args), 0, (struct sockaddr *)&manager, sizeof manager));
+    return 0;
+}
+
 static int connects(char **args)
 {
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(args[0]))};
@@ -549,9 +560,10 @@ static const struct {
     {"clocks", clocks},      {"compat-calls", compat_calls}, {"connects", connects}, {"creates", creates},
     {"die", die},            {"environment", environment},   {"escape", escape},         {"executables", executables},
     {"fds", descriptors},    {"fill", fill},                 {"flood", flood},           {"fork-bomb", fork_bomb},
-    {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"orphans", orphans},
-    {"push-input", push_input}, {"reads", reads},            {"scheduling", scheduling},  {"stubborn", stubborn},     {"system-calls", system_calls},
-    {"threads", threads},    {"touch", touch},               {"touch-in-child", touch_in_child},
+    {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"notify", notify},
+    {"orphans", orphans},    {"push-input", push_input},     {"reads", reads},           {"scheduling", scheduling},
+    {"stubborn", stubborn},  {"system-calls", system_calls}, {"threads", threads},       {"touch", touch},
+    {"touch-in-child", touch_in_child},
     {"unknown-calls", unknown_calls}, {"unmounts", unmounts}, {"writes", writes},
 };
 

@@ -11,6 +11,7 @@ enum {
     MODE_DIR = 0040000,
     MODE_FILE = 0100000,
     MODE_CHAR = 0020000,
+    MODE_FIFO = 0010000,
 };
 
 int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);

@@ -69,6 +69,7 @@ void run_init(struct run *run, const struct plan_header *plan, int control)
     run->plan = plan;
     run->control = control;
     run->root = run->parent = -1;
+    run->arrived = 0;
     run->home = 0;
     for (int i = 0; i < PLAN_SLOTS; i++)
         run->slot[i] = -1;
@@ -292,6 +293,19 @@ static int do_propagate(const struct plan_step *step)
     return (int)SYS(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr);
 }
 
+/* Take mounts off, or cover those that must stay: in a user namespace, what came from outside. */
+static int let_go(const char *paths, uint32_t length)
+{
+    for (const char *end = paths + length; paths < end; paths += text_length(paths) + 1) {
+        long ret = SYS(umount2, paths, 2 /* MNT_DETACH */);
+        if (ret == -EINVAL)
+            ret = SYS(mount, "tmpfs", paths, "tmpfs", 1 /* MS_RDONLY */, 0);
+        if (ret < 0 && ret != -ENOENT) /* it went with one above */
+            return (int)ret;
+    }
+    return 0;
+}
+
 /* A root in the first ramfs cannot be pivoted: initramfs, ramfs-rootfs-initramfs.rst. */
 static int move_root(void)
 {
@@ -314,8 +328,10 @@ static int do_root(struct run *run)
 static int do_pivot(struct run *run, const struct plan_step *step)
 {
     long ret = SYS(fchdir, run->root);
-    if (ret == 0 && step->arg[0])
-        return move_root();
+    if (ret == 0 && step->arg[0]) {
+        ret = let_go(str(run, step, 0), step->len[0]);
+        return ret == 0 ? move_root() : (int)ret;
+    }
     if (ret == 0)
         ret = SYS(pivot_root, ".", ".");
     if (ret == 0)
@@ -555,7 +571,7 @@ static int do_console(struct run *run, const struct plan_step *step)
     if (ret == 0 && size.ws_row)
         ret = SYS(ioctl, terminal, TIOCSWINSZ, &size);
     if (ret == 0)
-        ret = SYS(fchown, terminal, step->arg[3], step->arg[4]);
+        ret = SYS(fchown, terminal, step->arg[3], -1); /* its group is what devpts(5) was mounted for */
     if (ret == 0)
         ret = send_fd(run, step, master);
     SYS(close, master);
@@ -680,11 +696,14 @@ static int do_seccomp(struct run *run, const struct plan_step *step)
 static int do_chdir(struct run *run, const struct plan_step *step)
 {
     char cwd[PATH_BYTES];
-    long ret = SYS(chdir, str(run, step, 0));
+    long ret = run->arrived ? 0 : SYS(chdir, str(run, step, 0));
+    if (ret < 0 && step->flags & STEP_OPTIONAL)
+        return 0;
     if (ret == 0)
         ret = SYS(getcwd, cwd, sizeof cwd);
     if (ret < 0)
         return (int)ret;
+    run->arrived = 1;
     return cwd[0] == '/' ? 0 : -EXDEV;
 }
 
@@ -699,6 +718,18 @@ static int do_home(struct run *run, const struct plan_step *step)
     text_copy(home, name, sizeof name);
     passwd_home(str(run, step, 0), (uint64_t)step->arg[0], home + sizeof name - 1, PATH_BYTES - sizeof name + 1);
     run->home = home;
+    return 0;
+}
+
+/* A pipe or file that a program has for a stream becomes its own: it may open /dev/stdout again, as servers do for their
+ * logs. Devices stay whose they are. */
+static int do_streams(const struct plan_step *step)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        int type = file_type(fd);
+        if (type == MODE_FIFO || type == MODE_FILE)
+            SYS(fchown, fd, step->arg[0], step->arg[1]); /* not all can be given away */
+    }
     return 0;
 }
 
@@ -755,23 +786,34 @@ static int do_find(const struct run *run, const struct plan_step *step)
     return answer;
 }
 
-/* Descriptors 3 and up are what the plan says, everything else goes; the control socket until the exec, above them. */
-static long hand_on(struct run *run, int64_t slot, int64_t count)
+static int is_hole(const struct plan_step *step, int64_t number)
 {
+    return number < 128 && (uint64_t)step->arg[2 + number / 64] >> number % 64 & 1;
+}
+
+/* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
+ * what we wait for the start on. This takes more system calls than the program's filter need allow. */
+static int do_ready(struct run *run, const struct plan_step *step)
+{
+    int64_t slot = step->arg[0], count = step->arg[1], kept = step->arg[4];
     if (count < 0 || count > PLAN_PASSED_MAX)
         return -EINVAL;
-    long above = CONTROL + count, ret = 0;
+    long above = CONTROL + count, last = above + (kept >= 0), ret = 0;
     for (int64_t i = 0; i < count && ret >= 0; i++) /* out of the way first: each may have any number */
-        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, above + 1));
+        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, last + 1));
+    if (kept >= 0 && ret >= 0)
+        ret = keep(run, kept, SYS(fcntl, fd_of(run, kept), F_DUPFD_CLOEXEC, last + 1));
     if (ret >= 0 && run->control != above)
         ret = SYS(dup3, run->control, above, 0);
     if (ret >= 0)
         run->control = (int)above;
+    if (kept >= 0 && ret >= 0)
+        ret = run->slot[kept] = (int)SYS(dup3, fd_of(run, kept), last, O_CLOEXEC);
     for (int64_t i = 0; i < count && ret >= 0; i++)
-        ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, 0);
+        ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, is_hole(step, i) ? O_CLOEXEC : 0);
     if (ret >= 0)
-        ret = SYS(close_range, above + 1, ~0U, 0);
-    return ret < 0 ? ret : SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
+        ret = SYS(close_range, last + 1, ~0U, 0);
+    return ret < 0 ? (int)ret : (int)SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
 }
 
 static int do_exec(struct run *run, const struct plan_step *step)
@@ -789,9 +831,7 @@ static int do_exec(struct run *run, const struct plan_step *step)
     end[-1] = run->home;
     *end = 0;
     uint64_t nothing = 0;
-    long ret = hand_on(run, step->arg[3], step->arg[4]);
-    if (ret == 0)
-        ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
+    long ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
     if (ret == 0)
         ret = exec_first(str(run, step, 2), step->arg[2], argv, envp);
     SYS(munmap, memory, size);
@@ -864,6 +904,8 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_CHDIR: return do_chdir(run, step);
     case OP_SECCOMP: return do_seccomp(run, step);
     case OP_HOME: return do_home(run, step);
+    case OP_STREAMS: return do_streams(step);
+    case OP_READY: return do_ready(run, step);
     case OP_EXEC: return do_exec(run, step);
     }
     return -ENOSYS;

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NamedTuple
 
-    from pycgroups.runtime import Container
+    from pycgroups.runtime import Container, Executed
 else:
     from pycgroups.records import NamedTuple
 
@@ -131,10 +131,10 @@ class Command(NamedTuple):
         return f"usage: {program} {name} {self.usage}\n\n{self.about}\n\n{describe(self.flags)}"
 
 
-def warn(log: Log, container: Container) -> None:
+def warn(log: Log, made: Container | Executed) -> None:
     """Tell what went wrong and is no error, once."""
-    while container.notices:
-        log.write("warning", container.notices.pop(0))
+    while made.notices:
+        log.write("warning", made.notices.pop(0))
 
 
 def preserved(flags: dict[str, Any]) -> int:

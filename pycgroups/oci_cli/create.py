@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pycgroups.cli.flags import Flag, UsageError
+from pycgroups.oci_cli import notify
 from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved, warn
 
 TYPE_CHECKING = False
@@ -29,7 +30,9 @@ FLAGS = (
 
 def run(given: Given) -> int:
     """Create it, and leave it."""
-    create(given, detached=True).let_go()
+    container = create(given, detached=True)
+    warn(given.settings.log, container)
+    container.let_go()
     return 0
 
 
@@ -48,7 +51,8 @@ def create(given: Given, *, detached: bool) -> Container:
 
     flags, (name,) = given.flags, given.words
     bundle = flags.get("bundle", ".")
-    spec, config = _read(flags.get("config") or os.path.join(bundle, "config.json"))
+    notified = f"{given.settings.root or runtime.default_root()}/{name}/{notify.DIRECTORY}"
+    spec, config = _read(flags.get("config") or os.path.join(bundle, "config.json"), os.path.abspath(notified))
     terminal = spec.process is not None and spec.process.terminal
     check_terminal(terminal=terminal, socket=flags.get("console_socket"), detached=detached)
     container = runtime.create(
@@ -63,6 +67,7 @@ def create(given: Given, *, detached: bool) -> Container:
         pivot=not flags.get("no_pivot"),
         keyring=not flags.get("no_new_keyring"),
         cgroup_manager=given.settings.manager,
+        notify=notify.is_wanted(),
     )
     warn(given.settings.log, container)
     if "pidfd_socket" in flags:
@@ -70,27 +75,30 @@ def create(given: Given, *, detached: bool) -> Container:
     return container
 
 
-def _read(path: str) -> tuple[Spec, bytes]:
-    """Read a config.json; what it describes, and its text."""
+def _read(path: str, notified: str) -> tuple[Spec, bytes]:
+    """Read a config.json; what it describes, and its text. `notified` is the directory of `notify`."""
     from pycgroups.oci import plain
     from pycgroups.oci.json_text import dumps, parse
     from pycgroups.oci.reader import CONFIG, config_text
 
     config = config_text(path)
     document = parse(config, CONFIG)
-    if _tell_of_sockets(document):
+    if _tell_of_sockets(document, notified):
         config = dumps(document).encode()
     return plain.spec_of(document), config
 
 
-def _tell_of_sockets(document: Any) -> bool:
-    """Tell the process of the sockets that systemd handed us, if it did; sd_listen_fds(3)."""
-    if "LISTEN_FDS" not in os.environ:
+def _tell_of_sockets(document: Any, notified: str) -> bool:
+    """Tell the process of the sockets that systemd handed us, if it did; sd_listen_fds(3), sd_notify(3)."""
+    if "LISTEN_FDS" not in os.environ and not notify.is_wanted():
         return False
     process = document.get("process") if isinstance(document, dict) else None
     if not isinstance(process, dict) or not isinstance(process.setdefault("env", []), list):
         return False  # which the reader will refuse
-    process["env"] += [f"LISTEN_FDS={os.environ['LISTEN_FDS']}", "LISTEN_PID=1"]
+    if "LISTEN_FDS" in os.environ:
+        process["env"] += [f"LISTEN_FDS={os.environ['LISTEN_FDS']}", "LISTEN_PID=1"]
+    if notify.is_wanted() and isinstance(document.setdefault("mounts", []), list):
+        notify.show(document, notified)
     return True
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pycgroups.cli.flags import Flag
 from pycgroups.errors import NotFound
-from pycgroups.oci_cli import create
+from pycgroups.oci_cli import create, notify
 from pycgroups.oci_cli.command import DETACH, Command, warn
-from pycgroups.oci_cli.foreground import Foreground
+from pycgroups.oci_cli.foreground import Foreground, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def run(given: Given) -> int:
 
     def begin(*, detached: bool) -> Container:
         container = create.create(given, detached=detached)
-        _start(given, container)
+        if container.master >= 0:
+            plain(container.master)
+        _start(given, container, detached=detached)
         return container
 
     return attend(given, begin)
@@ -52,9 +54,9 @@ def _delete(container: Container) -> None:
         pass
 
 
-def _start(given: Given, container: Container) -> None:
+def _start(given: Given, container: Container, *, detached: bool) -> None:
     try:
-        container.start()
+        notify.start(container, wait=detached)
     except BaseException:
         container.delete(force=True)
         raise

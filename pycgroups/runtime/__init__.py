@@ -89,6 +89,7 @@ def create(
     pivot: bool = True,
     keyring: bool = True,
     cgroup_manager: str = "cgroupfs",
+    notify: bool = False,
     stdio: Sequence[int] = (0, 1, 2),
 ) -> Container:
     """Create a container: namespaces, mounts, limits are set up, and its program waits for `Container.start`.
@@ -108,6 +109,7 @@ def create(
         pivot: change the root by pivot_root(2); False for a root file system in a ramfs, where that is impossible.
         keyring: a session keyring of its own; keyrings(7).
         cgroup_manager: "cgroupfs", "systemd" (``linux.cgroupsPath`` is "SLICE:PREFIX:NAME" then), or "disabled".
+        notify: keep an empty directory "notify" beside its state, for a mount that names it.
         stdio: descriptors that become its 0, 1 and 2.
 
     Raises:
@@ -120,16 +122,17 @@ def create(
 
     Linux 5.12 or newer.
     """
-    from pycgroups.runtime import creation
+    from pycgroups.runtime import creation, preserved
     from pycgroups.runtime.container import Container
 
     wishes = creation.Wishes(
         console_socket=console_socket,
         pid_file=pid_file,
-        preserve_fds=preserve_fds,
+        preserved=preserved.find(preserve_fds, stdio[0]),
         pivot=pivot,
         keyring=keyring,
         cgroup_manager=cgroup_manager,
+        notify=notify,
         stdio=stdio,
     )
     if isinstance(bundle_or_spec, (str, os.PathLike)):

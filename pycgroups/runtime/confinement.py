@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig, LaunchError, shown
+from pycgroups.errors import InvalidConfig, LaunchError
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime import handing
 from pycgroups.runtime.program import Manner
-from pycgroups.security.capabilities import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,13 +41,6 @@ def check_mount_label(label: str | None) -> None:
         from pycgroups.security import lsm
 
         lsm.check_selinux(label)
-
-
-def notices(process: Process) -> list[str]:
-    """Tell what a process asks for and does not get, where the specification wants a warning and no error."""
-    caps = process.capabilities
-    asked = {*caps.bounding, *caps.effective, *caps.permitted, *caps.inheritable, *caps.ambient}
-    return [f"option process.capabilities: unknown capability {shown(name)}" for name in sorted(asked - NUMBERS.keys())]
 
 
 def _labels(process: Process) -> tuple[tuple[str, str], ...]:

@@ -33,7 +33,8 @@ class Container:
         id: its name.
         directory: where its state is.
         master: of the terminal that it has without a console socket: for its creator, who closes it; else -1.
-        notices: what went wrong and is no error: unknown capabilities, a failed hook after the start.
+        notices: what went wrong and is no error, such as a capability that there is none of, or a failed hook after the
+            end.
     """
 
     __slots__ = ("_running", "directory", "id", "master", "notices")
@@ -118,32 +119,35 @@ class Container:
             finally:
                 os.close(fifo)
             home.forget_fifo()
-        self._tell(record, "poststart", "running")
+        self._hooks(record, "poststart")
 
     def _hooks(self, record: Record, kind: str) -> None:
-        """Run the hooks in the container, before its program."""
+        """Run the hooks around the program's start; one that fails ends the container: runtime.md, "Lifecycle"."""
         if kind not in record.hooks:
             return
-        from pycgroups.runtime import execution
+        from pycgroups.runtime import execution, hooks
 
         spec = self.spec()
         assert spec.hooks is not None
         try:
-            execution.run_hooks(spec, record)
+            if kind == "startContainer":
+                execution.run_hooks(spec, record)
+            else:
+                hooks.run(kind, spec.hooks.poststart, make_state(record, "running"))
         except LaunchError:
             _end(record)
             raise
 
-    def _tell(self, record: Record, kind: str, status: str) -> None:
-        """Run hooks of which a failure changes nothing."""
-        if kind not in record.hooks:
+    def _poststop(self, record: Record) -> None:
+        """Run the last hooks, of which a failure changes nothing."""
+        if "poststop" not in record.hooks:
             return
         from pycgroups.runtime import hooks
 
         found = self.spec().hooks
         assert found is not None
         try:
-            hooks.run(kind, dict(hooks.by_name(found))[kind], make_state(record, status))
+            hooks.run("poststop", found.poststop, make_state(record, "stopped"))
         except LaunchError as error:
             self.notices.append(str(error))
 
@@ -152,7 +156,8 @@ class Container:
 
         Args:
             signal: its number.
-            every: to all its processes. SIGKILL always ends them all, where there is no init whose end does.
+            every: to all its processes, and it is no error if there is none. SIGKILL always ends them all, where there
+                is no init whose end does.
 
         Raises:
             StateError: it is not running.
@@ -161,10 +166,11 @@ class Container:
             record = home.load()
             status = _status(home, record)
         with _group(record) as group:
-            every = every or (signal == _SIGKILL and not record.own_pids)
-            if status in {"stopped", "creating"} and not (every and group.processes()):
+            is_all = every or (signal == _SIGKILL and not record.own_pids)
+            is_over = status == "creating" or (status == "stopped" and not every)
+            if is_over and not (is_all and group.processes()):
                 raise StateError("container not running", operation="kill", path=self.id)
-            if every:
+            if is_all:
                 for pid in group.processes():
                     _signal(pid, signal)
             else:
@@ -275,7 +281,7 @@ class Container:
                 from pycgroups.runtime import resctrl
 
                 resctrl.remove(record.resctrl_made)
-            self._tell(record, "poststop", "stopped")
+            self._poststop(record)
             home.remove()
         if self._running is not None:
             self.wait()
@@ -323,8 +329,16 @@ class Container:
             CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
             LaunchError: a step failed.
         """
-        from pycgroups.runtime import execution
+        from pycgroups.runtime import execution, preserved
 
+        wishes = execution.Wishes(
+            stdio=stdio,
+            console_socket=console_socket,
+            pid_file=pid_file,
+            preserved=preserved.find(preserve_fds, stdio[0]),
+            detached=detached,
+            cgroups=cgroups,
+        )
         with Home(self.directory) as home:
             record = home.load()
             status = _status(home, record)
@@ -332,14 +346,6 @@ class Container:
             raise StateError("container not running", operation="exec", path=self.id)
         if status == "paused" and not ignore_paused:
             raise StateError("cannot exec in a paused container", operation="exec", path=self.id)
-        wishes = execution.Wishes(
-            stdio=stdio,
-            console_socket=console_socket,
-            pid_file=pid_file,
-            preserve_fds=preserve_fds,
-            detached=detached,
-            cgroups=cgroups,
-        )
         return execution.execute(record, self.spec(), process, wishes)
 
     # -- for its creator --------------------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
-from pycgroups.runtime import confinement, handing, hooks, plan, terminals
+from pycgroups.runtime import confinement, granting, handing, hooks, plan, terminals
 from pycgroups.runtime.launch import Running, launch
+from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.rootfs import Directory
 from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
 
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.scoped import Scoped
-    from pycgroups.oci.runtime_spec import Linux, Spec
+    from pycgroups.oci.runtime_spec import IdMapping, Linux, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
+    from pycgroups.runtime.nodes import Nodes
     from pycgroups.runtime.program import Manner
-    from pycgroups.runtime.steps import Plan
+    from pycgroups.runtime.steps import IdMaps, Plan
 else:
     from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
@@ -51,10 +53,11 @@ class Wishes(NamedTuple):
 
     console_socket: str | None = None
     pid_file: str | None = None
-    preserve_fds: int = 0
+    preserved: Preserved = Preserved()
     pivot: bool = True
     keyring: bool = True
     cgroup_manager: str = "cgroupfs"
+    notify: bool = False
     stdio: Sequence[int] = (0, 1, 2)
 
 
@@ -94,6 +97,8 @@ def create(
     with Home.make(root, id_) as home:
         try:
             home.write(CONFIG, config)
+            if wishes.notify:
+                home.make_notify()
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
             creation = Creation(spec, manner, record, home, wishes, bundle or "/")
@@ -147,12 +152,15 @@ def _manner(spec: Spec, wishes: Wishes) -> Manner:
     """Say how its program is started."""
     assert spec.process is not None
     return confinement.manner(spec.process, spec.linux.seccomp)._replace(
+        grantable=granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces)),
         detached=True,
         start=True,
         waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
-        handed=wishes.preserve_fds,
+        handed=len(wishes.preserved.fds),
+        holes=wishes.preserved.holes,
         keyring=wishes.keyring,
         pivot=wishes.pivot,
+        bare=() if wishes.pivot else _bare_mounts(),
     )
 
 
@@ -185,6 +193,19 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
     )
 
 
+def _root_is(id_: int) -> tuple[IdMapping, ...]:
+    from pycgroups.oci import plain
+
+    mapping: Any = plain.Plain("IdMapping", {"container_id": 0, "host_id": id_, "size": 1})
+    return (mapping,)
+
+
+def _bare_mounts() -> tuple[bytes, ...]:
+    from pycgroups.runtime import bare  # few have a root that cannot be pivoted
+
+    return bare.mounts()
+
+
 class _Caller(NamedTuple):
     """What this process may do."""
 
@@ -199,7 +220,14 @@ def _caller() -> _Caller:
 
 @lru_cache(64)  # a program may start the same container a thousand times
 def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
-    spec: Spec, rootfs: str, manner: Manner, bundle: str, cgroups: tuple[Shown, ...], joins: int, caller: _Caller
+    spec: Spec,
+    rootfs: str,
+    manner: Manner,
+    bundle: str,
+    cgroups: tuple[Shown, ...],
+    nodes: tuple[tuple[str, str], ...],
+    joins: int,
+    caller: _Caller,
 ) -> tuple[Plan, bytes]:
     assert spec.process is not None
     made = plan.make_plan(
@@ -213,6 +241,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         terminal=terminals.wanted(spec.process),
         bundle=bundle,
         cgroups=cgroups,
+        nodes=dict(nodes),
     )
     return made, made.encode()
 
@@ -232,6 +261,7 @@ class Creation:
         self.group: Cgroup | None = None
         self.scope: Scoped | None = None
         self.running: Running | None = None
+        self.nodes: Nodes | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
 
@@ -311,26 +341,42 @@ class Creation:
         spec, group = self.spec, self.group
         assert group is not None
         assert spec.process is not None
-        joins, linux = group.join_fds, spec.linux
-        made, encoded = _plan(
-            spec, self.record.rootfs, self.manner, self.bundle, self.shown_cgroups(), len(joins), _caller()
-        )
+        joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
+        made, encoded = _plan(spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller())
         self.running = Running(made)
         for space in plan.joined(spec):
             self.given.append(open_namespace(space.path or ""))
         self.given.append(self.home.make_fifo())
-        fresh = any(space.type == "user" and space.path is None for space in linux.namespaces)
+        uids, gids = self.id_mappings()
         launch(
             self.running,
             encoded,
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
-            given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
-            uid_mappings=linux.uid_mappings if fresh else (),
-            gid_mappings=linux.gid_mappings if fresh else (),
+            given=[*joins, *self.given, *self.wishes.preserved.fds],
+            uid_mappings=uids,
+            gid_mappings=gids,
             placed=self.place if self.scope or self.record.resctrl else None,
         )
         return self.running
+
+    def make_nodes(self) -> tuple[tuple[str, str], ...]:
+        """Make the devices of a container that cannot do so itself."""
+        is_confined = self.id_mappings() != ((), ()) and own.is_privileged() and not own.is_nested()
+        if not (is_confined and self.spec.linux.devices):
+            return ()
+        from pycgroups.runtime.nodes import Nodes  # few ask for devices in a user namespace
+
+        self.nodes = Nodes(self.home)
+        self.nodes.make(self.spec)
+        return tuple(self.nodes.items())
+
+    def id_mappings(self) -> IdMaps:
+        """Return the maps of a new user namespace; without any, this process is its root, as with crun."""
+        linux = self.spec.linux
+        if not any(space.type == "user" and space.path is None for space in linux.namespaces):
+            return (), ()
+        return linux.uid_mappings or _root_is(os.geteuid()), linux.gid_mappings or _root_is(os.getegid())
 
     def shown_cgroups(self) -> tuple[Shown, ...]:
         """Say what a mount of cgroups is to show, if there is one."""
@@ -375,7 +421,8 @@ class Creation:
         assert self.group is not None
         self.group.let_go()
         assert self.spec.process is not None
-        created = Created(self.home.path, running, self.master, confinement.notices(self.spec.process))
+        notices = granting.notices(self.spec.process, self.manner.grantable)
+        created = Created(self.home.path, running, self.master, notices)
         self.running, self.group, self.master = None, None, -1
         return created
 
@@ -384,6 +431,8 @@ class Creation:
         for fd in (*self.given, self.console, self.listener, self.master):
             if fd >= 0:
                 os.close(fd)
+        if self.nodes is not None:
+            self.nodes.remove()
         if self.running is not None:
             self.running.close()
         if self.group is not None:

@@ -61,12 +61,17 @@ def make_exec(
     return _plan(setup, main, given + manner.handed)
 
 
-def make_hook(hook: Hook, kinds: Sequence[str]) -> Plan:
+def make_hook(hook: Hook, env: Sequence[str], kinds: Sequence[str], cwd: str) -> Plan:
     """Plan a hook: a program of the host, in some namespaces of the container, with the rights that it has there."""
-    argv, env = hook.args or (hook.path,), hook.env
+    argv = hook.args or (hook.path,)
     texts = tuple(b"\0".join(map(os.fsencode, words)) for words in (argv, env, (hook.path,)))
     setup = [*_join(kinds, 0), Step(lib.OP_SESSION, (0,))]
-    main = Step(lib.OP_DEATH, (9,)), Step(lib.OP_EXEC, (len(argv), len(env), 1, -1, 0), texts)
+    main = (
+        Step(lib.OP_CHDIR, texts=(os.fsencode(cwd),), optional=True),
+        Step(lib.OP_DEATH, (9,)),
+        Step(lib.OP_READY, (-1, 0, 0, 0, -1)),
+        Step(lib.OP_EXEC, (len(argv), len(env), 1), texts),
+    )
     return _plan(setup, main, len(kinds))
 
 

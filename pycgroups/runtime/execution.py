@@ -6,7 +6,8 @@ import os
 
 from pycgroups.errors import StateError, own_errors
 from pycgroups.namespaces import files, own
-from pycgroups.runtime import confinement, entering, handing, hooks, launch, terminals
+from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
+from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ class Wishes(NamedTuple):
     stdio: Sequence[int] = (0, 1, 2)
     console_socket: str | None = None
     pid_file: str | None = None
-    preserve_fds: int = 0
+    preserved: Preserved = Preserved()
     detached: bool = False
     cgroups: Sequence[str] = ()
 
@@ -39,15 +40,17 @@ class Executed:
     Attributes:
         pid: its pid, as this process sees it.
         master: of its terminal, where it has one that no console socket got; else -1.
+        notices: what went wrong and is no error, such as a capability that there is none of.
     """
 
-    __slots__ = ("_running", "master", "pid")
+    __slots__ = ("_running", "master", "notices", "pid")
 
-    def __init__(self, running: launch.Running, master: int) -> None:
+    def __init__(self, running: launch.Running, master: int, notices: list[str]) -> None:
         """Take over the process."""
         self._running = running
         self.pid = running.pid
         self.master = master
+        self.notices = notices
 
     def fileno(self) -> int:
         """A descriptor that is readable once it has ended: a pidfd; pidfd_open(2)."""
@@ -89,8 +92,10 @@ class Executed:
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
     profile = spec.linux.seccomp
+    grantable = granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces))
     manner = confinement.manner(process, profile)
-    manner = manner._replace(detached=wishes.detached, handed=wishes.preserve_fds)
+    manner = manner._replace(detached=wishes.detached, grantable=grantable)
+    manner = manner._replace(handed=len(wishes.preserved.fds), holes=wishes.preserved.holes)
     console = listener = -1
     try:
         if wishes.console_socket is not None:
@@ -106,7 +111,7 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
-            return Executed(running, master)
+            return Executed(running, master, granting.notices(process, grantable))
         except BaseException:
             running.close()
             raise
@@ -123,7 +128,9 @@ def run_hooks(spec: Spec, record: Record) -> None:
         LaunchError: one failed.
     """
     assert spec.hooks is not None
-    hooks.run("startContainer", spec.hooks.start_container, make_state(record, "created"), inside=record.pid)
+    assert spec.process is not None
+    state = make_state(record, "created")
+    hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, env=spec.process.env)
 
 
 def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:
@@ -149,7 +156,7 @@ def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes
                 plan.encode(),
                 stdio=wishes.stdio,
                 cgroup=-1 if group.clone_fd is None else group.clone_fd,
-                given=[*joins, *namespaces.values(), *range(3, 3 + wishes.preserve_fds)],
+                given=[*joins, *namespaces.values(), *wishes.preserved.fds],
                 placed=_classifier(record),
             )
     finally:

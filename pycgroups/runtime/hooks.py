@@ -14,13 +14,23 @@ from pycgroups.runtime import entering, launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pycgroups.oci.uncommon import Hook, Hooks
     from pycgroups.runtime.state import State
+    from pycgroups.runtime.steps import Plan
 
 EARLY = frozenset({"prestart", "createRuntime", "createContainer"})
 """Those that run before the container's root changes."""
+# Where they run, as with runc: in the bundle, or in the container in its root.
+_DIRECTORIES: dict[str, Callable[[State], str]] = {
+    "prestart": lambda state: state.bundle,
+    "createRuntime": lambda state: state.bundle,
+    "createContainer": lambda state: state.rootfs,
+    "startContainer": lambda _: "/",
+    "poststart": lambda state: state.bundle,
+    "poststop": lambda state: state.bundle,
+}
 _MOST_SAID = 4096  # bytes of what it says when it fails
 _AT_ONCE = 65536
 
@@ -35,7 +45,7 @@ def by_name(hooks: Hooks) -> Iterator[tuple[str, Sequence[Hook]]]:
     yield "poststop", hooks.poststop
 
 
-def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> None:
+def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0, env: Sequence[str] | None = None) -> None:
     """Run hooks one after the other.
 
     Args:
@@ -43,23 +53,30 @@ def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> N
         hooks: what to run.
         state: what they are told.
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
+        env: the environment of those that say nothing of theirs; None is that of this process. Both are runc's way.
 
     Raises:
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
+    cwd = _DIRECTORIES[kind](state)
+    env = [f"{key}={value}" for key, value in os.environ.items()] if env is None else env
     for position, hook in enumerate(hooks):
         namespaces = files.open_others(inside) if inside else {}
+        plan = entering.make_hook(hook, env if hook.env is None else hook.env, tuple(namespaces), cwd)
         try:
-            _run(f"hooks.{kind}[{position}]", hook, state, namespaces)
+            _run(f"hooks.{kind}[{position}]", hook, plan, state, namespaces)
+        except LaunchError as error:
+            said = f"error running {kind} hook #{position}"  # runc's words
+            error.message = f"{said}: {error.message}" if error.message else said
+            raise
         finally:
             files.close_all(namespaces)
 
 
-def _run(name: str, hook: Hook, state: State, namespaces: dict[str, int]) -> None:
+def _run(name: str, hook: Hook, plan: Plan, state: State, namespaces: dict[str, int]) -> None:
     told = os.memfd_create("state")  # not a pipe: it is there as a whole, and nobody waits for who reads it
     said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(output, True)
-    plan = entering.make_hook(hook, tuple(namespaces))
     running = launch.Running(plan)
     try:
         os.write(told, dumps(state.to_json()).encode())

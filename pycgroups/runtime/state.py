@@ -4,6 +4,7 @@
         state.json       a `Record`, replaced as a whole
         config.json      the Spec that it was created from
         start.fifo       its process waits for a byte in it; gone once that was sent
+        notify/          where it says that it is ready, if that was asked for
 
 Whoever reads takes no lock: state.json is one thing or the other. A creator that dies leaves a directory that says
 "creating", with all that is needed to remove what there is.
@@ -29,6 +30,7 @@ else:
 CONFIG = "config.json"
 _RECORD = "state.json"
 _FIFO = "start.fifo"
+_NOTIFY = "notify"
 # Another command may wait for hooks, which have no limit of time; this one does not (seconds).
 _PATIENCE = 10.0
 _PAUSE = 0.01
@@ -91,13 +93,13 @@ class State(NamedTuple):
 
     oci_version: str
     id: str
-    status: str
     pid: int
+    status: str
     bundle: str
     rootfs: str
     created: str
-    owner: str
     annotations: dict[str, str]
+    owner: str
 
     def to_json(self) -> dict[str, Any]:
         """Return it under the specification's names, and with those that runc adds: rootfs, created, owner."""
@@ -230,6 +232,11 @@ class Home:
         os.mkfifo(_FIFO, 0o600, dir_fd=self.fd)
         return os.open(_FIFO, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self.fd)
 
+    def make_notify(self) -> None:
+        """Make a directory that is to be shown to the container."""
+        os.mkdir(_NOTIFY, dir_fd=self.fd)
+        os.chmod(_NOTIFY, 0o755, dir_fd=self.fd)  # noqa: S103 (whatever the umask)
+
     def is_waiting(self) -> bool:
         """Tell whether the container's process waits to be started."""
         try:
@@ -265,7 +272,7 @@ class Home:
         for name in sorted(names, key=lambda name: name == _RECORD):
             try:
                 os.unlink(name, dir_fd=self.fd)
-            except IsADirectoryError:  # nothing of ours
+            except IsADirectoryError:  # that of notify, or nothing of ours
                 import shutil
 
                 shutil.rmtree(name, dir_fd=self.fd)

@@ -175,4 +175,4 @@ class Terminal(NamedTuple):
 
     def step(self, slot: int, user: User) -> Step:
         """Plan to make it, for a user, in a slot."""
-        return Step(lib.OP_CONSOLE, (slot, self.rows, self.columns, user.uid, user.gid))
+        return Step(lib.OP_CONSOLE, (slot, self.rows, self.columns, user.uid))

@@ -26,7 +26,7 @@ FILES = {
 }
 APPLETS = (
     "cat chmod chown cp cut dd du echo env false find grep head hostname id kill ls mkdir mount mv nc printf pwd "
-    "readlink rm rmdir seq setsid sh sleep sort stat tail tee test touch tr true tty umount wc yes"
+    "readlink rm rmdir seq setsid sh sleep sort stat tail tee test touch tr true tty umount unshare wc yes"
 )
 DIRECTORIES = ("bin", "dev", "etc", "home/user", "proc", "root", "run", "sys", "tmp", "var")
 

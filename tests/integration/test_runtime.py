@@ -159,6 +159,17 @@ def test_pause_and_resume(bundle):
     assert container.wait() == -signal.SIGKILL
 
 
+def test_asking_with_a_signal_that_is_none(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.kill(0)
+    container.kill(signal.SIGKILL)
+    container.wait()
+    with pytest.raises(StateError):
+        container.kill(0)
+    container.kill(0, every=True)
+
+
 @pytest.mark.requires("limits")
 def test_processes_and_killing_every_one(bundle):
     bundle.config["linux"]["namespaces"] = [
@@ -383,6 +394,41 @@ def test_names_and_streams(bundle):
     assert text.split() == ["inside", "example", "0", "not", "a", "tty", "4"]
 
 
+def test_a_user_namespace_without_maps_has_us_as_root(bundle):
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] != "user"] + [{"type": "user"}]
+    for name in ("uidMappings", "gidMappings"):
+        linux.pop(name, None)
+    maps = output(bundle, "cat /proc/self/uid_map /proc/self/gid_map").split()
+    assert maps == ["0", str(os.geteuid()), "1", "0", str(os.getegid()), "1"]
+
+
+@pytest.mark.parametrize("hooks", [False, True])
+def test_a_root_that_is_not_pivoted(bundle, hooks):
+    """A user namespace inside gets no proc without the container's masks."""
+    if hooks:  # then the root is at its own path until they are done
+        bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}]}
+    for names in bundle.config["process"]["capabilities"].values():
+        names.append("CAP_SETFCAP")  # to map root
+    script = "test -e /usr || unshare -Urmpf sh -c 'mount -t proc proc /tmp 2>&1 || mount -t proc proc /proc'"
+    text = output(bundle, f"{script} 2>&1 || echo refused", pivot=False)
+    assert text.count("permission denied") == 2
+    assert text.endswith("refused\n")
+
+
+@pytest.mark.requires("root")
+def test_a_directory_that_root_or_the_user_may_enter(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    (own_root / "home/user").chmod(0o700)
+    os.chown(own_root / "home/user", 1000, 1000)
+    bundle.config["process"]["capabilities"] = {}
+    bundle.config["process"]["cwd"] = "/home/user"
+    assert output(bundle, "pwd") == "/home/user\n"
+    (own_root / "root").chmod(0o700)
+    bundle.config["process"] |= {"cwd": "/root", "user": {"uid": 1000, "gid": 1000}}
+    assert output(bundle, "pwd") == "/root\n"
+
+
 def test_descriptors_are_handed_on(bundle):
     read, write = os.pipe()
     spare = os.open("/dev/null", os.O_RDONLY)
@@ -403,6 +449,33 @@ def test_descriptors_are_handed_on(bundle):
         os.close(fd)
     with open(read) as file:
         assert file.read().split() == ["told", "/dev/null", "6"]
+
+
+def test_descriptors_that_are_not_open_stay_closed(bundle):
+    """They are counted, and nothing of the runtime's own takes their places."""
+    high = os.dup(2)
+    spare = max(high, 20)
+    os.dup2(high, spare, inheritable=False)
+    closed = [fd for fd in range(3, spare) if not os.path.exists(f"/proc/self/fd/{fd}")]
+    opened = [fd for fd in range(3, spare + 1) if fd not in closed]
+    bundle.run("sleep", "60")
+    container = bundle.create(preserve_fds=spare - 2)
+    os.close(spare)
+    if high != spare:
+        os.close(high)
+    pid = container.state().pid
+    container.start()
+    found = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+    assert [fd for fd in found if fd > 2] == opened
+    assert len(closed) > 1
+
+
+@pytest.mark.requires("subuid", "root")
+def test_streams_are_the_users(bundle):
+    """So that the program can open them again."""
+    bundle.config["process"] |= {"user": {"uid": 1000, "gid": 1000}, "capabilities": {}}
+    assert output(bundle, "echo again > /proc/self/fd/1; stat -Lc %u:%g /proc/self/fd/1") == "again\n1000:1000\n"
+    assert os.stat("/dev/null").st_uid == 0  # which it has for its input
 
 
 def test_a_tmpfs_with_what_it_covers(bundle, own_root):
@@ -631,13 +704,58 @@ def lines(log):
     return [line.rpartition("}")[2] for line in log.read_text().splitlines() if line.rpartition("}")[2].strip()]
 
 
-@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize("inside", ["createRuntime", "createContainer"])
+def test_a_hook_that_says_nothing_of_its_environment_has_ours(bundle, scratch, monkeypatch, inside):
+    monkeypatch.setenv("PYCGROUPS_TEST", "ours")
+    note = f'echo "$0 $PYCGROUPS_TEST" >> {scratch}/log'
+    hooks = [
+        {"path": "/bin/sh", "args": ["sh", "-c", note, "silent"]},
+        {"path": "/bin/sh", "args": ["sh", "-c", note, "empty"], "env": []},
+    ]
+    bundle.config["hooks"] = {inside: hooks}
+    bundle.run("true")
+    bundle.create()
+    assert (scratch / "log").read_text() == "silent ours\nempty \n"
+
+
+def test_where_hooks_run(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    log = own_root / "log"
+    bundle.config["hooks"] = {
+        kind: [
+            {
+                "path": "/bin/sh",
+                "args": ["sh", "-c", f"echo {kind} $(pwd) >> {'/log' if kind == 'startContainer' else log}"],
+            }
+        ]
+        for kind in KINDS
+    }
+    bundle.run("true")
+    container = bundle.create()
+    container.start()
+    container.wait()
+    container.delete()
+    places = {"createContainer": own_root, "startContainer": "/"}
+    assert log.read_text().splitlines() == [f"{kind} {places.get(kind, bundle.path)}" for kind in KINDS]
+
+
+def test_a_hook_before_the_program_has_its_environment(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    bundle.config["process"]["env"] = ["PATH=/bin", "PYCGROUPS_TEST=of the program"]
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo $PYCGROUPS_TEST > /log"]}
+    bundle.config["hooks"] = {"startContainer": [hook]}
+    bundle.run("true")
+    bundle.create().start()
+    assert (own_root / "log").read_text() == "of the program\n"
+
+
+@pytest.mark.parametrize("kind", KINDS[:5])
 def test_a_hook_that_fails_takes_the_container_down(bundle, kind):
     bundle.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 3"]}]}
     bundle.run("sleep", "60")
     with pytest.raises(LaunchError, match=rf"hooks\.{kind}\[0\].*ended with 3.*because"):
         bundle.create("web").start()
-    if kind == "startContainer":
+    if kind in {"startContainer", "poststart"}:
         assert runtime.get("web", root=bundle.state).state().status == "stopped"
     else:
         assert nothing_is_left(bundle)
@@ -649,13 +767,94 @@ def test_a_hook_that_takes_too_long(bundle):
         bundle.create()
 
 
-@pytest.mark.parametrize("kind", KINDS[4:])
-def test_a_hook_that_comes_too_late_to_fail(bundle, kind):
-    bundle.config["hooks"] = {kind: [{"path": "/bin/false"}]}
+def test_a_hook_that_comes_too_late_to_fail(bundle):
+    bundle.config["hooks"] = {"poststop": [{"path": "/bin/false"}]}
     bundle.run("true")
     container = bundle.create()
     container.start()
     container.wait()
     container.delete()
     assert len(container.notices) == 1
-    assert kind in container.notices[0]
+    assert "poststop" in container.notices[0]
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("userns", [False, True])
+def test_devices_are_made_as_they_are_described(bundle, userns):
+    """In a user namespace, too, where the host has nothing at that path, or another device."""
+    linux = bundle.config["linux"]
+    if userns:
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 1_000_000, "size": 1000}]
+    linux["devices"] = [
+        {"path": "/dev/odd", "type": "c", "major": 1, "minor": 3, "fileMode": 0o612, "uid": 10, "gid": 11},
+        {"path": "/dev/kmsg/", "type": "c", "major": 1, "minor": 5},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
+        {"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2},
+    ]
+    script = "stat -c '%a %u:%g %t:%T %F' /dev/odd /dev/kmsg /dev/pipe; echo x >/dev/odd; head -c 1 /dev/kmsg | wc -c"
+    assert output(bundle, f"{script}; readlink /dev/ptmx").splitlines() == [
+        "612 10:11 1:3 character special file",
+        "666 0:0 1:5 character special file",
+        "640 0:0 0:0 fifo",
+        "1",
+        "pts/ptmx",
+    ]
+
+
+@pytest.mark.requires("rootless")
+def test_devices_of_an_ordinary_user_are_those_of_the_host(bundle):
+    bundle.config["linux"]["devices"] = [
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 7},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
+    ]
+    assert output(bundle, "stat -c '%t:%T' /dev/full; stat -c '%a %F' /dev/pipe") == "1:7\n640 fifo\n"
+
+
+# -- mounts ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_read_only_is_so_at_the_end(bundle):
+    """Other mounts may be in it."""
+    dev = next(mount for mount in bundle.config["mounts"] if mount["destination"] == "/dev")
+    dev["options"].append("ro")
+    bundle.config["mounts"] += [
+        {"destination": "/tmp", "type": "tmpfs", "source": "outer", "options": ["ro"]},
+        {"destination": "/tmp/in/deep", "type": "tmpfs", "source": "inner", "options": ["mode=755"]},
+        {"destination": "/home", "type": "tmpfs", "source": "other", "options": ["ro", "mode=700"]},
+    ]
+    script = "cut -d ' ' -f 1,2,4 /proc/mounts | grep -E ' /(tmp|home|dev)' | cut -d , -f 1; echo x > /tmp/in/deep/file"
+    assert output(bundle, f"{script}; test -c /dev/null && stat -c %a /home").splitlines() == [
+        "tmpfs /dev ro",
+        "devpts /dev/pts rw",
+        "shm /dev/shm rw",
+        "outer /tmp ro",
+        "inner /tmp/in/deep rw",
+        "other /home ro",
+        "700",
+    ]
+
+
+@pytest.mark.parametrize(("propagation", "field"), [("shared", "shared:"), ("rshared", "shared:"), ("private", "")])
+def test_propagation_of_the_root(bundle, propagation, field):
+    bundle.config["linux"]["rootfsPropagation"] = propagation
+    line = output(bundle, "grep ' / / ' /proc/self/mountinfo || grep ' / rw' /proc/self/mountinfo")
+    assert ("shared:" in line) == bool(field)
+
+
+def test_propagation_of_a_file_system(bundle):
+    bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["shared"]})
+    assert "shared:" in output(bundle, "grep ' /tmp ' /proc/self/mountinfo")
+
+
+@pytest.mark.requires("host", "root")
+def test_a_file_system_of_a_block_device(bundle, scratch):
+    """Whatever its source is, the kernel gets it."""
+    bundle.config["mounts"].append(
+        {"destination": "/tmp", "type": "ext4", "source": f"{scratch}/no", "options": ["ro"]}
+    )
+    with pytest.raises(LaunchError, match="ENOENT"):
+        bundle.create()

@@ -91,7 +91,6 @@ def test_signals(text, number):
     "text",
     [
         "",
-        "0",
         "-9",
         "65",
         "SIG",

@@ -72,7 +72,7 @@ def test_what_has_no_namespace_is_taken_from_the_container():
 
 def test_its_own_terminal():
     plan = make(terminal=Terminal(rows=3, columns=4), of=process(user=oci.User(uid=5, gid=6)))
-    assert plan.setup[-1].args == (TERMINAL, 3, 4, 5, 6)
+    assert plan.setup[-1].args == (TERMINAL, 3, 4, 5)
     assert plan.setup[-1].op == lib.OP_CONSOLE
     assert names(plan.main)[0] == "terminal"
 
@@ -80,7 +80,8 @@ def test_its_own_terminal():
 def test_what_is_handed_on_comes_after_the_namespaces():
     plan = make(joins=1, manner=MANNER._replace(handed=2))
     assert plan.given == 1 + len(KINDS) + 2
-    assert plan.main[-1].args[3:] == (1 + len(KINDS), 2)
+    (ready,) = (step for step in plan.main if step.name == "ready")
+    assert ready.args[:2] == (1 + len(KINDS), 2)
 
 
 def test_it_dies_with_who_waits_for_it():
@@ -100,10 +101,10 @@ def test_home():
 
 
 def test_a_hook():
-    plan = entering.make_hook(Hook(path="/bin/hook", args=("name", "arg"), env=("A=b",)), ("mount", "pid"))
-    assert names(plan.steps) == ["setns", "setns", "fork", "session", "death", "exec"]
+    plan = entering.make_hook(Hook(path="/bin/hook", args=("name", "arg")), ["A=b"], ("mount", "pid"), "/bundle")
+    assert names(plan.steps) == ["setns", "setns", "fork", "session", "chdir", "death", "ready", "exec"]
     assert plan.steps[-1].texts == (b"name\0arg", b"A=b", b"/bin/hook")
-    assert plan.steps[-1].args == (2, 1, 1, -1, 0)
-    alone = entering.make_hook(Hook(path="/bin/hook"), ())
-    assert names(alone.steps) == ["session", "death", "exec"]
+    assert plan.steps[-1].args == (2, 1, 1)
+    alone = entering.make_hook(Hook(path="/bin/hook"), (), (), "/bundle")
+    assert names(alone.steps) == ["session", "chdir", "death", "ready", "exec"]
     assert alone.steps[-1].texts == (b"/bin/hook", b"", b"/bin/hook")

@@ -237,7 +237,7 @@ def test_who_waits_in_the_fifo(home):
 def test_the_state_has_the_names_of_the_specification():
     told = make_state(RECORD, "running").to_json()
     assert list(told) == [
-        *("ociVersion", "id", "status", "pid", "bundle", "rootfs", "created", "owner", "annotations"),
+        *("ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "annotations", "owner"),
     ]
     assert (told["pid"], told["owner"], told["annotations"]) == (42, "root", {"a": "b"})
     assert make_state(RECORD, "stopped").pid == 0
