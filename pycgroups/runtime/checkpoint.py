@@ -40,7 +40,8 @@ _NETWORK = "extRootNetNS"  # runc's name for it, so that either restores what th
 _LONGEST_REASON = 1000
 _NOT_FOUND = 127  # a shell's
 _NO_PLAN = Plan(namespaces=0, prepare=(), setup=(), main=(), given=0, idmaps=(), init=False, keep_caps=0)
-# criu wants the root as a mount of its own: it is one in a mount namespace that ends with criu.
+# criu wants the root as a mount of its own: it is one in a mount namespace that ends with criu. That is a slave of the
+# host's, since criu takes the propagation of the container's root from there.
 _IN_A_MOUNT = 'mount --rbind -- "$1" "$2" && shift 2 && exec "$@"'
 
 
@@ -145,7 +146,7 @@ def restore(creation: Creation, images: Images) -> Created:
             given.append(open_namespace(network))
             words += ["--inherit-fd", f"fd[{given[-1]}]:{_NETWORK}"]
         os.mkdir(root)
-        mounted = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
+        mounted = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
         images.run("restore", words, inside=mounted, given=given)
     finally:
         for fd in given:

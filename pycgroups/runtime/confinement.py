@@ -7,7 +7,6 @@ import os
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, LaunchError
 from pycgroups.oci.json_text import dumps
-from pycgroups.runtime import handing
 from pycgroups.runtime.program import Manner
 
 TYPE_CHECKING = False
@@ -91,6 +90,8 @@ def connect(profile: Seccomp) -> int:
     if not profile.listener_path:
         key = "linux.seccomp.listenerPath"
         raise InvalidConfig("SCMP_ACT_NOTIFY needs a socket to send to", operation="option", path=key)
+    from pycgroups.runtime import handing
+
     return handing.connect(profile.listener_path)
 
 
@@ -118,6 +119,8 @@ def hand_on(running: Running, listener: int, profile: Seccomp, state: State) -> 
 
 
 def _send(listener: int, fd: int, pid: int, profile: Seccomp, state: State) -> None:
+    from pycgroups.runtime import handing
+
     message = {
         "ociVersion": state.oci_version,
         "fds": ["seccompFd"],

@@ -23,8 +23,7 @@ import os
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
-from pycgroups.namespaces.files import open_namespace
-from pycgroups.runtime import confinement, granting, handing, hooks, plan, terminals
+from pycgroups.runtime import confinement, granting, plan, terminals
 from pycgroups.runtime.launch import Running, launch
 from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.rootfs import Directory
@@ -166,7 +165,19 @@ def _manner(spec: Spec, wishes: Wishes) -> Manner:
 
 def _has_early_hooks(spec: Spec) -> bool:
     """Tell whether hooks are to run before the root changes."""
-    return spec.hooks is not None and any(given and name in hooks.EARLY for name, given in hooks.by_name(spec.hooks))
+    if spec.hooks is None:
+        return False
+    from pycgroups.runtime import hooks
+
+    return any(given and name in hooks.EARLY for name, given in hooks.by_name(spec.hooks))
+
+
+def _kinds_of_hooks(spec: Spec) -> tuple[str, ...]:
+    if spec.hooks is None:
+        return ()
+    from pycgroups.runtime import hooks
+
+    return tuple(name for name, given in hooks.by_name(spec.hooks) if given)
 
 
 def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
@@ -187,7 +198,7 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
         created=now(),
         annotations=dict(spec.annotations),
         own_pids=any(space.type == "pid" and space.path is None for space in spec.linux.namespaces),
-        hooks=() if spec.hooks is None else tuple(name for name, given in hooks.by_name(spec.hooks) if given),
+        hooks=_kinds_of_hooks(spec),
         cgroup_manager=wishes.cgroup_manager,
         planned_cgroups=_planned_cgroups(spec, id_, wishes),
     )
@@ -288,6 +299,8 @@ class Creation:
     def connect(self) -> None:
         """Connect to who is to get what, as long as nothing is made."""
         if self.wishes.console_socket is not None:
+            from pycgroups.runtime import handing
+
             self.console = handing.connect(self.wishes.console_socket)
         seccomp = self.spec.linux.seccomp
         if seccomp is not None and confinement.has_listener(seccomp):
@@ -344,8 +357,11 @@ class Creation:
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         made, encoded = _plan(spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller())
         self.running = Running(made)
-        for space in plan.joined(spec):
-            self.given.append(open_namespace(space.path or ""))
+        if spaces := plan.joined(spec):
+            from pycgroups.namespaces.files import open_namespace
+
+            for space in spaces:
+                self.given.append(open_namespace(space.path or ""))
         self.given.append(self.home.make_fifo())
         uids, gids = self.id_mappings()
         launch(
@@ -407,6 +423,8 @@ class Creation:
         """Run the hooks of `create`."""
         if self.spec.hooks is None:
             return
+        from pycgroups.runtime import hooks
+
         self.note(pid=running.pid)
         state = make_state(self.record, "creating")
         hooks.run("prestart", self.spec.hooks.prestart, state)

@@ -13,8 +13,6 @@ import select
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
-from pycgroups.runtime import hints
-from pycgroups.runtime.id_maps import map_ids
 from pycgroups.runtime.signals import send_signal
 
 TYPE_CHECKING = False
@@ -195,7 +193,7 @@ def launch(
         _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
-            map_ids(spawned, uid_mappings, gid_mappings)
+            _map_ids(spawned, uid_mappings, gid_mappings)
         if placed:
             placed(spawned.pid)
         if None in plan.idmaps:
@@ -216,7 +214,7 @@ def launch(
 def _spawn(spawned: calls.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
     executable = calls.helper()
     if executable < 0:
-        raise LaunchError(step="memfd_create", errno=-executable, hint=hints.for_call("memfd_create", -executable))
+        raise _refused("memfd_create", -executable)
     try:
         result, failed = calls.child(spawned, namespaces, cgroup, stdio, keep_caps, executable)
     finally:
@@ -226,14 +224,25 @@ def _spawn(spawned: calls.Spawned, namespaces: int, cgroup: int, stdio: Sequence
 
 def _check_spawn(result: int, failed: int) -> None:
     if result < 0:
-        call = _CALLS[failed]
-        raise LaunchError(step=call, errno=-result, hint=hints.for_call(call, -result))
+        raise _refused(_CALLS[failed], -result)
+
+
+def _refused(call: str, number: int) -> LaunchError:
+    from pycgroups.runtime import hints
+
+    return LaunchError(step=call, errno=number, hint=hints.for_call(call, number))
 
 
 def _check_step(running: Running, result: int, step: int = -1) -> None:
     if result < 0:
         running.hear()  # a helper that is gone has perhaps said why
         raise running.failure or step_error(running.plan.steps[step] if step >= 0 else None, -result)
+
+
+def _map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
+    from pycgroups.runtime.id_maps import map_ids  # many have no user namespace
+
+    map_ids(spawned, uids, gids)
 
 
 def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int:
@@ -243,7 +252,7 @@ def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int
     try:
         _check_spawn(calls.begin(spawned, None), lib.SPAWN_SOCKET)
         _spawn(spawned, lib.CLONE_NEWUSER, -1, (null, null, null), 0)
-        map_ids(spawned, uids, gids)
+        _map_ids(spawned, uids, gids)
         _check_spawn(calls.open_userns(spawned, -1), lib.SPAWN_CLONE)
         return os.dup(spawned.out.userns)
     finally:
@@ -263,7 +272,9 @@ def end(spawned: calls.Spawned) -> None:
 def step_error(step: Step | None, number: int) -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
-        return LaunchError(step=_START, errno=number, hint=hints.for_call(_START, number))
+        return _refused(_START, number)
+    from pycgroups.runtime import hints
+
     if step.op not in (lib.OP_EXEC, lib.OP_FIND):
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path

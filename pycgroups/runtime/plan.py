@@ -14,7 +14,7 @@ import os
 
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, Unsupported
-from pycgroups.runtime import cgroup_mounts, mount_options
+from pycgroups.runtime import mount_options
 from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
 from pycgroups.runtime.steps import Plan, Step, Terminal
@@ -444,6 +444,8 @@ class _Planner:
         if whole:
             self.bind_cgroup(mount.destination, whole[0], options)
             return
+        from pycgroups.runtime import cgroup_mounts
+
         writable = options.attributes & ~lib.MOUNT_ATTR_RDONLY
         self.file_system("tmpfs", CGROUPS, writable, ("mode=755",))
         self.add(lib.OP_MOUNT, CGROUPS, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(mount.destination),))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.runtime import handing
 from pycgroups.runtime.steps import Terminal
 
 TYPE_CHECKING = False
@@ -30,6 +29,8 @@ def hand_on(running: Running, console: int) -> int:
     master = running.descriptors.pop(lib.OP_CONSOLE, -1)
     if master < 0 or console < 0:
         return master
+    from pycgroups.runtime import handing
+
     try:
         handing.send(console, b"/dev/ptmx", master)
     finally:

@@ -21,7 +21,7 @@ COUNT = "i=0; while :; do i=$((i+1)); echo $i >> /data/count; sleep 0.02; done"
 def counting(oci, bundle):
     """A container that counts, into a directory of the host; the function that tells how far it came."""
     (bundle.path / "data").mkdir()
-    mount = {"destination": "/data", "type": "bind", "source": "data", "options": ["rbind"]}
+    mount = {"destination": "/data", "type": "bind", "source": "data", "options": ["rbind", "rprivate"]}
     bundle.config["mounts"].append(mount)
     bundle.config["linux"]["resources"] = {"pids": {"limit": 20}}
 

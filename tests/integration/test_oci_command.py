@@ -33,7 +33,8 @@ def test_life(oci, bundle):
     bundle.run("sleep", "1000")
     assert oci.create() == (0, "", "")
     state = oci.state()
-    assert [*state] == ["ociVersion", "id", "status", "pid", "bundle", "rootfs", "created", "owner", "annotations"]
+    keys = {"ociVersion", "id", "status", "pid", "bundle", "rootfs", "created", "owner", "annotations"}
+    assert state.keys() == keys
     assert (state["id"], state["status"], state["bundle"]) == ("web", "created", str(bundle.path))
     assert (state["ociVersion"], state["annotations"]) == ("1.2.0", {"a": "b"})
     assert oci.call("start", "web") == (0, "", "")
@@ -244,6 +245,7 @@ def test_a_signal_that_there_is_not(oci):
     assert start_of(pid)
 
 
+@same_on_v2
 @pytest.mark.requires("limits", "root")
 def test_kill_all_reaches_every_process(oci, bundle):
     spaces = bundle.config["linux"]["namespaces"]
@@ -259,7 +261,8 @@ def test_kill_all_reaches_every_process(oci, bundle):
     oci.call("kill", "--all", "web", "KILL")
     wait_until_dead(pid)
     wait_for(lambda: oci.call("ps", "--format", "json", "web").out == "[]\n")
-    oci.call("kill", "--all", "web", "KILL", code=1)
+    oci.call("kill", "--all", "web", "KILL")  # of none; containerd does that
+    assert "container not running" in oci.fails("kill", "web", "KILL")
     oci.call("delete", "web")
 
 
@@ -440,6 +443,7 @@ def test_who_reads_may_have_enough(oci, bundle):
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
+@same_on_v2
 @pytest.mark.requires("limits")
 def test_pause_and_resume(oci):
     pid = oci.running("sh", "-c", "while :; do :; done")
@@ -456,6 +460,7 @@ def test_pause_and_resume(oci):
     assert start_of(pid) == 0
 
 
+@same_on_v2
 @pytest.mark.requires("limits")
 def test_update(oci, bundle):
     bundle.config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 20}}
@@ -492,9 +497,9 @@ def test_events(oci, bundle):
         oci.call("exec", "web", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1", code=137)
         wait_for(lambda: json.loads(events.stdout.readline())["type"] == "oom")
         oci.call("kill", "web", "KILL")
-        wait_until_dead(pid)
-        assert events.wait(PATIENCE) == 0
         events.stdout.read()
+        assert events.wait(PATIENCE) == 0
+    wait_until_dead(pid)
     assert "container not running" in oci.fails("events", "--stats", "web")
 
 

@@ -9,7 +9,6 @@ import os
 import select
 
 from pycgroups.cgroups import tree
-from pycgroups.clock import seconds_until
 from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
@@ -32,6 +31,8 @@ def set_frozen(directory: Directory, wanted: bool, deadline: float) -> None:
     Raises:
         CgroupError: it is not done at `deadline`, or the cgroup was removed.
     """
+    from pycgroups.clock import seconds_until
+
     fd = directory.open(_EVENTS, os.O_RDONLY)
     try:
         changes = select.poll()
