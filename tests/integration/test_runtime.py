@@ -739,6 +739,21 @@ def test_where_hooks_run(bundle, own_root):
     assert log.read_text().splitlines() == [f"{kind} {places.get(kind, bundle.path)}" for kind in KINDS]
 
 
+def test_a_hook_in_the_container_has_no_more_rights_than_its_program(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    bundle.config["process"]["capabilities"] = {"bounding": ["CAP_KILL"]}
+    forbidden = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [forbidden]}
+    script = "{ cat /proc/self/status; mkdir /tmp/directory; } > /tmp/log 2>&1; true"
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/busybox", "args": ["sh", "-c", script]}]}
+    bundle.run("true")
+    bundle.create().start()
+    text = (own_root / "tmp/log").read_text()
+    facts = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+    assert (facts["CapBnd"], facts["NoNewPrivs"], facts["Seccomp"]) == ("0000000000000020", "1", "2")
+    assert "No space left" in text
+
+
 def test_a_hook_before_the_program_has_its_environment(bundle, own_root):
     bundle.config["root"]["path"] = str(own_root)
     bundle.config["process"]["env"] = ["PATH=/bin", "PYCGROUPS_TEST=of the program"]
