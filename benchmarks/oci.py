@@ -1,6 +1,7 @@
 """The OCI runtime: the command against runc's and crun's, and in this process against `pycgroups.run`.
 
 All commands get the same bundle, with the config.json that `pycgroups-oci spec` writes, and the same mounts.
+State is kept on a tmpfs, as it is by default.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import compileall
 import ctypes
 import json
 import os
+import shutil
 import statistics
 import subprocess
-import sys
+import sysconfig
+import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from benchmarks.timing import Row
 
+SCRIPT = Path(__file__).parents[1] / "bin/pycgroups-oci"
 RUNTIMES = ("pycgroups-oci", "runc", "crun")
 IN_PROCESS = {
     "runtime.create, start, wait, delete": ("pc.run", {"cgroup_manager": "disabled"}, {}),
@@ -37,12 +41,16 @@ PEAKS = 5
 _SUBREAPER = 36  # prctl(2), PR_SET_CHILD_SUBREAPER
 
 
-def program(name: str) -> list[str]:
-    """The command of a runtime; our own is beside this interpreter, or a module."""
-    script = Path(sys.executable).with_name(name)
-    if name != RUNTIMES[0] or script.exists():
-        return [str(script) if script.exists() else name]
-    return [sys.executable, "-m", "pycgroups.oci_cli"]
+def environment(work: Path) -> Path:
+    """Make a virtual environment as pip fills it: the command starts more slowly in one with an editable install."""
+    home = work / "environment"
+    venv.create(home)
+    (packages,) = home.glob("lib/python*/site-packages")
+    (packages / "pycgroups").symlink_to(next(iter(pycgroups.__path__)))
+    for package in Path(sysconfig.get_path("platlib")).iterdir():
+        if "pycgroups" not in package.name and package.suffix != ".pth":
+            (packages / package.name).symlink_to(package)
+    return Path(shutil.copy2(SCRIPT, home / "bin"))
 
 
 @attrs.frozen
@@ -50,12 +58,14 @@ class Command:
     """A runtime as a command, and a bundle for it."""
 
     name: str
+    program: Path | str
     bundle: Path
+    state: Path
 
     def words(self, command: str, *arguments: str | Path) -> list[str]:
         """Write a command line."""
-        root = self.bundle.parent / f"{self.name}-state"
-        words = (*program(self.name), "--root", root, command, *arguments, f"pycgroups-bench-{os.getpid()}")
+        root = self.state / self.name
+        words = (self.program, "--root", root, command, *arguments, f"pycgroups-bench-{os.getpid()}")
         return [os.fspath(word) for word in words]
 
     def do(self, command: str, *arguments: str | Path) -> None:
@@ -75,11 +85,11 @@ class Command:
         self.do("delete", "--force")
 
 
-def make_bundle(rootfs: Path, work: Path) -> Path:
+def make_bundle(program: Path, rootfs: Path, work: Path) -> Path:
     """Make the bundle."""
     bundle = work / "oci-bundle"
     bundle.mkdir()
-    subprocess.run([*program(RUNTIMES[0]), "spec"], cwd=bundle, check=True)
+    subprocess.run([program, "spec"], cwd=bundle, check=True)
     config = json.loads((bundle / "config.json").read_text())
     config["process"] |= {"terminal": False, "args": ["/bin/true"]}
     config["root"]["path"] = os.fspath(rootfs)
@@ -97,8 +107,9 @@ def measure_commands(rootfs: Path, work: Path, rounds: int, peak: Path) -> tuple
     """Rows of all commands, and the most memory that each ``run`` takes, in MiB."""
     for module in pycgroups.__path__:
         compileall.compile_dir(module, quiet=1)  # as pip does; a package installed in place may never have been
-    bundle = make_bundle(rootfs, work)
-    commands = [Command(name, bundle) for name in RUNTIMES]
+    own = environment(work)
+    bundle = make_bundle(own, rootfs, work)
+    commands = [Command(name, own if name == RUNTIMES[0] else name, bundle, rootfs.parent) for name in RUNTIMES]
     with ThreadPoolExecutor(1, initializer=prepare) as pool:
         rows = interleave([contender for command in commands for contender in contenders(command, pool)], rounds)
         measured = [command for command in commands if not rows[f"{command.name} run"].skipped]
@@ -126,12 +137,12 @@ def most_memory(command: Command, peak: Path) -> float:
     return statistics.median(found) / 1024
 
 
-def measure_in_process(rootfs: Path, work: Path, rounds: int) -> dict[str, Row]:
+def measure_in_process(rootfs: Path, rounds: int) -> dict[str, Row]:
     """Rows of `runtime.create` to `delete`, from a Spec, and of the same by `pycgroups.run`."""
     found = []
     for name, (against, options, limits) in IN_PROCESS.items():
         found.append(attrs.evolve(ours.contender(against, rootfs, **ours.OPTIONS[against]), name=beside(against)))
-        found.append(Contender(name=name, kind="ours", batch=each(creator(rootfs, work, options, limits))))
+        found.append(Contender(name=name, kind="ours", batch=each(creator(rootfs, options, limits))))
     return interleave(found, rounds)
 
 
@@ -140,7 +151,7 @@ def beside(name: str) -> str:
     return f"{name}, in the same rounds"
 
 
-def creator(rootfs: Path, work: Path, options: dict[str, Any], limits: dict[str, Any]) -> Callable[[], None]:
+def creator(rootfs: Path, options: dict[str, Any], limits: dict[str, Any]) -> Callable[[], None]:
     """Return a function that goes through a container's life once, from the Spec that `pycgroups.run` makes."""
     from pycgroups import runtime
 
@@ -151,7 +162,7 @@ def creator(rootfs: Path, work: Path, options: dict[str, Any], limits: dict[str,
         spec = attrs.evolve(spec, linux=attrs.evolve(spec.linux, cgroups_path=path))
 
     def live() -> None:
-        container = runtime.create(spec, "bench", root=work / "oci-state", stdio=(null, null, null), **options)
+        container = runtime.create(spec, "bench", root=rootfs.parent / "oci-state", stdio=(null, null, null), **options)
         try:
             container.start()
             if status := container.wait():

@@ -183,7 +183,7 @@ def measure_groups(b: Bench, report: Report) -> None:
 def measure_oci(b: Bench, report: Report) -> None:
     """The OCI runtime."""
     rows, peaks = oci.measure_commands(b.rootfs, b.work, b.effort.few_rounds, compiled.peak(b.work))
-    report.add(rows | oci.measure_in_process(b.rootfs, b.work, b.effort.rounds))
+    report.add(rows | oci.measure_in_process(b.rootfs, b.effort.rounds))
     for name, against, target in oci.RATIOS:
         report.against(name, against, target)
     own, other = peaks.get("pycgroups-oci"), peaks.get("runc")

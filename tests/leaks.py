@@ -97,9 +97,9 @@ def _is_anothers(pid: int) -> bool:
     return os.getpid() not in line and len(line) > 1 and line[1] not in _line(os.getpid())
 
 
-def _names_another(cgroup: str) -> bool:
-    """Whether the path of a cgroup tells that it belongs to a process which is none of ours."""
-    return any(map(_is_anothers, map(int, _OWNER.findall(cgroup))))
+def _names_another(path: str) -> bool:
+    """Whether the path of a cgroup or a file tells that it belongs to a process which is none of ours."""
+    return any(map(_is_anothers, map(int, _OWNER.findall(path))))
 
 
 def _command(pid: str) -> str:
@@ -145,6 +145,8 @@ def _files() -> Iterator[str]:
     places = {tempfile.gettempdir(), "/tmp", "/run", "/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "/run")}
     for place in sorted(places):
         for path in Path(place).glob(f"*{NAME}*"):
+            if _names_another(str(path)):
+                continue
             # The state directory itself may stay; what is in it may not. Another user's cannot be looked into.
             found = path.iterdir() if path.name == NAME and os.access(path, os.R_OK) else [path]
             yield from (f"file {each}" for each in found if each.name not in STATE)

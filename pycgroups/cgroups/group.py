@@ -513,6 +513,8 @@ class Cgroup:
         self.check()
         freezer = next((manager for manager in self._managers if manager.frozen() is not None), None)
         if freezer is None:
+            for manager in self._managers:
+                manager.directory.check()
             raise Unsupported(
                 "the group has no freezer",
                 operation="freeze",

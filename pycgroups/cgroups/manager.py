@@ -132,10 +132,15 @@ def _controller(home: str) -> Controller:
     return made
 
 
+_OF_DEVICES = frozenset({"io", "net_prio", "rdma"})
+
+
 def _explained(error: CgroupError, controller: str) -> CgroupError:
     """Add to an error what has become of its file, if that is gone."""
     if error.errno in GONE:
         error.hint = f"the cgroup was removed, or {controller} was taken away from it (cgroup.subtree_control)"
+        if error.errno == errno.ENODEV and controller in _OF_DEVICES:
+            error.hint = f"there is no such device; or {error.hint}"
     return error
 
 

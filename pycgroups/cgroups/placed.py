@@ -270,6 +270,8 @@ def _make(group: Placed, hierarchy: Hierarchy, path: str, made: list[str]) -> No
         if "cpuset" in hierarchy.controllers and hierarchy.version == detect.V1:
             with places.opened(above) as directory:
                 v1.prepare(directory, hierarchy.controllers)
+    if not new:
+        _check_writable(path)
     _check_free(group.hold(path), new=new)
 
 
@@ -279,7 +281,16 @@ def _check_entry(own: str, path: str) -> None:
     Raises:
         CgroupError: it may not.
     """
-    procs = f"{os.path.commonpath((own, path))}/cgroup.procs"
+    _check_writable(os.path.commonpath((own, path)))
+
+
+def _check_writable(path: str) -> None:
+    """Look whether this user may move processes in a directory: another's, of the same name, is none of his.
+
+    Raises:
+        CgroupError: he may not.
+    """
+    procs = f"{path}/cgroup.procs"
     if not os.access(procs, os.W_OK, effective_ids=True):
         raise CgroupError(operation="enter", path=procs, errno=errno.EACCES)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 _CAP_SYS_ADMIN = 21
+_NS_GET_USERNS = 0xB701  # linux/nsfs.h
 
 
 def effective() -> int:
@@ -12,8 +15,25 @@ def effective() -> int:
 
 
 def is_privileged() -> bool:
-    """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN)."""
-    return bool(effective() >> _CAP_SYS_ADMIN & 1)
+    """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN where that belongs)."""
+    return bool(effective() >> _CAP_SYS_ADMIN & 1) and (not is_nested() or _owns_mounts())
+
+
+def _owns_mounts() -> bool:
+    """Tell whether its mount namespace belongs to its user namespace: ioctl_nsfs(2), which says no more of others."""
+    import fcntl
+
+    mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        owner = fcntl.ioctl(mounts, _NS_GET_USERNS)
+    except PermissionError:
+        return False
+    finally:
+        os.close(mounts)
+    try:
+        return os.fstat(owner).st_ino == os.stat("/proc/self/ns/user").st_ino
+    finally:
+        os.close(owner)
 
 
 def is_nested() -> bool:
@@ -24,5 +44,5 @@ def is_nested() -> bool:
 
 def may_set_groups(pid: int | str = "self") -> bool:
     """Tell whether its user namespace, or that of another process, allows setgroups(2); /proc/PID/setgroups."""
-    with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
+    with open(f"/proc/{pid}/setgroups", encoding="utf-8") as file:
         return file.read().strip() == "allow"

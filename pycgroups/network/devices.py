@@ -47,17 +47,21 @@ def move(devices: Iterable[tuple[str, str]], inside: int, pid: int) -> None:
         AlreadyExists: there is a device with that name in the container.
         LaunchError: the kernel refuses it.
     """
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with Routes() as host, Routes(inside) as container:
+    with Routes(inside) as container, Routes() as host:
+        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
             for name, wanted in devices:
-                try:
-                    _move(host, container, namespace, name, wanted)
-                except OSError as error:
-                    hint = _HINTS.get(error.errno or 0)
-                    raise LaunchError(step=_OPERATION, path=name, errno=error.errno, hint=hint) from None
-    finally:
-        os.close(namespace)
+                _move_explained(host, container, namespace, name, wanted)
+        finally:
+            os.close(namespace)
+
+
+def _move_explained(host: Routes, container: Routes, namespace: int, name: str, wanted: str) -> None:
+    try:
+        _move(host, container, namespace, name, wanted)
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0)
+        raise LaunchError(step=_OPERATION, path=name, errno=error.errno, hint=hint) from None
 
 
 def _move(host: Routes, container: Routes, namespace: int, name: str, wanted: str) -> None:

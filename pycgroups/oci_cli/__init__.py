@@ -11,6 +11,7 @@ As for `pycgroups.cli`, what a command does not need, it does not import: Python
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from pycgroups.cli import BY_SIGNAL, leave
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is not None:
         return _guarded(arguments)
+    gc.disable()  # it looks for garbage in what was just imported; who stays turns it on again
     return leave(_guarded(sys.argv[1:]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 
@@ -58,6 +59,7 @@ class Foreground:
 
     def wait(self, process: Process) -> int:
         """Wait for its end; the exit code by which a shell tells of it."""
+        gc.enable()
         pidfd = process.fileno()
         self._hand_on(pidfd)
         ended = select.poll()

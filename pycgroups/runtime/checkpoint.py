@@ -11,7 +11,6 @@ Source: https://github.com/opencontainers/runc/blob/main/libcontainer/criu_linux
 from __future__ import annotations
 
 import os
-import subprocess
 
 from pycgroups.errors import InvalidConfig, LaunchError, Unsupported, own_errors
 from pycgroups.namespaces import own
@@ -73,6 +72,8 @@ class Images(NamedTuple):
             Unsupported: it is not installed, or this user may not use it.
             LaunchError: it failed; says why.
         """
+        import subprocess
+
         if os.geteuid() != 0 or own.is_nested():
             raise Unsupported("checkpoints need root", operation=verb, hint="run this as root of the host")
         work = self.work or self.directory

@@ -89,6 +89,7 @@ _STEPS = {
     (lib.OP_EXEC, errno.E2BIG): "arguments and environment together are over the kernel's limit: execve(2)",
     (lib.OP_LABEL, errno.ENOENT): "no such AppArmor profile is loaded: apparmor_parser -r FILE",
     (lib.OP_LABEL, errno.EINVAL): "the security module does not know this label",
+    (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",
     (lib.OP_SECCOMP, errno.EINVAL): "the kernel does not take this filter",
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
 }

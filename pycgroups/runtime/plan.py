@@ -553,8 +553,9 @@ class _Planner:
 
     def needed_capabilities(self) -> int:
         assert self.spec.process is not None
+        chroot = () if self.manner.pivot else ("CAP_SYS_CHROOT",)
         clocks = ("CAP_SYS_TIME",) if self.spec.linux.time_offsets else ()
-        return capabilities.mask((*_SETUP_CAPABILITIES, *clocks, *self.spec.process.capabilities.bounding))
+        return capabilities.mask((*_SETUP_CAPABILITIES, *chroot, *clocks, *self.spec.process.capabilities.bounding))
 
     def done(self, main: tuple[Step, ...]) -> Plan:
         return Plan(

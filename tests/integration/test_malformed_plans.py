@@ -32,7 +32,7 @@ dice = random.Random(int(sys.argv[1]))
 
 def created():
     # A container of a config.json that asks for what few do.
-    spec, rule = parts.spec, oci.SyscallRule(names=("mkdir",), action="SCMP_ACT_NOTIFY")
+    spec, rule = parts.spec, oci.SyscallRule(names=("mkdir",), action="SCMP_ACT_ERRNO")
     process = attrs.evolve(
         spec.process, env=("PATH=/bin:/usr/bin",), scheduler=oci.Scheduler(policy="SCHED_BATCH", nice=1)
     )
@@ -48,7 +48,11 @@ def created():
         masked_paths=("/proc/kcore",),
     )
     spec = attrs.evolve(spec, process=process, mounts=(*spec.mounts, *tmpfs), linux=linux)
-    manner = confinement.manner(process, linux.seccomp)._replace(detached=True, start=True, waits=True, handed=1)
+    # A listener, but no call that waits for one: with another bit it could be write(2), and that would wait for ever.
+    flags = launch.lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
+    manner = confinement.manner(process, linux.seccomp)._replace(
+        detached=True, start=True, waits=True, handed=1, seccomp_flags=flags
+    )
     return plans.make_plan(spec, parts.rootfs, privileged=True, manner=manner)
 
 os.mkfifo("fifo")

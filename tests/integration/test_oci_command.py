@@ -18,7 +18,7 @@ from pycgroups.runtime.state import start_of
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("userns")
-same_on_v2 = pytest.mark.slow_in_vm("many processes of Python's, and nothing of cgroups")
+same_on_v2 = pytest.mark.slow_in_vm("many processes of Python's, and nothing that cgroup v2 changes")
 
 
 def wait_until_dead(pid):
@@ -53,6 +53,7 @@ def test_life(oci, bundle):
     assert oci.names() == []
 
 
+@same_on_v2
 def test_what_is_created_can_be_killed_and_deleted_by_force(oci, bundle):
     bundle.run("sleep", "1000")
     oci.create()
@@ -104,6 +105,7 @@ def test_another_config(oci, bundle, tmp_path):
 # -- run --------------------------------------------------------------------------------------------------------------
 
 
+@same_on_v2
 def test_run_has_the_exit_code_and_the_streams_of_its_program(oci, bundle):
     bundle.shell("cat; echo err >&2; exit 7")
     assert oci.run(code=7, input="in\n") == (7, "in\n", "err\n")
@@ -264,6 +266,7 @@ def test_kill_all_reaches_every_process(oci, bundle):
 # -- exec -------------------------------------------------------------------------------------------------------------
 
 
+@same_on_v2
 def test_exec(oci):
     oci.running()
     done = oci.call("exec", "web", "sh", "-c", "cat; hostname; cat /proc/1/cmdline; exit 3", code=3, input="in\n")
@@ -333,6 +336,7 @@ def test_exec_in_a_cgroup_below(oci, bundle):
 # -- looking ----------------------------------------------------------------------------------------------------------
 
 
+@same_on_v2
 def test_ps(oci):
     pid = oci.running("sh", "-c", "sleep 1000 & wait")
     if json.loads(oci.call("ps", "--format", "json", "web").out) != [pid]:
@@ -346,6 +350,7 @@ def test_ps(oci):
     assert "no column PID" in oci.fails("ps", "web", "-o", "args")
 
 
+@same_on_v2
 def test_list(oci, bundle):
     assert oci.call("list", "--format", "json").out == "[]\n"
     pid = oci.running()
@@ -384,7 +389,7 @@ def test_list_survives_what_is_damaged(oci, bundle, content):
 
 @same_on_v2
 def test_delete_by_a_pattern(oci, bundle):
-    del bundle.config["linux"]["cgroupsPath"]
+    bundle.config["linux"].pop("cgroupsPath", None)
     for name in ("web-1", "web-2", "db"):
         oci.running(name=name)
     oci.call("delete", "--force", "--regex", "web-[0-9]")
@@ -407,6 +412,20 @@ def test_a_config_to_begin_with(oci, bundle):
     (bundle.path / "config.json").write_text(json.dumps(config))
     (bundle.path / "rootfs").symlink_to(bundle.config["root"]["path"])
     assert oci.call("run", "web", cwd=bundle.path).out == "pycgroups\n"
+
+
+@same_on_v2
+def test_a_mount_of_cgroups(oci, bundle):
+    options = ["nosuid", "noexec", "nodev", "relatime", "ro"]
+    bundle.config["mounts"].append(
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}
+    )
+    bundle.shell(
+        "find /sys/fs/cgroup -name cgroup.procs | grep -q . && ! mkdir /sys/fs/cgroup/*/x 2>/dev/null && echo ro"
+    )
+    assert oci.run().out == "ro\n"
+    oci.words += ["--cgroup-manager", "disabled"]
+    assert oci.run().out == "ro\n"
 
 
 @same_on_v2
@@ -479,6 +498,7 @@ def test_events(oci, bundle):
     assert "container not running" in oci.fails("events", "--stats", "web")
 
 
+@same_on_v2
 @pytest.mark.requires("limits")
 def test_without_cgroups(oci):
     oci.words += ["--cgroup-manager", "disabled"]
@@ -503,6 +523,7 @@ def hook(script, **more):
     return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"], **more}
 
 
+@same_on_v2
 def test_hooks_in_order(oci, bundle, own_root):
     bundle.config["root"]["path"] = str(own_root)
     log = own_root / "log"

@@ -16,7 +16,7 @@ LINE = re.compile(r"import time: +\d+ \| +\d+ \| +(\S+)")
 SLOW = {
     *("_socket", "argparse", "array", "ast", "asyncio", "attr", "attrs", "collections", "contextlib", "copyreg"),
     *("dataclasses", "datetime", "enum", "functools", "hashlib", "inspect", "json", "logging", "operator"),
-    *("pathlib", "pwd", "random", "re", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading"),
+    *("pathlib", "random", "re", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading"),
     *("traceback", "typing", "warnings", "weakref"),
 }
 EVERY_COMMAND = {

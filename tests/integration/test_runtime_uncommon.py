@@ -20,6 +20,7 @@ import pytest
 from pycgroups import runtime
 from pycgroups._native.calls import syscall_numbers
 from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, Unsupported
+from pycgroups.runtime import resctrl
 from tests.integration.bundles import output
 from tests.subjects import TREE
 
@@ -316,6 +317,29 @@ def test_a_class_of_service_without_resctrl(bundle):
     with pytest.raises(Unsupported, match=r"resctrl.*mount -t resctrl"):
         bundle.create()
     assert not bundle.state.exists()
+
+
+def test_a_class_of_service_that_is_there(bundle, scratch, monkeypatch):
+    """In a directory that stands for resctrl: the processes enter it, and it stays."""
+    monkeypatch.setattr(resctrl, "mounted", lambda: str(scratch))
+    gold = scratch / "gold"
+    gold.mkdir()
+    (gold / "schemata").write_text("L3:0=00ff\n")
+    bundle.config["linux"]["intelRdt"] = {"closID": "gold", "l3CacheSchema": "L3:0=ff"}
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    assert (gold / "tasks").read_text() == f"{container.state().pid}\n"
+    executed = container.exec(bundle.process("true"))
+    helper = int((gold / "tasks").read_text())  # the program is its child, and so in the same class
+    assert helper <= executed.pid
+    assert executed.wait() == 0
+    container.delete(force=True)
+    assert gold.exists()
+    bundle.config["linux"]["intelRdt"]["l3CacheSchema"] = "L3:0=f"
+    with pytest.raises(InvalidConfig, match="L3:0=f"):
+        bundle.create()
+    assert runtime.containers(root=bundle.state) == ()
 
 
 # -- somebody else decides on system calls -----------------------------------------------------------------------------
