@@ -841,7 +841,8 @@ def test_what_is_read_only_is_so_at_the_end(bundle):
         {"destination": "/tmp/in/deep", "type": "tmpfs", "source": "inner", "options": ["mode=755"]},
         {"destination": "/home", "type": "tmpfs", "source": "other", "options": ["ro", "mode=700"]},
     ]
-    script = "cut -d ' ' -f 1,2,4 /proc/mounts | grep -E ' /(tmp|home|dev)' | cut -d , -f 1; echo x > /tmp/in/deep/file"
+    places = " /(tmp|tmp/in/deep|home|dev|dev/pts|dev/shm) "
+    script = f"cut -d ' ' -f 1,2,4 /proc/mounts | grep -E '{places}' | cut -d , -f 1; echo x > /tmp/in/deep/file"
     assert output(bundle, f"{script}; test -c /dev/null && stat -c %a /home").splitlines() == [
         "tmpfs /dev ro",
         "devpts /dev/pts rw",
