@@ -470,6 +470,23 @@ def test_descriptors_that_are_not_open_stay_closed(bundle):
     assert len(closed) > 1
 
 
+@pytest.mark.requires("root")
+@pytest.mark.parametrize(("annotations", "groups"), [({}, "0"), ({"run.oci.keep_original_groups": "1"}, "0 7 8")])
+def test_groups_of_the_caller(bundle, script, annotations, groups):
+    bundle.config["annotations"] = annotations
+    bundle.shell("id -G")
+    code = """
+import os, sys
+from pycgroups import runtime
+os.setgroups([7, 8])
+container = runtime.create(sys.argv[1], root=sys.argv[2])
+container.start()
+container.wait()
+container.delete()
+"""
+    assert script(code, bundle.write(), bundle.state) == f"{groups}\n"
+
+
 @pytest.mark.requires("subuid", "root")
 def test_streams_are_the_users(bundle):
     """So that the program can open them again."""
