@@ -470,6 +470,18 @@ def test_descriptors_that_are_not_open_stay_closed(bundle):
     assert len(closed) > 1
 
 
+def test_a_variable_has_its_last_value(bundle):
+    bundle.config["process"]["env"] = ["PATH=/nowhere", "A=1", "B=2", "A=3", "PATH=/bin"]
+    bundle.run("env")
+    read, write = os.pipe()
+    container = bundle.create(stdio=(0, write, write))
+    os.close(write)
+    container.start()
+    with open(read) as file:
+        lines = file.read().splitlines()
+    assert [line for line in lines if not line.startswith("HOME=")] == ["PATH=/bin", "A=3", "B=2"]
+
+
 @pytest.mark.requires("root")
 @pytest.mark.parametrize(("annotations", "groups"), [({}, "0"), ({"run.oci.keep_original_groups": "1"}, "0 7 8")])
 def test_groups_of_the_caller(bundle, script, annotations, groups):
