@@ -139,7 +139,8 @@ class _Program:
         user, caps = process.user, process.capabilities
         # Root may go where the user may not, and the user where root of a user namespace may not: runc's way.
         cwd = Step(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
-        self.steps.append(cwd._replace(optional=True))
+        if not manner.init:
+            self.steps.append(cwd._replace(optional=True))
         self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
         if manner.secure_bits:
             self.then(lib.OP_SECUREBITS, manner.secure_bits)
