@@ -85,7 +85,7 @@ def _process(given: Given, container: Container) -> Process:
     if path := given.flags.get("process"):
         if len(given.words) > 1:
             raise UsageError("either --process or a command")
-        document = parse(config_text(path), path)
+        document = parse(config_text(path, pipe=True), path)
     else:
         if len(given.words) == 1:
             raise UsageError("process args cannot be empty")

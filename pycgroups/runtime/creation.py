@@ -47,6 +47,10 @@ else:
     from pycgroups.records import NamedTuple
 
 
+_KEEP_GROUPS = "run.oci.keep_original_groups"
+"""An annotation of crun's, by which podman asks for the caller's groups: ``--group-add keep-groups``."""
+
+
 class Wishes(NamedTuple):
     """What a creator may ask for, beside the Spec; see `pycgroups.runtime.create`."""
 
@@ -225,8 +229,9 @@ class _Caller(NamedTuple):
     groups: bool
 
 
-def _caller() -> _Caller:
-    return _Caller(own.is_privileged(), own.is_nested(), own.may_set_groups())
+def _caller(spec: Spec) -> _Caller:
+    keeps = dict(spec.annotations).get(_KEEP_GROUPS) == "1"
+    return _Caller(own.is_privileged(), own.is_nested(), own.may_set_groups() and not keeps)
 
 
 @lru_cache(64)  # a program may start the same container a thousand times
@@ -355,7 +360,9 @@ class Creation:
         assert group is not None
         assert spec.process is not None
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
-        made, encoded = _plan(spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller())
+        made, encoded = _plan(
+            spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller(spec)
+        )
         self.running = Running(made)
         if spaces := plan.joined(spec):
             from pycgroups.namespaces.files import open_namespace

@@ -61,18 +61,30 @@ def make_exec(
     return _plan(setup, main, given + manner.handed)
 
 
+def make_inner_hook(
+    hook: Hook, process: Process, linux: Linux, kinds: Sequence[str], *, manner: Manner, groups: bool
+) -> Plan:
+    """Plan a hook that is a program of the container's own, and so is trusted with no more rights than that has."""
+    plan = make_exec(process, linux, kinds, manner=manner, groups=groups)
+    return plan._replace(main=(*plan.main[:-1], _exec(hook, process.env if hook.env is None else hook.env)))
+
+
 def make_hook(hook: Hook, env: Sequence[str], kinds: Sequence[str], cwd: str) -> Plan:
     """Plan a hook: a program of the host, in some namespaces of the container, with the rights that it has there."""
-    argv = hook.args or (hook.path,)
-    texts = tuple(b"\0".join(map(os.fsencode, words)) for words in (argv, env, (hook.path,)))
     setup = [*_join(kinds, 0), Step(lib.OP_SESSION, (0,))]
     main = (
         Step(lib.OP_CHDIR, texts=(os.fsencode(cwd),), optional=True),
         Step(lib.OP_DEATH, (9,)),
         Step(lib.OP_READY, (-1, 0, 0, 0, -1)),
-        Step(lib.OP_EXEC, (len(argv), len(env), 1), texts),
+        _exec(hook, env),
     )
     return _plan(setup, main, len(kinds))
+
+
+def _exec(hook: Hook, env: Sequence[str]) -> Step:
+    argv = hook.args or (hook.path,)
+    texts = tuple(b"\0".join(map(os.fsencode, words)) for words in (argv, env, (hook.path,)))
+    return Step(lib.OP_EXEC, (len(argv), len(env), 1), texts)
 
 
 def _affinity(process: Process, when: str) -> list[Step]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pycgroups._native.calls import lib
 from pycgroups.errors import StateError, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.oci.runtime_spec import Process, Spec
+    from pycgroups.oci.uncommon import Hook
     from pycgroups.runtime.program import Manner
     from pycgroups.runtime.state import Record
+    from pycgroups.runtime.steps import Plan
 else:
     from pycgroups.records import NamedTuple
+
+
+_LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
 class Wishes(NamedTuple):
@@ -92,7 +98,7 @@ class Executed:
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
     profile = spec.linux.seccomp
-    grantable = granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces))
+    grantable = _grantable(spec)
     manner = confinement.manner(process, profile)
     manner = manner._replace(detached=wishes.detached, grantable=grantable)
     manner = manner._replace(handed=len(wishes.preserved.fds), holes=wishes.preserved.holes)
@@ -127,10 +133,22 @@ def run_hooks(spec: Spec, record: Record) -> None:
     Raises:
         LaunchError: one failed.
     """
+    process, profile = spec.process, spec.linux.seccomp
     assert spec.hooks is not None
-    assert spec.process is not None
+    assert process is not None
+    manner = confinement.manner(process, profile)
+    manner = manner._replace(grantable=_grantable(spec), seccomp_flags=manner.seccomp_flags & ~_LISTENER)
+    groups = own.may_set_groups(record.pid)
+
+    def make(hook: Hook, kinds: Sequence[str]) -> Plan:
+        return entering.make_inner_hook(hook, process, spec.linux, kinds, manner=manner, groups=groups)
+
     state = make_state(record, "created")
-    hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, env=spec.process.env)
+    hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, make=make)
+
+
+def _grantable(spec: Spec) -> int:
+    return granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces))
 
 
 def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:

@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
 EARLY = frozenset({"prestart", "createRuntime", "createContainer"})
 """Those that run before the container's root changes."""
-# Where they run, as with runc: in the bundle, or in the container in its root.
-_DIRECTORIES: dict[str, Callable[[State], str]] = {
-    "prestart": lambda state: state.bundle,
-    "createRuntime": lambda state: state.bundle,
-    "createContainer": lambda state: state.rootfs,
-    "startContainer": lambda _: "/",
-    "poststart": lambda state: state.bundle,
-    "poststop": lambda state: state.bundle,
-}
 _MOST_SAID = 4096  # bytes of what it says when it fails
 _AT_ONCE = 65536
 
@@ -45,7 +36,14 @@ def by_name(hooks: Hooks) -> Iterator[tuple[str, Sequence[Hook]]]:
     yield "poststop", hooks.poststop
 
 
-def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0, env: Sequence[str] | None = None) -> None:
+def run(
+    kind: str,
+    hooks: Sequence[Hook],
+    state: State,
+    *,
+    inside: int = 0,
+    make: Callable[[Hook, Sequence[str]], Plan] | None = None,
+) -> None:
     """Run hooks one after the other.
 
     Args:
@@ -53,16 +51,15 @@ def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0, env:
         hooks: what to run.
         state: what they are told.
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
-        env: the environment of those that say nothing of theirs; None is that of this process. Both are runc's way.
+        make: plans one, given the kinds of these namespaces. Without it they are programs of the host, and have this
+            process's environment if they say nothing of theirs, as with runc.
 
     Raises:
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
-    cwd = _DIRECTORIES[kind](state)
-    env = [f"{key}={value}" for key, value in os.environ.items()] if env is None else env
     for position, hook in enumerate(hooks):
         namespaces = files.open_others(inside) if inside else {}
-        plan = entering.make_hook(hook, env if hook.env is None else hook.env, tuple(namespaces), cwd)
+        plan = (make or _planner(kind, state))(hook, tuple(namespaces))
         try:
             _run(f"hooks.{kind}[{position}]", hook, plan, state, namespaces)
         except LaunchError as error:
@@ -71,6 +68,17 @@ def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0, env:
             raise
         finally:
             files.close_all(namespaces)
+
+
+def _planner(kind: str, state: State) -> Callable[[Hook, Sequence[str]], Plan]:
+    # Where they run, as with runc: in the bundle, or in the container in its root.
+    cwd = state.rootfs if kind == "createContainer" else state.bundle
+
+    def plan(hook: Hook, kinds: Sequence[str]) -> Plan:
+        env = [f"{key}={value}" for key, value in os.environ.items()] if hook.env is None else hook.env
+        return entering.make_hook(hook, env, kinds, cwd)
+
+    return plan
 
 
 def _run(name: str, hook: Hook, plan: Plan, state: State, namespaces: dict[str, int]) -> None:

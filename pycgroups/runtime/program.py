@@ -100,7 +100,8 @@ class _Program:
     def __init__(self, process: Process, manner: Manner) -> None:
         self.process = process
         self.manner = manner
-        self.paths = [os.fsencode(path) for path in candidates(process.args[0], process.env)]
+        self.env = environment(process.env)
+        self.paths = [os.fsencode(path) for path in candidates(process.args[0], self.env)]
         self.steps: list[Step] = []
 
     def then(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
@@ -138,7 +139,8 @@ class _Program:
         user, caps = process.user, process.capabilities
         # Root may go where the user may not, and the user where root of a user namespace may not: runc's way.
         cwd = Step(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
-        self.steps.append(cwd._replace(optional=True))
+        if not manner.init:
+            self.steps.append(cwd._replace(optional=True))
         self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
         if manner.secure_bits:
             self.then(lib.OP_SECUREBITS, manner.secure_bits)
@@ -172,7 +174,7 @@ class _Program:
             self.then(lib.OP_SECCOMP, self.manner.seccomp_flags, texts=(self.manner.seccomp_filter,))
 
     def execute(self) -> None:
-        argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.process.env))
+        argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.env))
         self.then(
             lib.OP_EXEC,
             len(argv),
@@ -188,6 +190,11 @@ def call(name: str, *args: int, blob: bytes = b"", at: int = -1) -> Step:
     if at >= 0:
         values.insert(at, 0)
     return Step(lib.OP_CALL, (calls.syscall_numbers()[name], at, *values), (name.encode(), blob))
+
+
+def environment(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return each variable once, with its last value, as runc does: `exec` adds to the container's own."""
+    return tuple({word.partition("=")[0]: word for word in words}.values())
 
 
 def candidates(program: str, env: tuple[str, ...]) -> list[str]:

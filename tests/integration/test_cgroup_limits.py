@@ -338,7 +338,7 @@ def test_what_only_some_machines_have():
     resources = Resources(rdma=(("mlx4_0", Rdma(hca_handles=2)),))
     with nothing_made(), pytest.raises(errors.CgroupError, match=r"rdma\.max.*no such device"):
         Cgroup.create(resources=resources)
-    with nothing_made(), pytest.raises(errors.CgroupError, match=r"io\.max.*ENODEV.*no such device"):
+    with nothing_made(), pytest.raises(errors.CgroupError, match=r"io\.max.*ENODEV"):
         Cgroup.create(resources=Resources(unified=(("io.max", "99:9 rbps=5"),)))
     with nothing_made(), pytest.raises(errors.CgroupError, match=r"misc\.max"):
         Cgroup.create(resources=Resources(unified=(("misc.max", "moon 5"),)))

@@ -99,7 +99,7 @@ assert len(os.listdir("/proc/self/fd")) == descriptors
 @pytest.mark.requires("root", "userns", "unshare")
 @pytest.mark.parametrize(
     "rounds",
-    [pytest.param(40 if features.IN_VM else 400, id="some"), pytest.param(20_000, marks=pytest.mark.long, id="many")],
+    [pytest.param(20 if features.IN_VM else 400, id="some"), pytest.param(20_000, marks=pytest.mark.long, id="many")],
 )
 @pytest.mark.parametrize("kind", ["run", "created"])
 def test_one_bit_is_changed(rounds, kind, scratch):

@@ -470,6 +470,35 @@ def test_descriptors_that_are_not_open_stay_closed(bundle):
     assert len(closed) > 1
 
 
+def test_a_variable_has_its_last_value(bundle):
+    bundle.config["process"]["env"] = ["PATH=/nowhere", "A=1", "B=2", "A=3", "PATH=/bin"]
+    bundle.run("env")
+    read, write = os.pipe()
+    container = bundle.create(stdio=(0, write, write))
+    os.close(write)
+    container.start()
+    with open(read) as file:
+        lines = file.read().splitlines()
+    assert [line for line in lines if not line.startswith("HOME=")] == ["PATH=/bin", "A=3", "B=2"]
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize(("annotations", "groups"), [({}, "0"), ({"run.oci.keep_original_groups": "1"}, "0 7 8")])
+def test_groups_of_the_caller(bundle, script, annotations, groups):
+    bundle.config["annotations"] = annotations
+    bundle.shell("id -G")
+    code = """
+import os, sys
+from pycgroups import runtime
+os.setgroups([7, 8])
+container = runtime.create(sys.argv[1], root=sys.argv[2])
+container.start()
+container.wait()
+container.delete()
+"""
+    assert script(code, bundle.write(), bundle.state) == f"{groups}\n"
+
+
 @pytest.mark.requires("subuid", "root")
 def test_streams_are_the_users(bundle):
     """So that the program can open them again."""
@@ -739,6 +768,21 @@ def test_where_hooks_run(bundle, own_root):
     assert log.read_text().splitlines() == [f"{kind} {places.get(kind, bundle.path)}" for kind in KINDS]
 
 
+def test_a_hook_in_the_container_has_no_more_rights_than_its_program(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    bundle.config["process"]["capabilities"] = {"bounding": ["CAP_KILL"]}
+    forbidden = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [forbidden]}
+    script = "{ cat /proc/self/status; mkdir /tmp/directory; } > /tmp/log 2>&1; true"
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/busybox", "args": ["sh", "-c", script]}]}
+    bundle.run("true")
+    bundle.create().start()
+    text = (own_root / "tmp/log").read_text()
+    facts = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+    assert (facts["CapBnd"], facts["NoNewPrivs"], facts["Seccomp"]) == ("0000000000000020", "1", "2")
+    assert "No space left" in text
+
+
 def test_a_hook_before_the_program_has_its_environment(bundle, own_root):
     bundle.config["root"]["path"] = str(own_root)
     bundle.config["process"]["env"] = ["PATH=/bin", "PYCGROUPS_TEST=of the program"]
@@ -826,16 +870,18 @@ def test_what_is_read_only_is_so_at_the_end(bundle):
         {"destination": "/tmp/in/deep", "type": "tmpfs", "source": "inner", "options": ["mode=755"]},
         {"destination": "/home", "type": "tmpfs", "source": "other", "options": ["ro", "mode=700"]},
     ]
-    script = "cut -d ' ' -f 1,2,4 /proc/mounts | grep -E ' /(tmp|home|dev)' | cut -d , -f 1; echo x > /tmp/in/deep/file"
-    assert output(bundle, f"{script}; test -c /dev/null && stat -c %a /home").splitlines() == [
-        "tmpfs /dev ro",
+    shown = " /(tmp|tmp/in/deep|home|dev|dev/pts|dev/shm) "
+    script = f"cut -d ' ' -f 1,2,4 /proc/mounts | grep -E '{shown}' | cut -d , -f 1; echo x > /tmp/in/deep/file"
+    *mounts, mode = output(bundle, f"{script}; test -c /dev/null && stat -c %a /home").splitlines()
+    assert sorted(mounts) == [
         "devpts /dev/pts rw",
-        "shm /dev/shm rw",
-        "outer /tmp ro",
         "inner /tmp/in/deep rw",
         "other /home ro",
-        "700",
+        "outer /tmp ro",
+        "shm /dev/shm rw",
+        "tmpfs /dev ro",
     ]
+    assert mode == "700"
 
 
 @pytest.mark.parametrize(("propagation", "field"), [("shared", "shared:"), ("rshared", "shared:"), ("private", "")])
