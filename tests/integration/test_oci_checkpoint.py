@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,23 @@ with_criu = pytest.mark.requires("criu", "limits")
 same_on_v2 = pytest.mark.slow_in_vm("many processes of Python's, and nothing of cgroups")
 
 COUNT = "i=0; while :; do i=$((i+1)); echo $i >> /data/count; sleep 0.02; done"
+
+
+def _options():
+    """Options of the tree of v2, where it is all there is."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return next(
+        (options for _, place, kind, options, *_ in lines if (place, kind) == ("/sys/fs/cgroup", "cgroup2")), ""
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _options_of_cgroups():
+    """Criu mounts cgroup v2 without options, which takes nsdelegate and others from every mount of it."""
+    before = _options()
+    yield
+    if _options() != before:
+        subprocess.run(["mount", "-o", f"remount,{before}", "/sys/fs/cgroup"], check=True)
 
 
 @pytest.fixture
