@@ -159,7 +159,10 @@ FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (apparmor, capabilities, conformance, criu, dirty_pages)},
     **{
         name: _program(name)
-        for name in "busybox containerd dbus-daemon gcc gdb ip podman script strace unshare".split()
+        for name in (
+            *("busybox", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
+            *("podman", "script", "strace", "unshare"),
+        )
     },
 }
 
