@@ -95,8 +95,13 @@ class Containerd:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(self._is_up)
-        self._load()
+        try:
+            wait_for(self._is_up)
+            self._load()
+        except BaseException:
+            print(self.log)
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,7 +118,7 @@ class Containerd:
 
     def _is_up(self) -> bool:
         assert self._process.poll() is None, self.log
-        return self.socket.exists() and self.attempt("version").returncode == 0
+        return "successfully booted" in self.log
 
     def _load(self) -> None:
         archive = self.directory / "image.tar"

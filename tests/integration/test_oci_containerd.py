@@ -19,6 +19,8 @@ from tests.worlds import features
 
 pytestmark = pytest.mark.requires("containerd", "root", "limits")
 
+slow_in_vm = pytest.mark.slow_in_vm("some seconds for each call of ctr, and for each shim")
+
 SERVICE = """
 trap 'echo told; touch /tmp/told' USR1
 trap 'exit 5' TERM
@@ -87,6 +89,7 @@ def test_run(containerd):
     assert done == "typed\n"
 
 
+@slow_in_vm
 def test_what_is_asked_for(containerd, scratch):
     words = [
         *("--env", "WORD=value", "--cwd", "/tmp", "--user", "1000:1000", "--hostname", "named", "--read-only"),
@@ -98,18 +101,21 @@ def test_what_is_asked_for(containerd, scratch):
     assert said.split() == ["value", "/tmp", "1000", "named", "fixed", "file", "Seccomp:", "2"]
 
 
+@slow_in_vm
 def test_terminal(containerd):
     command = shlex.join(containerd.command("run", *WITH_OURS, "--rm", "--tty", IMAGE, "name", "tty"))
     done = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=True)
     assert "/dev/pts/0" in done.stdout
 
 
+@slow_in_vm
 def test_a_program_that_is_not_there(containerd):
     done = containerd.attempt("run", *WITH_OURS, "--rm", IMAGE, "name", "nowhere")
     assert done.returncode == 1
     assert "nowhere" in done.stderr
 
 
+@slow_in_vm
 def test_life(containerd, service):
     assert status(containerd, service) == "RUNNING"
     assert containerd("task", "exec", "--exec-id", "1", service, "sh", "-c", "hostname; exit 4", status=4)
@@ -130,11 +136,13 @@ def test_life(containerd, service):
     wait_for(lambda: status(containerd, service) == "STOPPED")
 
 
+@slow_in_vm
 def test_limits(containerd, service):
     pid = next(line.split()[0] for line in containerd("task", "ps", service).splitlines()[1:])
     assert limit(containerd, pid) == LIMIT
 
 
+@slow_in_vm
 def test_all_processes_are_killed(containerd):
     words = ["--detach", "--with-ns", "pid:/proc/1/ns/pid"]
     containerd.run(*words, IMAGE, "shared", "sh", "-c", "sleep 1000 & sleep 1000")
@@ -192,6 +200,7 @@ def _of_the_host():
     return spaces, api.LinuxSandboxSecurityContext(namespace_options=spaces)
 
 
+@slow_in_vm
 def test_a_pod_in_the_hosts_namespaces(cri, containerd, scratch):
     hosts, options = _of_the_host()
     with Pod(cri, containerd.cgroup, scratch, security_context=options) as pod:
@@ -206,6 +215,7 @@ def test_a_pod_in_the_hosts_namespaces(cri, containerd, scratch):
         assert cri.ContainerStatus(container_id=name).status.exit_code == 137
 
 
+@slow_in_vm
 def test_containers_that_share_their_pids(cri, containerd, scratch):
     shared = api.NamespaceOption(pid=api.POD)
     options = api.LinuxSandboxSecurityContext(namespace_options=shared)
@@ -216,6 +226,7 @@ def test_containers_that_share_their_pids(cri, containerd, scratch):
         assert done.stdout == b"sleep\x001000000\0"
 
 
+@slow_in_vm
 def test_a_program_of_a_pod_that_is_not_there(cri, pod):
     name = pod.create("nowhere")
     with pytest.raises(grpc.RpcError, match="nowhere"):
@@ -223,6 +234,7 @@ def test_a_program_of_a_pod_that_is_not_there(cri, pod):
     assert cri.ContainerStatus(container_id=name).status.state == api.CONTAINER_EXITED
 
 
+@slow_in_vm
 def test_a_pod_that_cannot_be(cri, containerd, scratch):
     _, options = _of_the_host()
     with (
