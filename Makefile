@@ -8,6 +8,7 @@
 #   make docs        the documentation, into docs/_build/html
 #
 #   make test-long   all tests and the long ones
+#   make conformance the validation programs of runtime-tools, for make test-long
 #   make test-asan   the tests against C built with AddressSanitizer and UBSan
 #   make dist        source distribution and wheel, into dist
 #   make clean       remove what was made
@@ -32,12 +33,16 @@ export PYCGROUPS_WERROR := 1
 ARCH := $(shell dpkg --print-architecture 2>/dev/null)
 
 BUILD_PACKAGES := python3 python3-venv python3-dev gcc libc6-dev
-TEST_PACKAGES := busybox-static catatonit criu dbus-daemon iproute2 mount podman procps strace uidmap
+TEST_PACKAGES := busybox-static catatonit containerd criu dbus-daemon iproute2 mount podman procps strace uidmap
 VM_PACKAGES := $(if $(filter amd64,$(ARCH)),qemu-system-x86 virtiofsd linux-image-cloud-amd64 \
     systemd dbus dbus-user-session)
+# To build the validation programs of runtime-tools (tests/conformance/): Go, and the source of what they use.
+LONG_PACKAGES := golang-go golang-github-opencontainers-runtime-tools-dev golang-github-mrunalp-fileutils-dev \
+    golang-github-google-uuid-dev golang-github-urfave-cli-dev
 BENCH_PACKAGES := busybox-static bubblewrap crun runc podman systemd-container uidmap
 
-.PHONY: help demo test test-long test-asan lint bench docs dist clean build-packages test-packages bench-packages
+.PHONY: help demo test test-long test-asan lint bench docs dist clean conformance build-packages test-packages long-packages \
+    bench-packages
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -48,8 +53,12 @@ demo: $(VENV)/.has-cli
 test: $(VENV)/.has-test test-packages
 	@$(BIN)/python -m tests.worlds $(ARGS)
 
-test-long: $(VENV)/.has-test test-packages
+test-long: $(VENV)/.has-test test-packages conformance
 	@$(BIN)/python -m tests.worlds --long $(ARGS)
+
+# Without Debian's packages the tests that need the programs are skipped.
+conformance: $(VENV)/.has-test long-packages
+	-@$(BIN)/python -m tests.conformance.build
 
 # In a copy of the package of its own, which is found before the one in the tree.
 test-asan: $(VENV)/.has-test test-packages
@@ -87,6 +96,9 @@ build-packages:
 
 test-packages:
 	@tools/debian-packages --optional $(TEST_PACKAGES) $(VM_PACKAGES)
+
+long-packages:
+	@tools/debian-packages --optional $(LONG_PACKAGES)
 
 bench-packages:
 	@tools/debian-packages --optional $(BENCH_PACKAGES)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 30.0
 "Seconds that the kernel, and other users of this machine, get to make something vanish."
@@ -30,13 +30,13 @@ def holdings() -> frozenset[str]:
     return frozenset([*_mounts(), *_descriptors(), *_children(), *_contained(), *_cgroups(), *_files()])
 
 
-def left_behind(before: frozenset[str]) -> list[str]:
+def left_behind(before: frozenset[str], now: Callable[[], frozenset[str]] = holdings) -> list[str]:
     """Name what is here now, stays, and was not here before."""
     deadline = time.monotonic() + PATIENCE
-    left = holdings() - before
+    left = now() - before
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
-        left &= holdings()
+        left &= now()
     return sorted(left)
 
 

@@ -33,6 +33,7 @@ enum {
     SOCK_DGRAM_ = 2,
     SOCK_RAW_ = 3,
     SOCK_CLOEXEC_ = 02000000,
+    OWN_MAX = 16, /* descriptors that the helper has beside the slots */
 };
 
 /* ---- the plan ------------------------------------------------------------------------------------------------ */
@@ -692,6 +693,25 @@ static int do_seccomp(struct run *run, const struct plan_step *step)
     return ret < 0 ? (int)ret : read_word(run->control);
 }
 
+/* What a filter says that is older than a system call, or that refuses it; or a kernel: seccomp(2). */
+static int is_unknown(long ret)
+{
+    return ret == -ENOSYS || ret == -EPERM;
+}
+
+/* By no magic link: without one nothing is out of the root's reach. */
+static int enter_plainly(struct run *run, const char *path)
+{
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+    long fd = SYS(openat2, AT_FDCWD, path, &how, sizeof how);
+    if (fd < 0)
+        return (int)fd;
+    long ret = SYS(fchdir, fd);
+    SYS(close, fd);
+    run->arrived = ret == 0;
+    return (int)ret;
+}
+
 /* A directory that the root cannot reach shows as "(unreachable)/...": getcwd(2). CVE-2024-21626. */
 static int do_chdir(struct run *run, const struct plan_step *step)
 {
@@ -699,8 +719,11 @@ static int do_chdir(struct run *run, const struct plan_step *step)
     long ret = run->arrived ? 0 : SYS(chdir, str(run, step, 0));
     if (ret < 0 && step->flags & STEP_OPTIONAL)
         return 0;
-    if (ret == 0)
-        ret = SYS(getcwd, cwd, sizeof cwd);
+    if (ret < 0)
+        return (int)ret;
+    ret = SYS(getcwd, cwd, sizeof cwd);
+    if (is_unknown(ret)) /* it was looked at before the filter, or is entered in a way that leads nowhere else */
+        return run->arrived ? 0 : enter_plainly(run, str(run, step, 0));
     if (ret < 0)
         return (int)ret;
     run->arrived = 1;
@@ -766,6 +789,19 @@ static int exec_first(const char *path, int64_t candidates, const char **argv, c
     return answer;
 }
 
+static long may_execute(const char *path)
+{
+    struct statx facts;
+    long ret = SYS(faccessat2, AT_FDCWD, path, 1 /* X_OK */, AT_EACCESS);
+    if (is_unknown(ret)) /* by the real ids, which are the same by now */
+        ret = SYS(faccessat, AT_FDCWD, path, 1 /* X_OK */);
+    if (ret == 0)
+        ret = SYS(statx, AT_FDCWD, path, 0, STATX_TYPE, &facts);
+    if (is_unknown(ret)) /* the exec will tell */
+        return 0;
+    return ret == 0 && (facts.stx_mode & MODE_TYPE) == MODE_DIR ? -EACCES : ret;
+}
+
 /* Before somebody is told that all is well: what would the exec say? */
 static int do_find(const struct run *run, const struct plan_step *step)
 {
@@ -774,16 +810,24 @@ static int do_find(const struct run *run, const struct plan_step *step)
     const char *path = str(run, step, 0);
     int answer = -ENOENT;
     for (int64_t i = 0; i < step->arg[0]; i++, path += text_length(path) + 1) {
-        struct statx facts;
-        long ret = SYS(faccessat2, AT_FDCWD, path, 1 /* X_OK */, AT_EACCESS);
+        long ret = may_execute(path);
         if (ret == 0)
-            ret = SYS(statx, AT_FDCWD, path, 0, STATX_TYPE, &facts);
-        if (ret == 0 && (facts.stx_mode & MODE_TYPE) != MODE_DIR)
             return 0;
-        if (ret == 0 || (ret != -ENOENT && ret != -ENOTDIR))
-            answer = ret == 0 ? -EACCES : (int)ret;
+        if (ret != -ENOENT && ret != -ENOTDIR)
+            answer = (int)ret;
     }
     return answer;
+}
+
+/* Whatever is open: the slots, what is handed on, and some of the helper's own, all in the lowest numbers: open(2). */
+static long close_from(long first)
+{
+    long ret = SYS(close_range, first, ~0U, 0);
+    if (!is_unknown(ret))
+        return ret;
+    for (long fd = first; fd < first + PLAN_SLOTS + PLAN_PASSED_MAX + OWN_MAX; fd++)
+        SYS(close, fd);
+    return 0;
 }
 
 static int is_hole(const struct plan_step *step, int64_t number)
@@ -812,7 +856,7 @@ static int do_ready(struct run *run, const struct plan_step *step)
     for (int64_t i = 0; i < count && ret >= 0; i++)
         ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, is_hole(step, i) ? O_CLOEXEC : 0);
     if (ret >= 0)
-        ret = SYS(close_range, last + 1, ~0U, 0);
+        ret = close_from(last + 1);
     return ret < 0 ? (int)ret : (int)SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
 }
 

@@ -37,9 +37,9 @@ class Log(NamedTuple):
 
     def fail(self, message: str) -> None:
         """Tell why the command fails. Where there is a file, people at the terminal are told as well, as runc does."""
-        if self.path:
-            sys.stderr.write(f"{_printable(message)}\n")
         self.write("error", message)
+        if self.path:
+            _say(f"{_printable(message)}\n")
 
     def write(self, level: str, message: str) -> None:
         """Append a line. A file that cannot be written is told of, and changes nothing else."""
@@ -47,7 +47,7 @@ class Log(NamedTuple):
             return
         line = self._line(level, message)
         if not self.path:
-            sys.stderr.write(line)
+            _say(line)
             return
         try:
             fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -56,7 +56,7 @@ class Log(NamedTuple):
             finally:
                 os.close(fd)
         except OSError as error:
-            sys.stderr.write(f"cannot write the log {_printable(self.path)}: {error.strerror}\n")
+            _say(f"cannot write the log {_printable(self.path)}: {error.strerror}\n")
 
     def _line(self, level: str, message: str) -> str:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -65,6 +65,14 @@ class Log(NamedTuple):
 
             return dumps({"level": level, "msg": message, "time": now}) + "\n"
         return f'time="{now}" level={level} msg="{_quoted(message)}"\n'
+
+
+def _say(text: str) -> None:
+    """Write to stderr, where perhaps nobody listens: containerd closes the pipe of a pod's before it starts us."""
+    try:
+        sys.stderr.write(text)
+    except OSError:
+        return
 
 
 def _quoted(text: str) -> str:

@@ -120,9 +120,9 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     if process is None or spec.root is None:
         missing = "process" if process is None else "root"
         raise InvalidConfig(f"a container needs a {missing}", operation="option", path=missing)
-    if not any(space.type == "mount" and space.path is None for space in spec.linux.namespaces):
+    if not any(space.type == "mount" and not _is_own(space.path) for space in spec.linux.namespaces):
         raise Unsupported(
-            "a container without a mount namespace of its own would change the host's mounts",
+            "a container in the mount namespace of its creator would change the host's mounts",
             operation="option",
             path="linux.namespaces",
             hint='add {"type": "mount"}',
@@ -182,6 +182,14 @@ def _kinds_of_hooks(spec: Spec) -> tuple[str, ...]:
     from pycgroups.runtime import hooks
 
     return tuple(name for name, given in hooks.by_name(spec.hooks) if given)
+
+
+def _is_own(path: str | None) -> bool:
+    """Tell whether a mount namespace to be joined is this process's."""
+    try:
+        return path is not None and os.path.samefile(path, "/proc/self/ns/mnt")
+    except OSError:  # which the launch will tell of
+        return False
 
 
 def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:

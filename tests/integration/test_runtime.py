@@ -244,6 +244,23 @@ def test_the_hosts_mounts_are_not_touched(bundle):
         bundle.create()
 
 
+@pytest.mark.requires("root")
+def test_mount_namespace_of_a_process(bundle):
+    spaces = [space for space in bundle.config["linux"]["namespaces"] if space["type"] != "mount"]
+    with subprocess.Popen(["unshare", "--mount", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE) as there:
+        try:
+            there.stdout.readline()
+            path = f"/proc/{there.pid}/ns/mnt"
+            bundle.config["linux"]["namespaces"] = [*spaces, {"type": "mount", "path": path}]
+            assert output(bundle, "cd /proc/self/ns; readlink mnt; ls /").splitlines()[0] == os.readlink(path)
+        finally:
+            there.kill()
+
+    bundle.config["linux"]["namespaces"][-1]["path"] = "/proc/self/ns/mnt"
+    with pytest.raises(Unsupported, match="mount namespace"):
+        bundle.create()
+
+
 def test_a_namespace_of_another_kind(bundle):
     spaces = bundle.config["linux"]["namespaces"]
     bundle.config["linux"]["namespaces"] = [space for space in spaces if space["type"] != "network"]

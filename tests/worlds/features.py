@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.conformance import build
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -134,6 +136,19 @@ def _criu_check(*options: str) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
+def capabilities() -> str | None:
+    """This process has all capabilities that the kernel knows."""
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    effective = next(int(words[1], 16) for words in lines if words[0] == "CapEff:")
+    return None if effective == (2 << last) - 1 else "needs all capabilities"
+
+
+def conformance() -> str | None:
+    """The validation programs of runtime-tools are built."""
+    return build.missing()
+
+
 def _program(name: str) -> Callable[[], str | None]:
     return lambda: None if shutil.which(name) else f"needs the program {name}"
 
@@ -141,10 +156,13 @@ def _program(name: str) -> Callable[[], str | None]:
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
     **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host)},
-    **{probe.__name__: probe for probe in (apparmor, criu, dirty_pages)},
+    **{probe.__name__: probe for probe in (apparmor, capabilities, conformance, criu, dirty_pages)},
     **{
         name: _program(name)
-        for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "podman", "script", "strace", "unshare")
+        for name in (
+            *("busybox", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
+            *("podman", "script", "strace", "unshare"),
+        )
     },
 }
 
