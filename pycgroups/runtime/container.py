@@ -139,17 +139,16 @@ class Container:
             raise
 
     def _poststop(self, record: Record) -> None:
-        """Run the last hooks, of which a failure changes nothing."""
+        """Run the last hooks, all of them: a failure changes nothing."""
         if "poststop" not in record.hooks:
             return
         from pycgroups.runtime import hooks
 
         found = self.spec().hooks
         assert found is not None
-        try:
-            hooks.run("poststop", found.poststop, make_state(record, "stopped"))
-        except LaunchError as error:
-            self.notices.append(str(error))
+        failed: list[LaunchError] = []
+        hooks.run("poststop", found.poststop, make_state(record, "stopped"), failed=failed)
+        self.notices += map(str, failed)
 
     def kill(self, signal: int = _SIGTERM, *, every: bool = False) -> None:
         """Send a signal to its process.

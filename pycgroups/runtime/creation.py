@@ -441,7 +441,8 @@ class Creation:
         from pycgroups.runtime import hooks
 
         self.note(pid=running.pid)
-        state = make_state(self.record, "creating")
+        # By now "created": that is what a container is after step 2 of the lifecycle, and these are steps 3 to 5.
+        state = make_state(self.record, "created")
         hooks.run("prestart", self.spec.hooks.prestart, state)
         hooks.run("createRuntime", self.spec.hooks.create_runtime, state)
         hooks.run("createContainer", self.spec.hooks.create_container, state, inside=running.pid)

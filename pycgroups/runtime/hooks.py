@@ -43,6 +43,7 @@ def run(
     *,
     inside: int = 0,
     make: Callable[[Hook, Sequence[str]], Plan] | None = None,
+    failed: list[LaunchError] | None = None,
 ) -> None:
     """Run hooks one after the other.
 
@@ -53,6 +54,7 @@ def run(
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
         make: plans one, given the kinds of these namespaces. Without it they are programs of the host, and have this
             process's environment if they say nothing of theirs, as with runc.
+        failed: takes the errors of hooks that fail, and all are run; without it the first ends it.
 
     Raises:
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
@@ -65,7 +67,9 @@ def run(
         except LaunchError as error:
             said = f"error running {kind} hook #{position}"  # runc's words
             error.message = f"{said}: {error.message}" if error.message else said
-            raise
+            if failed is None:
+                raise
+            failed.append(error)
         finally:
             files.close_all(namespaces)
 

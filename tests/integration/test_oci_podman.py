@@ -165,7 +165,7 @@ def test_user_namespace(podman, mode):
 def test_hooks(podman):
     podman("run", "--rm", "--name=hooked", "--annotation=hooked=yes", IMAGE, "true")
     states = [json.loads(line) for line in (podman.directory / "hooked").read_text().splitlines()]
-    assert [state["status"] for state in states] == ["creating", "running", "stopped"]
+    assert [state["status"] for state in states] == ["created", "running", "stopped"]
     assert states[0]["annotations"]["hooked"] == "yes"
 
 

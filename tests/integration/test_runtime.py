@@ -688,6 +688,15 @@ def test_exec_in_a_terminal(bundle):
     assert text == b"/dev/pts/0\r\n"
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_filter_that_is_older_than_some_system_calls(bundle, sealed):
+    names = ["faccessat2", "close_range", "getcwd"]
+    rule = {"names": names, "action": "SCMP_ACT_ERRNO"}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+    bundle.config["process"].update(noNewPrivileges=sealed, cwd="/tmp")
+    assert output(bundle, "readlink /proc/self/cwd; ls /proc/self/fd").split() == ["/tmp", "0", "1", "2", "3"]
+
+
 def test_no_exec_in_a_stopped_container(bundle):
     bundle.run("true")
     container = bundle.create()
@@ -729,7 +738,7 @@ def test_hooks_in_order_with_the_state(bundle, own_root):
     names = {"createContainer": "inside", "startContainer": "inside"}
     assert lines(log) == [f"{kind} {names.get(kind, host)}" for kind in KINDS]
     documents = states(log)
-    assert [document["status"] for document in documents] == [*["creating"] * 3, "created", "running", "stopped"]
+    assert [document["status"] for document in documents] == [*["created"] * 4, "running", "stopped"]
     assert {document["id"] for document in documents} == {"web"}
     assert [document["pid"] for document in documents[:5]] == [pid] * 5
     assert all(document["bundle"] == str(bundle.path) for document in documents)
@@ -828,15 +837,17 @@ def test_a_hook_that_takes_too_long(bundle):
         bundle.create()
 
 
-def test_a_hook_that_comes_too_late_to_fail(bundle):
-    bundle.config["hooks"] = {"poststop": [{"path": "/bin/false"}]}
+def test_a_hook_that_comes_too_late_to_fail(bundle, scratch):
+    works = {"path": "/bin/touch", "args": ["touch", str(scratch / "called")]}
+    bundle.config["hooks"] = {"poststop": [{"path": "/bin/false"}, works]}
     bundle.run("true")
     container = bundle.create()
     container.start()
     container.wait()
     container.delete()
     assert len(container.notices) == 1
-    assert "poststop" in container.notices[0]
+    assert "poststop[0]" in container.notices[0]
+    assert (scratch / "called").exists()
 
 
 # -- devices -----------------------------------------------------------------------------------------------------------
