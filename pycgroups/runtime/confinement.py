@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig, LaunchError
+from pycgroups.errors import InvalidConfig, LaunchError, Unsupported
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.program import Manner
 
@@ -29,17 +29,20 @@ def manner(process: Process, profile: Seccomp | None) -> Manner:
     return Manner(init=False, home=True, labels=_labels(process), seccomp_filter=compiled, seccomp_flags=flags)
 
 
-def check_mount_label(label: str | None) -> None:
-    """Refuse a label for mounts that this host does not know.
+def mount_label(label: str | None) -> str | None:
+    """Return the label of SELinux that mounts get: none where there is no SELinux, which nothing asks then.
 
     Raises:
         InvalidConfig: the label is wrong.
-        Unsupported: this host has no SELinux.
     """
-    if label is not None:
-        from pycgroups.security import lsm
+    if label is None:
+        return None
+    from pycgroups.security import lsm
 
-        lsm.check_selinux(label)
+    try:
+        return lsm.check_selinux(label)[1]
+    except Unsupported:
+        return None
 
 
 def _labels(process: Process) -> tuple[tuple[str, str], ...]:

@@ -140,7 +140,6 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
 
 def _check_host(linux: Linux) -> None:
     """Refuse what this host does not have."""
-    confinement.check_mount_label(linux.mount_label)
     if linux.net_devices:
         from pycgroups.network import devices
 
@@ -157,6 +156,7 @@ def _manner(spec: Spec, wishes: Wishes) -> Manner:
     return confinement.manner(spec.process, spec.linux.seccomp)._replace(
         grantable=granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces)),
         detached=True,
+        mount_label=confinement.mount_label(spec.linux.mount_label),
         start=True,
         waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
         handed=len(wishes.preserved.fds),
@@ -456,6 +456,8 @@ class Creation:
         self.group.let_go()
         assert self.spec.process is not None
         notices = granting.notices(self.spec.process, self.manner.grantable)
+        if self.spec.linux.mount_label is not None and self.manner.mount_label is None:
+            notices.append("option linux.mountLabel: SELinux is not enabled in this kernel")
         created = Created(self.home.path, running, self.master, notices)
         self.running, self.group, self.master = None, None, -1
         return created

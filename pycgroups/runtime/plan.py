@@ -383,7 +383,7 @@ class _Planner:
     def file_system(
         self, kind: str, slot: int, attributes: int, options: Iterable[str], source: str | None = None
     ) -> None:
-        label = self.spec.linux.mount_label
+        label = self.manner.mount_label
         if source is not None:
             options = (f"source={source}", *options)
         if label is not None and kind in _LABELLED_TYPES:

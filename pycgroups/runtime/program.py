@@ -41,6 +41,7 @@ class Manner(NamedTuple):
         bare: mounts of the host that must go where it is not.
         grantable: the bits of capabilities that it can get; those that it asks for beyond are left out.
         secure_bits: securebits of capabilities(7).
+        mount_label: the label of SELinux that mounts get, or None.
         labels: ``(attribute file, text)`` of the security modules.
         seccomp_filter: the compiled filter.
         seccomp_flags: ``SECCOMP_FILTER_FLAG_*``.
@@ -58,6 +59,7 @@ class Manner(NamedTuple):
     bare: tuple[bytes, ...] = ()
     grantable: int = -1
     secure_bits: int = 0
+    mount_label: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     seccomp_filter: bytes = b""
     seccomp_flags: int = 0

@@ -275,19 +275,17 @@ def test_a_passwd_that_is_no_file(bundle, own_root, kind):
 # -- what security modules are asked for -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("part", "key", "label"),
-    [
-        ("process", "selinuxLabel", "system_u:system_r:container_t:s0"),
-        ("linux", "mountLabel", "system_u:object_r:container_file_t:s0"),
-    ],
-)
-def test_labels_without_selinux(bundle, part, key, label):
+def test_a_label_without_selinux(bundle):
     """Before anything is made."""
-    bundle.config[part][key] = label
+    bundle.config["process"]["selinuxLabel"] = label = "system_u:system_r:container_t:s0"
     with pytest.raises(Unsupported, match=label):
         bundle.create()
     assert not bundle.state.exists()
+
+
+def test_a_label_of_mounts_without_selinux(bundle):
+    bundle.config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0"
+    assert any("SELinux" in notice for notice in bundle.create().notices)
 
 
 def test_a_profile_that_is_not_loaded(bundle):

@@ -538,7 +538,7 @@ def test_a_source_is_in_the_bundle():
 
 def test_the_label_of_mounts():
     label = "system_u:object_r:container_file_t:s0:c1,c2"
-    plan = created(spec(linux={"mount_label": label, "masked_paths": ("/proc/kcore",)}))
+    plan = created(spec(linux={"masked_paths": ("/proc/kcore",)}), mount_label=label)
     labelled = {step.path: f"context={label}".encode() in step.texts[1].split(b"\0") for step in find(plan, "fs")}
     assert labelled == {"proc": False, "tmpfs": True}
     assert not any(b"context" in text for step in created().steps for text in step.texts)
