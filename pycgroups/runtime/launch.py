@@ -13,7 +13,7 @@ import select
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
-from pycgroups.runtime import hints
+from pycgroups.runtime import hints, rlimits
 from pycgroups.runtime.id_maps import map_ids
 
 TYPE_CHECKING = False
@@ -199,11 +199,14 @@ def launch(
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
-        early = 0 if uid_mappings or placed else calls.go_early(spawned)
+        limits = rlimits.beyond(plan)
+        early = 0 if uid_mappings or placed or limits else calls.go_early(spawned)
         _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             map_ids(spawned, uid_mappings, gid_mappings)
+        if limits:
+            rlimits.allow(spawned.pid, limits)
         if placed:
             placed(spawned.pid)
         if plan.idmaps:
