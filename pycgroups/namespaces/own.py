@@ -16,3 +16,9 @@ def is_nested() -> bool:
     """Tell whether it is in a user namespace that has not all ids: it makes no device nodes then."""
     with open("/proc/self/uid_map", encoding="ascii") as file:
         return file.read().split() != ["0", "0", "4294967295"]
+
+
+def may_set_groups(pid: int | None = None) -> bool:
+    """Tell whether its user namespace, or another process's, allows setgroups(2)."""
+    with open(f"/proc/{pid or 'self'}/setgroups", encoding="ascii") as file:
+        return file.read().strip() == "allow"

@@ -211,6 +211,7 @@ class _Creation:
             Directory(path=self.record.rootfs, devices=True),
             privileged=own.is_privileged(),
             nested=own.is_nested(),
+            groups=own.may_set_groups(),
             joins=len(joins),
             manner=self.manner(),
             terminal=terminals.size_of(spec.process),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycgroups.errors import StateError, own_errors
-from pycgroups.namespaces import files
+from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, handing, hooks, launch, terminals
 from pycgroups.runtime.state import make_state, write_pid
 
@@ -135,7 +135,7 @@ def _launch(record: Record, process: Process, manner: Manner, wishes: Wishes) ->
                 joins=len(joins),
                 manner=manner,
                 terminal=terminals.size_of(process),
-                groups=_may_set_groups(record.pid),
+                groups=own.may_set_groups(record.pid),
             )
             if not record.is_alive():  # the pid may be somebody else's by now, and so what was opened
                 raise StateError("container not running", operation="exec", path=record.id)
@@ -163,9 +163,3 @@ def _group(record: Record, below: str) -> Cgroup:
 
     with placed.open_(record.cgroups) as whole:
         return placed.sub(whole, below) if below else placed.beside(whole, record.pid)
-
-
-def _may_set_groups(pid: int) -> bool:
-    """Tell whether its user namespace allows setgroups(2); user_namespaces(7), "/proc/pid/setgroups"."""
-    with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
-        return file.read().strip() == "allow"

@@ -82,6 +82,7 @@ def make_plan(
     *,
     privileged: bool,
     nested: bool = False,
+    groups: bool = True,
     joins: int = 0,
     manner: Manner = _USUAL,
     terminal: Terminal | None = None,
@@ -95,6 +96,7 @@ def make_plan(
         rootfs: what its root is made of.
         privileged: the caller may open and idmap trees of its own mount namespace (root, CAP_SYS_ADMIN).
         nested: the caller is in a user namespace, and makes no device nodes.
+        groups: the caller's user namespace allows setgroups(2).
         joins: how many cgroup files the launch hands over, for the process to write itself into.
         manner: how its program is started.
         terminal: make a pty in the container.
@@ -106,7 +108,7 @@ def make_plan(
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
-    plan.bundle, plan.cgroups = bundle, cgroups
+    plan.bundle, plan.cgroups, plan.groups = bundle, cgroups, groups
     plan.enter()
     plan.make_root()
     for mount in spec.mounts:
@@ -117,8 +119,7 @@ def make_plan(
     if terminal:
         plan.make_terminal(terminal)
     plan.finish_setup()
-    groups = not plan.userns or plan.may_set_groups()
-    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=groups)
+    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=plan.may_set_groups())
     return plan.done(main)
 
 
@@ -150,6 +151,7 @@ class _Planner:
         self.given = start + manner.start + manner.handed + len(self.idmaps)
         self.bundle = "/"
         self.cgroups: tuple[Shown, ...] = ()
+        self.groups = True
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
         self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
@@ -235,8 +237,12 @@ class _Planner:
         return "".join(f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets).encode()
 
     def may_set_groups(self) -> bool:
-        """An ordinary user's map of one group goes with setgroups(2) denied: user_namespaces(7)."""
-        return self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
+        """An ordinary user's map of one group goes with setgroups(2) denied, and so do namespaces below it.
+
+        Source: user_namespaces(7).
+        """
+        many = not self.userns or self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
+        return self.groups and many
 
     # -- the root ---------------------------------------------------------------------------------------------
 

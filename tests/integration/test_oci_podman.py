@@ -14,7 +14,7 @@ from tests.terminals import Session
 from tests.waiting import wait_for
 from tests.worlds import features
 
-pytestmark = pytest.mark.requires("podman", "userns", "subuid")
+pytestmark = pytest.mark.requires("podman", "userns")
 SLOW = pytest.mark.slow_in_vm("podman takes seconds for each command, and cgroup v2 changes nothing about this")
 
 SERVICE = """

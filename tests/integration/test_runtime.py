@@ -484,6 +484,23 @@ container.delete(force=True)
     assert sorted(script(code, bundle.write(), bundle.state).split()) == ["0", "200", "250", "300", "350"]
 
 
+@pytest.mark.requires("unshare")
+def test_in_a_user_namespace_of_a_single_id(bundle):
+    spaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"] = {"namespaces": [space for space in spaces if space["type"] != "user"]}
+    bundle.run("id", "-u")
+    code = """
+import sys
+from pycgroups import runtime
+with runtime.create(sys.argv[1], "web", root=sys.argv[2], cgroup_manager="disabled") as container:
+    container.start()
+    sys.exit(container.wait())
+"""
+    inside = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", code]
+    done = subprocess.run([*inside, bundle.write(), bundle.state], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
 CGROUPS = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*QUIET, "ro"]}
 
 
