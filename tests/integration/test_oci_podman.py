@@ -15,7 +15,8 @@ from tests.waiting import wait_for
 from tests.worlds import features
 
 pytestmark = pytest.mark.requires("podman", "userns")
-SLOW = pytest.mark.slow_in_vm("podman takes seconds for each command, and cgroup v2 changes nothing about this")
+needs_ids = pytest.mark.requires("subuid")
+slow_in_vm = pytest.mark.slow_in_vm("podman takes seconds for each command, and cgroup v2 changes nothing about this")
 
 SERVICE = """
 trap 'echo told; touch /tmp/told' USR1
@@ -65,13 +66,13 @@ def test_podman_knows_it(podman):
     assert runtime["version"].startswith(f"{Path(RUNTIME).name} version")
 
 
-@SLOW
+@slow_in_vm
 def test_streams_and_exit_code(podman):
     done = podman.attempt("run", "--rm", "-i", IMAGE, "sh", "-c", "cat; echo said >&2; exit 7", stdin="typed\n")
     assert (done.stdout, done.stderr, done.returncode) == ("typed\n", "said\n", 7)
 
 
-@SLOW
+@slow_in_vm
 @pytest.mark.parametrize(
     ("program", "status"), [("/nowhere", 127), ("nowhere", 127), ("/etc/passwd", 126), ("/etc", 126)]
 )
@@ -81,7 +82,7 @@ def test_a_program_that_cannot_run(podman, program, status):
     assert program in done.stderr
 
 
-@SLOW
+@slow_in_vm
 def test_terminal(podman):
     command = podman.command("run", "--rm", "-it", IMAGE, "sh", "-c", ON_TERMINAL)
     with Session(*command, size=(31, 97), env=podman.env) as session:
@@ -92,6 +93,7 @@ def test_terminal(podman):
         assert session.end() == 3
 
 
+@needs_ids
 def test_what_was_asked_for(podman, scratch):
     (scratch / "ro").mkdir()
     (scratch / "ro/file").write_text("from outside")
@@ -144,7 +146,7 @@ def test_what_was_asked_for(podman, scratch):
     assert (scratch / "rw/new").read_text() == "inside\n"
 
 
-@SLOW
+@slow_in_vm
 def test_privileged(podman):
     told = facts(
         podman("run", "--rm", "--privileged", IMAGE, "sh", "-c", "cat /proc/self/status; echo ptmx $(ls /dev)")
@@ -153,13 +155,14 @@ def test_privileged(podman):
     assert "null" in told["ptmx"].split()
 
 
-@SLOW
+@slow_in_vm
 def test_init(podman):
     script = "cat /proc/1/comm; (sleep 0 & exec true); exit 4"
     done = podman.attempt("run", "--rm", "--init", IMAGE, "sh", "-c", script)
     assert (done.stdout, done.returncode) == ("podman-init\n", 4)
 
 
+@needs_ids
 def test_user_namespace(podman):
     podman("run", "--detach", "--name=mapped", "--userns=auto:size=3000", IMAGE, "sleep", "1000")
     told = podman("exec", "mapped", "sh", "-c", "cat /proc/self/uid_map; stat -c %u /bin/sh; id -u")
@@ -168,13 +171,13 @@ def test_user_namespace(podman):
     assert outside > 0
 
 
-@SLOW
-@pytest.mark.requires("rootless")
+@slow_in_vm
+@pytest.mark.requires("rootless", "subuid")
 def test_ones_own_id(podman):
     assert podman("run", "--rm", "--userns=keep-id", IMAGE, "id", "-u") == f"{os.getuid()}\n"
 
 
-@SLOW
+@slow_in_vm
 def test_hooks(podman):
     podman("run", "--rm", "--name=hooked", "--annotation=hooked=yes", IMAGE, "true")
     states = [json.loads(line) for line in (podman.directory / "hooked").read_text().splitlines()]
@@ -185,6 +188,7 @@ def test_hooks(podman):
 # -- a container that runs -------------------------------------------------------------------------------------------
 
 
+@needs_ids
 def test_exec(podman, service):
     done = podman.attempt("exec", "-i", service, "sh", "-c", "cat; echo said >&2; exit 7", stdin="typed\n")
     assert (done.stdout, done.stderr, done.returncode) == ("typed\n", "said\n", 7)
@@ -193,13 +197,13 @@ def test_exec(podman, service):
     assert told.split() == ["1000", "50", "/tmp", "b", "sh"]
 
 
-@SLOW
+@slow_in_vm
 def test_exec_of_a_program_that_cannot_run(podman, service):
     assert podman.attempt("exec", service, "/nowhere").returncode == 127
     assert podman.attempt("exec", service, "/etc/passwd").returncode == 126
 
 
-@SLOW
+@slow_in_vm
 def test_exec_on_a_terminal(podman, service):
     command = podman.command("exec", "-it", service, "sh", "-c", ON_TERMINAL)
     with Session(*command, size=(31, 97), env=podman.env) as session:
@@ -210,7 +214,7 @@ def test_exec_on_a_terminal(podman, service):
         assert session.end() == 3
 
 
-@SLOW
+@slow_in_vm
 def test_exec_detached(podman, service):
     podman("exec", "--detach", service, "sh", "-c", "echo done >/tmp/detached")
     wait_for(lambda: podman.attempt("exec", service, "cat", "/tmp/detached").stdout == "done\n")
@@ -229,7 +233,7 @@ def test_top(podman, service):
     assert lines[0].split() == ["1", "sh"]
 
 
-@SLOW
+@slow_in_vm
 def test_namespaces_of_another(podman, service):
     script = "cat /proc/1/comm; readlink /proc/1/ns/pid; readlink /proc/self/ns/pid"
     comm, first, own = podman("run", "--rm", f"--pid=container:{service}", IMAGE, "sh", "-c", script).split()
@@ -255,7 +259,7 @@ def test_limits(podman, service):
     assert re.fullmatch(r"[1-9].* / 100\.7MB", stats["mem_usage"])
 
 
-@SLOW
+@slow_in_vm
 def test_healthcheck(podman):
     podman(
         "run",
@@ -277,7 +281,7 @@ def test_healthcheck(podman):
 # -- its end ---------------------------------------------------------------------------------------------------------
 
 
-@SLOW
+@slow_in_vm
 def test_stop_start_and_kill(podman):
     podman("run", "--detach", "--name=stopped", IMAGE, "sh", "-c", SERVICE)
     wait_for(lambda: "out" in podman("logs", "stopped"))
@@ -290,7 +294,7 @@ def test_stop_start_and_kill(podman):
     podman("rm", "stopped")
 
 
-@SLOW
+@slow_in_vm
 def test_restart_policy(podman):
     podman("run", "--detach", "--name=failing", "--restart=on-failure:2", IMAGE, "sh", "-c", "echo try; exit 3")
     wait_for(lambda: podman("logs", "failing") == "try\n" * 3)
