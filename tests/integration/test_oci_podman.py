@@ -60,6 +60,7 @@ def limits(cgroup):
 # -- run -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow_in_vm("podman info has dpkg look through all files of all packages")
 def test_podman_knows_it(podman):
     runtime = json.loads(podman("info", "--format", "json"))["host"]["ociRuntime"]
     assert runtime["path"] == RUNTIME
