@@ -163,6 +163,7 @@ def test_init(podman):
     assert (done.stdout, done.returncode) == ("podman-init\n", 4)
 
 
+@slow_in_vm
 @needs_ids
 def test_user_namespace(podman):
     podman("run", "--detach", "--name=mapped", "--userns=auto:size=3000", IMAGE, "sleep", "1000")
@@ -221,6 +222,7 @@ def test_exec_detached(podman, service):
     wait_for(lambda: podman.attempt("exec", service, "cat", "/tmp/detached").stdout == "done\n")
 
 
+@slow_in_vm
 def test_signals_and_logs(podman, service):
     podman("kill", "--signal=USR1", service)
     wait_for(lambda: "told" in podman("logs", service))
@@ -228,6 +230,7 @@ def test_signals_and_logs(podman, service):
     assert (logs.stdout, logs.stderr) == ("out\ntold\n", "err\n")
 
 
+@slow_in_vm
 def test_top(podman, service):
     header, *lines = podman("top", service, "pid", "comm").splitlines()
     assert header.split() == ["PID", "COMMAND"]
