@@ -32,7 +32,7 @@ export PYCGROUPS_WERROR := 1
 ARCH := $(shell dpkg --print-architecture 2>/dev/null)
 
 BUILD_PACKAGES := python3 python3-venv python3-dev gcc libc6-dev
-TEST_PACKAGES := busybox-static catatonit dbus-daemon iproute2 mount podman procps strace uidmap
+TEST_PACKAGES := busybox-static catatonit criu dbus-daemon iproute2 mount podman procps strace uidmap
 VM_PACKAGES := $(if $(filter amd64,$(ARCH)),qemu-system-x86 virtiofsd linux-image-cloud-amd64 \
     systemd dbus dbus-user-session)
 BENCH_PACKAGES := busybox-static bubblewrap crun runc podman systemd-container uidmap

@@ -9,7 +9,7 @@ between two runs, so contenders are interleaved and only figures of one run are 
     chart       bars as SVG
     figures     what is to be reached
     compiled    the C parts: floor.c (a start with nothing around it), stall.c (do other threads stand still?),
-                replay.c (system calls on files with nothing around them)
+                replay.c (system calls on files with nothing around them), peak.c (memory of a command)
     rootfs      a busybox root file system on a tmpfs
     floor       floor.c as a contender
     peers       bubblewrap, crun, runc, podman, systemd-nspawn, BenchExec, subprocess
@@ -22,5 +22,6 @@ between two runs, so contenders are interleaved and only figures of one run are 
     importing   import pycgroups, over an empty interpreter
     command     the whole command line
     bandwidth   1 GiB through stdin and stdout
+    oci         the OCI runtime: its command, and in process; memory
     groups      a cgroup alone: made, limited, measured, removed; 1,000 in a row
 """

@@ -106,7 +106,7 @@ def main() -> None:
             suite.CONCEPTS[name](bench, report)
     print(render(report))
     write(options.json, json.dumps(as_data(report), indent=2) + "\n")
-    if "pc.run" in report.rows:
+    if report.rows.keys() >= set(CHARTED):
         write(options.chart, draw(report))
 
 

@@ -32,6 +32,11 @@ def replay(directory: Path) -> Path:
     return build("replay.c", directory / "replay")
 
 
+def peak(directory: Path) -> Path:
+    """The program peak.c."""
+    return build("peak.c", directory / "peak")
+
+
 def ways(directory: Path) -> tuple[Path, Path]:
     """The program ways.c, and its helper, built as the library's own is."""
     bare = ("-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector")

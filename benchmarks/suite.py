@@ -16,6 +16,7 @@ from benchmarks import (
     compiled,
     groups,
     importing,
+    oci,
     rootfs,
     startup,
     steady,
@@ -179,6 +180,19 @@ def measure_groups(b: Bench, report: Report) -> None:
     report.figures.append(Figure(what=what, against=against, value=ratio(last, first), target=1.1, aim=1.0))
 
 
+def measure_oci(b: Bench, report: Report) -> None:
+    """The OCI runtime."""
+    rows, peaks = oci.measure_commands(b.rootfs, b.work, b.effort.few_rounds, compiled.peak(b.work))
+    report.add(rows | oci.measure_in_process(b.rootfs, b.effort.rounds))
+    for name, against, target in oci.RATIOS:
+        report.against(name, against, target)
+    own, other = peaks.get("pycgroups-oci"), peaks.get("runc")
+    what, against = "peak memory of pycgroups-oci run", "runc run"
+    if own is not None and other is not None:
+        what, against = f"{what}: {own:.1f} MiB", f"{against}: {other:.1f} MiB"
+    report.figures.append(Figure(what=what, against=against, value=ratio(own, other), target=1.0))
+
+
 def measure_ways(b: Bench, report: Report) -> None:
     """Which process performs the plan."""
     report.add(ways.measure(*compiled.ways(b.work), b.rootfs, b.effort.rounds))
@@ -193,5 +207,6 @@ CONCEPTS: dict[str, Callable[[Bench, Report], None]] = {
     "command": measure_command,
     "bandwidth": measure_bandwidth,
     "groups": measure_groups,
+    "oci": measure_oci,
     "ways": measure_ways,
 }

@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from pycgroups.oci_cli import COMMANDS
+
 HERE = Path(__file__).parent
 
 project = "pycgroups"
@@ -43,10 +45,15 @@ def write_help() -> None:
     target = HERE / "reference/_generated"
     target.mkdir(exist_ok=True)
     for command in ("", "run", "explain", "doctor"):
-        words = [sys.executable, "-m", "pycgroups", *command.split(), "--help"]
-        env = {"COLUMNS": "100", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}
-        said = subprocess.run(words, capture_output=True, text=True, check=True, env=env).stdout
-        (target / f"help-{command or 'pycgroups'}.txt").write_text(said)
+        _write(target / f"help-{command or 'pycgroups'}.txt", "pycgroups", command)
+    for command in ("", *COMMANDS):
+        _write(target / f"oci-{command or 'pycgroups-oci'}.txt", "pycgroups.oci_cli", command)
+
+
+def _write(path: Path, module: str, command: str) -> None:
+    words = [sys.executable, "-m", module, *command.split(), "--help"]
+    env = {"COLUMNS": "100", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}
+    path.write_text(subprocess.run(words, capture_output=True, text=True, check=True, env=env).stdout)
 
 
 write_help()

@@ -58,7 +58,7 @@ SCENES = (
     ),
     Scene(
         title="A fork bomb",
-        command=["python3", "-c", "import os\nwhile True: os.fork()"],
+        command=["python3", "-c", "import os, signal\nwhile os.fork(): pass\nsignal.pause()"],
         options={"pids": 64, "timeout": 5},
         verdict="pids",
     ),
@@ -163,13 +163,13 @@ class Host:
         mounts: how many mounts this process sees.
         secrets: size and time of change of some files.
         free: free bytes by file system.
-        contained: processes in a pid namespace below ours.
+        children: processes of ours.
     """
 
     mounts: int
     secrets: tuple[tuple[int, int], ...]
     free: dict[str, int]
-    contained: frozenset[str]
+    children: frozenset[str]
 
     @classmethod
     def look(cls) -> Host:
@@ -181,13 +181,13 @@ class Host:
             mounts=mounts,
             secrets=tuple((each.st_size, each.st_mtime_ns) for each in stats),
             free={place: _free(place) for place in ("/", "/tmp")},  # noqa: S108 (looked at, not used)
-            contained=frozenset(_contained()),
+            children=frozenset(_children()),
         )
 
     def harm(self, before: Host) -> tuple[str, ...]:
         """Tell what is worse than before."""
         fuller = any(before.free[place] - free > _FREE_TOLERANCE for place, free in self.free.items())
-        left = self.contained - before.contained
+        left = self.children - before.children
         found = {
             "mounts have come or gone": self.mounts != before.mounts,
             f"changed: one of {', '.join(_SECRETS)}": self.secrets != before.secrets,
@@ -202,17 +202,12 @@ def _free(path: str) -> int:
     return stats.f_bfree * stats.f_frsize
 
 
-def _contained() -> list[str]:
-    """Find the processes with more than one pid: those in a pid namespace below; proc_pid_status(5), NSpid."""
+def _children() -> list[str]:
+    """Find the children of this process. A container's first process is one, and what is left of it is below that."""
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-                pids = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
-        except OSError:  # gone meanwhile
-            continue
-        if len(pids) > 1:
-            found.append(pid)
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+            found += file.read().split()
     return found
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SHOWN = 100
 _LONGEST_WORD = 60
+_LONGEST_PATH = 4096  # PATH_MAX
 
 
 class Error(Exception):
@@ -70,7 +71,7 @@ class Error(Exception):
         """One line: operation, path, reason in words, and the hint."""
         subject = self.operation
         if self.path is not None:
-            subject = f"{subject} {printable(self.path)}".strip()
+            subject = f"{subject} {printable(self.path[:_LONGEST_PATH])}".strip()
         reason = ", ".join(part for part in (self.message, errno_text(self.errno)) if part)
         text = ": ".join(part for part in (subject, reason) if part)
         return f"{text} (hint: {self.hint})" if self.hint else text

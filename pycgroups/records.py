@@ -23,19 +23,24 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # nobody checks it
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
+    _defaults: tuple[Any, ...] = ()
 
     def __init_subclass__(cls) -> None:
         """Make the fields of a class."""
-        names = tuple(cls.__annotations__)
-        defaults = tuple(cls.__dict__[name] for name in names if name in cls.__dict__)
-        # As collections.namedtuple does: nothing else takes arguments as fast.
-        arguments = ", ".join(names)
-        new: Any = eval(f"lambda _cls, {arguments}: _new(_cls, ({arguments},))", {"_new": tuple.__new__})  # noqa: S307
-        new.__name__, new.__qualname__, new.__defaults__ = "__new__", f"{cls.__name__}.__new__", defaults
-        cls.__new__ = new  # type: ignore[method-assign]
-        cls._fields = names
-        for position, name in enumerate(names):
+        cls._fields = tuple(cls.__annotations__)
+        cls._defaults = tuple(cls.__dict__[name] for name in cls._fields if name in cls.__dict__)
+        for position, name in enumerate(cls._fields):
             setattr(cls, name, _tuplegetter(position, None))
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        """Make the first object of a class, and what makes the next: a short command needs few of its classes."""
+        # As collections.namedtuple does: nothing else takes arguments as fast.
+        arguments = ", ".join(cls._fields)
+        new: Any = eval(f"lambda _cls, {arguments}: _new(_cls, ({arguments},))", {"_new": tuple.__new__})  # noqa: S307
+        new.__name__, new.__qualname__, new.__defaults__ = "__new__", f"{cls.__name__}.__new__", cls._defaults
+        cls.__new__ = new  # type: ignore[method-assign]
+        made: Self = new(cls, *values, **named)
+        return made
 
     def _replace(self, **changes: Any) -> Self:
         return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})

@@ -6,6 +6,7 @@ What others on this machine hold while they live does not count: several people 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 "Seconds that the kernel, and other users of this machine, get to make something vanish."
 NAME = "pycgroups"
+OWN = f"{NAME}-test-{os.getpid()}"
+"Begins the name of what a test makes in shared places by hand, so that others can tell whose it is."
+_OWNER = re.compile(rf"/(?:{NAME}-test-|run\.)(\d+)\b")
 STATE = {"ids"}
 "Files of the state directory that are there for good (pycgroups/namespaces/ranges.py)."
 
@@ -51,7 +55,7 @@ def _descriptors() -> Iterator[str]:
 
 def _children() -> Iterator[str]:
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
+        for pid in _read(f"{task}/children").split():  # a thread may have just ended
             yield f"child {pid} {_command(pid)}"
 
 
@@ -62,7 +66,7 @@ def _contained() -> Iterator[str]:
         init = pid
         while (above := contained[init]) in contained:
             init = above
-        if not _is_anothers(init):
+        if not (_is_anothers(init) or _names_another(_read(f"/proc/{pid}/cgroup"))):
             yield f"contained process {pid} {_command(str(pid))}"
 
 
@@ -72,9 +76,8 @@ def _pids() -> Iterator[int]:
 
 def _place(pid: int) -> tuple[int, int, int]:
     """Return a process's pid, its parent's (0 if it is gone), and how many pid namespaces of those we see it is in."""
-    try:
-        lines = Path("/proc", str(pid), "status").read_text(errors="replace").splitlines()
-    except (FileNotFoundError, ProcessLookupError):
+    lines = _read(f"/proc/{pid}/status").splitlines()
+    if not lines:
         return pid, 0, 0
     words = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
     return pid, int(words["PPid"][0]), len(words["NSpid"])
@@ -94,11 +97,21 @@ def _is_anothers(pid: int) -> bool:
     return os.getpid() not in line and len(line) > 1 and line[1] not in _line(os.getpid())
 
 
+def _names_another(path: str) -> bool:
+    """Whether the path of a cgroup or a file tells that it belongs to a process which is none of ours."""
+    return any(map(_is_anothers, map(int, _OWNER.findall(path))))
+
+
 def _command(pid: str) -> str:
+    return _read(f"/proc/{pid}/cmdline").replace("\0", " ") or "(zombie, or gone)"
+
+
+def _read(path: str) -> str:
+    """Read a file of a process; empty when that has gone."""
     try:
-        return Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace") or "(zombie)"
+        return Path(path).read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return "(gone)"
+        return ""
 
 
 def _cgroups() -> Iterator[str]:
@@ -111,7 +124,7 @@ def _cgroups() -> Iterator[str]:
             found = Path(directory).stat()
         except FileNotFoundError:  # somebody has removed it meanwhile
             continue
-        if (found.st_dev, found.st_ino) in others:
+        if (found.st_dev, found.st_ino) in others or _names_another(directory):
             inner.clear()
         else:
             yield f"cgroup {directory}"
@@ -132,6 +145,8 @@ def _files() -> Iterator[str]:
     places = {tempfile.gettempdir(), "/tmp", "/run", "/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "/run")}
     for place in sorted(places):
         for path in Path(place).glob(f"*{NAME}*"):
+            if _names_another(str(path)):
+                continue
             # The state directory itself may stay; what is in it may not. Another user's cannot be looked into.
             found = path.iterdir() if path.name == NAME and os.access(path, os.R_OK) else [path]
             yield from (f"file {each}" for each in found if each.name not in STATE)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import json
@@ -18,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests import leaks
 from tests.waiting import wait_for
 from tests.worlds import features
 
@@ -72,7 +74,7 @@ class Podman:
 
     def __init__(self) -> None:
         # Below /dev/shm for speed, and with a short name: that of a socket in it has at most 107 bytes.
-        self.directory = Path(tempfile.mkdtemp(prefix="pycgroups-podman-", dir="/dev/shm"))
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{leaks.OWN}-", dir="/dev/shm"))
         self.directory.chmod(0o711)  # ids of user namespaces find their root file systems in it
         self.cgroup = str(_above_own_cgroup() / self.directory.name)
         self.env = {
@@ -120,6 +122,13 @@ class Podman:
         for top in (features.CGROUP, *features.CGROUP.glob("*")):
             for group in (f"{self.cgroup}/conmon", self.cgroup):
                 wait_for(functools.partial(_removed, Path(f"{top}{group}")))
+        # Podman puts conmon into each hierarchy of v1 that it knows; those that are not mounted are mere directories.
+        if not features.lack("cgroup_v1"):
+            for top in features.CGROUP.iterdir():
+                if not (top.is_mount() or top.is_symlink()):
+                    shutil.rmtree(f"{top}{self.cgroup}", ignore_errors=True)
+                    with contextlib.suppress(OSError):  # somebody else's podman is in it
+                        top.rmdir()
 
     def _processes(self) -> list[str]:
         found = subprocess.run(

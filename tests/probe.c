@@ -329,6 +329,17 @@ static int push_input(char **args)
     return 0;
 }
 
+/* Tell the service manager, as sd_notify(3) does: each argument is a message. */
+static int notify(char **args)
+{
+    struct sockaddr_un manager = {.sun_family = AF_UNIX};
+    strncpy(manager.sun_path, getenv("NOTIFY_SOCKET"), sizeof manager.sun_path - 1);
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    for (; *args; args++)
+        tell(*args, sendto(fd, *args, strlen(*args), 0, (struct sockaddr *)&manager, sizeof manager));
+    return 0;
+}
+
 static int connects(char **args)
 {
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(args[0]))};
@@ -504,17 +515,55 @@ static int die(char **args)
     return 0;
 }
 
+/* ---- how it is run ----------------------------------------------------------------------------------------------- */
+
+struct attributes { /* struct sched_attr of linux/sched/types.h, SCHED_ATTR_SIZE_VER0 */
+    unsigned size, policy;
+    unsigned long long flags;
+    int nice;
+    unsigned priority;
+    unsigned long long runtime, deadline, period;
+};
+
+static int scheduling(char **args)
+{
+    (void)args;
+    struct attributes attributes = {0};
+    unsigned long cpus[16] = {0}, nodes[16] = {0};
+    int mode = -1;
+    syscall(SYS_sched_getattr, 0, &attributes, (unsigned)sizeof attributes, 0);
+    syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus);
+    syscall(SYS_get_mempolicy, &mode, nodes, 8 * sizeof nodes, 0, 0);
+    printf("personality %#lx\n", syscall(SYS_personality, 0xffffffff));
+    printf("policy %u\nnice %d\nreset-on-fork %llu\n", attributes.policy, attributes.nice, attributes.flags & 1);
+    printf("io-priority %ld\n", syscall(SYS_ioprio_get, 1, 0));
+    printf("cpus %#lx\n", cpus[0]);
+    printf("memory %#x\nnodes %#lx\n", mode, nodes[0]);
+    return 0;
+}
+
+static int clocks(char **args)
+{
+    (void)args;
+    struct timespec monotonic, boottime;
+    clock_gettime(CLOCK_MONOTONIC, &monotonic);
+    clock_gettime(CLOCK_BOOTTIME, &boottime);
+    printf("monotonic %ld\nboottime %ld\n", (long)monotonic.tv_sec, (long)boottime.tv_sec);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(char **args);
 } commands[] = {
     {"burn", burn},          {"burn-and-tell", burn_and_tell}, {"burn-as-daemon", burn_as_daemon},
-    {"compat-calls", compat_calls}, {"connects", connects},  {"creates", creates},
+    {"clocks", clocks},      {"compat-calls", compat_calls}, {"connects", connects}, {"creates", creates},
     {"die", die},            {"environment", environment},   {"escape", escape},         {"executables", executables},
     {"fds", descriptors},    {"fill", fill},                 {"flood", flood},           {"fork-bomb", fork_bomb},
-    {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"orphans", orphans},
-    {"push-input", push_input}, {"reads", reads},            {"stubborn", stubborn},     {"system-calls", system_calls},
-    {"threads", threads},    {"touch", touch},               {"touch-in-child", touch_in_child},
+    {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"notify", notify},
+    {"orphans", orphans},    {"push-input", push_input},     {"reads", reads},           {"scheduling", scheduling},
+    {"stubborn", stubborn},  {"system-calls", system_calls}, {"threads", threads},       {"touch", touch},
+    {"touch-in-child", touch_in_child},
     {"unknown-calls", unknown_calls}, {"unmounts", unmounts}, {"writes", writes},
 };
 

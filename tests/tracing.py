@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,7 +26,7 @@ def attached(pid: int, log: Path, *options: str) -> Iterator[None]:
                 raise RuntimeError(tracer.stderr.read().decode())
             time.sleep(0.001)
         yield
-        tracer.wait(30)
+        tracer.wait(PATIENCE)
 
 
 def calls(log: Path) -> Counter[str]:

@@ -59,7 +59,8 @@ class Spawned:
 
     def replace(self, pid: int, pidfd: int) -> None:
         """Hold another process instead."""
-        os.close(self.pidfd)
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
         self.out.pid, self.out.pidfd = pid, pidfd
 
     def close(self) -> None:

@@ -13,7 +13,6 @@ enum {
     ENTRY_BYTES = 4096,
     AT_ONCE = 1 << 20,
     PERMISSIONS = 07777,
-    MODE_FILE = 0100000,
     MODE_LINK = 0120000,
     MODE_SOCKET = 0140000,
 };

@@ -9,7 +9,9 @@ enum {
     PATH_BYTES = 4096,
     MODE_TYPE = 0170000,
     MODE_DIR = 0040000,
+    MODE_FILE = 0100000,
     MODE_CHAR = 0020000,
+    MODE_FIFO = 0010000,
 };
 
 int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);

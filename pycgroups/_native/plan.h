@@ -41,19 +41,21 @@ enum plan_op {
     OP_READONLY,   /* path in the root */
     OP_ATTR,       /* slot or -1 (the root), attr_set, attr_clr, propagation, recursive */
     OP_PROPAGATE,  /* propagation of every mount of the new mount namespace */
-    OP_PIVOT,      /* 1 without pivot_root(2), for a root in a ramfs; the base becomes "/", the old root is let go */
+    OP_PIVOT,      /* 1 without pivot_root(2), for a root in a ramfs; paths "/a\0/b": mounts that must go then; the base
+                    * becomes "/", the old root is let go */
     OP_ROOT,       /* paths are inside the process's own root from here on */
     OP_HOSTNAME,   /* name */
     OP_DOMAINNAME, /* name */
     OP_SYSCTL,     /* path below /proc/sys, value */
     OP_LO_UP,
+    OP_NETLINK,    /* send a socket for route messages of the network namespace: rtnetlink(7) */
     OP_UNSHARE,    /* namespace flags */
     OP_TIME_OFFSETS, /* text, for the time namespace that was just unshared */
     OP_FORK,       /* go on in a child of the same parent; tell its pid, send its pidfd, and end */
     OP_SETNS,      /* slot, type */
     OP_JOIN,       /* slot of a cgroup's file: write "0" */
     OP_BECOME_ROOT, /* clear groups or not: set*id(0) in the user namespace */
-    OP_CONSOLE,    /* slot for the terminal, rows, columns, uid, gid: make a pty, send its master */
+    OP_CONSOLE,    /* slot for the terminal, rows, columns, uid: make a pty, send its master */
     OP_SEND,       /* slot: hand this descriptor to the library */
     OP_DEATH,      /* signal when the thread that spawned dies */
     OP_WAIT,       /* tell, and wait for the library's word */
@@ -74,15 +76,23 @@ enum plan_op {
     OP_NO_NEW_PRIVS,
     OP_LABEL,      /* path of a /proc/thread-self/attr file; text */
     OP_CALL,       /* system call, which of its arguments is the blob or -1, five arguments; name, blob */
-    OP_CHDIR,      /* path */
-    OP_SECCOMP,    /* flags; blob of struct sock_filter */
-    OP_EXEC,       /* argc, envc, candidates, slot and count of what becomes 3 and up; argv, envp, paths */
+    OP_CHDIR,      /* path; nothing if an earlier one has succeeded */
+    OP_SECCOMP,    /* flags; blob of struct sock_filter. A listener is sent; go on after the library's word */
+    OP_HOME,       /* uid; passwd file: the program's environment gets HOME as well */
+    OP_STREAMS,    /* uid, gid: pipes and files at 0, 1 and 2 are theirs, as far as they can be given away */
+    OP_READY,      /* slot and count of what becomes 3 and up, bits of those that are closed instead (64 in each of two
+                    * numbers), slot of what stays open until the exec or -1: everything else is closed */
+    OP_EXEC,       /* argc, envc, candidates; argv, envp, paths */
 };
 
 enum plan_step_flags {
     /* of OP_MASK and OP_READONLY: a path that is not there is no error; of OP_SYMLINK and OP_NODE: one that is; of
-     * OP_CALL: whatever it answers */
+     * OP_CHDIR: one that cannot be entered; of OP_CALL: whatever it answers */
     STEP_OPTIONAL = 1,
+};
+
+enum plan_tree_flags {
+    TREE_MAP_TOP = 1 << 30, /* beside the clone flags of OP_TREE: the id map is for the uppermost mount alone */
 };
 
 enum plan_flags {

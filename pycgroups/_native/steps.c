@@ -22,12 +22,16 @@
 #include "copy.h"
 #include "inside.h"
 #include "message.h"
+#include "passwd.h"
 #include "sys.h"
 #include "text.h"
+#include "thread.h"
 
 enum {
     AF_INET_ = 2,
+    AF_NETLINK_ = 16,
     SOCK_DGRAM_ = 2,
+    SOCK_RAW_ = 3,
     SOCK_CLOEXEC_ = 02000000,
 };
 
@@ -65,6 +69,8 @@ void run_init(struct run *run, const struct plan_header *plan, int control)
     run->plan = plan;
     run->control = control;
     run->root = run->parent = -1;
+    run->arrived = 0;
+    run->home = 0;
     for (int i = 0; i < PLAN_SLOTS; i++)
         run->slot[i] = -1;
 }
@@ -110,6 +116,29 @@ static int write_and_close(long fd, const char *text, size_t length)
     return ret < 0 ? (int)ret : 0;
 }
 
+/* ---- what is told ---------------------------------------------------------------------------------------------- */
+
+int send_report(int control, const struct report *report, int fd)
+{
+    long ret = message_send(control, report, sizeof *report, &fd, fd >= 0, 0);
+    return ret < 0 ? (int)ret : 0;
+}
+
+void report_usage(struct report *report, const struct rusage *usage)
+{
+    report->user_usec = (uint64_t)usage->ru_utime.tv_sec * 1000000 + (uint64_t)usage->ru_utime.tv_usec;
+    report->system_usec = (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec;
+    report->maxrss_kib = (uint64_t)usage->ru_maxrss;
+    report->inblock = (uint64_t)usage->ru_inblock;
+    report->oublock = (uint64_t)usage->ru_oublock;
+}
+
+static int send_fd(struct run *run, const struct plan_step *step, int fd)
+{
+    struct report report = {.kind = REPORT_FD, .step = (int32_t)(step - plan_steps(run->plan))};
+    return send_report(run->control, &report, fd);
+}
+
 /* ---- mounts --------------------------------------------------------------------------------------------------- */
 
 static int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int userns, int recursive)
@@ -132,13 +161,16 @@ static int do_tree(struct run *run, const struct plan_step *step)
 {
     int directory = step->arg[6] < 0 ? AT_FDCWD : fd_of(run, step->arg[6]);
     const char *path = str(run, step, 0);
-    uint64_t recursive = (uint64_t)step->arg[1] & AT_RECURSIVE;
-    long fd = SYS(open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | step->arg[1] | (*path ? 0 : AT_EMPTY_PATH));
+    int recursive = (step->arg[1] & AT_RECURSIVE) != 0;
+    int64_t flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step->arg[1] & ~TREE_MAP_TOP) | (*path ? 0 : AT_EMPTY_PATH);
+    long fd = SYS(open_tree, directory, path, flags);
     int ret = keep(run, step->arg[0], fd);
     if (ret < 0)
         return ret;
     int userns = step->arg[5] < 0 ? -1 : fd_of(run, step->arg[5]);
-    return set_attr((int)fd, (uint64_t)step->arg[2], (uint64_t)step->arg[3], (uint64_t)step->arg[4], userns, recursive != 0);
+    int top = userns >= 0 && step->arg[1] & TREE_MAP_TOP;
+    ret = set_attr((int)fd, (uint64_t)step->arg[2], (uint64_t)step->arg[3], (uint64_t)step->arg[4], top ? -1 : userns, recursive);
+    return ret == 0 && top ? set_attr((int)fd, 0, 0, 0, userns, 0) : ret;
 }
 
 static int configure(int context, const char *options, uint32_t length)
@@ -261,11 +293,24 @@ static int do_propagate(const struct plan_step *step)
     return (int)SYS(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr);
 }
 
+/* Take mounts off, or cover those that must stay: in a user namespace, what came from outside. */
+static int let_go(const char *paths, uint32_t length)
+{
+    for (const char *end = paths + length; paths < end; paths += text_length(paths) + 1) {
+        long ret = SYS(umount2, paths, 2 /* MNT_DETACH */);
+        if (ret == -EINVAL)
+            ret = SYS(mount, "tmpfs", paths, "tmpfs", 1 /* MS_RDONLY */, 0);
+        if (ret < 0 && ret != -ENOENT) /* it went with one above */
+            return (int)ret;
+    }
+    return 0;
+}
+
 /* A root in the first ramfs cannot be pivoted: initramfs, ramfs-rootfs-initramfs.rst. */
 static int move_root(void)
 {
     long ret = SYS(mount, ".", "/", 0, 0x2000 /* MS_MOVE */, 0);
-    if (ret == 0)
+    if (ret == 0 || ret == -ELOOP) /* it is on top of the old root already */
         ret = SYS(chroot, ".");
     if (ret == 0)
         ret = SYS(chdir, "/");
@@ -283,8 +328,10 @@ static int do_root(struct run *run)
 static int do_pivot(struct run *run, const struct plan_step *step)
 {
     long ret = SYS(fchdir, run->root);
-    if (ret == 0 && step->arg[0])
-        return move_root();
+    if (ret == 0 && step->arg[0]) {
+        ret = let_go(str(run, step, 0), step->len[0]);
+        return ret == 0 ? move_root() : (int)ret;
+    }
     if (ret == 0)
         ret = SYS(pivot_root, ".", ".");
     if (ret == 0)
@@ -421,6 +468,17 @@ static int do_lo_up(void)
     return (int)ret;
 }
 
+/* Whoever has it can do in our network namespace what we can: the kernel asks who opened it, and who uses it. */
+static int do_netlink(struct run *run, const struct plan_step *step)
+{
+    long fd = SYS(socket, AF_NETLINK_, SOCK_RAW_ | SOCK_CLOEXEC_, 0 /* NETLINK_ROUTE */);
+    if (fd < 0)
+        return (int)fd;
+    int ret = send_fd(run, step, (int)fd);
+    SYS(close, fd);
+    return ret;
+}
+
 /* In a fresh user namespace: leave the caller's ids and groups for 0 of the namespace. */
 static int do_become_root(const struct plan_step *step)
 {
@@ -499,27 +557,6 @@ static int do_start(const struct run *run, const struct plan_step *step)
 
 /* ---- the terminal ----------------------------------------------------------------------------------------------- */
 
-int send_report(int control, const struct report *report, int fd)
-{
-    long ret = message_send(control, report, sizeof *report, &fd, fd >= 0, 0);
-    return ret < 0 ? (int)ret : 0;
-}
-
-void report_usage(struct report *report, const struct rusage *usage)
-{
-    report->user_usec = (uint64_t)usage->ru_utime.tv_sec * 1000000 + (uint64_t)usage->ru_utime.tv_usec;
-    report->system_usec = (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec;
-    report->maxrss_kib = (uint64_t)usage->ru_maxrss;
-    report->inblock = (uint64_t)usage->ru_inblock;
-    report->oublock = (uint64_t)usage->ru_oublock;
-}
-
-static int send_fd(struct run *run, const struct plan_step *step, int fd)
-{
-    struct report report = {.kind = REPORT_FD, .step = (int32_t)(step - plan_steps(run->plan))};
-    return send_report(run->control, &report, fd);
-}
-
 static int do_console(struct run *run, const struct plan_step *step)
 {
     int master = open_in_root(run->root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0, RESOLVE_NO_SYMLINKS);
@@ -534,7 +571,7 @@ static int do_console(struct run *run, const struct plan_step *step)
     if (ret == 0 && size.ws_row)
         ret = SYS(ioctl, terminal, TIOCSWINSZ, &size);
     if (ret == 0)
-        ret = SYS(fchown, terminal, step->arg[3], step->arg[4]);
+        ret = SYS(fchown, terminal, step->arg[3], -1); /* its group is what devpts(5) was mounted for */
     if (ret == 0)
         ret = send_fd(run, step, master);
     SYS(close, master);
@@ -615,30 +652,85 @@ static int do_call(struct run *run, const struct plan_step *step)
     return ret < 0 && !(step->flags & STEP_OPTIONAL) ? (int)ret : 0;
 }
 
+/* Who installs a filter with a listener may not be able to send that any more: the filter may forbid sendmsg(2), or have
+ * it wait for who has yet to get the listener. So a thread that the filter does not apply to does that; we get by with
+ * write(2) and read(2), which are in every program's filter. seccomp(2), seccomp_unotify(2) */
+struct delivery {
+    struct run *run;
+    const struct plan_step *step;
+    int pipe[2];
+};
+
+static void __attribute__((noreturn)) deliver(void *argument)
+{
+    const struct delivery *delivery = argument;
+    int listener;
+    if (SYS_RETRY(read, delivery->pipe[0], &listener, sizeof listener) == sizeof listener)
+        send_fd(delivery->run, delivery->step, listener);
+    for (;;)
+        SYS(exit, 0);
+}
+
 static int do_seccomp(struct run *run, const struct plan_step *step)
 {
     struct sock_fprog program = {
         .len = (unsigned short)(step->len[0] / sizeof(struct sock_filter)),
         .filter = (struct sock_filter *)(uintptr_t)str(run, step, 0),
     };
-    long listener = SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
-    if (listener < 0 || !((uint64_t)step->arg[0] & SECCOMP_FILTER_FLAG_NEW_LISTENER))
-        return (int)listener;
-    int ret = send_fd(run, step, (int)listener);
-    SYS(close, listener);
-    return ret;
+    if (!((uint64_t)step->arg[0] & SECCOMP_FILTER_FLAG_NEW_LISTENER))
+        return (int)SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
+    struct delivery delivery = {.run = run, .step = step};
+    long ret = SYS(pipe2, delivery.pipe, O_CLOEXEC);
+    if (ret == 0)
+        ret = start_thread(deliver, &delivery);
+    if (ret < 0)
+        return (int)ret;
+    int listener = (int)SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
+    if (listener < 0)
+        return listener;
+    ret = SYS_RETRY(write, delivery.pipe[1], &listener, sizeof listener);
+    return ret < 0 ? (int)ret : read_word(run->control);
 }
 
 /* A directory that the root cannot reach shows as "(unreachable)/...": getcwd(2). CVE-2024-21626. */
 static int do_chdir(struct run *run, const struct plan_step *step)
 {
     char cwd[PATH_BYTES];
-    long ret = SYS(chdir, str(run, step, 0));
+    long ret = run->arrived ? 0 : SYS(chdir, str(run, step, 0));
+    if (ret < 0 && step->flags & STEP_OPTIONAL)
+        return 0;
     if (ret == 0)
         ret = SYS(getcwd, cwd, sizeof cwd);
     if (ret < 0)
         return (int)ret;
+    run->arrived = 1;
     return cwd[0] == '/' ? 0 : -EXDEV;
+}
+
+/* The kernel gives back the memory at the exec. */
+static int do_home(struct run *run, const struct plan_step *step)
+{
+    static const char name[] = "HOME=";
+    long memory = SYS(mmap, 0, PATH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory < 0 && memory > -PATH_BYTES)
+        return (int)memory;
+    char *home = (char *)memory;
+    text_copy(home, name, sizeof name);
+    passwd_home(str(run, step, 0), (uint64_t)step->arg[0], home + sizeof name - 1, PATH_BYTES - sizeof name + 1);
+    run->home = home;
+    return 0;
+}
+
+/* A pipe or file that a program has for a stream becomes its own: it may open /dev/stdout again, as servers do for their
+ * logs. Devices stay whose they are. */
+static int do_streams(const struct plan_step *step)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        int type = file_type(fd);
+        if (type == MODE_FIFO || type == MODE_FILE)
+            SYS(fchown, fd, step->arg[0], step->arg[1]); /* not all can be given away */
+    }
+    return 0;
 }
 
 /* ---- exec ------------------------------------------------------------------------------------------------------ */
@@ -694,23 +786,34 @@ static int do_find(const struct run *run, const struct plan_step *step)
     return answer;
 }
 
-/* Descriptors 3 and up are what the plan says, everything else goes; the control socket until the exec, above them. */
-static long hand_on(struct run *run, int64_t slot, int64_t count)
+static int is_hole(const struct plan_step *step, int64_t number)
 {
+    return number < 128 && (uint64_t)step->arg[2 + number / 64] >> number % 64 & 1;
+}
+
+/* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
+ * what we wait for the start on. This takes more system calls than the program's filter need allow. */
+static int do_ready(struct run *run, const struct plan_step *step)
+{
+    int64_t slot = step->arg[0], count = step->arg[1], kept = step->arg[4];
     if (count < 0 || count > PLAN_PASSED_MAX)
         return -EINVAL;
-    long above = CONTROL + count, ret = 0;
+    long above = CONTROL + count, last = above + (kept >= 0), ret = 0;
     for (int64_t i = 0; i < count && ret >= 0; i++) /* out of the way first: each may have any number */
-        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, above + 1));
+        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, last + 1));
+    if (kept >= 0 && ret >= 0)
+        ret = keep(run, kept, SYS(fcntl, fd_of(run, kept), F_DUPFD_CLOEXEC, last + 1));
     if (ret >= 0 && run->control != above)
         ret = SYS(dup3, run->control, above, 0);
     if (ret >= 0)
         run->control = (int)above;
+    if (kept >= 0 && ret >= 0)
+        ret = run->slot[kept] = (int)SYS(dup3, fd_of(run, kept), last, O_CLOEXEC);
     for (int64_t i = 0; i < count && ret >= 0; i++)
-        ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, 0);
+        ret = SYS(dup3, fd_of(run, slot + i), CONTROL + i, is_hole(step, i) ? O_CLOEXEC : 0);
     if (ret >= 0)
-        ret = SYS(close_range, above + 1, ~0U, 0);
-    return ret < 0 ? ret : SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
+        ret = SYS(close_range, last + 1, ~0U, 0);
+    return ret < 0 ? (int)ret : (int)SYS(fcntl, above, F_SETFD, FD_CLOEXEC);
 }
 
 static int do_exec(struct run *run, const struct plan_step *step)
@@ -718,17 +821,17 @@ static int do_exec(struct run *run, const struct plan_step *step)
     for (int i = 0; i < PLAN_STRINGS; i++)
         if (step->arg[i] < 0 || step->arg[i] > count_strings(str(run, step, i), step->len[i]))
             return -EINVAL;
-    size_t size = (size_t)(step->arg[0] + step->arg[1] + 2) * sizeof(char *);
+    size_t size = (size_t)(step->arg[0] + step->arg[1] + 3) * sizeof(char *);
     long memory = SYS(mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory < 0 && memory > -PATH_BYTES)
         return (int)memory;
     const char **argv = (const char **)memory;
     const char **envp = point_at(argv, str(run, step, 0), step->arg[0]);
-    point_at(envp, str(run, step, 1), step->arg[1]);
+    const char **end = point_at(envp, str(run, step, 1), step->arg[1]);
+    end[-1] = run->home;
+    *end = 0;
     uint64_t nothing = 0;
-    long ret = hand_on(run, step->arg[3], step->arg[4]);
-    if (ret == 0)
-        ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
+    long ret = SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &nothing, 0, sizeof nothing);
     if (ret == 0)
         ret = exec_first(str(run, step, 2), step->arg[2], argv, envp);
     SYS(munmap, memory, size);
@@ -764,6 +867,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_DOMAINNAME: return (int)SYS(setdomainname, str(run, step, 0), step->len[0]);
     case OP_SYSCTL: return do_sysctl(run, step);
     case OP_LO_UP: return do_lo_up();
+    case OP_NETLINK: return do_netlink(run, step);
     case OP_UNSHARE: return (int)SYS(unshare, step->arg[0]);
     case OP_TIME_OFFSETS: return write_own_proc("/proc/self/timens_offsets", str(run, step, 0), step->len[0]);
     case OP_FORK: return do_fork(run);
@@ -799,6 +903,9 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_CALL: return do_call(run, step);
     case OP_CHDIR: return do_chdir(run, step);
     case OP_SECCOMP: return do_seccomp(run, step);
+    case OP_HOME: return do_home(run, step);
+    case OP_STREAMS: return do_streams(step);
+    case OP_READY: return do_ready(run, step);
     case OP_EXEC: return do_exec(run, step);
     }
     return -ENOSYS;

@@ -21,6 +21,8 @@ struct run {
     int parent;              /* the directory that the last entry was made in, or -1 */
     const char *parent_path; /* its path; as many bytes of it as parent_length */
     size_t parent_length;
+    int arrived;             /* the working directory is that of the plan */
+    const char *home;        /* "HOME=...", or null */
     int slot[PLAN_SLOTS];
 };
 

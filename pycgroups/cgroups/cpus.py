@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pycgroups.cgroups.files import read_path
-from pycgroups.cgroups.lists import cpu_numbers
 from pycgroups.errors import InvalidConfig
 
 
@@ -15,6 +14,8 @@ def check_available(effective_file: str, asked: str | None, path: str) -> None:
     """
     if asked is None:
         return
+    from pycgroups.cgroups.lists import cpu_numbers
+
     available = read_path(effective_file).strip()
     if available and not cpu_numbers(asked) <= cpu_numbers(available):
         raise InvalidConfig(

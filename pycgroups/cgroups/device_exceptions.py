@@ -22,12 +22,14 @@ from pycgroups.errors import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from functools import lru_cache
     from typing import NamedTuple
 
     from pycgroups.cgroups.device_rules import Entry
     from pycgroups.oci.resources import DeviceRule
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
 
 _ALLOW, _DENY = "devices.allow", "devices.deny"
@@ -42,7 +44,7 @@ class State(NamedTuple):
     """
 
     all_but: bool
-    exceptions: dict[str, int]
+    exceptions: Mapping[str, int]
 
 
 def state_of(rules: Sequence[DeviceRule]) -> State:
@@ -52,7 +54,11 @@ def state_of(rules: Sequence[DeviceRule]) -> State:
         InvalidConfig: a rule is wrong.
         Unsupported: it cannot be said.
     """
-    table = tabulate(rules)
+    return _state_of(tabulate(rules))
+
+
+@lru_cache(64)
+def _state_of(table: tuple[Entry, ...]) -> State:
     nested = [
         (entry.access, wider.access)
         for index, entry in enumerate(table)
@@ -100,12 +106,12 @@ def parse(text: str) -> dict[str, int]:
     return {device: bits(access) for device, _, access in lines}
 
 
-def write(exceptions: dict[str, int]) -> list[str]:
+def write(exceptions: Mapping[str, int]) -> list[str]:
     """Write exceptions: the reverse of `parse`, line by line."""
     return [f"{device} {letters(access)}" for device, access in exceptions.items() if access]
 
 
-def _lines(file: str, exceptions: dict[str, int]) -> Iterator[tuple[str, str]]:
+def _lines(file: str, exceptions: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     for line in write(exceptions):
         yield file, line
 

@@ -20,10 +20,12 @@ from pycgroups.errors import invalid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from functools import lru_cache
     from typing import NamedTuple
 
     from pycgroups.oci.resources import DeviceRule
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
 
 MKNOD, READ, WRITE = 1, 2, 4
@@ -68,7 +70,11 @@ def tabulate(rules: Sequence[DeviceRule]) -> tuple[Entry, ...]:
     """
     if len(rules) > MOST:
         raise invalid("devices", f"{len(rules)} rules", f"at most {MOST}")
-    read = [_read(rule, f"devices[{index}]") for index, rule in enumerate(rules)]
+    return _tabulate(tuple(_read(rule, f"devices[{index}]") for index, rule in enumerate(rules)))
+
+
+@lru_cache(64)  # containers have much the same rules, and each asks several times
+def _tabulate(read: tuple[_Rule, ...]) -> tuple[Entry, ...]:
     return tuple(entry for type_ in "bc" for entry in _table(type_, [rule for rule in read if type_ in rule.types]))
 
 

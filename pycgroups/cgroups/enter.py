@@ -50,6 +50,7 @@ def in_cgroup(group: Cgroup, command: Sequence[str | bytes | os.PathLike[str]]) 
         raise invalid("group", group, "a Cgroup: Cgroup.create or Cgroup.open makes one")
     if isinstance(command, str | bytes) or not command:
         raise invalid("command", command, "a list of a program and its arguments")
+    group.check()
     if not group.paths:
         raise Unsupported("the group has no directory", operation="enter cgroup", hint="see pycgroups.doctor()")
     words = [_word(word) for word in command]

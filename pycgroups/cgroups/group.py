@@ -55,7 +55,7 @@ class Cgroup:
     and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_created", "_limits", "_managers", "_scope", "name", "threaded", "unenforced")
+    __slots__ = ("_above", "_created", "_limits", "_managers", "_over", "_scope", "name", "threaded", "unenforced")
 
     def __init__(self, name: str, limits: Limits | None = None, unenforced_limits: tuple[str, ...] = ()) -> None:
         """Not for users: `create()` makes groups."""
@@ -65,6 +65,7 @@ class Cgroup:
         self._managers: list[Manager] = []
         self._above: list[Directory] = []
         self._created = True
+        self._over = False
         self.threaded = False
         self._scope: Scope | Unit | None = None
 
@@ -306,6 +307,7 @@ class Cgroup:
             Unsupported: the group has no directory: no limit could be enforced.
         """
         _check_pid(pid)
+        self.check()
         if not self._managers:
             raise unenforced.without(places.LIMITABLE, operation="add a process")
         for manager in self._managers:
@@ -322,6 +324,7 @@ class Cgroup:
             CgroupError: no such thread (ESRCH), it may not enter (EOPNOTSUPP), or not be moved by this user (EACCES).
         """
         _check_pid(tid)
+        self.check()
         if not self._managers:
             raise unenforced.without(places.LIMITABLE, operation="add a thread")
         for manager in self._managers:
@@ -375,6 +378,7 @@ class Cgroup:
 
     def _change(self, limits: Limits | None, asked: Resources) -> None:
         """Write limits, after a look at all of them."""
+        self.check()
         unenforced.check_change(self._managers, limits, asked, known=self.unenforced)
         if self._scope is not None:
             self._scope.change(asked)
@@ -402,6 +406,7 @@ class Cgroup:
         """
         if not rules:
             raise invalid("devices", rules, "at least one rule; [DeviceRule(allow=True)] allows everything")
+        self.check()
         if not any(places.DEVICES in each.controllers for each in self._managers):
             raise Unsupported(
                 "the group was made without device rules",
@@ -472,10 +477,12 @@ class Cgroup:
     @property
     def _unified(self) -> Directory | None:
         """The v2 directory, if the group has one."""
+        self.check()
         return next((each.directory for each in self._managers if each.clone_fd is not None), None)
 
     def _count(self, *, whole: bool) -> Counts:
         """Put together what the directories count. v2's, the first, wins: it counts CPU time in finer steps."""
+        self.check()
         counts: Counts = {}
         for manager in reversed(self._managers):
             for section, fields in manager.count(whole=whole).items():
@@ -503,8 +510,11 @@ class Cgroup:
             Unsupported: the group has no freezer.
         """
         deadline = _deadline(timeout)
+        self.check()
         freezer = next((manager for manager in self._managers if manager.frozen() is not None), None)
         if freezer is None:
+            for manager in self._managers:
+                manager.directory.check()
             raise Unsupported(
                 "the group has no freezer",
                 operation="freeze",
@@ -565,6 +575,7 @@ class Cgroup:
         """
         from pycgroups.cgroups import watch  # needs the C shim
 
+        self.check()
         return watch.Watch(self._managers, kinds, watch.check_pressure(pressure))
 
     def kill(self) -> None:
@@ -597,6 +608,7 @@ class Cgroup:
         while self._managers:
             self._managers[-1].remove(deadline)
             self._managers.pop()
+            self._over = True
         if self._above:
             from pycgroups.cgroups import sweep
         while self._above:
@@ -605,6 +617,15 @@ class Cgroup:
                     tree.try_rmdir(above.path)
         if self._scope is not None:
             self._scope.stop()
+
+    def check(self) -> None:
+        """Do nothing while this is a group.
+
+        Raises:
+            CgroupError: it was removed, or let go, by this object.
+        """
+        if self._over:
+            raise CgroupError("was removed, or let go", operation="use cgroup", path=self.name, errno=errno.ENOENT)
 
     def _abandon(self) -> None:
         """Remove the group after something went wrong, which is what the caller is told, and not what may fail here."""
@@ -625,6 +646,7 @@ class Cgroup:
             manager.close()
         for above in self._above:
             above.close()
+        self._over = self._over or bool(self._managers)
         self._managers, self._above = [], []
         if self._scope is not None:
             self._scope.let_go()
@@ -641,6 +663,10 @@ class Cgroup:
             self.remove()
         else:
             self.let_go()
+
+    def __reduce__(self) -> str:
+        """Refuse to be pickled: descriptors are this process's."""
+        raise TypeError("a Cgroup cannot be pickled; another process takes hold of it with Cgroup.open(path)")
 
     def __repr__(self) -> str:
         """Name and limits."""

@@ -66,7 +66,7 @@ Rates: TypeAlias = "tuple[tuple[str, int], ...]"
 IoLimits: TypeAlias = "tuple[tuple[str, Rates], ...]"
 Hugepages: TypeAlias = "tuple[tuple[str, int], ...]"
 SomeIoLimits: TypeAlias = "Mapping[str, Mapping[str, int | str]] | IoLimits | None"
-SomeHugepages: TypeAlias = "Mapping[int | str, int | str] | Hugepages | None"
+SomeHugepages: TypeAlias = "Mapping[str, int | str] | Mapping[int, int | str] | Hugepages | None"
 
 
 def _memory(value: int | str | None) -> int | None:

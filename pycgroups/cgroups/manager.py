@@ -132,6 +132,18 @@ def _controller(home: str) -> Controller:
     return made
 
 
+_OF_DEVICES = frozenset({"io", "net_prio", "rdma"})
+
+
+def _explained(error: CgroupError, controller: str) -> CgroupError:
+    """Add to an error what has become of its file, if that is gone."""
+    if error.errno in GONE:
+        error.hint = f"the cgroup was removed, or {controller} was taken away from it (cgroup.subtree_control)"
+        if error.errno == errno.ENODEV and controller in _OF_DEVICES:
+            error.hint = f"there is no such device; or {error.hint}"
+    return error
+
+
 class Manager(abc.ABC):
     """One directory in one hierarchy: the whole of a group on v2, one of several parts of it on v1.
 
@@ -159,8 +171,13 @@ class Manager(abc.ABC):
         cls, files: str, controllers: frozenset[str], resources: Resources, parent: str | None = None
     ) -> list[Lack]:
         """Tell what some controllers cannot enforce in a group; see `Controller`."""
-        used = sorted(controllers & controllers_of(resources) & cls.modules.keys())
-        return [lack for name in used for lack in cls.modules[name].check(files, resources, parent)]
+        lacks: list[Lack] = []
+        for name in sorted(controllers & controllers_of(resources) & cls.modules.keys()):
+            try:
+                lacks += cls.modules[name].check(files, resources, parent)
+            except CgroupError as error:
+                raise _explained(error, name) from None
+        return lacks
 
     def apply(self, resources: Resources) -> None:
         """Write the limits that this directory's controllers enforce."""
@@ -168,9 +185,7 @@ class Manager(abc.ABC):
             try:
                 self.modules[name].apply(self.directory, resources)
             except CgroupError as error:
-                if error.errno in GONE:
-                    error.hint = f"the cgroup was removed, or {name} was taken away from it (cgroup.subtree_control)"
-                raise
+                raise _explained(error, name) from None
 
     @abc.abstractmethod
     def count(self, *, whole: bool) -> Counts:

@@ -32,7 +32,7 @@ from pycgroups.cgroups.places import Place
 from pycgroups.cgroups.v1 import devices as v1_devices
 from pycgroups.cgroups.v1 import manager as v1
 from pycgroups.cgroups.v2 import manager as v2
-from pycgroups.errors import AlreadyExists, CgroupError, NotFound, invalid
+from pycgroups.errors import AlreadyExists, CgroupError, InvalidConfig, NotFound, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -201,11 +201,14 @@ def sub(group: Placed, name: str) -> Placed:
             hierarchy of v1 alone.
 
     Raises:
+        InvalidConfig: the path climbs.
         NotFound: no hierarchy has it.
         CgroupError: it cannot be opened.
     """
     controller, colon, path = name.rpartition(":")
-    below = os.path.normpath(f"/{path.lstrip('/')}")  # ".." at the top leads nowhere
+    if ".." in path.split("/"):
+        raise InvalidConfig(f"{path} is not a sub cgroup path", operation="open cgroup", path=name)
+    below = os.path.normpath(f"/{path.lstrip('/')}")
     found = []
     for above in group.paths:
         there = os.path.isdir(above + below) and (not colon or controller in _place(above).controllers)
@@ -270,6 +273,8 @@ def _make(group: Placed, hierarchy: Hierarchy, path: str, made: list[str]) -> No
         if "cpuset" in hierarchy.controllers and hierarchy.version == detect.V1:
             with places.opened(above) as directory:
                 v1.prepare(directory, hierarchy.controllers)
+    if not new:
+        _check_writable(path)
     _check_free(group.hold(path), new=new)
 
 
@@ -279,7 +284,16 @@ def _check_entry(own: str, path: str) -> None:
     Raises:
         CgroupError: it may not.
     """
-    procs = f"{os.path.commonpath((own, path))}/cgroup.procs"
+    _check_writable(os.path.commonpath((own, path)))
+
+
+def _check_writable(path: str) -> None:
+    """Look whether this user may move processes in a directory: another's, of the same name, is none of his.
+
+    Raises:
+        CgroupError: he may not.
+    """
+    procs = f"{path}/cgroup.procs"
     if not os.access(procs, os.W_OK, effective_ids=True):
         raise CgroupError(operation="enter", path=procs, errno=errno.EACCES)
 

@@ -26,6 +26,7 @@ from pycgroups._native import calls
 from pycgroups.cgroups.events import KINDS, LEVELS, Event, PressureTrigger
 from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.v1.events import pids_are_silent
+from pycgroups.clock import seconds_until
 from pycgroups.errors import CgroupError, Unsupported, invalid
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ class Watch:
                     events = tuple(self._pending)
                     self._pending.clear()
                     return events
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
+                left = seconds_until(deadline)
+                if left == 0:
                     return ()
                 self._waiting += 1
             try:

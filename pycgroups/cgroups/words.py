@@ -23,4 +23,4 @@ class Words(TypedDict, total=False):
     pids: int | None
     io_weight: int | None
     io_limits: Mapping[str, Mapping[str, Size]] | None
-    hugepages: Mapping[Size, Size] | None
+    hugepages: Mapping[str, Size] | Mapping[int, Size] | None

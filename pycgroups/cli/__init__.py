@@ -21,8 +21,6 @@ from __future__ import annotations
 import os
 import sys
 
-from pycgroups.cli.text import complain
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -88,7 +86,7 @@ def _main(arguments: list[str]) -> int:
 
         print(f"pycgroups {pycgroups.__version__}")
         return 0
-    complain(f"{name!r} is not a command (see pycgroups --help)")
+    _complain(f"{name!r} is not a command (see pycgroups --help)")
     return OURS
 
 
@@ -98,10 +96,16 @@ def _tell(error: Exception) -> int:
 
     if isinstance(error, BrokenPipeError):  # who read our output has enough of it
         return OURS
-    complain(str(error))
+    _complain(str(error))
     if isinstance(error, CommandNotFound):
         return NOT_FOUND
     return NOT_EXECUTABLE if isinstance(error, CommandNotExecutable) else OURS
+
+
+def _complain(message: str) -> None:
+    from pycgroups.cli.text import complain
+
+    complain(message)
 
 
 def _help() -> str:

@@ -14,7 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from pycgroups.errors import InvalidConfig, NotFound, Unsupported
+from pycgroups.errors import InvalidConfig, NotFound, Unsupported, invalid
 from pycgroups.runtime.plan import DEFAULT_DEVICES
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def device_rules(config: ContainerConfig) -> tuple[DeviceRule, ...]:
     Raises:
         Unsupported: it needs some, and this process cannot have them.
         NotFound: a device that they are about is not there.
-        InvalidConfig: it is none.
+        InvalidConfig: a device is none.
     """
+    _check_kinds(config)
     partial = [index for index, (_, _, access) in enumerate(config.devices) if not {"r", "w"} <= set(access)]
     if not partial:
         return ()
@@ -51,6 +52,20 @@ def device_rules(config: ContainerConfig) -> tuple[DeviceRule, ...]:
         ]
         return (DeviceRule(allow=True, access=_ALL), *less, *asked)
     return (*_default_rules(), *asked)
+
+
+def _check_kinds(config: ContainerConfig) -> None:
+    """Refuse a file of another kind, which would show in the container; a directory, as /dev/snd, stands for all in it.
+
+    One that is not there is left to the launch, which fails at it.
+    """
+    for index, (source, _, _) in enumerate(config.devices):
+        try:
+            mode = os.stat(source).st_mode
+        except OSError:
+            continue
+        if not (stat.S_ISBLK(mode) or stat.S_ISCHR(mode) or stat.S_ISDIR(mode)):
+            raise invalid(f"devices[{index}]", source, "a device, or a directory of devices")
 
 
 def _default_rules() -> tuple[DeviceRule, ...]:

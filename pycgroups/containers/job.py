@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.cgroups.limits import NO_LIMITS
+from pycgroups.clock import seconds_until
 from pycgroups.containers import assemble, ids
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import Error, LaunchError, own_errors
@@ -192,7 +193,7 @@ class Job:
 
     def _patience(self, running: launch.Running, deadline: float | None) -> float | None:
         """Milliseconds to wait at most, None for ever; the disk is looked at on the way."""
-        seconds = None if deadline is None else max(0.0, deadline - time.monotonic())
+        seconds = seconds_until(deadline)
         if self.config.disk is not None and not self._disk_full:
             self._look_at_disk(running)
             seconds = _DISK_INTERVAL if seconds is None else min(seconds, _DISK_INTERVAL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from typing import TYPE_CHECKING
 
 from pycgroups.containers.config import ContainerConfig
@@ -69,6 +71,7 @@ def run(
     Linux 5.12 or newer. Sources: namespaces(7), cgroups(7), capabilities(7), seccomp(2), the OCI runtime spec.
     """
     is_text = bool(text) or encoding is not None or errors is not None
+    _check_codec(encoding, errors)
     config = ContainerConfig(command=command, **options)
     data = _encoded(input, encoding, errors, is_text=is_text)
     if stdin is None and data is None:
@@ -105,6 +108,20 @@ def run(
     return result
 
 
+def _check_codec(encoding: str | None, errors: str | None) -> None:
+    """Refuse before the program runs what its output could not be decoded with afterwards."""
+    if encoding is not None:
+        try:
+            io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        except (LookupError, TypeError, ValueError):
+            raise invalid("encoding", encoding, "an encoding of text that Python knows") from None
+    if errors is not None:
+        try:
+            codecs.lookup_error(errors)
+        except (LookupError, TypeError, ValueError):
+            raise invalid("errors", errors, "an error handler that Python knows, such as 'replace'") from None
+
+
 def _encoded(
     given: str | bytes | memoryview | None, encoding: str | None, errors: str | None, *, is_text: bool
 ) -> bytes | memoryview | None:
@@ -114,11 +131,9 @@ def _encoded(
         raise invalid("input", given, "str" if is_text else "bytes, or str with text=True")
     if not isinstance(given, str):
         try:
-            return memoryview(given)
-        except TypeError:
+            return memoryview(given).cast("B")
+        except (TypeError, ValueError):
             raise invalid("input", given, "bytes, or str with text=True") from None
-    import io
-
     buffer = io.BytesIO()
     with io.TextIOWrapper(buffer, encoding=encoding, errors=errors, newline="") as writer:
         writer.write(given)
@@ -130,7 +145,5 @@ def _decoded(data: bytes | None, encoding: str | None, errors: str | None) -> st
     """Decode as subprocess does, with universal newlines."""
     if data is None:
         return None
-    import io
-
     with io.TextIOWrapper(io.BytesIO(data), encoding=encoding, errors=errors) as reader:
         return reader.read()

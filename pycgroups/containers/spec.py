@@ -214,7 +214,7 @@ def _devpts(idmap: IdMap) -> oci.Mount:
 
 def _bind(source: str, destination: str, *options: str) -> oci.Mount:
     """Bind a whole tree; what holds of it holds of every mount in it (MNT-11)."""
-    words = (word if word == "idmap" else f"r{word}" for word in options)
+    words = (f"r{word}" for word in options)
     return oci.Mount(destination=destination, type="none", source=source, options=("rbind", *words))
 
 
@@ -250,7 +250,7 @@ def _workspace(config: ContainerConfig, identity: Identity, caller: Caller, idma
             destination=bind.destination,
             type=bind.type,
             source=bind.source,
-            options=(*bind.options, "idmap"),
+            options=(*bind.options, "ridmap"),
             uid_mappings=(oci.IdMapping(caller.uid, uid, 1),),
             gid_mappings=(oci.IdMapping(caller.gid, gid, 1),),
         ),
@@ -269,7 +269,7 @@ def _mount(mount: mounts.Mount) -> oci.Mount:
     if mount.kind == "bind":
         whole = "r" if mount.recursive else ""
         words = [f"{whole}{word}" for word in ("bind", *(["ro"] if mount.read_only else ()), "nosuid", "nodev")]
-        words += [mount.propagation, *(["idmap"] if mount.idmap else ())]
+        words += [mount.propagation, *([f"{whole}idmap"] if mount.idmap else ())]
         return oci.Mount(destination=mount.destination, type="none", source=mount.source, options=tuple(words))
     if mount.kind == "tmpfs":
         size = () if mount.size is None else (f"size={mount.size}",)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PIPE, STDOUT, DEVNULL = -1, -2, -3  # subprocess's, which is slow to import
 
+_LARGEST = 2**31 - 1  # int of C
 _EOF, _NEWLINE = b"\4", 10
 _CHUNK = 65536
 _LARGE = 1 << 20  # what an ordinary user's pipe may hold: pipe(7), /proc/sys/fs/pipe-max-size
@@ -99,7 +100,7 @@ class Streams:
             self._ours.append(fd)
             return fd
         if isinstance(stream, int):
-            if isinstance(stream, bool) or stream < 0:
+            if isinstance(stream, bool) or not 0 <= stream <= _LARGEST:
                 raise invalid(name, stream, "PIPE, DEVNULL, None, a file or a descriptor")
             return stream
         try:

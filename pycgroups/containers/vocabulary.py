@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Seccomp
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
-Pairs = Mapping[str, str] | Sequence[str]
+# The key of a Mapping is invariant: a variable of type dict[str, str] is no Mapping[str | bytes, str].
+Pairs = Mapping[str, Path] | Mapping[bytes, Path] | Sequence[str]
+Names = Sequence[str] | AbstractSet[str]
 
 
 class Options(Words, total=False):
@@ -43,7 +46,7 @@ class Options(Words, total=False):
     require_limits: bool
     cgroup_manager: Literal["cgroupfs", "systemd"]
     mounts: Sequence[Mount] | None
-    volumes: Mapping[str, Any] | Sequence[str] | None
+    volumes: Mapping[Any, Any] | Sequence[str] | None
     read_only: bool
     rootfs: Path | None
     image: str | None
@@ -52,17 +55,17 @@ class Options(Words, total=False):
     dns: Sequence[str] | None
     extra_hosts: Pairs | None
     userns: str | IdMap
-    namespaces: Mapping[str, str | int] | None
-    caps_add: Sequence[str] | None
-    caps_drop: Sequence[str] | None
+    namespaces: Mapping[str, str | int | PathLike[str]] | None
+    caps_add: Names | None
+    caps_drop: Names | None
     seccomp: str | Mapping[str, Any] | PathLike[str] | Seccomp
     no_new_privileges: bool
     privileged: bool
     securebits: int | Sequence[str] | None
     devices: Sequence[str] | None
-    masked_paths: Sequence[str] | None
-    readonly_paths: Sequence[str] | None
+    masked_paths: Sequence[Path] | None
+    readonly_paths: Sequence[Path] | None
     apparmor: str | None
     selinux_label: str | None
-    sysctls: Mapping[str, str] | None
+    sysctls: Mapping[str, str | int] | None
     landlock: None

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import os
+
 _CAP_SYS_ADMIN = 21
+_NS_GET_USERNS = 0xB701  # linux/nsfs.h
+
+
+def effective() -> int:
+    """Return the bits of its capabilities; proc_pid_status(5), CapEff."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        return next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
 
 
 def is_privileged() -> bool:
-    """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN)."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        effective = next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
-    return bool(effective >> _CAP_SYS_ADMIN & 1)
+    """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN where that belongs)."""
+    return bool(effective() >> _CAP_SYS_ADMIN & 1) and (not is_nested() or _owns_mounts())
+
+
+def _owns_mounts() -> bool:
+    """Tell whether its mount namespace belongs to its user namespace: ioctl_nsfs(2), which says no more of others."""
+    import fcntl
+
+    mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        owner = fcntl.ioctl(mounts, _NS_GET_USERNS)
+    except PermissionError:
+        return False
+    finally:
+        os.close(mounts)
+    try:
+        return os.fstat(owner).st_ino == os.stat("/proc/self/ns/user").st_ino
+    finally:
+        os.close(owner)
 
 
 def is_nested() -> bool:
     """Tell whether it is in a user namespace that has not all ids: it makes no device nodes then."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
+    with open("/proc/self/uid_map", encoding="utf-8") as file:
         return file.read().split() != ["0", "0", "4294967295"]
 
 
-def may_set_groups(pid: int | None = None) -> bool:
-    """Tell whether its user namespace, or another process's, allows setgroups(2)."""
-    with open(f"/proc/{pid or 'self'}/setgroups", encoding="ascii") as file:
+def may_set_groups(pid: int | str = "self") -> bool:
+    """Tell whether its user namespace, or that of another process, allows setgroups(2); /proc/PID/setgroups."""
+    with open(f"/proc/{pid}/setgroups", encoding="utf-8") as file:
         return file.read().strip() == "allow"

@@ -36,7 +36,7 @@ def check(spec: Spec) -> None:
     for index, device in enumerate(spec.linux.devices):
         _device(f"linux.devices[{index}]", device)
     if spec.linux.sysctl:
-        _sysctls(spec.linux.sysctl, kinds)
+        _sysctls(spec.linux.sysctl, kinds, spec.domainname)
     if spec.linux.seccomp:
         _seccomp(spec.linux.seccomp)
     if spec.linux.resources:
@@ -108,11 +108,16 @@ def _device(key: str, device: Device) -> None:
             raise invalid(f"{key}.{name}", None, f"an int: only type 'p' has no {name} number")
 
 
-def _sysctls(settings: tuple[tuple[str, str], ...], kinds: frozenset[str]) -> None:
+def _sysctls(settings: tuple[tuple[str, str], ...], kinds: frozenset[str], domainname: str | None) -> None:
     from pycgroups.oci.sysctls import NAMESPACED, sysctl_namespace  # many containers set none
 
     for name, value in settings:
-        kind = sysctl_namespace(name.replace("/", "."))  # sysctl(8) takes both separators
+        dotted = name.replace("/", ".")  # sysctl(8) takes both separators
+        kind = sysctl_namespace(dotted)
+        if dotted == "kernel.hostname":
+            raise invalid(key_path("linux", "sysctl", name), value, "the property hostname, which is for that")
+        if dotted == "kernel.domainname" and domainname and value != domainname:
+            raise invalid(key_path("linux", "sysctl", name), value, f"{domainname!r}, the property domainname")
         if kind is None:
             raise invalid(key_path("linux", "sysctl", name), value, f"settings of namespaces: {NAMESPACED}")
         if kind not in kinds:

@@ -40,7 +40,7 @@ def parse(text: bytes | str, name: str) -> Any:
 
 
 def dumps(document: object) -> str:
-    """Return the JSON of plain dicts, lists, tuples and scalars: in ASCII, in one line, as `json.dumps` writes it."""
+    """Return the JSON of plain dicts, lists, tuples and scalars: in ASCII, in one line, without blanks, as Go does."""
     return "".join(_ENCODER(document, 0))
 
 
@@ -125,7 +125,7 @@ class _Hooks:
 
 
 _SCANNER = make_scanner(_Hooks)  # type: ignore[arg-type]  # any object with these attributes
-_ENCODER = make_encoder(None, _no_json, encode_basestring_ascii, None, ": ", ", ", False, False, False)
+_ENCODER = make_encoder(None, _no_json, encode_basestring_ascii, None, ":", ",", False, False, False)
 _BLANKS = " \t\n\r"
 
 

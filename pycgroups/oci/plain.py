@@ -53,7 +53,12 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
 
 def read_spec(text: bytes | str) -> Spec:
     """Return what a config.json describes, as `reading.read_spec` does."""
-    spec: Spec = _READER.read("Spec", parse(text, CONFIG), (), ignore)
+    return spec_of(parse(text, CONFIG))
+
+
+def spec_of(document: object) -> Spec:
+    """Return what a config.json describes that `json_text.parse` gave."""
+    spec: Spec = _READER.read("Spec", document, (), ignore)
     check(spec)
     return spec
 

@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 
 
-def config_text(path: str | os.PathLike[str]) -> bytes:
+def config_text(path: str | os.PathLike[str], *, pipe: bool = False) -> bytes:
     """Return what is in a bundle's config.json, and one byte more than `json_text` takes where it is larger.
+
+    Args:
+        path: of the file.
+        pipe: it may be a pipe, as a shell makes of ``<(command)``.
 
     Raises:
         NotFound: there is no such file.
@@ -44,7 +48,10 @@ def config_text(path: str | os.PathLike[str]) -> bytes:
 
     try:
         with open(path, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            mode = os.fstat(file.fileno()).st_mode
+            if pipe and stat.S_ISFIFO(mode):
+                os.set_blocking(file.fileno(), True)
+            elif not stat.S_ISREG(mode):
                 raise InvalidConfig("no regular file", operation="read", path=path)
             return file.read(LARGEST_TEXT + 1)
     except FileNotFoundError as error:

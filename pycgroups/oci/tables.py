@@ -116,7 +116,7 @@ MODELS: dict[str, tuple[tuple[str | None, str, str, object], ...]] = {
     "Hook": (
         ("path", "path", "AbsolutePath", ...),
         ("args", "args", "tuple[str, ...]", ()),
-        ("env", "env", "tuple[str, ...]", ()),
+        ("env", "env", "tuple[str, ...] | None", None),
         ("timeout", "timeout", "Seconds | None", None),
     ),
     "Hooks": (

@@ -47,13 +47,13 @@ class Hook(Model):
     Attributes:
         path: the program, an absolute path.
         args: its arguments, the program's own name included; empty is the path alone.
-        env: its environment, ``KEY=VALUE`` each.
+        env: its environment, ``KEY=VALUE`` each; None is that of the runtime, as with runc and crun.
         timeout: seconds after which it is killed and has failed; None is never.
     """
 
     path: AbsolutePath
     args: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
+    env: tuple[str, ...] | None = None
     timeout: Seconds | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pycgroups.errors import AlreadyExists, Error
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Spec
 
 
+@lru_cache(maxsize=64)  # a program may start the same container a thousand times
 def spec_text(spec: Spec) -> str:
     """Return the config.json, in ASCII; `pycgroups.oci.reading.read_spec` makes an equal Spec of it."""
     return json.dumps(spec.to_json(), indent="\t") + "\n"

@@ -11,12 +11,13 @@ As for `pycgroups.cli`, what a command does not need, it does not import: Python
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from pycgroups.cli import BY_SIGNAL, leave
 from pycgroups.cli.flags import Flag, UsageError, describe, parse
 from pycgroups.errors import Error
-from pycgroups.oci_cli.command import Settings
+from pycgroups.oci_cli.command import Settings, one_of
 from pycgroups.oci_cli.log import FORMATS, LEVELS, Log
 
 TYPE_CHECKING = False
@@ -52,24 +53,15 @@ _MANAGERS = ("cgroupfs", "systemd", "disabled")
 _FAILED, _SIGINT = 1, 2
 
 
-def _one_of(*words: str) -> Any:
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(", ".join(words))
-        return text
-
-    return read
-
-
 FLAGS = (
     Flag("--root", "where the state of containers is kept", value="DIRECTORY"),
     Flag("--log", "a file that errors are appended to; stderr by default", value="FILE"),
-    Flag("--log-format", "text or json", value="FORMAT", read=_one_of(*FORMATS)),
-    Flag("--log-level", "error, warning (the default), info or debug", value="LEVEL", read=_one_of(*LEVELS)),
+    Flag("--log-format", "text or json", value="FORMAT", read=one_of(*FORMATS)),
+    Flag("--log-level", "error, warning (the default), info or debug", value="LEVEL", read=one_of(*LEVELS)),
     Flag("--debug", "log all there is to tell"),
     Flag("--systemd-cgroup", "have systemd make the cgroups; linux.cgroupsPath is SLICE:PREFIX:NAME then"),
-    Flag("--cgroup-manager", "cgroupfs (the default), systemd or disabled", value="WHO", read=_one_of(*_MANAGERS)),
-    Flag("--rootless", "for runc's sake: it is found out", value="WORD", read=_one_of("true", "false", "auto")),
+    Flag("--cgroup-manager", "cgroupfs (the default), systemd or disabled", value="WHO", read=one_of(*_MANAGERS)),
+    Flag("--rootless", "for runc's sake: it is found out", value="WORD", read=one_of("true", "false", "auto")),
     Flag("--criu", "the program for checkpoints; criu by default", value="PROGRAM"),
     Flag("--version -v", "which version this is"),
     Flag("-h", "as --help", word="help"),
@@ -83,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is not None:
         return _guarded(arguments)
+    gc.disable()  # it looks for garbage in what was just imported; who stays turns it on again
     return leave(_guarded(sys.argv[1:]))
 
 

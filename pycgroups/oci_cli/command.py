@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NamedTuple
 
-    from pycgroups.runtime import Container
+    from pycgroups.runtime import Container, Executed
 else:
     from pycgroups.records import NamedTuple
 
@@ -22,13 +22,18 @@ def count(text: str) -> int:
     return int(text)
 
 
-def _format(text: str) -> str:
-    if text not in {"table", "json"}:
-        raise ValueError("table, json")
-    return text
+def one_of(*words: str) -> Callable[[str], str]:
+    """Make what reads one of these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(", ".join(words))
+        return text
+
+    return read
 
 
-FORMAT = Flag("--format -f", "table (the default) or json", value="FORMAT", read=_format)
+FORMAT = Flag("--format -f", "table (the default) or json", value="FORMAT", read=one_of("table", "json"))
 BUNDLE = Flag("--bundle -b", "the directory of its config.json; the current one by default", value="DIRECTORY")
 PID_FILE = Flag("--pid-file", "a file that gets the pid of the process", value="FILE")
 CONSOLE_SOCKET = Flag("--console-socket", "a Unix socket that gets the master of its terminal", value="SOCKET")
@@ -126,10 +131,10 @@ class Command(NamedTuple):
         return f"usage: {program} {name} {self.usage}\n\n{self.about}\n\n{describe(self.flags)}"
 
 
-def warn(log: Log, container: Container) -> None:
-    """Tell what went wrong and is no error."""
-    for notice in container.notices:
-        log.write("warning", notice)
+def warn(log: Log, made: Container | Executed) -> None:
+    """Tell what went wrong and is no error, once."""
+    while made.notices:
+        log.write("warning", made.notices.pop(0))
 
 
 def preserved(flags: dict[str, Any]) -> int:

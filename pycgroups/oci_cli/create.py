@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved
+from pycgroups.oci_cli import notify
+from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pycgroups.oci.runtime_spec import Spec
     from pycgroups.oci_cli.command import Given
     from pycgroups.runtime import Container
 
@@ -28,7 +30,9 @@ FLAGS = (
 
 def run(given: Given) -> int:
     """Create it, and leave it."""
-    create(given, detached=True).let_go()
+    container = create(given, detached=True)
+    warn(given.settings.log, container)
+    container.let_go()
     return 0
 
 
@@ -44,16 +48,17 @@ def create(given: Given, *, detached: bool) -> Container:
         Error: of the kinds that `pycgroups.runtime.create` names.
     """
     from pycgroups import runtime
-    from pycgroups.oci.reader import config_text
 
     flags, (name,) = given.flags, given.words
     bundle = flags.get("bundle", ".")
-    config = config_text(flags.get("config") or os.path.join(bundle, "config.json"))
-    terminal, config = _process(config)
+    notified = f"{given.settings.root or runtime.default_root()}/{name}/{notify.DIRECTORY}"
+    spec, config = _read(flags.get("config") or os.path.join(bundle, "config.json"), os.path.abspath(notified))
+    terminal = spec.process is not None and spec.process.terminal
     check_terminal(terminal=terminal, socket=flags.get("console_socket"), detached=detached)
     container = runtime.create(
-        bundle,
+        spec,
         name,
+        bundle=bundle,
         config=config,
         root=given.settings.root,
         console_socket=flags.get("console_socket"),
@@ -62,10 +67,39 @@ def create(given: Given, *, detached: bool) -> Container:
         pivot=not flags.get("no_pivot"),
         keyring=not flags.get("no_new_keyring"),
         cgroup_manager=given.settings.manager,
+        notify=notify.is_wanted(),
     )
+    warn(given.settings.log, container)
     if "pidfd_socket" in flags:
         _send_pidfd(container, flags["pidfd_socket"])
     return container
+
+
+def _read(path: str, notified: str) -> tuple[Spec, bytes]:
+    """Read a config.json; what it describes, and its text. `notified` is the directory of `notify`."""
+    from pycgroups.oci import plain
+    from pycgroups.oci.json_text import dumps, parse
+    from pycgroups.oci.reader import CONFIG, config_text
+
+    config = config_text(path)
+    document = parse(config, CONFIG)
+    if _tell_of_sockets(document, notified):
+        config = dumps(document).encode()
+    return plain.spec_of(document), config
+
+
+def _tell_of_sockets(document: Any, notified: str) -> bool:
+    """Tell the process of the sockets that systemd handed us, if it did; sd_listen_fds(3), sd_notify(3)."""
+    if "LISTEN_FDS" not in os.environ and not notify.is_wanted():
+        return False
+    process = document.get("process") if isinstance(document, dict) else None
+    if not isinstance(process, dict) or not isinstance(process.setdefault("env", []), list):
+        return False  # which the reader will refuse
+    if "LISTEN_FDS" in os.environ:
+        process["env"] += [f"LISTEN_FDS={os.environ['LISTEN_FDS']}", "LISTEN_PID=1"]
+    if notify.is_wanted() and isinstance(document.setdefault("mounts", []), list):
+        notify.show(document, notified)
+    return True
 
 
 def check_terminal(*, terminal: bool, socket: str | None, detached: bool) -> None:
@@ -78,23 +112,6 @@ def check_terminal(*, terminal: bool, socket: str | None, detached: bool) -> Non
         raise UsageError("cannot allocate tty if the command will detach without setting console socket")
     if socket is not None and not (terminal and detached):
         raise UsageError("cannot use console socket if the command will not detach or allocate tty")
-
-
-def _process(config: bytes) -> tuple[bool, bytes]:
-    """Tell whether its process has a terminal, and tell it of the sockets that systemd handed us; sd_listen_fds(3)."""
-    handed = "LISTEN_FDS" in os.environ
-    if b'"terminal"' not in config and not handed:
-        return False, config
-    from pycgroups.oci.json_text import dumps, parse
-
-    document: Any = parse(config, "config.json")
-    process = document.get("process") if isinstance(document, dict) else None
-    if not isinstance(process, dict):  # which the reader will refuse
-        return False, config
-    if handed and isinstance(process.setdefault("env", []), list):
-        process["env"] += [f"LISTEN_FDS={os.environ['LISTEN_FDS']}", "LISTEN_PID=1"]
-        config = dumps(document).encode()
-    return process.get("terminal") is True, config
 
 
 def _send_pidfd(container: Container, path: str) -> None:

@@ -5,6 +5,7 @@ Source of the keys: https://github.com/opencontainers/runc/blob/main/types/event
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import sys
@@ -72,6 +73,7 @@ def run(given: Given) -> int:
 def _follow(group: Cgroup, name: str, pidfd: int, interval: float) -> None:
     import time
 
+    gc.enable()
     ends = select.poll()
     ends.register(pidfd, select.POLLIN)
     watch = _watch(group)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli.command import CONSOLE_SOCKET, DETACH, PID_FILE, PRESERVE_FDS, Command, count, preserved
+from pycgroups.oci_cli.command import CONSOLE_SOCKET, DETACH, PID_FILE, PRESERVE_FDS, Command, count, preserved, warn
 from pycgroups.oci_cli.create import check_terminal
 
 TYPE_CHECKING = False
@@ -62,14 +62,17 @@ def run(given: Given) -> int:
 
 def _execute(given: Given, container: Container, process: Process) -> Executed:
     flags = given.flags
-    return container.exec(
+    executed = container.exec(
         process,
         console_socket=flags.get("console_socket"),
         pid_file=flags.get("pid_file"),
         preserve_fds=preserved(flags),
         detached=bool(flags.get("detach")),
+        cgroups=flags.get("cgroup", ()),
         ignore_paused=bool(flags.get("ignore_paused")),
     )
+    warn(given.settings.log, executed)
+    return executed
 
 
 def _process(given: Given, container: Container) -> Process:
@@ -82,7 +85,7 @@ def _process(given: Given, container: Container) -> Process:
     if path := given.flags.get("process"):
         if len(given.words) > 1:
             raise UsageError("either --process or a command")
-        document = parse(config_text(path), path)
+        document = parse(config_text(path, pipe=True), path)
     else:
         if len(given.words) == 1:
             raise UsageError("process args cannot be empty")

@@ -45,6 +45,7 @@ def document() -> dict[str, Any]:
 
 
 def _linux() -> dict[str, Any]:
+    from pycgroups.runtime import scheduling
     from pycgroups.security import seccomp_policy
     from pycgroups.security.capabilities import NUMBERS
 
@@ -63,9 +64,10 @@ def _linux() -> dict[str, Any]:
         },
         "apparmor": _ENABLED,
         "selinux": _ENABLED,
-        "intelRdt": {"enabled": False},
+        "intelRdt": {**_ENABLED, "schemata": True, "monitoring": True},
         "mountExtensions": {"idmap": _ENABLED},
-        "netDevices": {"enabled": False},
+        "netDevices": _ENABLED,
+        "memoryPolicy": {"modes": [*scheduling.MEMORY_MODES], "flags": [*scheduling.MEMORY_FLAGS]},
     }
 
 

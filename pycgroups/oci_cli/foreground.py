@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 
@@ -58,6 +59,7 @@ class Foreground:
 
     def wait(self, process: Process) -> int:
         """Wait for its end; the exit code by which a shell tells of it."""
+        gc.enable()
         pidfd = process.fileno()
         self._hand_on(pidfd)
         ended = select.poll()
@@ -85,6 +87,17 @@ class Foreground:
             # What the caller ignores, nohup(1) for one, stays ignored.
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, handle)
+
+
+def plain(master: int) -> None:
+    """Leave out a terminal's carriage returns where it is no terminal that shows them, as runc does."""
+    if os.isatty(1):
+        return
+    import termios
+
+    attributes = termios.tcgetattr(master)
+    attributes[1] &= ~termios.ONLCR
+    termios.tcsetattr(master, termios.TCSANOW, attributes)
 
 
 def _show(master: int, poll: select.poll, pidfd: int) -> None:

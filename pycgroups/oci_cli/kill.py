@@ -40,8 +40,8 @@ def signal_number(text: str) -> int:
         number = signal.SIGRTMIN + distance if start == "RTMIN" else signal.SIGRTMAX - distance
     else:
         # SIG_DFL and its like begin with SIG, too.
-        number = 0 if name.startswith("_") else int(getattr(signal, f"SIG{name}", 0))
-    if not 0 < number < signal.NSIG:
+        number = -1 if name.startswith("_") else int(getattr(signal, f"SIG{name}", -1))
+    if not 0 <= number < signal.NSIG:  # 0 asks whether there is somebody: kill(2)
         raise InvalidConfig(f"unknown signal {text!r}", operation="kill", hint="a number or a name of signal(7)")
     return number
 

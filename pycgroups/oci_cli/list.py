@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag
-from pycgroups.errors import NotFound
+from pycgroups.errors import Error, NotFound
 from pycgroups.oci.json_text import dumps
 from pycgroups.oci_cli.command import FORMAT, Command
 
@@ -29,8 +29,10 @@ def run(given: Given) -> int:
     for container in containers:
         try:
             states.append(container.state())
-        except NotFound:  # removed meanwhile
+        except NotFound:  # removed meanwhile, or not yet there
             continue
+        except Error as error:  # one that is damaged hides no other
+            given.settings.log.write("warning", str(error))
     if given.flags.get("format") == "json":
         print(dumps([state.to_json() for state in states]))
     else:

@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag
-from pycgroups.oci_cli import create
+from pycgroups.errors import NotFound
+from pycgroups.oci_cli import create, notify
 from pycgroups.oci_cli.command import DETACH, Command, warn
-from pycgroups.oci_cli.foreground import Foreground
+from pycgroups.oci_cli.foreground import Foreground, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pycgroups.oci_cli.command import Given
     from pycgroups.runtime import Container
 
-FLAGS = (
-    *create.FLAGS,
-    DETACH,
-    Flag("--keep", "do not remove it at its end"),
-    Flag("--no-subreaper", "for runc's sake: there is none"),
-)
+KEEP = Flag("--keep", "do not remove it at its end")
+NO_SUBREAPER = Flag("--no-subreaper", "for runc's sake: there is none")
+FLAGS = (*create.FLAGS, DETACH, KEEP, NO_SUBREAPER)
 
 
 def run(given: Given) -> int:
     """Run it; the exit code of its program."""
+
+    def begin(*, detached: bool) -> Container:
+        container = create.create(given, detached=detached)
+        if container.master >= 0:
+            plain(container.master)
+        _start(given, container, detached=detached)
+        return container
+
+    return attend(given, begin)
+
+
+def attend(given: Given, begin: Callable[..., Container]) -> int:
+    """Have a container run, and leave it alone or wait for its end, as the flags say; the exit code."""
     if given.flags.get("detach"):
-        container = create.create(given, detached=True)
-        _start(given, container)
-        container.let_go()
+        begin(detached=True).let_go()
         return 0
     with Foreground() as foreground:
-        container = create.create(given, detached=False)
-        _start(given, container)
+        container = begin(detached=False)
         code = foreground.wait(container)
         if not given.flags.get("keep"):
-            container.delete(force=True)
+            _delete(container)
         container.let_go()
         return code
 
 
-def _start(given: Given, container: Container) -> None:
+def _delete(container: Container) -> None:
     try:
-        container.start()
+        container.delete(force=True)
+    except NotFound:  # another command was faster
+        pass
+
+
+def _start(given: Given, container: Container, *, detached: bool) -> None:
+    try:
+        notify.start(container, wait=detached)
     except BaseException:
         container.delete(force=True)
         raise

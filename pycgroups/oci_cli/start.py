@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pycgroups.oci_cli import notify
 from pycgroups.oci_cli.command import Command, warn
 
 TYPE_CHECKING = False
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 def run(given: Given) -> int:
     """Start it."""
     container = given.container()
-    container.start()
+    notify.start(container, wait=True)
     warn(given.settings.log, container)
     return 0
 

@@ -11,10 +11,12 @@ Any other process finds it: ``pycgroups.runtime.get("web")``. There is no daemon
     container.py        Container: what can be done to one that is there
     creation.py         how one comes to be; hooks.py
     execution.py        another process in one
+    checkpoint.py       one as files, and back
     state.py            what is known of one, on disk
     confinement.py, terminals.py, handing.py   filter and labels; ptys; descriptors for others
     plan.py             Spec -> launch plan; entering.py: of what joins a container; program.py: their last steps
-    launch.py           launch plan -> process; id_maps.py, rlimits.py, hints.py
+    launch.py           launch plan -> process; id_maps.py, rlimits.py, hints.py, signals.py
+    resctrl.py          classes of service of caches and memory bandwidth
     steps.py, rootfs.py, mount_options.py, scheduling.py   what plans are made of
 
 Source: https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md.
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.runtime.checkpoint import Images
     from pycgroups.runtime.container import Container
     from pycgroups.runtime.execution import Executed
     from pycgroups.runtime.state import State
 
-__all__ = ["Container", "Executed", "State", "containers", "create", "default_root", "get"]
+__all__ = ["Container", "Executed", "Images", "State", "containers", "create", "default_root", "get", "restore"]
 
-_HOMES = {"Container": "container", "Executed": "execution", "State": "state"}
+_HOMES = {"Container": "container", "Images": "checkpoint", "Executed": "execution", "State": "state"}
 
 
 def __getattr__(name: str) -> Any:
@@ -77,6 +80,7 @@ def create(
     bundle_or_spec: str | os.PathLike[str] | Spec,
     id: str | None = None,  # noqa: A002 (the specification's name)
     *,
+    bundle: str | os.PathLike[str] = "",
     config: bytes | None = None,
     root: str | os.PathLike[str] | None = None,
     console_socket: str | None = None,
@@ -85,6 +89,7 @@ def create(
     pivot: bool = True,
     keyring: bool = True,
     cgroup_manager: str = "cgroupfs",
+    notify: bool = False,
     stdio: Sequence[int] = (0, 1, 2),
 ) -> Container:
     """Create a container: namespaces, mounts, limits are set up, and its program waits for `Container.start`.
@@ -92,9 +97,10 @@ def create(
     It outlives this process. Its creator may wait for its end, and is the parent of its process.
 
     Args:
-        bundle_or_spec: a directory with a config.json, or a `pycgroups.oci` Spec, whose paths are absolute then.
+        bundle_or_spec: a directory with a config.json, or a `pycgroups.oci` Spec.
         id: its name; made up if left out.
-        config: what to read instead of the bundle's config.json.
+        bundle: the directory that relative paths of a Spec are relative to; without, they have to be absolute.
+        config: the text that a Spec was read from, if it was: it needs no check, and is kept as it is.
         root: where its state is kept; `default_root()` by default.
         console_socket: the path of a Unix socket that gets the master of its terminal; without, the caller has it
             as `Container.master`.
@@ -103,6 +109,7 @@ def create(
         pivot: change the root by pivot_root(2); False for a root file system in a ramfs, where that is impossible.
         keyring: a session keyring of its own; keyrings(7).
         cgroup_manager: "cgroupfs", "systemd" (``linux.cgroupsPath`` is "SLICE:PREFIX:NAME" then), or "disabled".
+        notify: keep an empty directory "notify" beside its state, for a mount that names it.
         stdio: descriptors that become its 0, 1 and 2.
 
     Raises:
@@ -115,37 +122,88 @@ def create(
 
     Linux 5.12 or newer.
     """
-    from pycgroups.runtime import creation
+    from pycgroups.runtime import creation, preserved
     from pycgroups.runtime.container import Container
 
     wishes = creation.Wishes(
         console_socket=console_socket,
         pid_file=pid_file,
-        preserve_fds=preserve_fds,
+        preserved=preserved.find(preserve_fds, stdio[0]),
         pivot=pivot,
         keyring=keyring,
         cgroup_manager=cgroup_manager,
+        notify=notify,
         stdio=stdio,
     )
-    bundle = ""
     if isinstance(bundle_or_spec, (str, os.PathLike)):
         from pycgroups.oci import plain
         from pycgroups.oci.reader import config_text
 
-        bundle = os.path.abspath(bundle_or_spec)
-        config = config_text(f"{bundle}/config.json") if config is None else config
+        bundle = bundle_or_spec
+        config = config_text(os.path.join(bundle, "config.json"))
         spec = plain.read_spec(config)
     else:
-        from pycgroups.oci.checks import check
-        from pycgroups.oci.writing import spec_text
-
         spec = bundle_or_spec
-        check(spec)
-        config = spec_text(spec).encode()
-    directory, running, master = creation.create(
-        spec, wishes, config=config, bundle=bundle, id_=id or os.urandom(16).hex(), root=_root(root)
+        if config is None:
+            from pycgroups.oci.checks import check
+            from pycgroups.oci.writing import spec_text
+
+            check(spec)
+            config = spec_text(spec).encode()
+    created = creation.create(
+        spec,
+        wishes,
+        config=config,
+        bundle=os.path.abspath(bundle) if bundle else "",
+        id_=id or os.urandom(16).hex(),
+        root=_root(root),
     )
-    return Container(directory, running, master)
+    return Container(*created)
+
+
+def restore(
+    bundle: str | os.PathLike[str],
+    id: str,  # noqa: A002
+    images: Images,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    pid_file: str | None = None,
+    cgroup_manager: str = "cgroupfs",
+) -> Container:
+    """Bring the processes of a checkpoint back as a new container, which runs; with criu(8).
+
+    Hooks are not run. The streams of its first process are those of this process.
+
+    Args:
+        bundle: what the container was created from, or an equal one.
+        id: its name, which may be another one.
+        images: where `Container.checkpoint` saved it.
+        root: as for `create`.
+        pid_file: likewise.
+        cgroup_manager: likewise, but not "systemd".
+
+    Raises:
+        InvalidConfig, AlreadyExists, NotFound: as `create`.
+        Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+        LaunchError: criu failed; says why. Nothing is left.
+    """
+    from pycgroups.oci import plain
+    from pycgroups.oci.reader import config_text
+    from pycgroups.runtime import checkpoint, creation
+    from pycgroups.runtime.container import Container
+
+    bundle = os.path.abspath(bundle)
+    config = config_text(f"{bundle}/config.json")
+    created = creation.create(
+        plain.read_spec(config),
+        creation.Wishes(pid_file=pid_file, cgroup_manager=cgroup_manager),
+        config=config,
+        bundle=bundle,
+        id_=id,
+        root=_root(root),
+        perform=lambda begun: checkpoint.restore(begun, images),
+    )
+    return Container(*created)
 
 
 def get(id: str, *, root: str | os.PathLike[str] | None = None) -> Container:  # noqa: A002

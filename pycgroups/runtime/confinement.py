@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, LaunchError
 from pycgroups.oci.json_text import dumps
-from pycgroups.runtime import handing
 from pycgroups.runtime.program import Manner
 
 TYPE_CHECKING = False
@@ -27,7 +26,20 @@ def manner(process: Process, profile: Seccomp | None) -> Manner:
         Unsupported: this host has no such security module.
     """
     compiled, flags = _filter(profile) if profile is not None else (b"", 0)
-    return Manner(init=False, labels=_labels(process), seccomp_filter=compiled, seccomp_flags=flags)
+    return Manner(init=False, home=True, labels=_labels(process), seccomp_filter=compiled, seccomp_flags=flags)
+
+
+def check_mount_label(label: str | None) -> None:
+    """Refuse a label for mounts that this host does not know.
+
+    Raises:
+        InvalidConfig: the label is wrong.
+        Unsupported: this host has no SELinux.
+    """
+    if label is not None:
+        from pycgroups.security import lsm
+
+        lsm.check_selinux(label)
 
 
 def _labels(process: Process) -> tuple[tuple[str, str], ...]:
@@ -49,13 +61,23 @@ def _filter(profile: Seccomp) -> tuple[bytes, int]:
 
     flags = filter_flags(profile)
     if has_listener(profile):
-        flags |= lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
+        if _asks(profile, "write"):
+            key = "linux.seccomp"
+            message = "SCMP_ACT_NOTIFY for write: nobody could be told of the listener, who would have to answer"
+            raise InvalidConfig(message, operation="option", path=key, hint="allow write")
+        # A process of one thread; and with both flags a failure would tell of a thread: seccomp(2).
+        flags = flags & ~lib.SECCOMP_FILTER_FLAG_TSYNC | lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
     return compile_filter(profile, syscall_table()), flags
 
 
 def has_listener(profile: Seccomp) -> bool:
     """Tell whether somebody else decides on some system calls; seccomp_unotify(2)."""
     return profile.default_action == _NOTIFY or any(rule.action == _NOTIFY for rule in profile.syscalls)
+
+
+def _asks(profile: Seccomp, call: str) -> bool:
+    rules = [rule.action for rule in profile.syscalls if call in rule.names]
+    return _NOTIFY in rules or (not rules and profile.default_action == _NOTIFY)
 
 
 def connect(profile: Seccomp) -> int:
@@ -68,18 +90,41 @@ def connect(profile: Seccomp) -> int:
     if not profile.listener_path:
         key = "linux.seccomp.listenerPath"
         raise InvalidConfig("SCMP_ACT_NOTIFY needs a socket to send to", operation="option", path=key)
+    from pycgroups.runtime import handing
+
     return handing.connect(profile.listener_path)
 
 
-def hand_on(running: Running, listener: int, profile: Seccomp | None, state: State) -> None:
-    """Send the listener of a process's filter, if it has one; config-linux.md, "The Container Process State"."""
-    fd = running.descriptors.pop(lib.OP_SECCOMP, -1)
-    if fd < 0 or profile is None:
-        return
+def hand_on(running: Running, listener: int, profile: Seccomp, state: State) -> None:
+    """Send the listener of a process's filter to who waits for it; config-linux.md, "The Container Process State".
+
+    Args:
+        running: the process; it goes on then.
+        listener: what `connect` gave; it is closed.
+        profile: the filter.
+        state: of its container.
+
+    Raises:
+        LaunchError: a step before that failed, or the other end is gone.
+    """
+    try:
+        running.until(lambda running: lib.OP_SECCOMP in running.descriptors)
+        fd = running.descriptors.pop(lib.OP_SECCOMP, -1)
+        if fd < 0:
+            raise LaunchError("the process was killed", step="seccomp")
+        _send(listener, fd, running.pid, profile, state)
+    finally:
+        os.close(listener)
+    running.go_on()
+
+
+def _send(listener: int, fd: int, pid: int, profile: Seccomp, state: State) -> None:
+    from pycgroups.runtime import handing
+
     message = {
         "ociVersion": state.oci_version,
         "fds": ["seccompFd"],
-        "pid": running.pid,
+        "pid": pid,
         "metadata": profile.listener_metadata or "",
         "state": state.to_json(),
     }

@@ -6,8 +6,7 @@ import os
 import select
 
 from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, StateError, own_errors
-from pycgroups.runtime import hooks
-from pycgroups.runtime.launch import send_signal
+from pycgroups.runtime.signals import send_signal
 from pycgroups.runtime.state import Home, Record, State, make_state
 
 TYPE_CHECKING = False
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups import Cgroup
     from pycgroups.oci.resources import Resources
     from pycgroups.oci.runtime_spec import Process, Spec
+    from pycgroups.runtime.checkpoint import Images
     from pycgroups.runtime.execution import Executed
     from pycgroups.runtime.launch import Running
 
@@ -33,17 +33,20 @@ class Container:
         id: its name.
         directory: where its state is.
         master: of the terminal that it has without a console socket: for its creator, who closes it; else -1.
-        notices: what went wrong and is no error, such as a failed hook after the start.
+        notices: what went wrong and is no error, such as a capability that there is none of, or a failed hook after the
+            end.
     """
 
     __slots__ = ("_running", "directory", "id", "master", "notices")
 
-    def __init__(self, directory: str, running: Running | None = None, master: int = -1) -> None:
+    def __init__(
+        self, directory: str, running: Running | None = None, master: int = -1, notices: Sequence[str] = ()
+    ) -> None:
         """Not for users: `pycgroups.runtime.create` and `get` make them."""
         self.directory = directory
         self.id = os.path.basename(directory)
         self.master = master
-        self.notices: list[str] = []
+        self.notices = [*notices]
         self._running = running
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -116,30 +119,35 @@ class Container:
             finally:
                 os.close(fifo)
             home.forget_fifo()
-        self._tell(record, "poststart", "running")
+        self._hooks(record, "poststart")
 
     def _hooks(self, record: Record, kind: str) -> None:
-        """Run the hooks in the container, before its program."""
+        """Run the hooks around the program's start; one that fails ends the container: runtime.md, "Lifecycle"."""
         if kind not in record.hooks:
             return
-        from pycgroups.runtime import execution
+        from pycgroups.runtime import execution, hooks
 
         spec = self.spec()
         assert spec.hooks is not None
         try:
-            execution.run_hooks(spec, record)
+            if kind == "startContainer":
+                execution.run_hooks(spec, record)
+            else:
+                hooks.run(kind, spec.hooks.poststart, make_state(record, "running"))
         except LaunchError:
             _end(record)
             raise
 
-    def _tell(self, record: Record, kind: str, status: str) -> None:
-        """Run hooks of which a failure changes nothing."""
-        if kind not in record.hooks:
+    def _poststop(self, record: Record) -> None:
+        """Run the last hooks, of which a failure changes nothing."""
+        if "poststop" not in record.hooks:
             return
+        from pycgroups.runtime import hooks
+
         found = self.spec().hooks
         assert found is not None
         try:
-            hooks.run(kind, dict(hooks.by_name(found))[kind], make_state(record, status))
+            hooks.run("poststop", found.poststop, make_state(record, "stopped"))
         except LaunchError as error:
             self.notices.append(str(error))
 
@@ -148,7 +156,8 @@ class Container:
 
         Args:
             signal: its number.
-            every: to all its processes. SIGKILL always ends them all, where there is no init whose end does.
+            every: to all its processes, and it is no error if there is none. SIGKILL always ends them all, where there
+                is no init whose end does.
 
         Raises:
             StateError: it is not running.
@@ -157,10 +166,11 @@ class Container:
             record = home.load()
             status = _status(home, record)
         with _group(record) as group:
-            every = every or (signal == _SIGKILL and not record.own_pids)
-            if status in {"stopped", "creating"} and not (every and group.processes()):
+            is_all = every or (signal == _SIGKILL and not record.own_pids)
+            is_over = status == "creating" or (status == "stopped" and not every)
+            if is_over and not (is_all and group.processes()):
                 raise StateError("container not running", operation="kill", path=self.id)
-            if every:
+            if is_all:
                 for pid in group.processes():
                     _signal(pid, signal)
             else:
@@ -212,6 +222,27 @@ class Container:
             with _group(record) as group:
                 group.set(resources=resources)
 
+    def checkpoint(self, images: Images, *, before: bool = False) -> None:
+        """Save its processes as files, with criu(8). They end, unless the options have ``--leave-running``.
+
+        Args:
+            images: where, and how.
+            before: save only their memory, and let them go on: a first part, to which a later checkpoint refers.
+
+        Raises:
+            StateError: it is not running.
+            Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+            LaunchError: criu failed; says why.
+        """
+        from pycgroups.runtime import checkpoint
+
+        with Home(self.directory) as home:
+            home.lock()
+            record = home.load()
+            if _status(home, record) not in {"running", "paused"}:
+                raise StateError("container not running", operation="checkpoint", path=self.id)
+            checkpoint.dump(record, self.spec(), images, before=before)
+
     @own_errors("delete")
     def delete(self, *, force: bool = False) -> None:
         """Remove it, and all that is left of it.
@@ -246,7 +277,11 @@ class Container:
             _end(record)
             with _group(record) as group:
                 group.remove()
-            self._tell(record, "poststop", "stopped")
+            if record.resctrl_made:
+                from pycgroups.runtime import resctrl
+
+                resctrl.remove(record.resctrl_made)
+            self._poststop(record)
             home.remove()
         if self._running is not None:
             self.wait()
@@ -273,7 +308,7 @@ class Container:
         pid_file: str | None = None,
         preserve_fds: int = 0,
         detached: bool = False,
-        cgroup: str = "",
+        cgroups: Sequence[str] = (),
         ignore_paused: bool = False,
     ) -> Executed:
         """Start another process in it.
@@ -285,7 +320,8 @@ class Container:
             pid_file: a file for its pid.
             preserve_fds: how many descriptors of this process, from 3 on, it gets as well.
             detached: it outlives this process.
-            cgroup: the path of a cgroup below the container's own, for it to be in.
+            cgroups: a path below the container's cgroup that it is to be in, which exists; or "CONTROLLER:PATH" for
+                each hierarchy of v1.
             ignore_paused: start it in a paused container, where it waits.
 
         Raises:
@@ -293,8 +329,16 @@ class Container:
             CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
             LaunchError: a step failed.
         """
-        from pycgroups.runtime import execution
+        from pycgroups.runtime import execution, preserved
 
+        wishes = execution.Wishes(
+            stdio=stdio,
+            console_socket=console_socket,
+            pid_file=pid_file,
+            preserved=preserved.find(preserve_fds, stdio[0]),
+            detached=detached,
+            cgroups=cgroups,
+        )
         with Home(self.directory) as home:
             record = home.load()
             status = _status(home, record)
@@ -302,14 +346,6 @@ class Container:
             raise StateError("container not running", operation="exec", path=self.id)
         if status == "paused" and not ignore_paused:
             raise StateError("cannot exec in a paused container", operation="exec", path=self.id)
-        wishes = execution.Wishes(
-            stdio=stdio,
-            console_socket=console_socket,
-            pid_file=pid_file,
-            preserve_fds=preserve_fds,
-            detached=detached,
-            cgroup=cgroup,
-        )
         return execution.execute(record, self.spec(), process, wishes)
 
     # -- for its creator --------------------------------------------------------------------------------------------

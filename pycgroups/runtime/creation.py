@@ -7,9 +7,11 @@
     cgroup
     clone                ----------------->  namespaces, mounts
                          <-----------------  WAITING   where there are hooks, before the root changes
-    hooks of create
+    network devices, hooks of create
     go on                ----------------->  pivot_root, ids, rights, filter
-                         <-----------------  FD        its terminal; a seccomp listener
+                         <-----------------  FD        a listener of the filter's
+    go on                ----------------->
+                         <-----------------  FD        its terminal
                          <-----------------  WAITING   in the FIFO of the state directory
     record with its pid
 """
@@ -21,24 +23,32 @@ import os
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
-from pycgroups.namespaces.files import open_namespace
-from pycgroups.runtime import confinement, handing, hooks, plan, terminals
+from pycgroups.runtime import confinement, granting, plan, terminals
 from pycgroups.runtime.launch import Running, launch
+from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.rootfs import Directory
 from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from functools import lru_cache
     from typing import Any, NamedTuple
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.scoped import Scoped
-    from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.oci.runtime_spec import IdMapping, Linux, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
+    from pycgroups.runtime.nodes import Nodes
     from pycgroups.runtime.program import Manner
+    from pycgroups.runtime.steps import IdMaps, Plan
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
+
+
+_KEEP_GROUPS = "run.oci.keep_original_groups"
+"""An annotation of crun's, by which podman asks for the caller's groups: ``--group-add keep-groups``."""
 
 
 class Wishes(NamedTuple):
@@ -46,22 +56,33 @@ class Wishes(NamedTuple):
 
     console_socket: str | None = None
     pid_file: str | None = None
-    preserve_fds: int = 0
+    preserved: Preserved = Preserved()
     pivot: bool = True
     keyring: bool = True
     cgroup_manager: str = "cgroupfs"
+    notify: bool = False
     stdio: Sequence[int] = (0, 1, 2)
 
 
 class Created(NamedTuple):
-    """What came of it: the state directory, the process, and the master of its terminal, or -1."""
+    """What came of it: the state directory, the process, the master of its terminal, or -1, and what was left out."""
 
     directory: str
     running: Running
     master: int
+    notices: Sequence[str]
 
 
-def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, root: str) -> Created:
+def create(
+    spec: Spec,
+    wishes: Wishes,
+    *,
+    config: bytes,
+    bundle: str,
+    id_: str,
+    root: str,
+    perform: Callable[[Creation], Created] | None = None,
+) -> Created:
     """Create a container; nothing is left of it if that fails.
 
     Args:
@@ -71,17 +92,21 @@ def create(spec: Spec, wishes: Wishes, *, config: bytes, bundle: str, id_: str, 
         bundle: the directory that its relative paths are relative to; empty for none.
         id_: its name.
         root: where its state is kept.
+        perform: another way to its process than to launch it.
     """
     check_id(id_)
     rootfs = _check(spec, bundle, wishes)
+    manner = _manner(spec, wishes)
     with Home.make(root, id_) as home:
         try:
             home.write(CONFIG, config)
+            if wishes.notify:
+                home.make_notify()
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
             home.save(record)
-            creation = _Creation(spec, record, home, wishes)
+            creation = Creation(spec, manner, record, home, wishes, bundle or "/")
             try:
-                return creation.perform()
+                return (perform or Creation.perform)(creation)
             finally:
                 creation.close()
         except BaseException:
@@ -102,6 +127,7 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
             path="linux.namespaces",
             hint='add {"type": "mount"}',
         )
+    _check_host(spec.linux)
     if wishes.console_socket is not None and not process.terminal:
         raise InvalidConfig("a console socket needs a terminal", operation="option", path="process.terminal")
     rootfs = os.path.normpath(os.path.join(bundle, spec.root.path))
@@ -110,6 +136,52 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     if not os.path.isdir(rootfs):
         raise NotFound("no such directory", operation="open rootfs", path=rootfs)
     return rootfs
+
+
+def _check_host(linux: Linux) -> None:
+    """Refuse what this host does not have."""
+    confinement.check_mount_label(linux.mount_label)
+    if linux.net_devices:
+        from pycgroups.network import devices
+
+        devices.check([name for name, _ in linux.net_devices])
+    if linux.intel_rdt is not None:
+        from pycgroups.runtime import resctrl
+
+        resctrl.mounted()
+
+
+def _manner(spec: Spec, wishes: Wishes) -> Manner:
+    """Say how its program is started."""
+    assert spec.process is not None
+    return confinement.manner(spec.process, spec.linux.seccomp)._replace(
+        grantable=granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces)),
+        detached=True,
+        start=True,
+        waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
+        handed=len(wishes.preserved.fds),
+        holes=wishes.preserved.holes,
+        keyring=wishes.keyring,
+        pivot=wishes.pivot,
+        bare=() if wishes.pivot else _bare_mounts(),
+    )
+
+
+def _has_early_hooks(spec: Spec) -> bool:
+    """Tell whether hooks are to run before the root changes."""
+    if spec.hooks is None:
+        return False
+    from pycgroups.runtime import hooks
+
+    return any(given and name in hooks.EARLY for name, given in hooks.by_name(spec.hooks))
+
+
+def _kinds_of_hooks(spec: Spec) -> tuple[str, ...]:
+    if spec.hooks is None:
+        return ()
+    from pycgroups.runtime import hooks
+
+    return tuple(name for name, given in hooks.by_name(spec.hooks) if given)
 
 
 def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
@@ -130,23 +202,82 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
         created=now(),
         annotations=dict(spec.annotations),
         own_pids=any(space.type == "pid" and space.path is None for space in spec.linux.namespaces),
-        hooks=() if spec.hooks is None else tuple(name for name, given in hooks.by_name(spec.hooks) if given),
+        hooks=_kinds_of_hooks(spec),
         cgroup_manager=wishes.cgroup_manager,
         planned_cgroups=_planned_cgroups(spec, id_, wishes),
     )
 
 
-class _Creation:
+def _root_is(id_: int) -> tuple[IdMapping, ...]:
+    from pycgroups.oci import plain
+
+    mapping: Any = plain.Plain("IdMapping", {"container_id": 0, "host_id": id_, "size": 1})
+    return (mapping,)
+
+
+def _bare_mounts() -> tuple[bytes, ...]:
+    from pycgroups.runtime import bare  # few have a root that cannot be pivoted
+
+    return bare.mounts()
+
+
+class _Caller(NamedTuple):
+    """What this process may do."""
+
+    privileged: bool
+    nested: bool
+    groups: bool
+
+
+def _caller(spec: Spec) -> _Caller:
+    keeps = dict(spec.annotations).get(_KEEP_GROUPS) == "1"
+    return _Caller(own.is_privileged(), own.is_nested(), own.may_set_groups() and not keeps)
+
+
+@lru_cache(64)  # a program may start the same container a thousand times
+def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
+    spec: Spec,
+    rootfs: str,
+    manner: Manner,
+    bundle: str,
+    cgroups: tuple[Shown, ...],
+    nodes: tuple[tuple[str, str], ...],
+    joins: int,
+    caller: _Caller,
+) -> tuple[Plan, bytes]:
+    assert spec.process is not None
+    made = plan.make_plan(
+        spec,
+        Directory(path=rootfs, devices=True),
+        privileged=caller.privileged,
+        nested=caller.nested,
+        groups=caller.groups,
+        joins=joins,
+        manner=manner,
+        terminal=terminals.wanted(spec.process),
+        bundle=bundle,
+        cgroups=cgroups,
+        nodes=dict(nodes),
+    )
+    return made, made.encode()
+
+
+class Creation:
     """What a creation holds, from its cgroup to its process; `close` gives back all that did not come to be."""
 
-    def __init__(self, spec: Spec, record: Record, home: Home, wishes: Wishes) -> None:
+    def __init__(  # noqa: PLR0917
+        self, spec: Spec, manner: Manner, record: Record, home: Home, wishes: Wishes, bundle: str
+    ) -> None:
         self.spec = spec
+        self.bundle = bundle
+        self.manner = manner
         self.record = record
         self.home = home
         self.wishes = wishes
         self.group: Cgroup | None = None
         self.scope: Scoped | None = None
         self.running: Running | None = None
+        self.nodes: Nodes | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
 
@@ -155,18 +286,26 @@ class _Creation:
         """Do it all."""
         self.connect()
         self.make_group()
+        self.make_class()
         running = self.start()
-        if self.has_early_hooks:
+        if self.manner.waits:
             self.wait(running, lib.OP_WAIT)
+            self.move_devices(running)
             self.run_hooks(running)
             running.go_on()
+        if self.listener >= 0 and self.spec.linux.seccomp is not None:
+            listener, self.listener = self.listener, -1
+            state = make_state(self.record._replace(pid=running.pid), "creating")
+            confinement.hand_on(running, listener, self.spec.linux.seccomp, state)
         self.wait(running, lib.OP_START)
-        self.hand_on(running)
+        self.master = terminals.hand_on(running, self.console)
         return self.done(running)
 
     def connect(self) -> None:
         """Connect to who is to get what, as long as nothing is made."""
         if self.wishes.console_socket is not None:
+            from pycgroups.runtime import handing
+
             self.console = handing.connect(self.wishes.console_socket)
         seccomp = self.spec.linux.seccomp
         if seccomp is not None and confinement.has_listener(seccomp):
@@ -187,11 +326,26 @@ class _Creation:
             self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
         self.note(planned_cgroups=(), cgroups=self.group.paths)
 
-    def enter_scope(self, pid: int) -> None:
-        """Have systemd put the new process into a scope, and note which."""
-        assert self.scope is not None
-        self.scope.place(pid)
-        self.note(cgroups=self.scope.paths, unit=self.scope.unit)
+    def make_class(self) -> None:
+        """Make its class of service."""
+        rdt = self.spec.linux.intel_rdt
+        if rdt is None:
+            return
+        from pycgroups.runtime import resctrl
+
+        plan = resctrl.plan(rdt, self.record.id, resctrl.mounted())
+        self.note(resctrl=plan.directories, resctrl_made=plan.missing)
+        resctrl.make(plan)
+
+    def place(self, pid: int) -> None:
+        """Have systemd put the new process into a scope, and note which; and put it into its class of service."""
+        if self.scope is not None:
+            self.scope.place(pid)
+            self.note(cgroups=self.scope.paths, unit=self.scope.unit)
+        if self.record.resctrl:
+            from pycgroups.runtime import resctrl
+
+            resctrl.enter(self.record.resctrl, pid)
 
     def note(self, **changes: Any) -> None:
         """Write down what is there by now."""
@@ -205,35 +359,47 @@ class _Creation:
         spec, group = self.spec, self.group
         assert group is not None
         assert spec.process is not None
-        joins, linux = group.join_fds, spec.linux
-        made = plan.make_plan(
-            spec,
-            Directory(path=self.record.rootfs, devices=True),
-            privileged=own.is_privileged(),
-            nested=own.is_nested(),
-            groups=own.may_set_groups(),
-            joins=len(joins),
-            manner=self.manner(),
-            terminal=terminals.size_of(spec.process),
-            bundle=self.record.bundle,
-            cgroups=self.shown_cgroups(),
+        joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
+        made, encoded = _plan(
+            spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller(spec)
         )
         self.running = Running(made)
-        for space in plan.joined(spec):
-            self.given.append(open_namespace(space.path or ""))
+        if spaces := plan.joined(spec):
+            from pycgroups.namespaces.files import open_namespace
+
+            for space in spaces:
+                self.given.append(open_namespace(space.path or ""))
         self.given.append(self.home.make_fifo())
-        fresh = any(space.type == "user" and space.path is None for space in linux.namespaces)
+        uids, gids = self.id_mappings()
         launch(
             self.running,
-            made.encode(),
+            encoded,
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
-            given=[*joins, *self.given, *range(3, 3 + self.wishes.preserve_fds)],
-            uid_mappings=linux.uid_mappings if fresh else (),
-            gid_mappings=linux.gid_mappings if fresh else (),
-            placed=self.enter_scope if self.scope else None,
+            given=[*joins, *self.given, *self.wishes.preserved.fds],
+            uid_mappings=uids,
+            gid_mappings=gids,
+            placed=self.place if self.scope or self.record.resctrl else None,
         )
         return self.running
+
+    def make_nodes(self) -> tuple[tuple[str, str], ...]:
+        """Make the devices of a container that cannot do so itself."""
+        is_confined = self.id_mappings() != ((), ()) and own.is_privileged() and not own.is_nested()
+        if not (is_confined and self.spec.linux.devices):
+            return ()
+        from pycgroups.runtime.nodes import Nodes  # few ask for devices in a user namespace
+
+        self.nodes = Nodes(self.home)
+        self.nodes.make(self.spec)
+        return tuple(self.nodes.items())
+
+    def id_mappings(self) -> IdMaps:
+        """Return the maps of a new user namespace; without any, this process is its root, as with crun."""
+        linux = self.spec.linux
+        if not any(space.type == "user" and space.path is None for space in linux.namespaces):
+            return (), ()
+        return linux.uid_mappings or _root_is(os.geteuid()), linux.gid_mappings or _root_is(os.getegid())
 
     def shown_cgroups(self) -> tuple[Shown, ...]:
         """Say what a mount of cgroups is to show, if there is one."""
@@ -243,18 +409,6 @@ class _Creation:
 
         return cgroup_mounts.shown((self.scope.planned,) if self.scope else self.record.cgroups)
 
-    def manner(self) -> Manner:
-        """Say how it is started."""
-        assert self.spec.process is not None
-        return confinement.manner(self.spec.process, self.spec.linux.seccomp)._replace(
-            detached=True,
-            start=True,
-            hooks=self.has_early_hooks,
-            handed=self.wishes.preserve_fds,
-            keyring=self.wishes.keyring,
-            pivot=self.wishes.pivot,
-        )
-
     @staticmethod
     def wait(running: Running, operation: int) -> None:
         """Wait until it has come to a step of the plan."""
@@ -262,25 +416,27 @@ class _Creation:
         if running.waiting != operation:
             raise LaunchError("the container's process was killed", step="start of the program")
 
-    @property
-    def has_early_hooks(self) -> bool:
-        """Tell whether hooks are to run before the root changes."""
-        return not hooks.EARLY.isdisjoint(self.record.hooks)
+    def move_devices(self, running: Running) -> None:
+        """Give it the network devices that it is to have."""
+        inside = running.descriptors.pop(lib.OP_NETLINK, -1)
+        if inside < 0:
+            return
+        from pycgroups.network import devices
+
+        names = [(name, device.name or name) for name, device in self.spec.linux.net_devices]
+        devices.move(names, inside, running.pid)
 
     def run_hooks(self, running: Running) -> None:
         """Run the hooks of `create`."""
-        assert self.spec.hooks is not None
+        if self.spec.hooks is None:
+            return
+        from pycgroups.runtime import hooks
+
         self.note(pid=running.pid)
         state = make_state(self.record, "creating")
         hooks.run("prestart", self.spec.hooks.prestart, state)
         hooks.run("createRuntime", self.spec.hooks.create_runtime, state)
         hooks.run("createContainer", self.spec.hooks.create_container, state, inside=running.pid)
-
-    def hand_on(self, running: Running) -> None:
-        """Give its terminal and its seccomp listener to those who wait for them."""
-        self.master = terminals.hand_on(running, self.console)
-        state = make_state(self.record._replace(pid=running.pid), "creating")
-        confinement.hand_on(running, self.listener, self.spec.linux.seccomp, state)
 
     def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
@@ -289,7 +445,9 @@ class _Creation:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
         self.group.let_go()
-        created = Created(self.home.path, running, self.master)
+        assert self.spec.process is not None
+        notices = granting.notices(self.spec.process, self.manner.grantable)
+        created = Created(self.home.path, running, self.master, notices)
         self.running, self.group, self.master = None, None, -1
         return created
 
@@ -298,7 +456,13 @@ class _Creation:
         for fd in (*self.given, self.console, self.listener, self.master):
             if fd >= 0:
                 os.close(fd)
+        if self.nodes is not None:
+            self.nodes.remove()
         if self.running is not None:
             self.running.close()
         if self.group is not None:
             self.group.remove()
+            if self.record.resctrl_made:
+                from pycgroups.runtime import resctrl
+
+                resctrl.remove(self.record.resctrl_made)

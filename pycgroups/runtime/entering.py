@@ -13,13 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pycgroups.oci.runtime_spec import Process
+    from pycgroups.oci.runtime_spec import Linux, Process
     from pycgroups.oci.uncommon import Hook
     from pycgroups.runtime.steps import Terminal
 
 
 def make_exec(
     process: Process,
+    linux: Linux,
     kinds: Sequence[str],
     *,
     joins: int = 0,
@@ -31,6 +32,7 @@ def make_exec(
 
     Args:
         process: the program.
+        linux: the container's own, of which it gets what no namespace has.
         kinds: the namespaces to join, in order; the launch hands over their descriptors.
         joins: how many cgroup files the launch hands over before those.
         manner: how it is started; without an init of its own.
@@ -48,21 +50,41 @@ def make_exec(
     if "user" in kinds:
         setup.append(Step(lib.OP_BECOME_ROOT, (int(groups),)))
     setup += [Step(lib.OP_SESSION, (0,)), Step(lib.OP_UMASK, (0,)), Step(lib.OP_ROOT)]
+    if linux.personality is not None or linux.memory_policy is not None:
+        from pycgroups.runtime import scheduling  # few ask for it
+
+        setup += scheduling.linux_steps(linux)
     if terminal:
-        user = process.user
-        setup.append(Step(lib.OP_CONSOLE, (TERMINAL, terminal.rows, terminal.columns, user.uid, user.gid)))
+        setup.append(terminal.step(TERMINAL, process.user))
     given = joins + len(kinds)
     main = program(process, manner, Slots(handed=given), terminal=terminal is not None, groups=groups)
     return _plan(setup, main, given + manner.handed)
 
 
-def make_hook(hook: Hook, kinds: Sequence[str]) -> Plan:
+def make_inner_hook(
+    hook: Hook, process: Process, linux: Linux, kinds: Sequence[str], *, manner: Manner, groups: bool
+) -> Plan:
+    """Plan a hook that is a program of the container's own, and so is trusted with no more rights than that has."""
+    plan = make_exec(process, linux, kinds, manner=manner, groups=groups)
+    return plan._replace(main=(*plan.main[:-1], _exec(hook, process.env if hook.env is None else hook.env)))
+
+
+def make_hook(hook: Hook, env: Sequence[str], kinds: Sequence[str], cwd: str) -> Plan:
     """Plan a hook: a program of the host, in some namespaces of the container, with the rights that it has there."""
-    argv, env = hook.args or (hook.path,), hook.env
-    texts = tuple(b"\0".join(map(os.fsencode, words)) for words in (argv, env, (hook.path,)))
     setup = [*_join(kinds, 0), Step(lib.OP_SESSION, (0,))]
-    main = Step(lib.OP_DEATH, (9,)), Step(lib.OP_EXEC, (len(argv), len(env), 1, -1, 0), texts)
+    main = (
+        Step(lib.OP_CHDIR, texts=(os.fsencode(cwd),), optional=True),
+        Step(lib.OP_DEATH, (9,)),
+        Step(lib.OP_READY, (-1, 0, 0, 0, -1)),
+        _exec(hook, env),
+    )
     return _plan(setup, main, len(kinds))
+
+
+def _exec(hook: Hook, env: Sequence[str]) -> Step:
+    argv = hook.args or (hook.path,)
+    texts = tuple(b"\0".join(map(os.fsencode, words)) for words in (argv, env, (hook.path,)))
+    return Step(lib.OP_EXEC, (len(argv), len(env), 1), texts)
 
 
 def _affinity(process: Process, when: str) -> list[Step]:

@@ -24,10 +24,13 @@ def connect(path: str) -> int:
         holder = os.open(directory or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             peer = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-            # A path longer than the address takes is reached by its directory.
-            short = len(os.fsencode(path)) <= _LONGEST
-            peer.connect(path if short else f"/proc/self/fd/{holder}/{name}")
-            return peer.detach()
+            try:
+                # A path longer than the address takes is reached by its directory.
+                short = len(os.fsencode(path)) <= _LONGEST
+                peer.connect(path if short else f"/proc/self/fd/{holder}/{name}")
+                return peer.detach()
+            finally:
+                peer.close()
         finally:
             os.close(holder)
     except FileNotFoundError as error:

@@ -26,6 +26,10 @@ _CALLS = {
     ("clone3", errno.EINVAL): "a kernel without one of the namespaces, or older than 5.7",
     ("clone3", errno.ENOSYS): "a seccomp filter around this process, or a kernel older than 5.3, has no clone3(2)",
     ("clone3", errno.EBUSY): "a cgroup with controllers takes no processes beside child groups",
+    (
+        "start of the program",
+        errno.EAGAIN,
+    ): "the limit of processes (pids, ulimit -u) counts the init, too; or set init=False",
     ("exec of the helper", errno.EACCES): "sysctl vm.memfd_noexec=0, or a security module forbids programs in memory",
     ("memfd_create", errno.EACCES): "sysctl vm.memfd_noexec=0",
     ("newuidmap", errno.ENOENT): _SUBIDS,
@@ -83,6 +87,9 @@ _STEPS = {
     (lib.OP_EXEC, errno.ENOEXEC): "no format that the kernel knows: a script without #!, or another architecture",
     (lib.OP_EXEC, errno.EACCES): "no execute permission, a directory, or a mount with noexec",
     (lib.OP_EXEC, errno.E2BIG): "arguments and environment together are over the kernel's limit: execve(2)",
+    (lib.OP_LABEL, errno.ENOENT): "no such AppArmor profile is loaded: apparmor_parser -r FILE",
+    (lib.OP_LABEL, errno.EINVAL): "the security module does not know this label",
+    (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",
     (lib.OP_SECCOMP, errno.EINVAL): "the kernel does not take this filter",
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
 }

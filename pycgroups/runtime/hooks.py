@@ -6,6 +6,7 @@ import os
 import select
 import time
 
+from pycgroups.clock import seconds_until
 from pycgroups.errors import LaunchError
 from pycgroups.namespaces import files
 from pycgroups.oci.json_text import dumps
@@ -13,10 +14,11 @@ from pycgroups.runtime import entering, launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pycgroups.oci.uncommon import Hook, Hooks
     from pycgroups.runtime.state import State
+    from pycgroups.runtime.steps import Plan
 
 EARLY = frozenset({"prestart", "createRuntime", "createContainer"})
 """Those that run before the container's root changes."""
@@ -34,7 +36,14 @@ def by_name(hooks: Hooks) -> Iterator[tuple[str, Sequence[Hook]]]:
     yield "poststop", hooks.poststop
 
 
-def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> None:
+def run(
+    kind: str,
+    hooks: Sequence[Hook],
+    state: State,
+    *,
+    inside: int = 0,
+    make: Callable[[Hook, Sequence[str]], Plan] | None = None,
+) -> None:
     """Run hooks one after the other.
 
     Args:
@@ -42,23 +51,40 @@ def run(kind: str, hooks: Sequence[Hook], state: State, *, inside: int = 0) -> N
         hooks: what to run.
         state: what they are told.
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
+        make: plans one, given the kinds of these namespaces. Without it they are programs of the host, and have this
+            process's environment if they say nothing of theirs, as with runc.
 
     Raises:
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
     for position, hook in enumerate(hooks):
         namespaces = files.open_others(inside) if inside else {}
+        plan = (make or _planner(kind, state))(hook, tuple(namespaces))
         try:
-            _run(f"hooks.{kind}[{position}]", hook, state, namespaces)
+            _run(f"hooks.{kind}[{position}]", hook, plan, state, namespaces)
+        except LaunchError as error:
+            said = f"error running {kind} hook #{position}"  # runc's words
+            error.message = f"{said}: {error.message}" if error.message else said
+            raise
         finally:
             files.close_all(namespaces)
 
 
-def _run(name: str, hook: Hook, state: State, namespaces: dict[str, int]) -> None:
+def _planner(kind: str, state: State) -> Callable[[Hook, Sequence[str]], Plan]:
+    # Where they run, as with runc: in the bundle, or in the container in its root.
+    cwd = state.rootfs if kind == "createContainer" else state.bundle
+
+    def plan(hook: Hook, kinds: Sequence[str]) -> Plan:
+        env = [f"{key}={value}" for key, value in os.environ.items()] if hook.env is None else hook.env
+        return entering.make_hook(hook, env, kinds, cwd)
+
+    return plan
+
+
+def _run(name: str, hook: Hook, plan: Plan, state: State, namespaces: dict[str, int]) -> None:
     told = os.memfd_create("state")  # not a pipe: it is there as a whole, and nobody waits for who reads it
     said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(output, True)
-    plan = entering.make_hook(hook, tuple(namespaces))
     running = launch.Running(plan)
     try:
         os.write(told, dumps(state.to_json()).encode())
@@ -87,8 +113,8 @@ def _wait(name: str, hook: Hook, running: launch.Running, said: int) -> str:
     deadline = None if hook.timeout is None else time.monotonic() + hook.timeout
     text, ended = b"", False
     while not ended:
-        patience = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        ready = poll.poll(patience)
+        seconds = seconds_until(deadline)
+        ready = poll.poll(None if seconds is None else seconds * 1000)
         if deadline is not None and time.monotonic() >= deadline:
             running.kill()
             raise LaunchError(f"not done after its timeout of {hook.timeout} s", step=name, path=hook.path)

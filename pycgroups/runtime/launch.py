@@ -13,8 +13,8 @@ import select
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
-from pycgroups.runtime import hints, rlimits
-from pycgroups.runtime.id_maps import map_ids
+from pycgroups.runtime import rlimits
+from pycgroups.runtime.signals import send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Plan, Step
 
 _SIGKILL = 9
+_START = "start of the program"
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
@@ -154,17 +155,6 @@ class Running:
         self.spawned.close()
 
 
-def send_signal(pidfd: int, number: int) -> bool:
-    """Send a signal to a process; False if it has ended."""
-    from _signal import pidfd_send_signal  # type: ignore[import-not-found]  # signal makes enums of all numbers, which takes a millisecond
-
-    try:
-        pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def launch(
     running: Running,
     encoded: bytes,
@@ -199,19 +189,18 @@ def launch(
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
-        limits = rlimits.beyond(plan)
-        early = 0 if uid_mappings or placed or limits else calls.go_early(spawned)
+        idmapped, limits = plan.has_idmapped_trees, rlimits.beyond(plan)
+        early = 0 if uid_mappings or placed or idmapped or limits else calls.go_early(spawned)
         _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
-            map_ids(spawned, uid_mappings, gid_mappings)
-        if limits:
-            rlimits.allow(spawned.pid, limits)
+            _map_ids(spawned, uid_mappings, gid_mappings)
+        rlimits.allow(spawned.pid, limits)
         if placed:
             placed(spawned.pid)
-        if plan.idmaps:
-            own = len(given) + plan.idmaps.index(None) if None in plan.idmaps else -1
-            _check_step(running, calls.open_userns(spawned, own))
+        if None in plan.idmaps:
+            _check_step(running, calls.open_userns(spawned, len(given) + plan.idmaps.index(None)))
+        if idmapped:
             _check_step(running, *calls.prepare(spawned, idmapped=True))
         if not early:
             _check_step(running, calls.go(spawned))
@@ -227,7 +216,7 @@ def launch(
 def _spawn(spawned: calls.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
     executable = calls.helper()
     if executable < 0:
-        raise LaunchError(step="memfd_create", errno=-executable, hint=hints.for_call("memfd_create", -executable))
+        raise _refused("memfd_create", -executable)
     try:
         result, failed = calls.child(spawned, namespaces, cgroup, stdio, keep_caps, executable)
     finally:
@@ -237,14 +226,25 @@ def _spawn(spawned: calls.Spawned, namespaces: int, cgroup: int, stdio: Sequence
 
 def _check_spawn(result: int, failed: int) -> None:
     if result < 0:
-        call = _CALLS[failed]
-        raise LaunchError(step=call, errno=-result, hint=hints.for_call(call, -result))
+        raise _refused(_CALLS[failed], -result)
+
+
+def _refused(call: str, number: int) -> LaunchError:
+    from pycgroups.runtime import hints
+
+    return LaunchError(step=call, errno=number, hint=hints.for_call(call, number))
 
 
 def _check_step(running: Running, result: int, step: int = -1) -> None:
     if result < 0:
         running.hear()  # a helper that is gone has perhaps said why
         raise running.failure or step_error(running.plan.steps[step] if step >= 0 else None, -result)
+
+
+def _map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
+    from pycgroups.runtime.id_maps import map_ids  # many have no user namespace
+
+    map_ids(spawned, uids, gids)
 
 
 def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int:
@@ -254,7 +254,7 @@ def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int
     try:
         _check_spawn(calls.begin(spawned, None), lib.SPAWN_SOCKET)
         _spawn(spawned, lib.CLONE_NEWUSER, -1, (null, null, null), 0)
-        map_ids(spawned, uids, gids)
+        _map_ids(spawned, uids, gids)
         _check_spawn(calls.open_userns(spawned, -1), lib.SPAWN_CLONE)
         return os.dup(spawned.out.userns)
     finally:
@@ -274,7 +274,9 @@ def end(spawned: calls.Spawned) -> None:
 def step_error(step: Step | None, number: int) -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
-        return LaunchError(step="start of the program", errno=number)
+        return _refused(_START, number)
+    from pycgroups.runtime import hints
+
     if step.op not in (lib.OP_EXEC, lib.OP_FIND):
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path

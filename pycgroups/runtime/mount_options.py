@@ -54,7 +54,7 @@ class Options(NamedTuple):
     """What a list of options says; ``data`` is for the file system itself.
 
     ``attributes`` and ``clear`` are for a whole tree ("rro"), ``top`` and ``top_clear`` for its uppermost mount ("ro").
-    Where there is only one, all are ``attributes`` and ``clear``.
+    Where there is only one, all are ``attributes`` and ``clear``. Likewise ``idmap_all`` ("ridmap") and ``idmap``.
     """
 
     bind: bool
@@ -65,6 +65,7 @@ class Options(NamedTuple):
     top_clear: int
     propagation: int
     idmap: bool
+    idmap_all: bool
     copy_up: bool
     data: tuple[str, ...]
 
@@ -110,6 +111,7 @@ def _parse(options: tuple[str, ...]) -> Options:
         top_clear=top.off,
         propagation=propagation,
         idmap="idmap" in words or "ridmap" in words,
+        idmap_all="ridmap" in words,
         copy_up="tmpcopyup" in words,
         data=tuple(data),
     )

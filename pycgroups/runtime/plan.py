@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig
-from pycgroups.runtime import cgroup_mounts, mount_options
+from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.runtime import mount_options
 from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
 from pycgroups.runtime.steps import Plan, Step, Terminal
@@ -22,7 +22,8 @@ from pycgroups.security import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Literal
 
     from pycgroups.oci.runtime_spec import Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 # Slots with a fixed use, from the top.
 TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, TERMINAL, -1)
 
-# Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays.
+# Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays and what
+# is made read-only at the end.
 MAX_TREES = 200
 
 NAMESPACES = {
@@ -57,6 +59,9 @@ DEFAULT_LINKS = (
 # File systems that belong at a place of their own: nothing in the image may lead them elsewhere (CVE-2019-19921).
 _STRICT_TYPES = frozenset({"proc", "sysfs", "devpts", "mqueue"})
 
+# File systems whose files get the label of SELinux that their mount has; those of others have labels of their own.
+_LABELLED_TYPES = frozenset({"tmpfs", "devpts"})
+
 # What may be covered of /proc: files that tell of the machine, as lxcfs makes them.
 _PROC_FILES = frozenset(
     f"/proc/{name}"
@@ -74,6 +79,7 @@ _BLOCK_DEVICE = 0o060000
 _FIFO = 0o010000
 
 _USUAL = Manner()
+_NONE: Mapping[str, str] = {}
 
 
 def make_plan(
@@ -88,6 +94,7 @@ def make_plan(
     terminal: Terminal | None = None,
     bundle: str = "/",
     cgroups: tuple[Shown, ...] = (),
+    nodes: Mapping[str, str] = _NONE,
 ) -> Plan:
     """Turn a Spec into steps.
 
@@ -96,19 +103,20 @@ def make_plan(
         rootfs: what its root is made of.
         privileged: the caller may open and idmap trees of its own mount namespace (root, CAP_SYS_ADMIN).
         nested: the caller is in a user namespace, and makes no device nodes.
-        groups: the caller's user namespace allows setgroups(2).
+        groups: its user namespace allows setgroups(2), and so those below it.
         joins: how many cgroup files the launch hands over, for the process to write itself into.
         manner: how its program is started.
         terminal: make a pty in the container.
         bundle: the directory that sources of bind mounts are relative to.
         cgroups: what a mount of the type "cgroup" shows.
+        nodes: device nodes of the host that are to be shown, by their paths in the container, instead of being made.
 
     Raises:
         InvalidConfig: more mounts than a plan can hold.
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
-    plan.bundle, plan.cgroups, plan.groups = bundle, cgroups, groups
+    plan.bundle, plan.cgroups, plan.groups, plan.nodes = bundle, cgroups, groups, nodes
     plan.enter()
     plan.make_root()
     for mount in spec.mounts:
@@ -145,15 +153,17 @@ class _Planner:
         self.forks = "pid" in kinds or not self.late.isdisjoint(("pid", "time"))
         self.userns = "user" in self.fresh or "user" in kinds
         self.binds_devices = self.userns or nested
-        self.idmaps = self.wanted_idmaps() if "user" in self.fresh and privileged else ()
+        self.idmaps = self.wanted_idmaps() if privileged else ()
         start = joins + len(self.joined)
         self.slots = Slots(start=start, handed=start + manner.start)
         self.given = start + manner.start + manner.handed + len(self.idmaps)
         self.bundle = "/"
-        self.cgroups: tuple[Shown, ...] = ()
         self.groups = True
+        self.cgroups: tuple[Shown, ...] = ()
+        self.nodes: Mapping[str, str] = _NONE
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
+        self.later: list[int] = []  # slots of file systems that are read-only at the end
         self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
         self.prepare: list[Step] = []
         self.early: list[Step] = []
@@ -170,7 +180,22 @@ class _Planner:
         for mount in self.spec.mounts:
             if _is_idmapped(mount):
                 wanted[_idmaps(mount)] = None
+        if "user" not in self.fresh:  # there is none, or it is handed over already
+            wanted.pop(None, None)
         return tuple(wanted)
+
+    def idmap_slot(self, idmap: IdMaps | None) -> int:
+        """Return the slot of a user namespace with these maps; None is that of the container."""
+        if idmap in self.idmaps:
+            return self.given - len(self.idmaps) + self.idmaps.index(idmap)
+        if self.privileged:
+            return self.joins  # of the namespaces that are joined the first
+        raise Unsupported(
+            "an idmapped mount takes CAP_SYS_ADMIN on the host",
+            operation="option",
+            path="mounts",
+            hint="as root, or without idmap; mount_setattr(2)",
+        )
 
     # -- trees of the host, opened before the root changes and before the caller's ids are left ------------------
 
@@ -182,18 +207,16 @@ class _Planner:
         attributes: int = 0,
         clear: int = 0,
         propagation: int = 0,
-        idmap: IdMaps | bool | None = False,
+        idmap: IdMaps | Literal[False] | None = False,
+        idmap_all: bool = True,
     ) -> int:
         """Open a tree of the host; the answer is its slot."""
         slot = self.given + self.trees
         self.trees += 1
         if slot >= MAX_TREES:
-            raise InvalidConfig(
-                f"more than {MAX_TREES - self.given} files and directories of the host are to be mounted",
-                operation="mounts",
-            )
-        userns = self.given - len(self.idmaps) + self.idmaps.index(idmap) if idmap in self.idmaps else -1
-        flags = lib.AT_RECURSIVE if recursive else 0
+            raise _too_many(MAX_TREES - self.given, "files and directories of the host")
+        userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
+        flags = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
         (self.prepare if self.privileged else self.early).append(step)
@@ -237,12 +260,9 @@ class _Planner:
         return "".join(f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets).encode()
 
     def may_set_groups(self) -> bool:
-        """An ordinary user's map of one group goes with setgroups(2) denied, and so do namespaces below it.
-
-        Source: user_namespaces(7).
-        """
-        many = not self.userns or self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
-        return self.groups and many
+        """An ordinary user's map of one group goes with setgroups(2) denied: user_namespaces(7)."""
+        of_many = self.privileged or sum(mapping.size for mapping in self.spec.linux.gid_mappings) > 1
+        return self.groups and (of_many or not self.userns)
 
     # -- the root ---------------------------------------------------------------------------------------------
 
@@ -256,12 +276,19 @@ class _Planner:
             return
         # Devices of a rootfs are not the container's to open, unless its cgroup decides that.
         attributes = 0 if rootfs.devices else lib.MOUNT_ATTR_NODEV
-        slot = self.tree(rootfs.path, attributes=attributes, idmap=None if rootfs.idmapped else False)
+        # What is shared cannot be pivoted, pivot_root(2): it becomes that afterwards.
+        propagation = int(lib.MS_PRIVATE) if self.propagation() == lib.MS_SHARED else 0
+        slot = self.tree(
+            rootfs.path,
+            attributes=attributes,
+            propagation=propagation,
+            idmap=None if rootfs.idmapped else False,
+        )
         if rootfs.files or overlays:
             self.make_scratch(None)
             self.stage_layers(overlays)
         # Hooks in the container's mount namespace are programs of the host, and know the root by its path.
-        self.use_root(slot, rootfs.path if self.manner.hooks else "/")
+        self.use_root(slot, rootfs.path if self.manner.waits else "/")
 
     def use_root(self, slot: int, at: str = "/") -> None:
         self.add(lib.OP_STACK, slot, texts=(os.fsencode(at),))
@@ -353,7 +380,14 @@ class _Planner:
 
     # -- mounts -----------------------------------------------------------------------------------------------
 
-    def file_system(self, kind: str, slot: int, attributes: int, options: Iterable[str]) -> None:
+    def file_system(
+        self, kind: str, slot: int, attributes: int, options: Iterable[str], source: str | None = None
+    ) -> None:
+        label = self.spec.linux.mount_label
+        if source is not None:
+            options = (f"source={source}", *options)
+        if label is not None and kind in _LABELLED_TYPES:
+            options = (*options, f"context={label}")
         packed = b"\0".join(os.fsencode(option) for option in options)
         self.add(lib.OP_FS, slot, attributes, texts=(kind.encode(), packed))
 
@@ -362,8 +396,8 @@ class _Planner:
         if mount.type == "cgroup":
             self.mount_cgroups(mount, options)
             return
-        slot = DEV if mount.destination == "/dev" and not options.bind else TEMPORARY
-        if options.bind or mount.type == "bind":
+        slot = self.mount_slot(mount, options)
+        if _is_bind(mount, options):
             slot = self.tree(
                 os.path.join(self.bundle, mount.source or ""),
                 recursive=options.recursive,
@@ -371,27 +405,38 @@ class _Planner:
                 clear=options.clear,
                 propagation=options.propagation,
                 idmap=_idmaps(mount) if _is_idmapped(mount) else False,
+                idmap_all=options.idmap_all or not _is_idmapped(mount),
             )
-        elif mount.type == "tmpfs":
-            self.tmpfs(mount, options, slot)
         else:
+            attributes = options.attributes & (~lib.MOUNT_ATTR_RDONLY if slot in self.later else -1)
             data = self.staged_overlay(mount, options.data) if id(mount) in self.staged else options.data
-            self.file_system(mount.type or "", slot, options.attributes, data)
+            self.file_system(mount.type or "", slot, attributes, data, mount.source)
+            if mount.type == "tmpfs":
+                self.be_like(mount, options, slot)
+            if options.propagation:
+                self.add(lib.OP_ATTR, slot, 0, 0, options.propagation, 0)
         if options.top or options.top_clear:
             self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 
-    def tmpfs(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
-        """Mount an empty one; where the options ask for no mode, with that of the directory below, as runc does."""
-        like = options.copy_up or not any(word.startswith("mode=") for word in options.data)
-        if not like:
-            self.file_system("tmpfs", slot, options.attributes, options.data)
-            return
-        self.file_system("tmpfs", slot, options.attributes & ~lib.MOUNT_ATTR_RDONLY, options.data)
-        self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
-        if options.attributes & lib.MOUNT_ATTR_RDONLY:
-            self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+    def mount_slot(self, mount: Mount, options: mount_options.Options) -> int:
+        """Return where a file system is held. One that others are mounted in cannot be read-only before they are."""
+        is_dev = mount.destination == "/dev"
+        slot = DEV if is_dev and not options.bind else TEMPORARY
+        is_filled = (is_dev or mount.type == "tmpfs") and not _is_bind(mount, options)
+        if is_filled and options.attributes & lib.MOUNT_ATTR_RDONLY:
+            if slot != DEV:
+                slot = TERMINAL - 1 - len(self.overlays) - len(self.later)
+            if slot < MAX_TREES:
+                raise _too_many(len(self.later), "read-only tmpfs")
+            self.later.append(slot)
+        return slot
+
+    def be_like(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
+        """Give an empty one the mode of the directory below, where the options ask for none, as runc does."""
+        if options.copy_up or not any(word.startswith("mode=") for word in options.data):
+            self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
 
     def mount_cgroups(self, mount: Mount, options: mount_options.Options) -> None:
         """Show the container's own cgroup: as it is, or in a tmpfs with a directory per hierarchy of v1."""
@@ -399,6 +444,8 @@ class _Planner:
         if whole:
             self.bind_cgroup(mount.destination, whole[0], options)
             return
+        from pycgroups.runtime import cgroup_mounts
+
         writable = options.attributes & ~lib.MOUNT_ATTR_RDONLY
         self.file_system("tmpfs", CGROUPS, writable, ("mode=755",))
         self.add(lib.OP_MOUNT, CGROUPS, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(mount.destination),))
@@ -434,15 +481,19 @@ class _Planner:
                 texts = (os.fsencode(target), os.fsencode(path))
                 self.add(lib.OP_SYMLINK, texts=texts, optional=self.of_rootfs())
         for device in self.spec.linux.devices:
+            if device.path == "/dev/ptmx" and self.has_own_dev():
+                continue  # it is a link to that of the container's own ptys, whoever asks for the host's
             kind = {"b": _BLOCK_DEVICE, "p": _FIFO}.get(device.type, _CHAR_DEVICE)
             mode = kind | (0o666 if device.file_mode is None else device.file_mode & 0o7777)
             owner = device.uid or 0, device.gid or 0
             self.device(device.path, mode, device.major or 0, device.minor or 0, *owner)
 
     def device(self, path: str, mode: int, major: int, minor: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0917
-        texts = (os.fsencode(path),)
-        if self.binds_devices:  # mknod(2) is not for user namespaces: the host's own node is bound
-            slot = self.tree(path, recursive=False, attributes=lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NOEXEC)
+        texts = (os.fsencode(path.rstrip("/")),)
+        if path in self.nodes or (self.binds_devices and not mode & _FIFO):  # mknod(2) is not for user namespaces
+            attributes, clear = lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NOEXEC, lib.MOUNT_ATTR_NODEV
+            source = self.nodes.get(path, path)
+            slot = self.tree(source, recursive=False, attributes=attributes, clear=clear if path in self.nodes else 0)
             self.add(lib.OP_MOUNT, slot, lib.RESOLVE_NO_SYMLINKS, texts=texts)
         else:
             number = os.makedev(major, minor)
@@ -465,21 +516,25 @@ class _Planner:
 
     def make_terminal(self, terminal: Terminal) -> None:
         assert self.spec.process is not None
-        user = self.spec.process.user
-        self.add(lib.OP_CONSOLE, TERMINAL, terminal.rows, terminal.columns, user.uid, user.gid)
+        self.setup.append(terminal.step(TERMINAL, self.spec.process.user))
         self.add(lib.OP_TREE, TEMPORARY, 0, 0, 0, lib.MS_PRIVATE, -1, TERMINAL, texts=(b"",))
         self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(b"/dev/console",))
 
-    def finish_setup(self) -> None:
-        process = self.spec.process
-        if process is not None and process.cwd != "/":
-            self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(process.cwd),))
+    def name_and_connect(self) -> None:
         if self.spec.hostname:
             self.add(lib.OP_HOSTNAME, texts=(os.fsencode(self.spec.hostname),))
         if self.spec.domainname:
             self.add(lib.OP_DOMAINNAME, texts=(os.fsencode(self.spec.domainname),))
         if "network" in self.fresh:
             self.add(lib.OP_LO_UP)
+        if self.spec.linux.net_devices:
+            self.add(lib.OP_NETLINK)
+
+    def finish_setup(self) -> None:
+        process = self.spec.process
+        if process is not None and process.cwd != "/":
+            self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(process.cwd),))
+        self.name_and_connect()
         linux = self.spec.linux
         if linux.personality is not None or linux.memory_policy is not None:
             from pycgroups.runtime import scheduling  # few ask for it
@@ -487,19 +542,22 @@ class _Planner:
             self.setup += scheduling.linux_steps(linux)
         if self.spec.root is not None and self.spec.root.readonly:
             dev = [DEV] if self.has_own_dev() and not self.of_rootfs() else []
-            for slot in (-1, *self.overlays, *dev):
-                self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
-        if self.manner.hooks:
+            self.later += (-1, *self.overlays, *dev)
+        for slot in dict.fromkeys(self.later):
+            self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+        if self.manner.waits:
             self.add(lib.OP_WAIT)
-        self.add(lib.OP_PIVOT, int(not self.manner.pivot))
+        bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()
+        self.add(lib.OP_PIVOT, int(not self.manner.pivot), texts=bare)
         if linux.rootfs_propagation is not None and self.propagation() != lib.MS_PRIVATE:
-            # Not before: what is shared cannot be pivoted, pivot_root(2).
             recursive = linux.rootfs_propagation.startswith("r")
             self.add(lib.OP_ATTR, -1, 0, 0, self.propagation(), int(recursive))
 
     def needed_capabilities(self) -> int:
         assert self.spec.process is not None
-        return capabilities.mask((*_SETUP_CAPABILITIES, *self.spec.process.capabilities.bounding))
+        chroot = () if self.manner.pivot else ("CAP_SYS_CHROOT",)
+        clocks = ("CAP_SYS_TIME",) if self.spec.linux.time_offsets else ()
+        return capabilities.mask((*_SETUP_CAPABILITIES, *chroot, *clocks, *self.spec.process.capabilities.bounding))
 
     def done(self, main: tuple[Step, ...]) -> Plan:
         return Plan(
@@ -535,6 +593,14 @@ def _sysctl_path(name: str) -> str:
 
 
 _SWAPPED = {ord("."): "/", ord("/"): "."}
+
+
+def _too_many(count: int, what: str) -> InvalidConfig:
+    return InvalidConfig(f"more than {count} {what} are to be mounted", operation="mounts")
+
+
+def _is_bind(mount: Mount, options: mount_options.Options) -> bool:
+    return options.bind or mount.type == "bind"
 
 
 def _is_idmapped(mount: Mount) -> bool:

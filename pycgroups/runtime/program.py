@@ -32,10 +32,14 @@ class Manner(NamedTuple):
         init: keep an init as PID 1, and the program as its child.
         detached: it outlives the process that starts it.
         start: it waits for a byte in a FIFO, which the launch hands over.
-        hooks: its creator is to run hooks before the root changes.
+        waits: its creator has something to do before the root changes: run hooks, or move network devices.
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
+        holes: which of those are closed; see `preserved`.
+        home: without a HOME in its environment it gets one of the container's /etc/passwd.
         keyring: it gets a session keyring of its own; keyctl(2).
         pivot: pivot_root(2) is possible.
+        bare: mounts of the host that must go where it is not.
+        grantable: the bits of capabilities that it can get; those that it asks for beyond are left out.
         secure_bits: securebits of capabilities(7).
         labels: ``(attribute file, text)`` of the security modules.
         seccomp_filter: the compiled filter.
@@ -45,10 +49,14 @@ class Manner(NamedTuple):
     init: bool = True
     detached: bool = False
     start: bool = False
-    hooks: bool = False
+    waits: bool = False
     handed: int = 0
+    holes: tuple[int, int] = (0, 0)
+    home: bool = False
     keyring: bool = True
     pivot: bool = True
+    bare: tuple[bytes, ...] = ()
+    grantable: int = -1
     secure_bits: int = 0
     labels: tuple[tuple[str, str], ...] = ()
     seccomp_filter: bytes = b""
@@ -78,10 +86,11 @@ def program(process: Process, manner: Manner, slots: Slots, *, terminal: bool, g
     steps.drop_rights(groups=groups)
     if manner.start:
         steps.then(lib.OP_FIND, len(steps.paths), texts=(b"\0".join(steps.paths), os.fsencode(process.args[0])))
+    steps.then(lib.OP_READY, slots.handed, manner.handed, *manner.holes, slots.start if manner.start else -1)
     steps.confine()
     if manner.start:
         steps.then(lib.OP_START, slots.start)
-    steps.execute(slots)
+    steps.execute()
     return tuple(steps.steps)
 
 
@@ -91,7 +100,8 @@ class _Program:
     def __init__(self, process: Process, manner: Manner) -> None:
         self.process = process
         self.manner = manner
-        self.paths = [os.fsencode(path) for path in candidates(process.args[0], process.env)]
+        self.env = environment(process.env)
+        self.paths = [os.fsencode(path) for path in candidates(process.args[0], self.env)]
         self.steps: list[Step] = []
 
     def then(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
@@ -103,6 +113,10 @@ class _Program:
             self.then(lib.OP_SESSION, int(not terminal))
         if terminal:
             self.then(lib.OP_TERMINAL, TERMINAL)
+        elif process.user.uid and not manner.init:
+            self.then(lib.OP_STREAMS, process.user.uid, process.user.gid)
+        if manner.home and not any(word.startswith("HOME=") for word in process.env):
+            self.then(lib.OP_HOME, process.user.uid, texts=(b"/etc/passwd",))
         if manner.keyring:
             self.then(lib.OP_KEYRING)
         if process.oom_score_adj is not None and manner.init:
@@ -123,7 +137,11 @@ class _Program:
     def drop_rights(self, *, groups: bool) -> None:
         process, manner = self.process, self.manner
         user, caps = process.user, process.capabilities
-        self.then(lib.OP_BOUNDING, capabilities.mask(caps.bounding))
+        # Root may go where the user may not, and the user where root of a user namespace may not: runc's way.
+        cwd = Step(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
+        if not manner.init:
+            self.steps.append(cwd._replace(optional=True))
+        self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
         if manner.secure_bits:
             self.then(lib.OP_SECUREBITS, manner.secure_bits)
         if not process.no_new_privileges:  # it needs CAP_SYS_ADMIN then, which is gone later: seccomp(2)
@@ -132,16 +150,19 @@ class _Program:
             gids = user.additional_gids
             self.then(lib.OP_GROUPS, len(gids), texts=(struct.pack(f"={len(gids)}I", *gids),))
         self.then(lib.OP_IDS, user.uid, user.gid)
-        self.then(lib.OP_CAPS, *map(capabilities.mask, (caps.effective, caps.permitted, caps.inheritable)))
+        self.then(lib.OP_CAPS, *map(self.granted, (caps.effective, caps.permitted, caps.inheritable)))
         # What is not inheritable, too, cannot be ambient: capabilities(7). It is left out, as runc does, whose own
         # config.json has such.
-        raisable = capabilities.mask(caps.inheritable) & capabilities.mask(caps.permitted)
-        self.then(lib.OP_AMBIENT, capabilities.mask(caps.ambient) & raisable)
+        raisable = self.granted(caps.inheritable) & self.granted(caps.permitted)
+        self.then(lib.OP_AMBIENT, self.granted(caps.ambient) & raisable)
         for path, text in manner.labels:
             self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
-        self.then(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
+        self.steps.append(cwd)
         if not manner.init and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
             self.then(lib.OP_DEATH, 9)
+
+    def granted(self, names: tuple[str, ...]) -> int:
+        return capabilities.mask(names) & self.manner.grantable
 
     def confine(self) -> None:
         if self.process.no_new_privileges:
@@ -152,15 +173,13 @@ class _Program:
         if self.manner.seccomp_filter:
             self.then(lib.OP_SECCOMP, self.manner.seccomp_flags, texts=(self.manner.seccomp_filter,))
 
-    def execute(self, slots: Slots) -> None:
-        argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.process.env))
+    def execute(self) -> None:
+        argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.env))
         self.then(
             lib.OP_EXEC,
             len(argv),
             len(env),
             len(self.paths),
-            slots.handed,
-            self.manner.handed,
             texts=tuple(b"\0".join(words) for words in (argv, env, self.paths)),
         )
 
@@ -171,6 +190,11 @@ def call(name: str, *args: int, blob: bytes = b"", at: int = -1) -> Step:
     if at >= 0:
         values.insert(at, 0)
     return Step(lib.OP_CALL, (calls.syscall_numbers()[name], at, *values), (name.encode(), blob))
+
+
+def environment(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return each variable once, with its last value, as runc does: `exec` adds to the container's own."""
+    return tuple({word.partition("=")[0]: word for word in words}.values())
 
 
 def candidates(program: str, env: tuple[str, ...]) -> list[str]:

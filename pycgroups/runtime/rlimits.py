@@ -28,6 +28,8 @@ def beyond(plan: Plan) -> list[tuple[int, int]]:
 
 def allow(pid: int, limits: list[tuple[int, int]]) -> None:
     """Raise hard limits of a process, as far as we may; it finds out itself what is missing."""
+    if not limits:
+        return
     from resource import prlimit
 
     for which, hard in limits:

@@ -41,7 +41,7 @@ _IO_CLASS_SHIFT = 13
 _IO_WHO_PROCESS = 1
 
 # linux/mempolicy.h
-_MEMORY_MODES = {
+MEMORY_MODES = {
     "MPOL_DEFAULT": 0,
     "MPOL_PREFERRED": 1,
     "MPOL_BIND": 2,
@@ -50,7 +50,7 @@ _MEMORY_MODES = {
     "MPOL_PREFERRED_MANY": 5,
     "MPOL_WEIGHTED_INTERLEAVE": 6,
 }
-_MEMORY_FLAGS = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
+MEMORY_FLAGS = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
 
 _DOMAINS = {"LINUX": 0, "LINUX32": 8}  # linux/personality.h
 _LONG_BITS = 8 * struct.calcsize("@l")
@@ -70,8 +70,11 @@ def linux_steps(linux: Linux) -> Iterator[Step]:
         yield call("personality", _DOMAINS[linux.personality.domain])
     if linux.memory_policy is not None:
         policy = linux.memory_policy
-        blob = bits(policy.nodes) if policy.nodes else b""
-        yield call("set_mempolicy", _memory_mode(policy), 8 * len(blob) + (1 if blob else 0), blob=blob, at=1)
+        if policy.nodes:
+            blob = bits(policy.nodes)
+            yield call("set_mempolicy", _memory_mode(policy), 8 * len(blob) + 1, blob=blob, at=1)
+        else:
+            yield call("set_mempolicy", _memory_mode(policy), 0, 0)
 
 
 def affinity(cpus: str) -> Step:
@@ -112,7 +115,7 @@ def _io_priority(priority: IoPriority) -> int:
 
 
 def _memory_mode(policy: MemoryPolicy) -> int:
-    mode = _MEMORY_MODES[policy.mode]
+    mode = MEMORY_MODES[policy.mode]
     for flag in policy.flags:
-        mode |= _MEMORY_FLAGS[flag]
+        mode |= MEMORY_FLAGS[flag]
     return mode

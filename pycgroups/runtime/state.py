@@ -4,6 +4,7 @@
         state.json       a `Record`, replaced as a whole
         config.json      the Spec that it was created from
         start.fifo       its process waits for a byte in it; gone once that was sent
+        notify/          where it says that it is ready, if that was asked for
 
 Whoever reads takes no lock: state.json is one thing or the other. A creator that dies leaves a directory that says
 "creating", with all that is needed to remove what there is.
@@ -29,6 +30,7 @@ else:
 CONFIG = "config.json"
 _RECORD = "state.json"
 _FIFO = "start.fifo"
+_NOTIFY = "notify"
 # Another command may wait for hooks, which have no limit of time; this one does not (seconds).
 _PATIENCE = 10.0
 _PAUSE = 0.01
@@ -54,6 +56,8 @@ class Record(NamedTuple):
         planned_cgroups: directories of that which may be there already, as long as it is being made.
         cgroups: its directories, one per hierarchy.
         unit: the scope of systemd's, or "".
+        resctrl: directories of its class of service, which its processes are in.
+        resctrl_made: those of them that go with it, the innermost first.
         pid: of its process; 0 while there is none.
         started_at: when that began, in the kernel's clock ticks: with the pid, its identity.
     """
@@ -71,6 +75,8 @@ class Record(NamedTuple):
     planned_cgroups: tuple[str, ...] = ()
     cgroups: tuple[str, ...] = ()
     unit: str = ""
+    resctrl: tuple[str, ...] = ()
+    resctrl_made: tuple[str, ...] = ()
     pid: int = 0
     started_at: int = 0
 
@@ -79,7 +85,7 @@ class Record(NamedTuple):
         return self.pid > 0 and start_of(self.pid) == self.started_at
 
 
-_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, int, int)
+_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int)
 
 
 class State(NamedTuple):
@@ -87,13 +93,13 @@ class State(NamedTuple):
 
     oci_version: str
     id: str
-    status: str
     pid: int
+    status: str
     bundle: str
     rootfs: str
     created: str
-    owner: str
     annotations: dict[str, str]
+    owner: str
 
     def to_json(self) -> dict[str, Any]:
         """Return it under the specification's names, and with those that runc adds: rootfs, created, owner."""
@@ -196,7 +202,7 @@ class Home:
             return _record(values)
         except FileNotFoundError:
             raise _none(self.path) from None
-        except (OSError, TypeError, KeyError, ValueError) as error:
+        except (OSError, TypeError, AttributeError, ValueError) as error:
             message = error.message if isinstance(error, Error) else "no state of a container"
             hint = "delete it by force"
             raise InvalidConfig(message, operation="read", path=f"{self.path}/{_RECORD}", hint=hint) from None
@@ -225,6 +231,11 @@ class Home:
         """Make what the container's process waits on; a descriptor for that, whose reader needs no writer."""
         os.mkfifo(_FIFO, 0o600, dir_fd=self.fd)
         return os.open(_FIFO, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self.fd)
+
+    def make_notify(self) -> None:
+        """Make a directory that is to be shown to the container."""
+        os.mkdir(_NOTIFY, dir_fd=self.fd)
+        os.chmod(_NOTIFY, 0o755, dir_fd=self.fd)  # noqa: S103 (whatever the umask)
 
     def is_waiting(self) -> bool:
         """Tell whether the container's process waits to be started."""
@@ -261,7 +272,7 @@ class Home:
         for name in sorted(names, key=lambda name: name == _RECORD):
             try:
                 os.unlink(name, dir_fd=self.fd)
-            except IsADirectoryError:  # nothing of ours
+            except IsADirectoryError:  # that of notify, or nothing of ours
                 import shutil
 
                 shutil.rmtree(name, dir_fd=self.fd)
@@ -288,15 +299,19 @@ def _record(values: Any) -> Record:
     """Take what was read for a record, if each part of it is of the right kind.
 
     Raises:
-        KeyError, TypeError: it is not.
+        AttributeError, TypeError: it is not.
     """
-    for name in ("planned_cgroups", "cgroups", "hooks"):
-        values[name] = tuple(values[name])
-    record = Record(**values)
-    for value, kind in zip(record, _KINDS, strict=True):
-        if type(value) is not kind:
-            raise TypeError
+    fields: dict[str, Any] = {name: tuple(value) if type(value) is list else value for name, value in values.items()}
+    record = Record(**fields)
+    if not all(map(_is, record, _KINDS)):
+        raise TypeError
     return record
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Tell whether a value is of a kind; what is in it has to be text."""
+    items = value.values() if type(value) is dict else value if type(value) is tuple else ()
+    return type(value) is kind and all(type(item) is str for item in items)
 
 
 def ids(root: str) -> list[str]:
@@ -349,7 +364,7 @@ def write_pid(path: str, pid: int) -> None:
     directory, name = os.path.split(path)
     beside = os.path.join(directory, f".{name}.{os.getpid()}")
     try:
-        with open(beside, "w", encoding="ascii") as file:
+        with open(beside, "w", encoding="utf-8") as file:
             file.write(str(pid))
         os.rename(beside, path)
     except OSError as error:

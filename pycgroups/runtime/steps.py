@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import NamedTuple
 
-    from pycgroups.oci.runtime_spec import IdMapping
+    from pycgroups.oci.runtime_spec import IdMapping, User
 
     IdMaps = tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]
 else:
@@ -23,6 +23,7 @@ else:
 _HEADER = struct.Struct("=8I")
 _STEP = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
 _NO_ARGS = (0,) * lib.PLAN_ARGS
+_USERNS_OF_TREE = 5
 
 OPERATIONS: dict[int, str] = {
     getattr(lib, name): name[3:].lower().replace("_", " ") for name in dir(lib) if name.startswith("OP_")
@@ -119,6 +120,11 @@ class Plan(NamedTuple):
         """All steps; an error record counts in this order."""
         return self.prepare + self.setup + self.main
 
+    @property
+    def has_idmapped_trees(self) -> bool:
+        """Tell whether trees are to be opened that need a user namespace."""
+        return any(step.args[_USERNS_OF_TREE] >= 0 for step in self.prepare)
+
     def encode(self) -> bytes:
         """Write the plan as the helper reads it: header, steps, strings."""
         steps = self.steps
@@ -157,7 +163,16 @@ class Plan(NamedTuple):
 
 
 class Terminal(NamedTuple):
-    """A pty for the program: its size in characters; 0 leaves the kernel's default."""
+    """A pty for the program.
+
+    Attributes:
+        rows: its size in characters; 0 leaves the kernel's default.
+        columns: likewise.
+    """
 
     rows: int = 0
     columns: int = 0
+
+    def step(self, slot: int, user: User) -> Step:
+        """Plan to make it, for a user, in a slot."""
+        return Step(lib.OP_CONSOLE, (slot, self.rows, self.columns, user.uid))

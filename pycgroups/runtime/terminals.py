@@ -1,11 +1,10 @@
-"""The pty of a process in a container: its size, its master, and who gets that."""
+"""The pty of a process in a container: what it is like, its master, and who gets that."""
 
 from __future__ import annotations
 
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.runtime import handing
 from pycgroups.runtime.steps import Terminal
 
 TYPE_CHECKING = False
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.launch import Running
 
 
-def size_of(process: Process) -> Terminal | None:
-    """Return the size of the terminal that the process is to have; None if it has none."""
+def wanted(process: Process) -> Terminal | None:
+    """Say which terminal the process is to have; None if it has none."""
     if not process.terminal:
         return None
     size = process.console_size
@@ -30,6 +29,8 @@ def hand_on(running: Running, console: int) -> int:
     master = running.descriptors.pop(lib.OP_CONSOLE, -1)
     if master < 0 or console < 0:
         return master
+    from pycgroups.runtime import handing
+
     try:
         handing.send(console, b"/dev/ptmx", master)
     finally:

@@ -105,8 +105,11 @@ def resolve(add: Collection[str] = (), drop: Collection[str] = ()) -> tuple[str,
 
 
 def mask(names: Collection[str]) -> int:
-    """Return the bits of these capabilities as capset(2) and ``/proc/PID/status`` have them."""
-    return sum(1 << NUMBERS[name] for name in set(names))
+    """Return the bits of these capabilities as capset(2) and ``/proc/PID/status`` have them.
+
+    Names that nobody knows are left out: a runtime is to warn of them and to go on; config.md, "Linux Process".
+    """
+    return sum(1 << NUMBERS[name] for name in set(names) if name in NUMBERS)
 
 
 def _names(option: str, given: Collection[str]) -> set[str]:

@@ -115,10 +115,10 @@ def _decisions(profile: Seccomp, numbers: Mapping[str, int], default: int) -> di
     branches: dict[int, dict[tuple[SyscallArg, ...], int]] = {}
     _check_tuple("syscalls", profile.syscalls, "SyscallRule")
     for position, rule in enumerate(profile.syscalls):
-        names, conditions, verdict = _rule(f"syscalls[{position}]", rule)
-        for name in names:
-            if name in numbers:
-                branches.setdefault(numbers[name], {}).setdefault(conditions, verdict)
+        names, alternatives, verdict = _rule(f"syscalls[{position}]", rule)
+        for number in (numbers[name] for name in names if name in numbers):
+            for conditions in alternatives:
+                branches.setdefault(number, {}).setdefault(conditions, verdict)
     return {number: _decision(found, default) for number, found in branches.items()}
 
 
@@ -138,19 +138,20 @@ def _ranges(decisions: dict[int, Decision], unknown: Decision) -> list[tuple[int
     return ranges
 
 
-def _rule(key: str, rule: SyscallRule) -> tuple[tuple[str, ...], tuple[SyscallArg, ...], int]:
+def _rule(key: str, rule: SyscallRule) -> tuple[tuple[str, ...], list[tuple[SyscallArg, ...]], int]:
+    """Return names, conditions and verdict.
+
+    All conditions of a rule have to hold; where two are about the same argument, one of them, as with runc.
+    """
     verdict = _verdict(rule.action, rule.errno_ret, f"{key}.action", f"{key}.errnoRet")
     _check_tuple(f"{key}.names", rule.names, "str")
     if not rule.names:
         raise _invalid(f"{key}.names", rule.names, "at least one name")
     _check_tuple(f"{key}.args", rule.args, "SyscallArg")
-    seen: set[int] = set()
     for position, arg in enumerate(rule.args):
         _check_condition(f"{key}.args[{position}]", arg)
-        if arg.index in seen:
-            raise _invalid(f"{key}.args[{position}].index", arg.index, "each index once in a rule")
-        seen.add(arg.index)
-    return rule.names, rule.args, verdict
+    is_choice = len({arg.index for arg in rule.args}) < len(rule.args)
+    return rule.names, [(arg,) for arg in rule.args] if is_choice else [rule.args], verdict
 
 
 def _check_condition(key: str, arg: SyscallArg) -> None:

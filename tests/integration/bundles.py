@@ -12,6 +12,7 @@ from typing import Any
 
 from pycgroups import runtime
 from pycgroups.errors import NotFound, StateError
+from tests import leaks
 from tests.worlds import features
 
 CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_NET_RAW"]
@@ -57,7 +58,7 @@ class Bundle:
         self.created: list[runtime.Container] = []
         self.config = copy.deepcopy(CONFIG)
         self.config["root"]["path"] = str(rootfs)
-        self.config["linux"]["cgroupsPath"] = self.cgroup = f"/pycgroups-test-{uuid.uuid4().hex[:12]}/container"
+        self.config["linux"]["cgroupsPath"] = self.cgroup = f"/{leaks.OWN}-{uuid.uuid4().hex[:12]}/container"
         if os.geteuid() != 0:
             self.make_rootless()
 
@@ -69,6 +70,8 @@ class Bundle:
         linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
         if features.lack("limits"):
             del linux["cgroupsPath"]
+        else:  # beside this process's own, and not below the root, which is root's
+            linux["cgroupsPath"] = self.cgroup = self.cgroup.removeprefix("/")
 
     def write(self) -> Path:
         (self.path / "config.json").write_text(json.dumps(self.config))
@@ -96,7 +99,7 @@ class Bundle:
             container.let_go()
         self.created = []
         parent = Path(self.cgroup).parent.name
-        for top in (features.CGROUP, *features.CGROUP.glob("*")):
+        for top in (features.CGROUP, *features.CGROUP.glob("*"), features.own_cgroup(), features.own_cgroup().parent):
             if (top / parent).is_dir():
                 (top / parent).rmdir()
 
@@ -105,3 +108,25 @@ class Bundle:
         from pycgroups.oci import plain
 
         return plain.read("Process", {**self.config["process"], "args": [*args], **changes}, "process")
+
+
+def output(bundle: Bundle, script: str, **options: Any) -> str:
+    """Run a script in a container, and return what it prints."""
+    read, write = os.pipe()
+    try:
+        with open("/dev/null", "rb") as null:
+            bundle.shell(script)
+            container = bundle.create(stdio=(null.fileno(), write, write), **options)
+        os.close(write)
+        write = -1
+        container.start()
+        with open(read, closefd=False) as file:
+            text = file.read()
+        status = container.wait()
+        container.delete()
+        assert status == 0, text
+        return text
+    finally:
+        os.close(read)
+        if write >= 0:
+            os.close(write)

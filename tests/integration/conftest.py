@@ -15,6 +15,7 @@ import pytest
 import pycgroups as pc
 from tests import leaks
 from tests.integration.bundles import Bundle
+from tests.integration.oci import Oci
 
 PROBE = Path(__file__).parents[1] / "probe.c"
 BUSYBOX = Path("/bin/busybox")
@@ -25,7 +26,7 @@ FILES = {
 }
 APPLETS = (
     "cat chmod chown cp cut dd du echo env false find grep head hostname id kill ls mkdir mount mv nc printf pwd "
-    "readlink rm rmdir seq setsid sh sleep sort stat tail tee test touch tr true tty umount wc yes"
+    "readlink rm rmdir seq setsid sh sleep sort stat tail tee test touch tr true tty umount unshare wc yes"
 )
 DIRECTORIES = ("bin", "dev", "etc", "home/user", "proc", "root", "run", "sys", "tmp", "var")
 
@@ -141,3 +142,9 @@ def bundle(scratch, root):
     made = Bundle(scratch / "bundle", root, scratch / "state")
     yield made
     made.clean_up()
+
+
+@pytest.fixture
+def oci(bundle):
+    """The command, for that bundle."""
+    return Oci(bundle)

@@ -16,7 +16,7 @@ import pytest
 
 from pycgroups import cgroups, errors
 from pycgroups.cgroups import Cgroup, pressure, stats
-from tests.waiting import PATIENCE, wait_for
+from tests.waiting import PATIENCE, one_is, wait_for
 
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -141,12 +141,19 @@ def test_cpu():
             sum(range(10000))
         stop(begin, time.process_time())
     """
-    with Cgroup.create(pids=5) as group, worker(group, code) as work:
-        begin, end = map(float, work.go().split())
-        cpu = group.stats().cpu
-        assert end - begin - 0.01 <= cpu.total <= end + 0.1  # what was before the group is not counted
-        assert cpu.user + cpu.system == pytest.approx(cpu.total, abs=0.001)
-        assert cpu.user > cpu.system
+
+    def measure():
+        with Cgroup.create(pids=5) as group, worker(group, code) as work:
+            begin, end = map(float, work.go().split())
+            return begin, end, group.stats().cpu
+
+    def right(found):
+        begin, end, cpu = found
+        return end - begin - 0.01 <= cpu.total <= end + 0.1  # what was before the group is not counted
+
+    _, _, cpu = one_is(measure, right)
+    assert cpu.user + cpu.system == pytest.approx(cpu.total, abs=0.001)
+    assert cpu.user > cpu.system
 
 
 @contextlib.contextmanager
@@ -165,7 +172,7 @@ def test_throttling():
     with held_back() as group:
         cpu = group.stats().cpu
         assert cpu.throttled_periods <= cpu.periods
-        assert 0.1 <= cpu.throttled_time <= cpu.throttled_periods * 0.1 * os.cpu_count()
+        assert 0.1 <= cpu.throttled_time <= cpu.throttled_periods * 0.2 * os.cpu_count()
         assert cpu.total <= 0.1 * cpu.periods
 
 

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import pycgroups as pc
+from tests.waiting import PATIENCE
 from tests.worlds import features
 
 NAMES = {
@@ -65,7 +66,7 @@ def test_an_account_with_subordinate_ids():
 
 def run(*arguments, **options):
     command = [sys.executable, "-m", "pycgroups", "doctor", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, **options)
 
 
 def test_the_command_prints_json():
@@ -87,7 +88,7 @@ def test_the_command_draws_a_table_on_a_terminal():
         text=True,
         check=False,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert "containers" in done.stdout
     assert "Traceback" not in done.stdout
@@ -97,7 +98,7 @@ def test_the_command_draws_a_table_on_a_terminal():
 def test_where_no_user_namespace_can_be_made_it_says_why():
     # Inside a user namespace without a map nobody may make another one.
     command = ["unshare", "--user", sys.executable, "-m", "pycgroups", "doctor", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 1
     assert found["user namespaces"]["works"] is False

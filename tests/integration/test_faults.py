@@ -9,6 +9,7 @@ import pytest
 
 from tests import tracing
 from tests.subjects import nursery
+from tests.waiting import PATIENCE
 from tests.worlds import features
 
 LIMITS = {} if features.lack("limits") else {"memory": "64M", "pids": 32}
@@ -55,7 +56,7 @@ def check(nest, log, call, number, error):
     else:
         assert outcome["returncode"] == 0, facts
     assert outcome["fds"] == outcome["children"] == [], facts
-    assert nest.wait_until_empty(20 if features.IN_VM else 2) == [], facts
+    assert nest.wait_until_empty(PATIENCE) == [], facts
     if groups_of(pid):  # it was the removal that failed
         assert outcome["error"] == "CgroupError", facts
         _, outcome = run_traced(nest, log, "--trace=none")

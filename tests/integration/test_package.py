@@ -56,9 +56,25 @@ def test_the_wheel_is_for_every_python_from_3_11_on(wheel):
     assert binaries == ["pycgroups/_native/_shim.abi3.so"]
 
 
-def test_the_wheel_runs_a_container(wheel, tmp_path):
-    succeed(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
-    python = tmp_path / "venv/bin/python"
-    succeed(python, "-m", "pip", "install", wheel, cwd=tmp_path)
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """An environment's, with the wheel."""
+    place = tmp_path_factory.mktemp("environment")
+    succeed(sys.executable, "-m", "venv", place / "venv", cwd=place)
+    succeed(place / "venv/bin/python", "-m", "pip", "install", wheel, cwd=place)
+    return place / "venv/bin/python"
+
+
+def test_the_wheel_runs_a_container(python, tmp_path):
     program = "import pycgroups; print(pycgroups.run(['echo', 'from a container'], text=True).stdout)"
     assert "from a container" in succeed(python, "-c", program, cwd=tmp_path)
+
+
+def test_the_wheel_has_the_oci_runtime(python, tmp_path):
+    command = python.with_name("pycgroups-oci")
+    said = succeed(command, "--version", cwd=tmp_path)
+    assert said.startswith("pycgroups-oci version ")
+    (tmp_path / "link").symlink_to(command)
+    (tmp_path / "second").symlink_to("link")
+    for words in ([tmp_path / "second"], ["./link"], ["sh", command], [python, "-m", "pycgroups.oci_cli"]):
+        assert succeed(*words, "--version", cwd=tmp_path) == said

@@ -28,32 +28,10 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.runtime.state import start_of
-from tests.integration.bundles import QUIET
+from tests.integration.bundles import QUIET, output
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
-
-
-def output(bundle, script, **options):
-    """Run a script in a container, and return what it prints."""
-    read, write = os.pipe()
-    try:
-        with open("/dev/null", "rb") as null:
-            bundle.shell(script)
-            container = bundle.create(stdio=(null.fileno(), write, write), **options)
-        os.close(write)
-        write = -1
-        container.start()
-        with open(read, closefd=False) as file:
-            text = file.read()
-        status = container.wait()
-        container.delete()
-        assert status == 0, text
-        return text
-    finally:
-        os.close(read)
-        if write >= 0:
-            os.close(write)
 
 
 # -- life ------------------------------------------------------------------------------------------------------------
@@ -181,6 +159,17 @@ def test_pause_and_resume(bundle):
     assert container.wait() == -signal.SIGKILL
 
 
+def test_asking_with_a_signal_that_is_none(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.kill(0)
+    container.kill(signal.SIGKILL)
+    container.wait()
+    with pytest.raises(StateError):
+        container.kill(0)
+    container.kill(0, every=True)
+
+
 @pytest.mark.requires("limits")
 def test_processes_and_killing_every_one(bundle):
     bundle.config["linux"]["namespaces"] = [
@@ -287,7 +276,9 @@ def test_who_is_killed_in_the_middle_leaves_what_can_be_deleted(bundle, command,
             container = bundle.create("web")
         if command == "exec":
             container.start()
-            (bundle.state / "web/config.json").write_text((bundle.path / "config.json").read_text().replace("60", "0"))
+            (bundle.state / "web/config.json").write_text(
+                (bundle.path / "config.json").read_text().replace('"60"', '"0"')
+            )
         inject = f"inject={call}:signal=SIGKILL:when={number}"
         program = ["strace", "-qq", "-o", "/dev/null", "-e", inject, sys.executable, "-c", code]
         done = subprocess.run([*program, bundle.write(), bundle.state], check=False, stdin=subprocess.DEVNULL)
@@ -403,6 +394,41 @@ def test_names_and_streams(bundle):
     assert text.split() == ["inside", "example", "0", "not", "a", "tty", "4"]
 
 
+def test_a_user_namespace_without_maps_has_us_as_root(bundle):
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] != "user"] + [{"type": "user"}]
+    for name in ("uidMappings", "gidMappings"):
+        linux.pop(name, None)
+    maps = output(bundle, "cat /proc/self/uid_map /proc/self/gid_map").split()
+    assert maps == ["0", str(os.geteuid()), "1", "0", str(os.getegid()), "1"]
+
+
+@pytest.mark.parametrize("hooks", [False, True])
+def test_a_root_that_is_not_pivoted(bundle, hooks):
+    """A user namespace inside gets no proc without the container's masks."""
+    if hooks:  # then the root is at its own path until they are done
+        bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}]}
+    for names in bundle.config["process"]["capabilities"].values():
+        names.append("CAP_SETFCAP")  # to map root
+    script = "test -e /usr || unshare -Urmpf sh -c 'mount -t proc proc /tmp 2>&1 || mount -t proc proc /proc'"
+    text = output(bundle, f"{script} 2>&1 || echo refused", pivot=False)
+    assert text.count("permission denied") == 2
+    assert text.endswith("refused\n")
+
+
+@pytest.mark.requires("root")
+def test_a_directory_that_root_or_the_user_may_enter(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    (own_root / "home/user").chmod(0o700)
+    os.chown(own_root / "home/user", 1000, 1000)
+    bundle.config["process"]["capabilities"] = {}
+    bundle.config["process"]["cwd"] = "/home/user"
+    assert output(bundle, "pwd") == "/home/user\n"
+    (own_root / "root").chmod(0o700)
+    bundle.config["process"] |= {"cwd": "/root", "user": {"uid": 1000, "gid": 1000}}
+    assert output(bundle, "pwd") == "/root\n"
+
+
 def test_descriptors_are_handed_on(bundle):
     read, write = os.pipe()
     spare = os.open("/dev/null", os.O_RDONLY)
@@ -423,6 +449,62 @@ def test_descriptors_are_handed_on(bundle):
         os.close(fd)
     with open(read) as file:
         assert file.read().split() == ["told", "/dev/null", "6"]
+
+
+def test_descriptors_that_are_not_open_stay_closed(bundle):
+    """They are counted, and nothing of the runtime's own takes their places."""
+    high = os.dup(2)
+    spare = max(high, 20)
+    os.dup2(high, spare, inheritable=False)
+    closed = [fd for fd in range(3, spare) if not os.path.exists(f"/proc/self/fd/{fd}")]
+    opened = [fd for fd in range(3, spare + 1) if fd not in closed]
+    bundle.run("sleep", "60")
+    container = bundle.create(preserve_fds=spare - 2)
+    os.close(spare)
+    if high != spare:
+        os.close(high)
+    pid = container.state().pid
+    container.start()
+    found = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+    assert [fd for fd in found if fd > 2] == opened
+    assert len(closed) > 1
+
+
+def test_a_variable_has_its_last_value(bundle):
+    bundle.config["process"]["env"] = ["PATH=/nowhere", "A=1", "B=2", "A=3", "PATH=/bin"]
+    bundle.run("env")
+    read, write = os.pipe()
+    container = bundle.create(stdio=(0, write, write))
+    os.close(write)
+    container.start()
+    with open(read) as file:
+        lines = file.read().splitlines()
+    assert [line for line in lines if not line.startswith("HOME=")] == ["PATH=/bin", "A=3", "B=2"]
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize(("annotations", "groups"), [({}, "0"), ({"run.oci.keep_original_groups": "1"}, "0 7 8")])
+def test_groups_of_the_caller(bundle, script, annotations, groups):
+    bundle.config["annotations"] = annotations
+    bundle.shell("id -G")
+    code = """
+import os, sys
+from pycgroups import runtime
+os.setgroups([7, 8])
+container = runtime.create(sys.argv[1], root=sys.argv[2])
+container.start()
+container.wait()
+container.delete()
+"""
+    assert script(code, bundle.write(), bundle.state) == f"{groups}\n"
+
+
+@pytest.mark.requires("subuid", "root")
+def test_streams_are_the_users(bundle):
+    """So that the program can open them again."""
+    bundle.config["process"] |= {"user": {"uid": 1000, "gid": 1000}, "capabilities": {}}
+    assert output(bundle, "echo again > /proc/self/fd/1; stat -Lc %u:%g /proc/self/fd/1") == "again\n1000:1000\n"
+    assert os.stat("/dev/null").st_uid == 0  # which it has for its input
 
 
 def test_a_tmpfs_with_what_it_covers(bundle, own_root):
@@ -566,20 +648,21 @@ def test_a_console_socket_gets_the_terminal(bundle, scratch):
         listener.listen()
         container = bundle.create(console_socket=path)
         container.start()
-        assert console(listener) == b"first\r\n"
+        with console(listener) as file:
+            assert file.readline() == b"first\r\n"
         executed = container.exec(bundle.process("echo", "second"), console_socket=path)
-        assert console(listener) == b"second\r\n"
-        assert executed.wait() == 0
+        with console(listener) as file:
+            assert file.readline() == b"second\r\n"
+            assert executed.wait() == 0  # it would hang up with its terminal
     assert (container.master, executed.master) == (-1, -1)
 
 
 def console(listener):
-    """Take a terminal's master, as the kernel makes them, and read the first line."""
+    """Take a terminal's master, as the kernel makes them."""
     peer, _ = listener.accept()
     _, (master,), _, _ = socket.recv_fds(peer, 100, 1)
     peer.close()
-    with os.fdopen(master, "rb", buffering=0) as file:
-        return file.readline()
+    return os.fdopen(master, "rb", buffering=0)
 
 
 # -- exec ------------------------------------------------------------------------------------------------------------
@@ -653,6 +736,7 @@ def test_hooks_in_order_with_the_state(bundle, own_root):
         kind: [
             {
                 "path": "/bin/sh",
+                "timeout": 10**9,
                 "args": ["sh", "-c", note.format(log=inside.get(kind, log), kind=kind)],
                 "env": ["PATH=/bin:/usr/bin"],
             }
@@ -691,13 +775,73 @@ def lines(log):
     return [line.rpartition("}")[2] for line in log.read_text().splitlines() if line.rpartition("}")[2].strip()]
 
 
-@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize("inside", ["createRuntime", "createContainer"])
+def test_a_hook_that_says_nothing_of_its_environment_has_ours(bundle, scratch, monkeypatch, inside):
+    monkeypatch.setenv("PYCGROUPS_TEST", "ours")
+    note = f'echo "$0 $PYCGROUPS_TEST" >> {scratch}/log'
+    hooks = [
+        {"path": "/bin/sh", "args": ["sh", "-c", note, "silent"]},
+        {"path": "/bin/sh", "args": ["sh", "-c", note, "empty"], "env": []},
+    ]
+    bundle.config["hooks"] = {inside: hooks}
+    bundle.run("true")
+    bundle.create()
+    assert (scratch / "log").read_text() == "silent ours\nempty \n"
+
+
+def test_where_hooks_run(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    log = own_root / "log"
+    bundle.config["hooks"] = {
+        kind: [
+            {
+                "path": "/bin/sh",
+                "args": ["sh", "-c", f"echo {kind} $(pwd) >> {'/log' if kind == 'startContainer' else log}"],
+            }
+        ]
+        for kind in KINDS
+    }
+    bundle.run("true")
+    container = bundle.create()
+    container.start()
+    container.wait()
+    container.delete()
+    places = {"createContainer": own_root, "startContainer": "/"}
+    assert log.read_text().splitlines() == [f"{kind} {places.get(kind, bundle.path)}" for kind in KINDS]
+
+
+def test_a_hook_in_the_container_has_no_more_rights_than_its_program(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    bundle.config["process"]["capabilities"] = {"bounding": ["CAP_KILL"]}
+    forbidden = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [forbidden]}
+    script = "{ cat /proc/self/status; mkdir /tmp/directory; } > /tmp/log 2>&1; true"
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/busybox", "args": ["sh", "-c", script]}]}
+    bundle.run("true")
+    bundle.create().start()
+    text = (own_root / "tmp/log").read_text()
+    facts = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+    assert (facts["CapBnd"], facts["NoNewPrivs"], facts["Seccomp"]) == ("0000000000000020", "1", "2")
+    assert "No space left" in text
+
+
+def test_a_hook_before_the_program_has_its_environment(bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    bundle.config["process"]["env"] = ["PATH=/bin", "PYCGROUPS_TEST=of the program"]
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo $PYCGROUPS_TEST > /log"]}
+    bundle.config["hooks"] = {"startContainer": [hook]}
+    bundle.run("true")
+    bundle.create().start()
+    assert (own_root / "log").read_text() == "of the program\n"
+
+
+@pytest.mark.parametrize("kind", KINDS[:5])
 def test_a_hook_that_fails_takes_the_container_down(bundle, kind):
     bundle.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 3"]}]}
     bundle.run("sleep", "60")
     with pytest.raises(LaunchError, match=rf"hooks\.{kind}\[0\].*ended with 3.*because"):
         bundle.create("web").start()
-    if kind == "startContainer":
+    if kind in {"startContainer", "poststart"}:
         assert runtime.get("web", root=bundle.state).state().status == "stopped"
     else:
         assert nothing_is_left(bundle)
@@ -709,13 +853,96 @@ def test_a_hook_that_takes_too_long(bundle):
         bundle.create()
 
 
-@pytest.mark.parametrize("kind", KINDS[4:])
-def test_a_hook_that_comes_too_late_to_fail(bundle, kind):
-    bundle.config["hooks"] = {kind: [{"path": "/bin/false"}]}
+def test_a_hook_that_comes_too_late_to_fail(bundle):
+    bundle.config["hooks"] = {"poststop": [{"path": "/bin/false"}]}
     bundle.run("true")
     container = bundle.create()
     container.start()
     container.wait()
     container.delete()
     assert len(container.notices) == 1
-    assert kind in container.notices[0]
+    assert "poststop" in container.notices[0]
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("userns", [False, True])
+def test_devices_are_made_as_they_are_described(bundle, userns):
+    """In a user namespace, too, where the host has nothing at that path, or another device."""
+    linux = bundle.config["linux"]
+    if userns:
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 1_000_000, "size": 1000}]
+    linux["devices"] = [
+        {"path": "/dev/odd", "type": "c", "major": 1, "minor": 3, "fileMode": 0o612, "uid": 10, "gid": 11},
+        {"path": "/dev/kmsg/", "type": "c", "major": 1, "minor": 5},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
+        {"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2},
+    ]
+    script = "stat -c '%a %u:%g %t:%T %F' /dev/odd /dev/kmsg /dev/pipe; echo x >/dev/odd; head -c 1 /dev/kmsg | wc -c"
+    assert output(bundle, f"{script}; readlink /dev/ptmx").splitlines() == [
+        "612 10:11 1:3 character special file",
+        "666 0:0 1:5 character special file",
+        "640 0:0 0:0 fifo",
+        "1",
+        "pts/ptmx",
+    ]
+
+
+@pytest.mark.requires("rootless")
+def test_devices_of_an_ordinary_user_are_those_of_the_host(bundle):
+    bundle.config["linux"]["devices"] = [
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 7},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
+    ]
+    assert output(bundle, "stat -c '%t:%T' /dev/full; stat -c '%a %F' /dev/pipe") == "1:7\n640 fifo\n"
+
+
+# -- mounts ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_read_only_is_so_at_the_end(bundle):
+    """Other mounts may be in it."""
+    dev = next(mount for mount in bundle.config["mounts"] if mount["destination"] == "/dev")
+    dev["options"].append("ro")
+    bundle.config["mounts"] += [
+        {"destination": "/tmp", "type": "tmpfs", "source": "outer", "options": ["ro"]},
+        {"destination": "/tmp/in/deep", "type": "tmpfs", "source": "inner", "options": ["mode=755"]},
+        {"destination": "/home", "type": "tmpfs", "source": "other", "options": ["ro", "mode=700"]},
+    ]
+    shown = " /(tmp|tmp/in/deep|home|dev|dev/pts|dev/shm) "
+    script = f"cut -d ' ' -f 1,2,4 /proc/mounts | grep -E '{shown}' | cut -d , -f 1; echo x > /tmp/in/deep/file"
+    *mounts, mode = output(bundle, f"{script}; test -c /dev/null && stat -c %a /home").splitlines()
+    assert sorted(mounts) == [
+        "devpts /dev/pts rw",
+        "inner /tmp/in/deep rw",
+        "other /home ro",
+        "outer /tmp ro",
+        "shm /dev/shm rw",
+        "tmpfs /dev ro",
+    ]
+    assert mode == "700"
+
+
+@pytest.mark.parametrize(("propagation", "field"), [("shared", "shared:"), ("rshared", "shared:"), ("private", "")])
+def test_propagation_of_the_root(bundle, propagation, field):
+    bundle.config["linux"]["rootfsPropagation"] = propagation
+    line = output(bundle, "grep ' / / ' /proc/self/mountinfo || grep ' / rw' /proc/self/mountinfo")
+    assert ("shared:" in line) == bool(field)
+
+
+def test_propagation_of_a_file_system(bundle):
+    bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["shared"]})
+    assert "shared:" in output(bundle, "grep ' /tmp ' /proc/self/mountinfo")
+
+
+@pytest.mark.requires("host", "root")
+def test_a_file_system_of_a_block_device(bundle, scratch):
+    """Whatever its source is, the kernel gets it."""
+    bundle.config["mounts"].append(
+        {"destination": "/tmp", "type": "ext4", "source": f"{scratch}/no", "options": ["ro"]}
+    )
+    with pytest.raises(LaunchError, match="ENOENT"):
+        bundle.create()

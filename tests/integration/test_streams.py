@@ -29,7 +29,10 @@ def test_input_as_bytes_and_as_text(root, inside):
     assert pc.run(["cat"], rootfs=root, input=b"").stdout == b""
 
 
-@pytest.mark.parametrize(("given", "options"), [("text", {}), (b"bytes", {"text": True}), (5, {}), (["a"], {})])
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [("text", {}), (b"bytes", {"text": True}), (5, {}), (["a"], {}), (memoryview(b"abcd")[::2], {})],
+)
 def test_input_of_the_wrong_kind(root, given, options):
     with pytest.raises(pc.InvalidConfig, match="input"):
         pc.run(["cat"], rootfs=root, input=given, **options)
@@ -62,7 +65,15 @@ def test_stdin_devnull_and_pipe(inside):
 
 @pytest.mark.parametrize(
     "options",
-    [{"stdin": "x"}, {"stdout": "x"}, {"stderr": -7}, {"stdout": pc.STDOUT}, {"stdin": 3.5}, {"stdout": True}],
+    [
+        {"stdin": "x"},
+        {"stdout": "x"},
+        {"stderr": -7},
+        {"stdout": pc.STDOUT},
+        {"stdin": 3.5},
+        {"stdin": 2**31},
+        {"stdout": True},
+    ],
     ids=str,
 )
 def test_streams_that_are_none(inside, options):
@@ -146,9 +157,23 @@ def test_encodings_and_universal_newlines(root):
         run("€", encoding="latin-1")
 
 
-def test_an_unknown_encoding_is_told_before_anything_starts(root):
-    with pytest.raises(LookupError):
-        pc.run(["cat"], rootfs=root, input="x", encoding="no-such-encoding")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"encoding": "no-such"},
+        {"encoding": "rot13"},
+        {"encoding": 8},
+        {"encoding": "a\0b"},
+        {"errors": "no-such"},
+        {"errors": True},
+    ],
+    ids=str,
+)
+def test_an_unknown_encoding_is_told_before_anything_starts(inside, scratch, options):
+    (name,) = options
+    with pytest.raises(pc.InvalidConfig, match=name):
+        inside(["touch", "/out/file"], volumes={scratch: "/out"}, **options)
+    assert os.listdir(scratch) == []
 
 
 def test_a_daemon_that_keeps_the_output_open_does_not_hold_up(inside):

@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 
 import pycgroups as pc
-from tests.waiting import in_time
+from tests.waiting import in_time, one_is
 
 pytestmark = pytest.mark.requires("userns", "busybox", "gcc")
 needs_limits = pytest.mark.requires("limits")
 
 MIB = 1 << 20
+
+
+def used(run, seconds):
+    """Usage of something that burns so many seconds of CPU time, when it is right: a busy machine adds to it."""
+    return one_is(lambda: run().usage, lambda usage: usage.cpu_time == pytest.approx(seconds, rel=0.1))
 
 
 def counted(*options):
@@ -48,8 +53,7 @@ def test_peak_memory_is_that_of_all_processes_at_once(inside):
 @counted(("cpus", 2), ("memory", "64M"))
 @pytest.mark.requires("host")
 def test_cpu_time(inside, options):
-    usage = inside(["sh", "-c", "probe burn 0.5 & probe burn 0.5; wait"], **options).usage
-    assert usage.cpu_time == pytest.approx(1, rel=0.1)
+    usage = used(lambda: inside(["sh", "-c", "probe burn 0.5 & probe burn 0.5; wait"], **options), 1)
     assert usage.user_time + usage.system_time == pytest.approx(usage.cpu_time, rel=0.1, abs=0.02)
     assert usage.wall_time > 0.5
 
@@ -65,9 +69,13 @@ def test_sleeping_takes_no_cpu_time(inside, options):
 @pytest.mark.requires("host")
 def test_cpu_time_of_what_the_timeout_killed(inside, options):
     """It had burnt what it said last, or a bit more."""
-    result = in_time(lambda seconds: inside(["probe", "burn-and-tell"], timeout=seconds, **options), told, 1)
-    assert result.reason == "timeout"
-    assert result.usage.cpu_time == pytest.approx(told(result), rel=0.1, abs=0.05)
+
+    def burn():
+        result = in_time(lambda seconds: inside(["probe", "burn-and-tell"], timeout=seconds, **options), told, 1)
+        assert result.reason == "timeout"
+        return result
+
+    one_is(burn, lambda result: result.usage.cpu_time == pytest.approx(told(result), rel=0.1))
 
 
 def told(result):
@@ -87,16 +95,14 @@ def test_peak_memory_of_what_the_timeout_killed(inside, options):
 @counted(("memory", "64M"), ("cpus", 1))
 @pytest.mark.requires("host")
 def test_cpu_time_of_daemons_that_outlive_the_program(inside, options):
-    usage = inside(["probe", "burn-as-daemon", "0.5"], **options).usage
-    assert usage.cpu_time == pytest.approx(0.5, rel=0.1)
+    used(lambda: inside(["probe", "burn-as-daemon", "0.5"], **options), 0.5)
 
 
 @needs_limits
 @pytest.mark.requires("host")
 def test_cpus_bounds_the_cpu_time(inside):
-    usage = inside(["probe", "burn", "0.2"], cpus=0.5).usage
-    assert usage.cpu_time == pytest.approx(0.2, rel=0.1)
-    assert usage.wall_time > 0.3
+    usage = used(lambda: inside(["probe", "burn", "0.4"], cpus=0.5), 0.4)
+    assert usage.wall_time > 0.6
 
 
 @needs_limits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hypothesis
 
-# No deadline: the machine may be busy. No database: the tree may be read-only.
-hypothesis.settings.register_profile("tests", deadline=None, database=None)
+# No deadline, and none for making examples: the machine may be busy. No database: the tree may be read-only.
+SLOW = hypothesis.HealthCheck.too_slow
+hypothesis.settings.register_profile("tests", deadline=None, database=None, suppress_health_check=[SLOW])
 hypothesis.settings.load_profile("tests")

@@ -27,6 +27,7 @@ ROOMS = [
     {"errors"},
     {"caches"},
     {"records"},
+    {"clock"},
 ]
 "From the top to the bottom; a room may import its own files and the rooms below it."
 FLOOR = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}

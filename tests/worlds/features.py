@@ -37,6 +37,11 @@ def cgroup_v1() -> str | None:
     return None if (CGROUP / "memory/tasks").exists() and (CGROUP / "pids/tasks").exists() else "needs cgroup v1"
 
 
+def own_cgroup() -> Path:
+    """The directory on v2 that this process is in."""
+    return CGROUP / Path("/proc/self/cgroup").read_text().splitlines()[-1].removeprefix("0::/")
+
+
 def limits() -> str | None:
     """A memory and a pids limit can be set by this user."""
     if cgroup_v1() is None:
@@ -44,7 +49,7 @@ def limits() -> str | None:
         return None if writable else "needs write access to the v1 memory and pids hierarchies"
     if os.geteuid() == 0:
         return None  # may make a group anywhere
-    parent = CGROUP / Path("/proc/self/cgroup").read_text().splitlines()[-1].removeprefix("0::/")
+    parent = own_cgroup()
     if not os.access(parent, os.W_OK):
         return "needs a delegated cgroup"
     offered = set((parent / "cgroup.controllers").read_text().split())
@@ -104,9 +109,36 @@ def no_subuid() -> str | None:
     return None if subuid() else "needs an account without a range in /etc/subuid"
 
 
+def apparmor() -> str | None:
+    """AppArmor is enabled in the kernel."""
+    try:
+        enabled = Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
+    except OSError:
+        enabled = False
+    return None if enabled else "needs AppArmor"
+
+
 def host() -> str | None:
     """The real kernel at its real speed, not the emulated one."""
     return "needs the host itself" if IN_VM else None
+
+
+def criu() -> str | None:
+    """Criu is installed, and works with this kernel, for root."""
+    if os.geteuid() != 0 or not shutil.which("criu"):
+        return "needs root and the program criu"
+    return None if _criu_check() else "needs a kernel that criu works with"
+
+
+def dirty_pages() -> str | None:
+    """Criu works, and the kernel tells which pages of memory were written to."""
+    return criu() or (None if _criu_check("--feature", "mem_dirty_track") else "needs CONFIG_MEM_SOFT_DIRTY")
+
+
+def _criu_check(*options: str) -> bool:
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
+    pid = os.posix_spawnp("criu", ["criu", "check", *options], os.environ, file_actions=quiet)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def _program(name: str) -> Callable[[], str | None]:
@@ -116,6 +148,7 @@ def _program(name: str) -> Callable[[], str | None]:
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
     **{probe.__name__: probe for probe in (sys_resource, psi, systemd, session, userns, subuid, no_subuid, host)},
+    **{probe.__name__: probe for probe in (apparmor, criu, dirty_pages)},
     **{
         name: _program(name)
         for name in ("busybox", "dbus-daemon", "gcc", "gdb", "ip", "podman", "script", "strace", "unshare")

@@ -25,7 +25,7 @@ _FIRST_USER_NAMESPACE = 0xEFFFFFFD  # inode of it: USER_NS_INIT_INO, linux/nsfs.
 
 def usable() -> bool:
     """Tell whether this process may write the files: CAP_SYS_ADMIN in the first user namespace is asked for."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         effective = next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
     first = os.stat("/proc/self/ns/user").st_ino == _FIRST_USER_NAMESPACE
     return first and bool(effective >> _CAP_SYS_ADMIN & 1)

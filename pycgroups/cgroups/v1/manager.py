@@ -100,7 +100,7 @@ class Manager(manager.Manager):
 
     def frozen(self) -> bool | None:
         """Ask the freezer, if this is its hierarchy."""
-        return _FREEZER.frozen(self.directory)
+        return _FREEZER.frozen(self.directory) if "freezer" in self.controllers else None
 
     def set_frozen(self, wanted: bool, deadline: float) -> None:
         """See `Freezer.set_frozen`."""

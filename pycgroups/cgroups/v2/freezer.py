@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import select
-import time
 
 from pycgroups.cgroups import tree
 from pycgroups.errors import CgroupError
@@ -32,14 +31,16 @@ def set_frozen(directory: Directory, wanted: bool, deadline: float) -> None:
     Raises:
         CgroupError: it is not done at `deadline`, or the cgroup was removed.
     """
+    from pycgroups.clock import seconds_until
+
     fd = directory.open(_EVENTS, os.O_RDONLY)
     try:
         changes = select.poll()
         changes.register(fd, select.POLLPRI)
         directory.write("cgroup.freeze", str(int(wanted)))
         while f"frozen {int(wanted)}" not in os.pread(fd, _LONGEST, 0).decode():
-            left = deadline - time.monotonic()
-            if left <= 0:
+            left = seconds_until(deadline)
+            if not left:
                 raise tree.restless(directory, wanted)
             changes.poll(left * 1000)
     except OSError as error:

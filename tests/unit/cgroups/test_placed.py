@@ -351,12 +351,15 @@ def test_a_group_inside(fake, kernel):
     for path in ("memory/a/x", "cpu/a/x", "cpu/a/y"):
         kernel.make(f"{fake.path}/{path}")
     assert made(fake, placed.sub(group, "x")) == ["memory/a/x", "cpu/a/x"]
-    assert made(fake, placed.sub(group, "/x/../../x/")) == ["memory/a/x", "cpu/a/x"]
+    assert made(fake, placed.sub(group, "/x/./")) == ["memory/a/x", "cpu/a/x"]
     assert made(fake, placed.sub(group, "y")) == ["memory/a", "cpu/a/y"]
     assert made(fake, placed.sub(group, "memory:x")) == ["memory/a/x", "cpu/a"]
     assert made(fake, placed.sub(group, "/")) == ["memory/a", "cpu/a"]
     for name in ("z", "memory:y", "pids:x"):
         with pytest.raises(NotFound):
+            placed.sub(group, name)
+    for name in ("..", "/x/../..", "memory:../x"):
+        with pytest.raises(InvalidConfig, match="not a sub cgroup path"):
             placed.sub(group, name)
     group.let_go()
 

@@ -55,8 +55,9 @@ def connection(address):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setattr(dbus, "PATIENCE", 0.3)
+def lose_patience(monkeypatch):
+    """Wait for little time from now on: a busy machine may take longer than that to connect."""
+    return lambda: monkeypatch.setattr(dbus, "PATIENCE", 0.3)
 
 
 def meaning(limits):
@@ -221,17 +222,19 @@ def test_no_systemd_on_the_bus(connection):
 
 
 @pytest.mark.requires("dbus-daemon")
-def test_no_answer(server, address, impatient):
+def test_no_answer(server, connection, lose_patience):
     server.silent = True
-    with dbus.Bus(address) as connection, pytest.raises(CgroupError) as caught:
+    lose_patience()
+    with pytest.raises(CgroupError) as caught:
         systemd.start_scope(connection, "x.scope", [12])
     assert caught.value.errno == errno.ETIMEDOUT
 
 
 @pytest.mark.requires("dbus-daemon")
-def test_a_job_that_never_ends(server, address, impatient):
+def test_a_job_that_never_ends(server, connection, lose_patience):
     server.result = None
-    with dbus.Bus(address) as connection, pytest.raises(CgroupError) as caught:
+    lose_patience()
+    with pytest.raises(CgroupError) as caught:
         systemd.start_scope(connection, "x.scope", [12])
     assert caught.value.errno == errno.ETIMEDOUT
 
@@ -256,7 +259,9 @@ def test_no_bus(tmp_path):
     ("answer", "number"),
     [(b"REJECTED EXTERNAL\r\n", errno.EACCES), (b"", errno.ECONNRESET), (None, errno.ETIMEDOUT)],
 )
-def test_a_bus_that_lets_nobody_in(answer, number, tmp_path, impatient):
+def test_a_bus_that_lets_nobody_in(answer, number, tmp_path, lose_patience):
+    if answer is None:
+        lose_patience()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{tmp_path}/bus")
         listener.listen()
@@ -267,7 +272,7 @@ def test_a_bus_that_lets_nobody_in(answer, number, tmp_path, impatient):
             with accepted:
                 accepted.recv(100)
                 if answer is None:
-                    over.wait(10)
+                    over.wait()
                 elif answer:
                     accepted.sendall(answer)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from pycgroups.cgroups import places
@@ -11,6 +13,7 @@ from pycgroups.containers.devices import device_rules
 from pycgroups.errors import InvalidConfig, NotFound, Unsupported
 
 FULL = ("c", 1, 7)
+DIR = "/dev/pts"
 KMSG = ("c", 1, 11)
 
 
@@ -78,7 +81,19 @@ def test_what_is_not_there():
     assert caught.value.path == "/dev/nothing"
 
 
-def test_what_is_no_device():
+@pytest.mark.parametrize("devices", [("/dev/null:r", "/dev/pts"), ("/dev/null", "/etc/passwd"), (DIR, "/etc/passwd:r")])
+def test_what_is_no_device(devices):
     with pytest.raises(InvalidConfig) as caught:
-        rules("/dev/null:r", "/dev/pts")
+        rules(*devices)
     assert caught.value.path == "devices[1]"
+
+
+def test_a_socket_is_no_device(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/socket")
+        with pytest.raises(InvalidConfig, match="a directory of devices"):
+            rules(f"{tmp_path}/socket")
+
+
+def test_a_directory_of_devices():
+    assert rules(DIR) == ()

@@ -114,7 +114,7 @@ def test_only_a_megabyte_is_read(root):
         who(root, ("late", None))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary(max_size=200))
 def test_whatever_the_files_hold(root, content):
     (root / "etc/passwd").write_bytes(content)

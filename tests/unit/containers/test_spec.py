@@ -167,7 +167,7 @@ def test_mounts_in_order():
     spec = make(mounts=mounts, volumes={"/c": "/d:rslave"}, workspace="/w", devices=["/dev/fuse"])
     assert [mount.destination for mount in spec.mounts][-5:] == ["/workspace", "/dev/fuse", "/t", "/b", "/d"]
     assert mount_at(spec, "/t").options == ("rw", "nosuid", "nodev", "mode=700", f"size={1 << 20}")
-    assert set(mount_at(spec, "/b").options) == {"rbind", "rro", "rnosuid", "rnodev", "rprivate", "idmap"}
+    assert set(mount_at(spec, "/b").options) == {"rbind", "rro", "rnosuid", "rnodev", "rprivate", "ridmap"}
     assert "rslave" in mount_at(spec, "/d").options
     assert not {"nodev", "rnodev"} & set(mount_at(spec, "/dev/fuse").options)
 
@@ -187,7 +187,7 @@ def test_the_workspace_belongs_to_the_caller_outside():
     assert make(workspace="/w").process.cwd == "/workspace"
     assert make(workspace="/w", cwd="/x").process.cwd == "/x"
     own = IdMap.parse("0:1000:1")
-    assert "idmap" not in mount_at(make(workspace="/w", caller=ORDINARY, idmap=own), "/workspace").options
+    assert "ridmap" not in mount_at(make(workspace="/w", caller=ORDINARY, idmap=own), "/workspace").options
     with pytest.raises(Unsupported, match="workspace"):
         make(
             workspace="/w", caller=ORDINARY, idmap=IdMap.parse("0:1000:1,1:100000:10"), identity=Identity(uid=1, gid=1)
@@ -198,9 +198,9 @@ def test_the_workspace_belongs_to_the_caller_outside():
 def test_a_private_interpreter_is_shown_through_the_id_map():
     interpreter = Interpreter(directories=(("/h/venv", True), ("/opt/py", False)), hidden=(), path=(), links=())
     spec = make(interpreter=interpreter)
-    assert {"rro", "idmap"} <= set(mount_at(spec, "/h/venv").options)
-    assert "idmap" not in mount_at(spec, "/opt/py").options
-    assert "idmap" not in mount_at(make(interpreter=interpreter, caller=ORDINARY), "/h/venv").options
+    assert {"rro", "ridmap"} <= set(mount_at(spec, "/h/venv").options)
+    assert "ridmap" not in mount_at(spec, "/opt/py").options
+    assert "ridmap" not in mount_at(make(interpreter=interpreter, caller=ORDINARY), "/h/venv").options
 
 
 def test_privileged():

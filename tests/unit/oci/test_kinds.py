@@ -19,7 +19,7 @@ NEARLY = st.text("019.,-+ /:\nKMGBrwxa", max_size=8)
 @given(data=st.data())
 def test_a_rule_takes_what_its_pattern_takes(rule, pattern, data):
     text = data.draw(NEARLY | st.from_regex(pattern) | st.from_regex(pattern, fullmatch=True))
-    if text.isascii():
+    if text.isascii() and "\0" not in text:  # which is in no text that a rule is asked about
         assert bool(rule(text)) == bool(re.fullmatch(pattern, text))
 
 

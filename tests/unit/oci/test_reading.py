@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound
 from pycgroups.oci import resources, uncommon
 from pycgroups.oci.model import Model, json_name
+from pycgroups.oci.reader import config_text
 from pycgroups.oci.reading import from_json, load_spec, read_spec
 from pycgroups.oci.runtime_spec import Linux, Process, Root, Spec
 from pycgroups.oci.uncommon import Hook, TimeOffset
@@ -238,6 +239,16 @@ def test_what_is_no_file_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "fifo", "/dev/zero"):
         with pytest.raises(InvalidConfig):
             load_spec(path)
+
+
+def test_a_pipe_is_read_where_one_may_be():
+    read, write = os.pipe()
+    os.write(write, b"{}")
+    os.close(write)
+    with pytest.raises(InvalidConfig):
+        config_text(f"/dev/fd/{read}")
+    assert config_text(f"/dev/fd/{read}", pipe=True) == b"{}"
+    os.close(read)
 
 
 def test_writing_replaces_nothing_and_keeps_secrets(tmp_path):

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.oci import runtime_spec as oci
 from pycgroups.oci.runtime_spec import IdMapping
 from pycgroups.runtime import plan as plans
 from pycgroups.runtime import steps as parts
+from pycgroups.runtime.cgroup_mounts import Shown
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import Manner, candidates
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
@@ -264,8 +265,7 @@ def test_too_many_mounts():
 def test_the_order_of_rights():
     main = names(make(secure_bits=1, seccomp_filter=b"x" * 8).main)
     wanted = ["umask", "bounding", "securebits", "groups", "ids", "caps", "ambient", "chdir", "exec"]
-    places = [main.index(name) for name in wanted]
-    assert places == sorted(places)
+    assert [name for name in main if name in wanted] == wanted
 
 
 def test_the_filter_is_last_with_no_new_privileges_and_early_without():
@@ -350,7 +350,8 @@ def test_identity_and_limits():
     assert [step.args for step in find(plan, "umask")][-1] == (0o077,)
     assert one(plan, "label").texts == (b"/proc/thread-self/attr/exec", b"label")
     assert "/work" in [step.path for step in find(plan, "mkdir")]
-    assert plan.main[-2].path == "/work" or one(plan, "chdir").path == "/work"
+    assert one(plan, "chdir").path == "/work"
+    assert [step.optional for step in find(created(spec(process=process)), "chdir")] == [True, False]
 
 
 def test_the_default_umask_is_022():
@@ -405,3 +406,199 @@ def test_a_step_for_people_has_no_control_characters():
     step = Step(lib.OP_MKDIR, (0o755,), (b"/a\x1b[31m\n",))
     assert "\x1b" not in str(step)
     assert "\n" not in str(step)
+
+
+# -- of a container that is created, and started later
+
+
+def created(of=None, **options):
+    return make(of, Directory(path="/r", devices=True), init=False, detached=True, start=True, **options)
+
+
+def test_it_waits_for_its_start_as_the_last_before_its_program():
+    plan = created(spec(namespaces=("pid", "mount")))
+    assert names(plan.main)[-2:] == ["start", "exec"]
+    assert "find" in names(plan.main)
+    assert not find(plan, "death")
+    assert one(plan, "start").args == (0,)
+    assert plan.given == 1
+
+
+def test_what_is_asked_before_the_filter():
+    """To look for a program takes calls that the filter may forbid."""
+    main = names(created(spec(process={"no_new_privileges": True}), seccomp_filter=b"12345678").main)
+    assert main.index("find") < main.index("seccomp") < main.index("start")
+
+
+def test_descriptors_are_handed_on_after_the_start():
+    plan = created(spec(namespaces=("pid", "mount"), joined=[("ipc", "/i")]), joins=1, handed=3)
+    assert one(plan, "start").args == (2,)
+    assert one(plan, "ready").args == (3, 3, 0, 0, 2)
+    assert plan.given == 1 + 1 + 1 + 3
+
+
+def test_its_creator_is_waited_for_before_the_root_changes():
+    assert not find(created(), "wait")
+    setup = names(created(waits=True).setup)
+    assert setup[-2:] == ["wait", "pivot"]
+    stacked = [step.path for step in find(created(waits=True), "stack")]
+    assert stacked == ["/r"]  # where hooks in the container's mount namespace look for it
+
+
+def test_network_devices():
+    linux = {"net_devices": (("eth0", oci.NetDevice()),)}
+    setup = names(created(spec(linux=linux), waits=True).setup)
+    assert setup.index("lo up") < setup.index("netlink") < setup.index("wait")
+
+
+def test_a_root_that_cannot_be_pivoted():
+    assert one(created(), "pivot").args == (0,)
+    assert one(created(pivot=False), "pivot").args == (1,)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "joined", "at_clone", "later", "forks"),
+    [
+        (("pid", "mount"), (), ("pid", "mount"), (), False),
+        (("pid", "mount", "cgroup"), (), ("pid", "mount"), ("cgroup",), False),
+        (("pid", "mount", "time"), (), ("mount",), ("pid", "time"), True),
+        (("mount", "time"), (), ("mount",), ("time",), True),
+        (("mount",), ("pid",), ("mount",), (), True),
+        (("mount", "ipc"), ("user",), (), ("mount", "ipc"), False),
+        (("mount", "pid"), ("user",), (), ("mount", "pid"), True),
+    ],
+)
+def test_when_namespaces_are_made(fresh, joined, at_clone, later, forks):
+    plan = created(spec(namespaces=fresh, joined=[(kind, f"/{kind}") for kind in joined]))
+    assert plan.namespaces == plans._flags(at_clone)
+    assert [step.args[0] for step in find(plan, "unshare")] == ([plans._flags(later)] if later else [])
+    assert bool(find(plan, "fork")) is forks
+
+
+def test_clocks_are_set_before_anybody_is_there():
+    linux = {"time_offsets": (("boottime", oci.TimeOffset(secs=-1, nanosecs=2)), ("monotonic", oci.TimeOffset(secs=3)))}
+    plan = created(spec(namespaces=("pid", "mount", "time"), linux=linux))
+    setup = names(plan.setup)
+    assert setup.index("unshare") < setup.index("time offsets") < setup.index("fork")
+    assert one(plan, "time offsets").texts == (b"boottime -1 2\nmonotonic 3 0\n",)
+
+
+def test_a_user_namespace_is_joined_first():
+    plan = created(spec(namespaces=("pid",), joined=[("mount", "/m"), ("user", "/u"), ("ipc", "/i")]))
+    assert [step.path for step in find(plan, "setns")] == ["/u", "/m", "/i"]
+
+
+def tmpfs(*options):
+    return oci.Mount(destination="/data", type="tmpfs", source="tmpfs", options=options)
+
+
+@pytest.mark.parametrize(
+    ("options", "like", "read_only_later"),
+    [
+        (("mode=755",), None, False),
+        ((), 0, False),
+        (("tmpcopyup",), 1, False),
+        (("tmpcopyup", "mode=700", "ro"), 1, True),
+    ],
+)
+def test_a_tmpfs_like_what_it_covers(options, like, read_only_later):
+    plan = created(spec(mounts=(tmpfs(*options),)))
+    assert [step.args[1] for step in find(plan, "like")] == ([] if like is None else [like])
+    made = next(step for step in find(plan, "fs") if step.path == "tmpfs")
+    assert not (read_only_later and made.args[1] & lib.MOUNT_ATTR_RDONLY)
+    later = [step for step in find(plan, "attr") if step.args[:2] == (made.args[0], lib.MOUNT_ATTR_RDONLY)]
+    assert bool(later) is read_only_later
+
+
+BIND = {"destination": "/m", "type": "bind", "source": "/s"}
+
+
+@pytest.mark.parametrize(
+    ("options", "top_alone"), [(("rbind",), False), (("rbind", "idmap"), True), (("rbind", "ridmap"), False)]
+)
+def test_an_id_map_is_for_one_mount_or_for_all(options, top_alone):
+    maps = (IdMapping(0, 5, 1),) if len(options) > 1 else ()
+    mount = oci.Mount(**BIND, options=options, uid_mappings=maps, gid_mappings=maps)
+    tree = next(step for step in created(spec(mounts=(mount,))).prepare if step.path == "/s")
+    assert bool(tree.args[1] & lib.TREE_MAP_TOP) is top_alone
+    assert tree.args[1] & lib.AT_RECURSIVE
+
+
+def test_options_for_the_tree_and_for_its_top():
+    plan = created(spec(mounts=(oci.Mount(**BIND, options=("rbind", "rnosuid", "ro")),)))
+    tree = next(step for step in plan.prepare if step.path == "/s")
+    assert tree.args[2] == lib.MOUNT_ATTR_NOSUID
+    assert find(plan, "attr")[0].args[:2] == (tree.args[0], lib.MOUNT_ATTR_RDONLY)
+
+
+def test_a_source_is_in_the_bundle():
+    plan = created(spec(mounts=(oci.Mount(**{**BIND, "source": "a/b"}, options=("bind",)),)), bundle="/bundle")
+    assert "/bundle/a/b" in [step.path for step in plan.prepare]
+
+
+def test_the_label_of_mounts():
+    label = "system_u:object_r:container_file_t:s0:c1,c2"
+    plan = created(spec(linux={"mount_label": label, "masked_paths": ("/proc/kcore",)}))
+    labelled = {step.path: f"context={label}".encode() in step.texts[1].split(b"\0") for step in find(plan, "fs")}
+    assert labelled == {"proc": False, "tmpfs": True}
+    assert not any(b"context" in text for step in created().steps for text in step.texts)
+
+
+def test_cgroups_of_one_tree_and_of_many():
+    mount = oci.Mount(destination="/sys/fs/cgroup", type="cgroup", source="cgroup", options=("ro",))
+    alone = created(spec(mounts=(mount,)), cgroups=(Shown("", "/c/web"),))
+    (tree,) = [step for step in alone.prepare if step.path == "/c/web"]
+    assert tree.args[2] == lib.MOUNT_ATTR_RDONLY
+    many = created(spec(mounts=(mount,)), cgroups=(Shown("memory", "/m/web"), Shown("cpu,cpuacct", "/c/web")))
+    places = [step.path for step in find(many, "mount") if step.path.startswith("/sys/fs/cgroup")]
+    assert places == ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu,cpuacct"]
+    links = {step.path for step in find(many, "symlink")}
+    assert {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpuacct"} <= links
+
+
+@pytest.mark.parametrize(
+    ("wanted", "flag", "recursive"),
+    [("shared", lib.MS_SHARED, 0), ("rslave", lib.MS_SLAVE, 1), ("unbindable", lib.MS_UNBINDABLE, 0)],
+)
+def test_propagation_of_the_root_is_set_when_it_is_one(wanted, flag, recursive):
+    plan = created(spec(linux={"rootfs_propagation": wanted}))
+    assert plan.setup[-2].name == "pivot"
+    assert plan.setup[-1].args == (-1, 0, 0, flag, recursive)
+    assert created(spec(linux={"rootfs_propagation": "private"})).setup[-1].name == "pivot"
+
+
+def test_what_a_root_with_devices_has_already_stays():
+    entries = [step for step in created(spec(namespaces=("pid", "mount"))).setup if step.name in {"node", "symlink"}]
+    assert entries
+    assert all(step.optional for step in entries)
+
+
+def idmapped(*, maps=(), option="idmap"):
+    return oci.Mount(**BIND, options=("bind", option), uid_mappings=maps, gid_mappings=maps)
+
+
+def test_id_maps_need_no_user_namespace_of_the_container():
+    maps = (IdMapping(0, 5, 1),)
+    plan = created(spec(namespaces=("pid", "mount"), mounts=(idmapped(maps=maps),)), joins=1)
+    assert plan.idmaps == ((maps, maps),)
+    assert (plan.prepare[-1].args[5], plan.given) == (2, 3)  # after the cgroup's file and the FIFO
+    assert plan.has_idmapped_trees
+
+
+def test_the_id_map_of_a_namespace_that_is_joined():
+    plan = created(spec(namespaces=("mount",), joined=[("pid", "/p"), ("user", "/u")], mounts=(idmapped(),)), joins=1)
+    assert plan.idmaps == ()
+    assert [step.args[5] for step in plan.prepare if step.path == "/s"] == [1]
+    assert plan.has_idmapped_trees
+    assert not created().has_idmapped_trees
+
+
+def test_id_maps_are_not_left_out_where_they_cannot_be():
+    with pytest.raises(Unsupported, match="idmapped"):
+        created(spec(mounts=(idmapped(),)), privileged=False)
+
+
+def test_groups_that_a_namespace_around_denies():
+    plan = created(spec(namespaces=("pid", "mount")), groups=False)
+    assert "groups" not in names(plan.main)
+    assert one(created(groups=False), "become root").args == (0,)

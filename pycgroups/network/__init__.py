@@ -1,0 +1,5 @@
+"""Networks of containers.
+
+rtnetlink.py    links and addresses of a network namespace, as messages to the kernel
+devices.py      a device of the host for a container
+"""

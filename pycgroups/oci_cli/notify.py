@@ -1,0 +1,134 @@
+"""Readiness: that a container's program is up goes on to the service manager that started us; sd_notify(3).
+
+::
+
+    our $NOTIFY_SOCKET  <-------  start, run  <-------  /run/notify/notify.sock, the program's $NOTIFY_SOCKET
+       READY=1, MAINPID=          wait for it              READY=1
+
+`create` shows a directory of the container's state at /run/notify. The socket is in it as long as somebody hands on. Of
+what the program says nothing but that it is ready goes on, as with runc.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycgroups.runtime import Container
+
+VARIABLE = "NOTIFY_SOCKET"
+DIRECTORY = "notify"
+_SOCKET = "notify.sock"
+_INSIDE = "/run/notify"
+_READY = b"READY=1"
+_LONGEST = 65536
+_PATIENCE = 5000  # milliseconds that a manager has to answer; systemd-notify(1) gives as many
+
+
+def is_wanted() -> bool:
+    """Tell whether a service manager waits for us."""
+    return bool(os.environ.get(VARIABLE))
+
+
+def show(document: dict[str, Any], directory: str) -> None:
+    """Change a config.json, so that the program is shown a directory of the host, and told of the socket in it."""
+    options = ["bind", "nosuid", "noexec", "nodev", "ro"]
+    mount = {"destination": _INSIDE, "type": "bind", "source": directory, "options": options}
+    document["mounts"].append(mount)
+    document["process"]["env"].append(f"{VARIABLE}={_INSIDE}/{_SOCKET}")
+
+
+def start(container: Container, *, wait: bool) -> None:
+    """Start a container; that its program is ready is handed on.
+
+    Args:
+        container: one that is created.
+        wait: return only when its program has said so, or has ended.
+    """
+    directory = f"{container.directory}/{DIRECTORY}"
+    if not is_wanted() or not os.path.isdir(directory):
+        container.start()
+        return
+    import _socket  # socket itself takes 4 ms to import
+
+    pid = container.state().pid
+    pidfd = os.pidfd_open(pid)
+    holder = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    try:
+        socket.bind(f"/proc/self/fd/{holder}/{_SOCKET}")  # its own path may be longer than an address
+        os.chmod(_SOCKET, 0o777, dir_fd=holder)  # noqa: S103 (whoever the program is)
+        container.start()
+        if wait:
+            _hand_on(socket, pid, pidfd)
+    except BaseException:
+        _close(socket, pidfd)
+        raise
+    finally:
+        os.close(holder)
+    if wait:
+        _close(socket, pidfd)
+        return
+    from threading import Thread
+
+    Thread(target=_hand_on_and_close, args=(socket, pid, pidfd), daemon=True).start()
+
+
+def _hand_on_and_close(socket: Any, pid: int, pidfd: int) -> None:
+    try:
+        _hand_on(socket, pid, pidfd)
+    finally:
+        _close(socket, pidfd)
+
+
+def _close(socket: Any, pidfd: int) -> None:
+    socket.close()
+    os.close(pidfd)
+
+
+def _hand_on(socket: Any, pid: int, pidfd: int) -> None:
+    """Wait until the program says that it is ready, or ends."""
+    said = select.poll()
+    for fd in (socket.fileno(), pidfd):
+        said.register(fd, select.POLLIN)
+    while socket.fileno() in {fd for fd, _ in said.poll()}:
+        if _READY in socket.recv(_LONGEST).split(b"\n"):
+            _tell(pid)
+            return
+
+
+def _tell(pid: int) -> None:
+    """Tell our service manager, and wait until it has listened: it asks who we are, and we may end at once."""
+    import _socket
+
+    name = os.environ[VARIABLE]
+    manager = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    try:
+        manager.connect(f"\0{name[1:]}" if name.startswith("@") else name)
+        manager.send(_READY)
+        manager.send(b"MAINPID=%d" % pid)
+        _wait(manager)
+    finally:
+        manager.close()
+
+
+def _wait(manager: Any) -> None:
+    """Send the end of a pipe, which is closed when the message is read; sd_notify_barrier(3)."""
+    from pycgroups.runtime import handing
+
+    read, write = os.pipe2(os.O_CLOEXEC)
+    try:
+        handing.send(manager.fileno(), b"BARRIER=1", write)
+        os.close(write)
+        write = -1
+        closed = select.poll()
+        closed.register(read, 0)
+        closed.poll(_PATIENCE)
+    finally:
+        for fd in (read, write):
+            if fd >= 0:
+                os.close(fd)

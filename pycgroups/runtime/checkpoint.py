@@ -1,0 +1,246 @@
+"""Checkpoints: a container's processes as files, and files as processes again. criu(8) does it, told as runc tells it.
+
+    DIRECTORY/          criu's images, and what is ours:
+        pycgroups.json  what the first three descriptors of its process were, for who restores it
+
+What criu cannot see from inside is named to it: sources of bind mounts, a network namespace that somebody else made,
+and files and pipes of the host that are the container's streams.
+Source: https://github.com/opencontainers/runc/blob/main/libcontainer/criu_linux.go; https://criu.org/External_resources.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pycgroups.errors import InvalidConfig, LaunchError, Unsupported, own_errors
+from pycgroups.namespaces import own
+from pycgroups.namespaces.files import open_namespace
+from pycgroups.oci.json_text import dumps, parse
+from pycgroups.oci.reader import config_text
+from pycgroups.runtime.launch import Running
+from pycgroups.runtime.steps import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import NamedTuple
+
+    from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.runtime.creation import Created, Creation
+    from pycgroups.runtime.state import Record
+else:
+    from pycgroups.records import NamedTuple
+
+_OURS = "pycgroups.json"
+_STREAMS = (0, 1, 2)
+_V2 = 2
+_V1_NAMES = {"io": "blkio"}
+_NETWORK = "extRootNetNS"  # runc's name for it, so that either restores what the other saved
+_LONGEST_REASON = 1000
+_NOT_FOUND = 127  # a shell's
+_NO_PLAN = Plan(namespaces=0, prepare=(), setup=(), main=(), given=0, idmaps=(), init=False, keep_caps=0)
+# criu wants the root as a mount of its own: it is one in a mount namespace that ends with criu. That is a slave of the
+# host's, since criu takes the propagation of the container's root from there.
+_IN_A_MOUNT = 'mount --rbind -- "$1" "$2" && shift 2 && exec "$@"'
+
+
+class Images(NamedTuple):
+    """Where a checkpoint is, and how it is made or brought back.
+
+    Attributes:
+        directory: of its files.
+        work: for criu's log; the same by default.
+        program: criu.
+        options: further ones of criu(8): ``--tcp-established``, ``--leave-running`` and others.
+    """
+
+    directory: str
+    work: str = ""
+    program: str = "criu"
+    options: Sequence[str] = ()
+
+    def run(self, verb: str, words: Iterable[str], *, inside: Sequence[str] = (), given: Sequence[int] = ()) -> None:
+        """Run criu.
+
+        Args:
+            verb: "dump", "pre-dump" or "restore".
+            words: what it is told, beside the options.
+            inside: a command that executes it.
+            given: descriptors that it gets.
+
+        Raises:
+            Unsupported: it is not installed, or this user may not use it.
+            LaunchError: it failed; says why.
+        """
+        import subprocess
+
+        if os.geteuid() != 0 or own.is_nested():
+            raise Unsupported("checkpoints need root", operation=verb, hint="run this as root of the host")
+        work = self.work or self.directory
+        log = f"{verb}.log"
+        where = ("--images-dir", self.directory, "--work-dir", work, "--log-file", log, "-v4")
+        command = [*inside, self.program, verb, *where, *words, *self.options]
+        try:
+            done = subprocess.run(command, pass_fds=given, stdin=subprocess.DEVNULL, check=False)
+        except FileNotFoundError:
+            done = None
+        if done is None or done.returncode == _NOT_FOUND:
+            hint = "install criu, or name it with --criu PROGRAM"
+            raise Unsupported(f"there is no {self.program}", operation=verb, hint=hint)
+        if done.returncode:
+            why = _errors(f"{work}/{log}") or f"criu ended with {done.returncode}"
+            raise LaunchError(why, step=verb, path=f"{work}/{log}", hint="the log has the rest")
+
+
+@own_errors("checkpoint")
+def dump(record: Record, spec: Spec, images: Images, *, before: bool) -> None:
+    """Save the processes of a container, or `before` that their memory; see `Container.checkpoint`.
+
+    Raises:
+        Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+        LaunchError: criu failed.
+    """
+    _check(spec)
+    for directory in filter(None, (images.directory, images.work)):
+        os.makedirs(directory, 0o700, exist_ok=True)
+    words = ["--tree", str(record.pid), "--root", record.rootfs]
+    if freezer := _freezer(record):
+        words += ["--freeze-cgroup", freezer]
+    words += _external(f"mnt[{place}]:{place}" for place, _ in _mounts(spec, record))
+    if (network := _network(spec)) is not None:
+        words += _external((f"net[{os.stat(network).st_ino}]:{_NETWORK}",))
+    streams = [_stream(record.pid, number) for number in _STREAMS]
+    words += _external(name for name in streams if name.startswith("file["))
+    images.run("pre-dump" if before else "dump", words)
+    with open(f"{images.directory}/{_OURS}", "w", encoding="utf-8") as file:
+        file.write(dumps({"streams": streams}))
+
+
+@own_errors("restore")
+def restore(creation: Creation, images: Images) -> Created:
+    """Bring saved processes back as the container that is being created.
+
+    Raises:
+        NotFound: there is no checkpoint.
+        Unsupported, LaunchError: as `dump`.
+    """
+    spec, record = creation.spec, creation.record
+    _check(spec)
+    if record.cgroup_manager == "systemd":
+        hint = "restore it without --systemd-cgroup"
+        raise Unsupported("criu cannot restore into a scope of systemd's", operation="restore", hint=hint)
+    streams = _saved_streams(images.directory)
+    creation.make_group()
+    root, pid_file = f"{creation.home.path}/criu-root", f"{creation.home.path}/criu.pid"
+    words = ["--restore-detached", "--restore-sibling", "--pidfile", pid_file, "--root", root]
+    words += _external(f"mnt[{place}]:{source}" for place, source in _mounts(spec, record))
+    words += _cgroup_roots(creation.record)
+    given = []
+    for number, name in zip(_STREAMS, streams, strict=True):
+        if name:
+            given.append(os.dup(number))
+            words += ["--inherit-fd", f"fd[{given[-1]}]:{name}"]
+    try:
+        if (network := _network(spec)) is not None:
+            given.append(open_namespace(network))
+            words += ["--inherit-fd", f"fd[{given[-1]}]:{_NETWORK}"]
+        os.mkdir(root)
+        mounted = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
+        images.run("restore", words, inside=mounted, given=given)
+    finally:
+        for fd in given:
+            os.close(fd)
+    with open(pid_file, encoding="utf-8") as file:
+        pid = int(file.read())
+    creation.running = Running(_NO_PLAN)
+    creation.running.spawned.replace(pid, os.pidfd_open(pid))
+    os.unlink(pid_file)
+    os.rmdir(root)
+    return creation.done(creation.running)
+
+
+def _check(spec: Spec) -> None:
+    if spec.process is not None and spec.process.terminal:
+        raise Unsupported(
+            "the master of its terminal is another process's, and criu cannot save it",
+            operation="checkpoint",
+            path="process.terminal",
+        )
+
+
+def _external(names: Iterable[str]) -> list[str]:
+    return [word for name in names for word in ("--external", name)]
+
+
+def _mounts(spec: Spec, record: Record) -> Iterator[tuple[str, str]]:
+    """Name what is bound from outside: where it is inside, and what it is."""
+    for mount in spec.mounts:
+        if mount.type == "bind" or not {"bind", "rbind"}.isdisjoint(mount.options):
+            yield os.path.normpath(mount.destination), os.path.join(record.bundle, mount.source or "")
+
+
+def _network(spec: Spec) -> str | None:
+    """Return the file of a network namespace that somebody else made."""
+    return next((space.path for space in spec.linux.namespaces if space.type == "network" and space.path), None)
+
+
+def _hierarchies(record: Record) -> Iterator[tuple[Hierarchy, str]]:
+    """Yield the directories of its cgroup, and what they are in."""
+    from pycgroups.cgroups import detect
+
+    for path in record.cgroups:
+        yield next(each for each in detect.everything() if path.startswith(f"{each.mount}/")), path
+
+
+def _freezer(record: Record) -> str | None:
+    """Find the directory by which all its processes can be stopped at once."""
+    found = list(_hierarchies(record))
+    frozen = [path for hierarchy, path in found if "freezer" in hierarchy.controllers]
+    return next(iter(frozen or [path for hierarchy, path in found if hierarchy.version == _V2]), None)
+
+
+def _cgroup_roots(record: Record) -> list[str]:
+    """Say where the new cgroup is, in the place of the old one: per controller of v1, and for the rest."""
+    words = []
+    for hierarchy, path in _hierarchies(record):
+        place = path.removeprefix(hierarchy.mount)
+        controllers = sorted(hierarchy.controllers) if hierarchy.version != _V2 else []
+        for prefix in [f"{_V1_NAMES.get(name, name)}:" for name in controllers] or [""]:
+            words += ["--cgroup-root", f"{prefix}{place}"]
+    return words
+
+
+def _stream(pid: int, number: int) -> str:
+    """Name what a stream is by criu's words, if it comes from outside; else ""."""
+    path = f"/proc/{pid}/fd/{number}"
+    try:
+        target = os.readlink(path)
+        if target.startswith(("pipe:", "socket:")):
+            return target
+        with open(f"/proc/{pid}/fdinfo/{number}", encoding="utf-8") as file:
+            mount = next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
+        with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
+            inside = any(int(line.split()[0]) == mount for line in file)
+        return "" if inside else f"file[{mount:x}:{os.stat(path).st_ino:x}]"
+    except FileNotFoundError:  # it was closed
+        return ""
+
+
+def _saved_streams(directory: str) -> list[str]:
+    path = f"{directory}/{_OURS}"
+    document = parse(config_text(path), path)
+    streams = document.get("streams") if isinstance(document, dict) else None
+    if not isinstance(streams, list) or [type(name) for name in streams] != [str] * len(_STREAMS):
+        raise InvalidConfig("not written by checkpoint", operation="read", path=path)
+    return streams
+
+
+def _errors(log: str) -> str:
+    """Return what criu's log tells of errors: which of them is the cause, criu does not know either."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            errors = [line.partition("): ")[2].strip() for line in file if "Error (" in line]
+    except OSError:
+        return ""
+    return "; ".join(errors)[:_LONGEST_REASON]

@@ -1,0 +1,139 @@
+"""`pycgroups-oci checkpoint` and `restore`, and what they say where they cannot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from pycgroups.runtime.state import start_of
+from tests.waiting import PATIENCE, wait_for
+
+pytestmark = pytest.mark.requires("userns")
+with_criu = pytest.mark.requires("criu", "limits")
+same_on_v2 = pytest.mark.slow_in_vm("many processes of Python's, and nothing of cgroups")
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i >> /data/count; sleep 0.02; done"
+
+
+@pytest.fixture
+def counting(oci, bundle):
+    """A container that counts, into a directory of the host; the function that tells how far it came."""
+    (bundle.path / "data").mkdir()
+    mount = {"destination": "/data", "type": "bind", "source": "data", "options": ["rbind", "rprivate"]}
+    bundle.config["mounts"].append(mount)
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 20}}
+
+    def counted():
+        path = bundle.path / "data/count"
+        return int(path.read_text().split()[-1]) if path.exists() else 0
+
+    oci.running("sh", "-c", COUNT)
+    wait_for(lambda: counted() > 3)
+    return counted
+
+
+def ended(pid):
+    wait_for(lambda: start_of(pid) == 0)
+
+
+@with_criu
+def test_a_container_goes_on(oci, bundle, counting):
+    pid = oci.state()["pid"]
+    oci.call("checkpoint", "--image-path", bundle.path / "images", "--work-path", bundle.path / "work", "web")
+    assert oci.names() == []
+    ended(pid)
+    assert (bundle.path / "work/dump.log").exists()
+    before = counting()
+    bundle.config["linux"]["cgroupsPath"] += "-2"
+    bundle.config["linux"]["resources"]["pids"]["limit"] = 10
+    bundle.write()
+    words = ["--bundle", bundle.path, "--image-path", bundle.path / "images", "--pid-file", bundle.path / "pid"]
+    oci.call("restore", "--detach", *words, "again")
+    state = oci.state("again")
+    assert (state["status"], state["pid"]) == ("running", int((bundle.path / "pid").read_text()))
+    wait_for(lambda: counting() > before + 3)
+    numbers = [int(line) for line in (bundle.path / "data/count").read_text().split()]
+    assert numbers == list(range(1, len(numbers) + 1))  # and not from the beginning
+    assert oci.call("exec", "again", "hostname").out == "inside\n"
+    assert state["pid"] in json.loads(oci.call("ps", "-f", "json", "again").out)
+    assert json.loads(oci.call("events", "--stats", "again").out)["data"]["pids"]["limit"] == 10
+    oci.call("delete", "--force", "again")
+    ended(state["pid"])
+
+
+@same_on_v2
+@with_criu
+def test_it_can_be_left_running(oci, bundle, counting):
+    for _ in range(2):
+        oci.call("checkpoint", "--leave-running", "web", cwd=bundle.path)
+    assert oci.state()["status"] == "running"
+    before = counting()
+    wait_for(lambda: counting() > before)
+    assert (bundle.path / "checkpoint/pstree.img").exists()
+
+
+@same_on_v2
+@pytest.mark.requires("dirty_pages", "limits")
+def test_its_memory_beforehand(oci, bundle, counting):
+    oci.call("checkpoint", "--pre-dump", "--image-path", bundle.path / "first", "web")
+    assert oci.state()["status"] == "running"
+    oci.call("checkpoint", "--parent-path", "../first", "--image-path", bundle.path / "images", "web")
+    before = counting()
+    oci.call("restore", "-d", "-b", bundle.path, "--image-path", bundle.path / "images", "web")
+    wait_for(lambda: counting() > before)
+
+
+@same_on_v2
+@with_criu
+def test_streams_and_the_exit_code_are_those_of_restore(oci, bundle):
+    bundle.shell("echo ready; while read line; do echo got $line; test $line = end && exit 3; done")
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with oci.start("run", "--bundle", bundle.write(), "web", **streams) as run:
+        assert run.stdout.readline() == "ready\n"
+        oci.call("checkpoint", "--image-path", bundle.path / "images", "web")
+        run.wait(PATIENCE)
+    words = ["restore", "--bundle", bundle.path, "--image-path", bundle.path / "images", "web"]
+    with oci.start(*words, **streams) as restored:
+        restored.stdin.write("one\nend\n")
+        restored.stdin.flush()
+        assert restored.stdout.read() == "got one\ngot end\n"
+        assert restored.wait(PATIENCE) == 3
+    assert oci.names() == []
+
+
+@same_on_v2
+@pytest.mark.requires("root")
+def test_what_criu_cannot_do_changes_nothing(oci, bundle):
+    pid = oci.running()
+    oci.words += ["--criu", "/nonexistent/criu"]
+    assert "there is no /nonexistent/criu" in oci.fails("checkpoint", "--image-path", bundle.path / "images", "web")
+    oci.words[-1] = "false"
+    assert "criu ended with 1" in oci.fails("checkpoint", "--image-path", bundle.path / "images", "web")
+    assert oci.state()["status"] == "running"
+    assert "--lazy-pages" in oci.fails("checkpoint", "--lazy-pages", "web")
+    oci.call("kill", "web", "KILL")
+    ended(pid)
+    assert "container not running" in oci.fails("checkpoint", "web")
+    oci.call("delete", "web")
+    assert "pycgroups.json" in oci.fails("restore", "--bundle", bundle.path, "--image-path", bundle.path, "web")
+    (bundle.path / "pycgroups.json").write_text('{"streams": ["", "", ""]}')
+    assert "criu ended with 1" in oci.fails("restore", "--bundle", bundle.path, "--image-path", bundle.path, "web")
+    assert oci.names() == []
+
+
+@same_on_v2
+@pytest.mark.requires("root")
+def test_a_terminal_is_not_saved(oci, bundle):
+    bundle.config["process"]["terminal"] = True
+    bundle.write()
+    (bundle.path / "pycgroups.json").write_text('{"streams": ["", "", ""]}')
+    assert "process.terminal" in oci.fails("restore", "--bundle", bundle.path, "--image-path", bundle.path, "web")
+
+
+@same_on_v2
+@pytest.mark.requires("rootless")
+def test_an_ordinary_user_is_told(oci, bundle):
+    oci.running()
+    assert "checkpoints need root" in oci.fails("checkpoint", "--image-path", bundle.path / "images", "web")
