@@ -117,10 +117,8 @@ class Podman:
             shutil.rmtree(self.directory)
         else:
             _end(self.directory / "runtime/libpod/tmp/pause.pid")
-            subprocess.run(
-                ["unshare", "--map-root-user", "--map-auto", "rm", "-rf", "--one-file-system", self.directory],
-                check=True,
-            )
+            ids = [] if features.lack("subuid") else ["--map-auto"]
+            subprocess.run(["unshare", "--map-root-user", *ids, "rm", "-rf", self.directory], check=True)
         for top in (features.CGROUP, *features.CGROUP.glob("*")):
             for group in (f"{self.cgroup}/conmon", self.cgroup):
                 wait_for(functools.partial(_removed, Path(f"{top}{group}")))

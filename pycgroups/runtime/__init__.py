@@ -15,7 +15,7 @@ Any other process finds it: ``pycgroups.runtime.get("web")``. There is no daemon
     state.py            what is known of one, on disk
     confinement.py, terminals.py, handing.py   filter and labels; ptys; descriptors for others
     plan.py             Spec -> launch plan; entering.py: of what joins a container; program.py: their last steps
-    launch.py           launch plan -> process; id_maps.py, hints.py, signals.py
+    launch.py           launch plan -> process; id_maps.py, rlimits.py, hints.py, signals.py
     resctrl.py          classes of service of caches and memory bandwidth
     steps.py, rootfs.py, mount_options.py, scheduling.py   what plans are made of
 

@@ -13,6 +13,7 @@ import select
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
+from pycgroups.runtime import rlimits
 from pycgroups.runtime.signals import send_signal
 
 TYPE_CHECKING = False
@@ -188,12 +189,13 @@ def launch(
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))
         _check_step(running, *calls.prepare(spawned, idmapped=False))
-        idmapped = plan.has_idmapped_trees
-        early = 0 if uid_mappings or placed or idmapped else calls.go_early(spawned)
+        idmapped, limits = plan.has_idmapped_trees, rlimits.beyond(plan)
+        early = 0 if uid_mappings or placed or idmapped or limits else calls.go_early(spawned)
         _check_step(running, early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             _map_ids(spawned, uid_mappings, gid_mappings)
+        rlimits.allow(spawned.pid, limits)
         if placed:
             placed(spawned.pid)
         if None in plan.idmaps:

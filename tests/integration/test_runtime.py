@@ -558,6 +558,48 @@ def test_time_offsets(bundle):
     assert uptime == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME) + 1_000_000, abs=1000)
 
 
+@pytest.mark.requires("root", "sys_resource")
+def test_hard_limits_above_the_callers_in_a_user_namespace(bundle, script):
+    bundle.config["linux"]["namespaces"].append({"type": "user"})
+    bundle.config["linux"]["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+    bundle.config["linux"]["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+    bundle.config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 200, "hard": 300}]
+    bundle.shell("ulimit -Sn; ulimit -Hn; touch /dev/shm/told; sleep 60")
+    code = """
+import os, resource, sys
+from pycgroups import runtime
+from pycgroups.oci import plain
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+container = runtime.create(sys.argv[1], "web", root=sys.argv[2])
+container.start()
+print(container.exec(plain.read("Process", {
+    "args": ["sh", "-c", "until test -e /dev/shm/told; do :; done; ulimit -Sn; ulimit -Hn"],
+    "cwd": "/",
+    "env": ["PATH=/bin"],
+    "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 250, "hard": 350}],
+}, "process")).wait())
+container.delete(force=True)
+"""
+    assert sorted(script(code, bundle.write(), bundle.state).split()) == ["0", "200", "250", "300", "350"]
+
+
+@pytest.mark.requires("unshare")
+def test_in_a_user_namespace_of_a_single_id(bundle):
+    spaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"] = {"namespaces": [space for space in spaces if space["type"] != "user"]}
+    bundle.run("id", "-u")
+    code = """
+import sys
+from pycgroups import runtime
+with runtime.create(sys.argv[1], "web", root=sys.argv[2], cgroup_manager="disabled") as container:
+    container.start()
+    sys.exit(container.wait())
+"""
+    inside = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", code]
+    done = subprocess.run([*inside, bundle.write(), bundle.state], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
 CGROUPS = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*QUIET, "ro"]}
 
 

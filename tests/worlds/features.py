@@ -63,6 +63,13 @@ def no_limits() -> str | None:
     return None if limits() else "needs a user without cgroups to set limits in"
 
 
+def sys_resource() -> str | None:
+    """This user may raise hard limits: setrlimit(2)."""
+    status = Path("/proc/self/status").read_text()
+    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    return None if effective >> 24 & 1 else "needs CAP_SYS_RESOURCE"
+
+
 def psi() -> str | None:
     """Pressure is counted, in a v2 tree that this machine shows."""
     trees = (CGROUP, CGROUP / "unified")
@@ -155,7 +162,7 @@ def _program(name: str) -> Callable[[], str | None]:
 
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
-    **{probe.__name__: probe for probe in (psi, systemd, session, userns, subuid, no_subuid, host)},
+    **{probe.__name__: probe for probe in (sys_resource, psi, systemd, session, userns, subuid, no_subuid, host)},
     **{probe.__name__: probe for probe in (apparmor, capabilities, conformance, criu, dirty_pages)},
     **{
         name: _program(name)
