@@ -35,7 +35,7 @@ class Manner(NamedTuple):
         waits: its creator has something to do before the root changes: run hooks, or move network devices.
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
         holes: which of those are closed; see `preserved`.
-        home: without a HOME in its environment it gets one of the container's /etc/passwd.
+        home: without a HOME in its environment, or with an empty one, it gets that of the container's /etc/passwd.
         keyring: it gets a session keyring of its own; keyctl(2).
         pivot: pivot_root(2) is possible.
         bare: mounts of the host that must go where it is not.
@@ -103,6 +103,9 @@ class _Program:
         self.process = process
         self.manner = manner
         self.env = environment(process.env)
+        self.finds_home = manner.home and not any(word.startswith("HOME=") and word != "HOME=" for word in self.env)
+        if self.finds_home:
+            self.env = tuple(word for word in self.env if word != "HOME=")
         self.paths = [os.fsencode(path) for path in candidates(process.args[0], self.env)]
         self.steps: list[Step] = []
 
@@ -117,7 +120,7 @@ class _Program:
             self.then(lib.OP_TERMINAL, TERMINAL)
         elif process.user.uid and not manner.init:
             self.then(lib.OP_STREAMS, process.user.uid, process.user.gid)
-        if manner.home and not any(word.startswith("HOME=") for word in process.env):
+        if self.finds_home:
             self.then(lib.OP_HOME, process.user.uid, texts=(b"/etc/passwd",))
         if manner.keyring:
             self.then(lib.OP_KEYRING)

@@ -219,6 +219,11 @@ def test_home_is_what_passwd_says(bundle):
     assert executed(container, own) == "/own\n"
 
 
+def test_an_empty_home_is_none(bundle):
+    bundle.config["process"]["env"] = ["PATH=/bin", "HOME="]
+    assert output(bundle, "echo $HOME; env | grep -c HOME") == "/root\n1\n"
+
+
 def test_home_that_is_given_stays(bundle):
     bundle.config["process"]["env"] = ["PATH=/bin", "HOME=/own"]
     assert output(bundle, "echo $HOME; env | grep -c HOME") == "/own\n1\n"

@@ -96,6 +96,7 @@ def test_home():
 
     assert homes(user=oci.User(uid=7)) == [((7,), "/etc/passwd")]
     assert homes(env=("HOME=/x",)) == []
+    assert homes(env=("HOME=",)) == [((0,), "/etc/passwd")]
     assert homes(env=("HOMER=/x", "=HOME")) == [((0,), "/etc/passwd")]
     assert "home" not in names(make(manner=Manner(init=False)).main)
 
