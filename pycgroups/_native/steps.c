@@ -510,17 +510,37 @@ static int do_death(struct run *run, const struct plan_step *step)
     return creator_is_gone(run->control) || creator_is_gone(CREATOR) ? -ESRCH : 0;
 }
 
+/* 0 is to go on, anything else to give up. */
+static int read_word(int fd)
+{
+    char byte;
+    long ret = SYS_RETRY(read, fd, &byte, 1);
+    if (ret <= 0)
+        return ret < 0 ? (int)ret : -ECONNRESET;
+    return byte ? -ECANCELED : 0;
+}
+
 /* In a pid namespace that was joined or unshared only children are: setns(2). They are our parent's (CLONE_PARENT), who
- * knows them by their pidfd. */
+ * knows them by their pidfd. The child says nothing before that is told: a failure would be taken for ours, and nobody
+ * would reap it, for whom the end of its pid namespace waits. It goes on when we have told. */
 static int do_fork(struct run *run)
 {
-    int pidfd = -1;
+    int pidfd = -1, ends[2];
     struct clone_args args = {.flags = CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd};
-    long pid = SYS(clone3, &args, sizeof args);
-    if (pid <= 0)
+    long ret = SYS(pipe2, ends, O_CLOEXEC);
+    long pid = ret < 0 ? ret : SYS(clone3, &args, sizeof args);
+    if (pid < 0)
         return (int)pid;
+    if (pid == 0) {
+        SYS(close, ends[1]);
+        ret = read_word(ends[0]);
+        SYS(close, ends[0]);
+        return (int)ret;
+    }
     struct report report = {.kind = REPORT_FORKED, .value = (int32_t)pid};
-    long ret = send_report(run->control, &report, pidfd);
+    ret = send_report(run->control, &report, pidfd);
+    if (ret == 0)
+        SYS_RETRY(write, ends[1], "", 1);
     for (;;)
         SYS(exit_group, ret < 0);
 }
@@ -531,16 +551,6 @@ static int tell_waiting(const struct run *run, const struct plan_step *step)
     struct report report = {.kind = REPORT_WAITING, .step = (int32_t)(step - plan_steps(run->plan))};
     long ret = SYS_RETRY(write, run->control, &report, sizeof report);
     return ret < 0 ? (int)ret : 0;
-}
-
-/* 0 is to go on, anything else to give up. */
-static int read_word(int fd)
-{
-    char byte;
-    long ret = SYS_RETRY(read, fd, &byte, 1);
-    if (ret <= 0)
-        return ret < 0 ? (int)ret : -ECONNRESET;
-    return byte ? -ECANCELED : 0;
 }
 
 static int do_wait(const struct run *run, const struct plan_step *step)

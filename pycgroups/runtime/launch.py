@@ -148,11 +148,19 @@ class Running:
     def close(self) -> None:
         """Kill what has not ended, and close all descriptors. May be called again when an exception came between."""
         if not self._reaped:
-            end(self.spawned)
+            self._end()
             self._reaped = True
         while self.descriptors:
             os.close(self.descriptors.popitem()[1])
         self.spawned.close()
+
+    def _end(self) -> None:
+        """Kill and reap it, and who goes on for it: it may have forked, and we have not heard of that."""
+        helper = self.pidfd
+        end(self.spawned)
+        self.hear()
+        if self.pidfd != helper:
+            end(self.spawned)
 
 
 def launch(

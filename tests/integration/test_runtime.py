@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -702,6 +703,30 @@ def test_exec(bundle):
         container.exec(bundle.process("nonesuch"))
     with pytest.raises(CommandNotExecutable):
         container.exec(bundle.process("/etc/passwd"))
+
+
+FAILS_IN_A_CHILD = """
+    import os
+    from pycgroups import errors, runtime
+    from pycgroups.oci import plain
+    os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)  # has the delay that is for the first one of each process
+    try:
+        process = plain.read('Process', {'args': ['nonesuch'], 'cwd': '/'}, 'process')
+        runtime.get('web', root=root).exec(process)
+    except errors.CommandNotFound:
+        print(repr(open(f'/proc/self/task/{os.getpid()}/children').read()))
+"""
+
+
+@pytest.mark.requires("strace")
+def test_a_failure_of_the_process_that_joins_comes_after_its_birth(bundle):
+    """However long the helper takes from the one to the other: who is not known is not reaped."""
+    bundle.run("sleep", "60")
+    bundle.create("web").start()
+    code = f"root = {str(bundle.state)!r}\n{textwrap.dedent(FAILS_IN_A_CHILD)}"
+    slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=clone3:delay_exit=300000:when=1"]
+    done = subprocess.run([*slow, sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "''\n"
 
 
 @pytest.mark.requires("limits")
