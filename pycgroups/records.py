@@ -36,7 +36,9 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # nobody checks it
         """Make the first object of a class, and what makes the next: a short command needs few of its classes."""
         # As collections.namedtuple does: nothing else takes arguments as fast.
         arguments = ", ".join(cls._fields)
-        new: Any = eval(f"lambda _cls, {arguments}: _new(_cls, ({arguments},))", {"_new": tuple.__new__})  # noqa: S307
+        # Compiled first: a KeyboardInterrupt in an eval of text ends the interpreter by SIGINT, even if it is caught.
+        code = compile(f"lambda _cls, {arguments}: _new(_cls, ({arguments},))", "<record>", "eval")
+        new: Any = eval(code, {"_new": tuple.__new__})  # noqa: S307
         new.__name__, new.__qualname__, new.__defaults__ = "__new__", f"{cls.__name__}.__new__", cls._defaults
         cls.__new__ = new  # type: ignore[method-assign]
         made: Self = new(cls, *values, **named)

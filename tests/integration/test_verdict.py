@@ -307,6 +307,7 @@ def test_an_interrupt_of_the_caller_kills_the_container(script, root):
     code = """
 import os, signal, sys, pycgroups as pc
 signal.signal(signal.SIGALRM, signal.default_int_handler)
+pc.run(["true"], rootfs=sys.argv[1])  # loads modules: Python interrupted in a namedtuple of theirs ends by SIGINT later
 try:
     signal.setitimer(signal.ITIMER_REAL, 0.5)
     pc.run(["sleep", "1000"], rootfs=sys.argv[1])
