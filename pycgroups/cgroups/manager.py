@@ -8,13 +8,13 @@ import os
 
 from pycgroups.cgroups import tree
 from pycgroups.cgroups.files import GONE
-from pycgroups.cgroups.resources import controllers as controllers_of
+from pycgroups.cgroups.resources import concerned
 from pycgroups.cgroups.resources import given as asked
 from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, KeysView, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any, ClassVar, NamedTuple, TypeAlias
 
     from pycgroups.cgroups.events import PressureTrigger, Source
@@ -105,18 +105,19 @@ class Controller:
 
 
 class Modules:
-    """Controllers by name; the module of one is loaded when it is first asked for."""
+    """Controllers by name; the module of one is loaded when it is first asked for.
 
-    __slots__ = ("_homes", "_loaded")
+    Attributes:
+        names: of those there are.
+    """
+
+    __slots__ = ("_homes", "_loaded", "names")
 
     def __init__(self, package: str, homes: Mapping[str, str | None]) -> None:
         """Note where each is: "memory.Memory" in the package, or None for one that has no limits."""
         self._homes = {name: home and f"{package}.{home}" for name, home in homes.items()}
         self._loaded: dict[str, Controller] = {}
-
-    def keys(self) -> KeysView[str]:
-        """Names of those there are."""
-        return self._homes.keys()
+        self.names = frozenset(homes)
 
     def __getitem__(self, name: str) -> Controller:
         """Get one, loaded."""
@@ -162,7 +163,7 @@ class Manager(abc.ABC):
     def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
         """Take over an open directory."""
         self.directory = directory
-        self.controllers = controllers & self.modules.keys()
+        self.controllers = controllers & self.modules.names
         self.clone_fd: int | None = None
         self.join_fd: int | None = None
 
@@ -172,7 +173,7 @@ class Manager(abc.ABC):
     ) -> list[Lack]:
         """Tell what some controllers cannot enforce in a group; see `Controller`."""
         lacks: list[Lack] = []
-        for name in sorted(controllers & controllers_of(resources) & cls.modules.keys()):
+        for name in concerned(controllers & cls.modules.names, resources):
             try:
                 lacks += cls.modules[name].check(files, resources, parent)
             except CgroupError as error:
@@ -181,7 +182,7 @@ class Manager(abc.ABC):
 
     def apply(self, resources: Resources) -> None:
         """Write the limits that this directory's controllers enforce."""
-        for name in sorted(self.controllers & controllers_of(resources)):
+        for name in concerned(self.controllers, resources):
             try:
                 self.modules[name].apply(self.directory, resources)
             except CgroupError as error:

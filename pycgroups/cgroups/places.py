@@ -90,9 +90,10 @@ def _on_v2(hierarchy: detect.Hierarchy, needed: frozenset[str], programs: frozen
     return [Place(detect.V2, f"{found[0]}/{SHARED}", found[1] | programs)] if found else []
 
 
+@cache
 def offered(found: tuple[Place, ...]) -> frozenset[str]:
     """Name the controllers that a group in all of these has, and that we know; "cgroup" has v2's own files."""
-    known = (place.controllers & MANAGERS[place.version].modules.keys() for place in found)
+    known = (place.controllers & MANAGERS[place.version].modules.names for place in found)
     core = {"cgroup"} if any(place.version == detect.V2 for place in found) else frozenset()
     return frozenset().union(core, *known)
 

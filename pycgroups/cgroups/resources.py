@@ -57,6 +57,7 @@ def given(resources: Resources) -> dict[str, str]:
     return {path: _controller(path, head) for path, head, _ in items(resources) if path not in OBSOLETE}
 
 
+@lru_cache(maxsize=64)
 def controllers(resources: Resources) -> frozenset[str]:
     """Name the controllers that enforce these, by their names on v2 (v1's blkio is "io" here)."""
     return frozenset(given(resources).values())
@@ -66,6 +67,12 @@ def controllers(resources: Resources) -> frozenset[str]:
 def ignored(resources: Resources) -> tuple[str, ...]:
     """Paths of what is asked for and has no meaning any more."""
     return tuple(path for path, _, _ in items(resources) if path in OBSOLETE)
+
+
+@lru_cache(maxsize=256)
+def concerned(among: frozenset[str], resources: Resources) -> tuple[str, ...]:
+    """Name those among some controllers that enforce any of these, in the order in which they are asked."""
+    return tuple(sorted(among & controllers(resources)))
 
 
 def controller_of_file(name: str) -> str:

@@ -76,7 +76,7 @@ def test_what_an_oci_runtime_needs_is_cheap():
 def test_a_cgroup_of_an_oci_runtime_is_cheap():
     every_controller = (
         "from pycgroups.cgroups import device_exceptions, device_program, given, placed, places;"
-        "[each.modules[name] for each in places.MANAGERS.values() for name in each.modules.keys()];"
+        "[each.modules[name] for each in places.MANAGERS.values() for name in each.modules.names];"
         "device_exceptions.state_of(given.for_new(None, devices=True).devices)"
     )
     assert loaded_by(every_controller) & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()

@@ -145,7 +145,7 @@ class Manager(manager.Manager):
         """
         super().__init__(directory, controllers)
         self.clone_fd = directory.fd
-        directory.read("cgroup.controllers")
+        directory.check()
 
     @classmethod
     def check(

@@ -218,7 +218,7 @@ def test_what_is_written_in_which_order(controller, resources, writes, *, group,
     assert written == writes
 
 
-@pytest.mark.parametrize("controller", [modules[name] for modules in (V1, V2) for name in sorted(modules.keys())])
+@pytest.mark.parametrize("controller", [modules[name] for modules in (V1, V2) for name in sorted(modules.names)])
 def test_nothing_is_written_for_nothing(controller, group):
     assert controller.check(os.path.dirname(group.path), Resources()) == []
     controller.apply(group, Resources())
