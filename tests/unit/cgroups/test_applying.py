@@ -430,7 +430,7 @@ def test_files_by_name_are_not_of_v1():
 
 
 def test_files_by_name_come_last(group, files, written):
-    files("cgroup.controllers", "io.weight", "io.bfq.weight", "io.stat")
+    files("cgroup.controllers", "cgroup.procs", "io.weight", "io.bfq.weight", "io.stat")
     manager = Manager2(Directory(group.path), frozenset({"io"}))
     manager.apply(of_limits(Limits(io_weight=250)))
     manager.close()
