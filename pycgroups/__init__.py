@@ -11,7 +11,7 @@ From the top down, each a package of its own that may be used alone:
     runtime                 OCI Spec -> launch plan -> running process; OCI containers by name
     security                capabilities, seccomp, masked paths, labels
     cgroups                 control groups, for any processes
-    namespaces              maps of ids
+    namespaces              namespaces as objects, maps of ids
     oci                     models of the OCI specifications
     _native                 the C shim
 
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pycgroups import cgroups, runtime
+    from pycgroups import cgroups, namespaces, runtime
     from pycgroups.cgroups import Cgroup, Event, Limits, PressureTrigger, Watch, in_cgroup
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.explain import Explanation, explain
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from pycgroups.features import Check, Doctor, doctor
     from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.namespaces.namespace import Namespace
 
 __version__ = "0.1.0.dev0"
 
@@ -74,6 +75,7 @@ __all__ = [
     "LaunchError",
     "Limits",
     "Mount",
+    "Namespace",
     "NotFound",
     "PressureTrigger",
     "Result",
@@ -86,6 +88,7 @@ __all__ = [
     "doctor",
     "explain",
     "in_cgroup",
+    "namespaces",
     "run",
     "runtime",
 ]
@@ -105,6 +108,7 @@ _HOMES = {
     "cgroups.watch": ("Watch",),
     "features": ("Check", "Doctor", "doctor"),
     "namespaces.idmap": ("IdMap",),
+    "namespaces.namespace": ("Namespace",),
     "errors": (
         "AlreadyExists",
         "CgroupError",
@@ -126,7 +130,7 @@ def __getattr__(name: str) -> Any:
     """Import the module that holds a public name (PEP 562)."""
     from importlib import import_module
 
-    if name in {"cgroups", "runtime"}:
+    if name in {"cgroups", "namespaces", "runtime"}:
         return import_module(f"pycgroups.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

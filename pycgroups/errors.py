@@ -149,7 +149,7 @@ class AlreadyExists(Error):
 
 
 class StateError(Error):
-    """The container is not in a state for this: it is not running, is paused, or has been started already."""
+    """The container is not in a state for this: it is not running, is paused, or has been started already; or closed."""
 
 
 class CgroupError(Error):

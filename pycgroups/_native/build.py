@@ -47,7 +47,7 @@ RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPR
 SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW SECCOMP_FILTER_FLAG_NEW_LISTENER
 BPF_PROG_TYPE_CGROUP_DEVICE BPF_CGROUP_DEVICE BPF_F_ALLOW_MULTI BPF_F_REPLACE BPF_OBJ_NAME_LEN BPF_PROGRAMS_MOST
 NATIVE_AUDIT_ARCH
-IN_DELETE IN_MODIFY
+IN_DELETE IN_MODIFY PR_SET_DUMPABLE PR_SET_PDEATHSIG
 """
 
 SOURCE = """
@@ -55,12 +55,14 @@ SOURCE = """
 #include <linux/fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <asm/unistd.h>
 #include <sys/inotify.h>
 #include "bpf.h"
+#include "namespace.h"
 #include "spawn.h"
 
 #if defined(__x86_64__)

@@ -188,6 +188,26 @@ def inotify_watch(fd: int, path: bytes, mask: int) -> int:
     return watch if watch >= 0 else -int(ffi.errno)
 
 
+def enter_namespace(fd: int, type_: int) -> int:
+    """`setns(2)`: the calling thread enters; 0 or -errno."""
+    return int(lib.namespace_enter(fd, type_))
+
+
+def bind(source: str, target: str) -> int:
+    """`mount(2)` with MS_BIND; 0 or -errno."""
+    return int(lib.mount_bind(os.fsencode(source), os.fsencode(target)))
+
+
+def unbind(target: str) -> int:
+    """`umount2(2)`, of what others may have open, and not through a symlink; 0 or -errno."""
+    return int(lib.mount_detach(os.fsencode(target)))
+
+
+def process_control(option: int, value: int) -> int:
+    """`prctl(2)`, for options with one number; 0 or -errno."""
+    return int(lib.process_control(option, value))
+
+
 def syscall_numbers() -> dict[str, int]:
     """Return this architecture's system call numbers by name, as the kernel headers at build time have them."""
     return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from pycgroups.errors import Error, NotFound
+from pycgroups._native.calls import lib
+from pycgroups.errors import Error, InvalidConfig, NotFound
 
 # OCI's kinds and the names of their files; a user namespace first, which has the rights over the others: setns(2).
 FILES = {
@@ -18,21 +19,73 @@ FILES = {
     "mount": "mnt",
     "time": "time",
 }
+FLAGS: dict[str, int] = {
+    "user": lib.CLONE_NEWUSER,
+    "cgroup": lib.CLONE_NEWCGROUP,
+    "ipc": lib.CLONE_NEWIPC,
+    "uts": lib.CLONE_NEWUTS,
+    "net": lib.CLONE_NEWNET,
+    "pid": lib.CLONE_NEWPID,
+    "mnt": lib.CLONE_NEWNS,
+    "time": lib.CLONE_NEWTIME,
+}
+"""By the names of the files, what clone(2) and setns(2) call them."""
+
+# ioctl_nsfs(2)
+NS_GET_USERNS = 0xB701
+NS_GET_PARENT = 0xB702
+NS_GET_NSTYPE = 0xB703
+NS_GET_OWNER_UID = 0xB704
+
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH)
 
 
-def open_namespace(path: str) -> int:
+def open_namespace(path: str, kind: str | None = None) -> int:
     """Open the file of a namespace; a descriptor.
+
+    Args:
+        path: any file may be there: it is not opened before it is known to be a namespace.
+        kind: which kind it must be, by the name of its file: "net", "mnt" and the others.
 
     Raises:
         NotFound: there is no such file.
+        InvalidConfig: it is no namespace, or one of another kind.
         Error: it cannot be opened.
     """
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if not is_namespace(found):
+                raise _other(path, "no namespace", kind)
+            fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(found)
     except OSError as error:
-        kind = NotFound if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH) else Error
+        missing = NotFound if error.errno in _GONE else Error
         hint = "the path of a namespace file, as /proc/PID/ns/net, that this user may open"
-        raise kind(operation="open namespace", path=path, errno=error.errno, hint=hint) from None
+        raise missing(operation="open namespace", path=path, errno=error.errno, hint=hint) from None
+    if kind is not None and (actual := kind_of(fd)) != kind:
+        os.close(fd)
+        raise _other(path, f"a {actual} namespace", kind)
+    return fd
+
+
+def is_namespace(fd: int) -> bool:
+    """Tell whether a descriptor is one of a namespace: all of them are in one file system."""
+    return os.fstat(fd).st_dev == os.stat("/proc/self/ns/user").st_dev
+
+
+def kind_of(fd: int) -> str:
+    """Return the kind of a namespace, by the name of its file."""
+    import fcntl
+
+    flag = fcntl.ioctl(fd, NS_GET_NSTYPE)
+    return next((name for name, known in FLAGS.items() if known == flag), f"({flag:#x})")
+
+
+def _other(path: str, what: str, kind: str | None) -> InvalidConfig:
+    wanted = "a namespace" if kind is None else f"a {kind} namespace"
+    return InvalidConfig(f"{what}, and {wanted} is wanted", operation="open namespace", path=path)
 
 
 def open_others(pid: int) -> dict[str, int]:

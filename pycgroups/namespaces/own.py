@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from pycgroups.namespaces.files import NS_GET_USERNS
+
 _CAP_SYS_ADMIN = 21
-_NS_GET_USERNS = 0xB701  # linux/nsfs.h
 
 
 def effective() -> int:
@@ -25,7 +26,7 @@ def _owns_mounts() -> bool:
 
     mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        owner = fcntl.ioctl(mounts, _NS_GET_USERNS)
+        owner = fcntl.ioctl(mounts, NS_GET_USERNS)
     except PermissionError:
         return False
     finally:

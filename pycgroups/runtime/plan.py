@@ -14,6 +14,7 @@ import os
 
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.namespaces import files
 from pycgroups.runtime import mount_options
 from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
@@ -36,16 +37,7 @@ TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, 
 # is made read-only at the end.
 MAX_TREES = 200
 
-NAMESPACES = {
-    "user": lib.CLONE_NEWUSER,
-    "mount": lib.CLONE_NEWNS,
-    "pid": lib.CLONE_NEWPID,
-    "network": lib.CLONE_NEWNET,
-    "ipc": lib.CLONE_NEWIPC,
-    "uts": lib.CLONE_NEWUTS,
-    "cgroup": lib.CLONE_NEWCGROUP,
-    "time": lib.CLONE_NEWTIME,
-}
+NAMESPACES = {kind: files.FLAGS[name] for kind, name in files.FILES.items()}
 # What every container's /dev has: config-linux.md, "Default Devices".
 DEFAULT_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 DEFAULT_LINKS = (

@@ -30,6 +30,8 @@ ROOMS = [
     {"clock"},
 ]
 "From the top to the bottom; a room may import its own files and the rooms below it."
+FACES = {("pycgroups", "__init__"), ("pycgroups", "namespaces", "__init__")}
+"These show names of every room; nothing is made in them."
 FLOOR = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
 MODULES = sorted(path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py"))
 
@@ -50,9 +52,9 @@ def imported(path: Path, source: str) -> set[str]:
 
 def upward(path: Path, source: str) -> list[str]:
     """Name the imports of a file that do not point downwards."""
-    own = room(path.with_suffix("").parts)
-    if own == "__init__":  # the face: shows names of every room
+    if path.with_suffix("").parts in FACES:
         return []
+    own = room(path.with_suffix("").parts)
     return sorted(name for name in imported(path, source) if not allowed(own, room(name.split("."))))
 
 
