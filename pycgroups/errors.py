@@ -149,7 +149,7 @@ class AlreadyExists(Error):
 
 
 class StateError(Error):
-    """The container is not in a state for this: it is not running, is paused, or has been started already; or closed."""
+    """The container is not in a state for this: not running, paused, or started already; or an object is closed."""
 
 
 class CgroupError(Error):

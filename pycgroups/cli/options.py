@@ -186,7 +186,14 @@ FLAGS = (
     ),
     # isolation
     Flag("--userns", "auto (the default), host for no ids of its own, or INSIDE:OUTSIDE:COUNT", value="MAP"),
-    Flag("--ipc", "private (the default) or host", value="NAMESPACE"),
+    Flag(
+        "--namespace --namespaces",
+        "join one: net, user, uts, ipc, cgroup or time, as net=/run/netns/blue, or net=PID for that of a process",
+        word="namespaces",
+        value="KIND=PATH",
+        many=True,
+    ),
+    Flag("--ipc", "private (the default), host, or what to join", value="NAMESPACE"),
     Flag("--uts", "likewise", value="NAMESPACE"),
     Flag("--cgroupns", "likewise", word="cgroup", value="NAMESPACE"),
     Flag("--cap-add --caps-add", "a capability, or ALL", word="caps_add", value="NAME", many=True),
@@ -247,9 +254,9 @@ def _words(found: dict[str, Any]) -> dict[str, Any]:
     """Settle the flags that have no word of their own."""
     if "env" in found:
         found["env"] = [variable for variable in found["env"] if variable is not None]
-    namespaces = {kind: found.pop(kind) for kind in _NAMESPACES if kind in found}
+    namespaces = [f"{kind}={found.pop(kind)}" for kind in _NAMESPACES if kind in found]
     if namespaces:
-        found["namespaces"] = namespaces
+        found["namespaces"] = [*found.get("namespaces", ()), *namespaces]
     for option in found.pop("security_opt", ()):
         found.update(_security(option))
     if "io_limits" in found:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pycgroups.containers import caller as callers
 from pycgroups.containers import hostroot, ids
 from pycgroups.containers.identity import Identity, identify
+from pycgroups.containers.joining import NOTHING
 from pycgroups.containers.spec import make_spec
 from pycgroups.errors import InvalidConfig, NotFound
 from pycgroups.runtime.plan import make_plan
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.hostroot import HostRoot
+    from pycgroups.containers.joining import Joined
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
@@ -34,11 +36,16 @@ if TYPE_CHECKING:
 
 
 class Assembly(NamedTuple):
-    """All that a launch needs, but for the descriptors and ids of the moment."""
+    """All that a launch needs, but for the descriptors and ids of the moment.
+
+    Attributes:
+        makes_user: the new user namespace is made ahead, and joined after the others that are.
+    """
 
     config: ContainerConfig
     caller: Caller
     idmap: IdMap
+    makes_user: bool
     spec: Spec
     rootfs: Directory | Layered
     plan: Plan
@@ -46,7 +53,12 @@ class Assembly(NamedTuple):
 
 
 def assemble(
-    config: ContainerConfig, *, joins: int, terminal: Terminal | None, devices: tuple[DeviceRule, ...] = ()
+    config: ContainerConfig,
+    *,
+    joins: int,
+    terminal: Terminal | None,
+    devices: tuple[DeviceRule, ...] = (),
+    joined: Joined = NOTHING.joined,
 ) -> Assembly:
     """Look at the host, and plan.
 
@@ -55,6 +67,7 @@ def assemble(
         joins: how many cgroup files the process will have to write itself into.
         terminal: the size of its terminal, if it gets one.
         devices: the rules that its cgroup will have.
+        joined: the namespaces that it joins.
 
     Raises:
         InvalidConfig: the rootfs is none, or a user is not in it; or a disk of ``io_limits`` is none.
@@ -66,7 +79,7 @@ def assemble(
     identity = identify(config.user, config.groups, config.rootfs or "/")
     host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.privileged)
     files = _files(config)
-    return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal, devices)
+    return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal, devices, joined)
 
 
 @lru_cache(maxsize=64)
@@ -80,8 +93,10 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
     joins: int,
     terminal: Terminal | None,
     devices: tuple[DeviceRule, ...],
+    joined: Joined,
 ) -> Assembly:
-    idmap = ids.choose_map(config, caller)
+    idmap = ids.choose_map(config, caller) if joined.user is None else joined.user.idmap
+    makes_user = bool(joined.kinds) and joined.user is None and idmap.kind == "map"
     interpreter = None if host is None else host.interpreter
     spec = make_spec(
         config,
@@ -91,6 +106,7 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         interpreter=interpreter,
         disks=disks,
         devices=devices,
+        joined=joined.paths,
     )
     rootfs: Directory | Layered
     if host is not None:
@@ -106,9 +122,25 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
-    plan = make_plan(spec, rootfs, privileged=caller.privileged, joins=joins, manner=manner, terminal=terminal)
+    plan = make_plan(
+        spec,
+        rootfs,
+        privileged=caller.privileged,
+        groups=joined.user is None or joined.user.groups,
+        joins=joins,
+        manner=manner,
+        terminal=terminal,
+        order=(*joined.kinds, *(("user",) if makes_user else ())),
+    )
     return Assembly(
-        config=config, caller=caller, idmap=idmap, spec=spec, rootfs=rootfs, plan=plan, encoded=plan.encode()
+        config=config,
+        caller=caller,
+        idmap=idmap,
+        makes_user=makes_user,
+        spec=spec,
+        rootfs=rootfs,
+        plan=plan,
+        encoded=plan.encode(),
     )
 
 

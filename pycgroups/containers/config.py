@@ -18,6 +18,7 @@ from pycgroups.containers.mounts import Mount, mounts, volumes
 from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
 from pycgroups.namespaces.idmap import IdMap
+from pycgroups.namespaces.namespace import Namespace
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
 AUTO = IdMap.auto()
@@ -26,7 +27,15 @@ WORKSPACE = "/workspace"
 
 # OCI's names of the namespaces that can be chosen, and the kernel's in /proc/PID/ns. The mount namespace is
 # not among them: the root file system is made in it.
-NAMESPACES = {"network": "net", "pid": "pid", "ipc": "ipc", "uts": "uts", "cgroup": "cgroup", "user": "user"}
+NAMESPACES = {
+    "network": "net",
+    "pid": "pid",
+    "ipc": "ipc",
+    "uts": "uts",
+    "cgroup": "cgroup",
+    "user": "user",
+    "time": "time",
+}
 
 
 def _as_given(value: Any) -> Any:
@@ -89,7 +98,8 @@ class ContainerConfig:
         dns: addresses of name servers.
         extra_hosts: (name, address), for /etc/hosts.
         userns: the map of ids: "auto" (the default), "host" for none, or an `IdMap`; user_namespaces(7).
-        namespaces: (OCI kind, absolute path | "host" | "private"); default private; namespaces(7).
+        namespaces: (OCI kind, absolute path | `pycgroups.Namespace` | "host" | "private"); default private, but for
+            "time", which is the host's; namespaces(7). One that is given must be open until the container has started.
         caps_add: capabilities(7) added to the default ones.
         caps_drop: capabilities taken away from them.
         seccomp: "default", "unconfined" or a profile: an OCI dict, or the path of a JSON file; seccomp(2).
@@ -161,7 +171,7 @@ class ContainerConfig:
     extra_hosts: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
 
     userns: IdMap = attrs.field(default=AUTO, converter=_as_given)
-    namespaces: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+    namespaces: tuple[tuple[str, str | Namespace], ...] = attrs.field(default=(), converter=_as_given)
     caps_add: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
     caps_drop: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
     seccomp: Literal["default", "unconfined"] | Seccomp = attrs.field(default="default", converter=_as_given)
@@ -246,7 +256,9 @@ def _settle_namespaces(config: ContainerConfig) -> None:
         if kind not in given:
             continue
         where, asked = given[kind], getattr(config, option)
-        agrees = {"private": asked != host, "host": asked in (default, host)}.get(where, asked == default)
+        agrees = asked == default
+        if where in {"private", "host"}:
+            agrees = asked != host if where == "private" else asked in (default, host)
         if not agrees:
             raise invalid(option, asked, f"{option} or a {kind} namespace, not both")
         if where == "host":
@@ -282,7 +294,7 @@ def _check_shared_namespaces(config: ContainerConfig) -> None:
         _check_sysctls(config.sysctls, shared)
 
 
-def _check_sysctls(settings: tuple[tuple[str, str], ...], shared: dict[str, str]) -> None:
+def _check_sysctls(settings: tuple[tuple[str, str], ...], shared: dict[str, str | Namespace]) -> None:
     from pycgroups.oci.sysctls import sysctl_namespace  # the usual run sets none
 
     for name, setting in settings:
@@ -321,21 +333,26 @@ def _userns(value: object, key: str) -> IdMap:
     return IdMap.parse(value)
 
 
-def _namespaces(value: object, key: str) -> tuple[tuple[str, str], ...]:
-    result: dict[str, str] = {}
+def _namespaces(value: object, key: str) -> tuple[tuple[str, str | Namespace], ...]:
+    result: dict[str, str | Namespace] = {}
     for where, word, item in values.pairs(value, key):
         kind = "network" if word == "net" else word
         if not isinstance(kind, str) or kind not in NAMESPACES or kind in result:
             raise invalid(where, word, f"each once of {', '.join(NAMESPACES.values())}")
-        if isinstance(item, int):
+        if isinstance(item, str) and item.isdecimal():  # of a command line
+            item = int(item)  # noqa: PLW2901 (the same)
+        if isinstance(item, Namespace) and item.kind == NAMESPACES[kind]:
+            result[kind] = item
+        elif isinstance(item, int):
             result[kind] = f"/proc/{integer(item, where, 1, 2**22)}/ns/{NAMESPACES[kind]}"
         elif isinstance(item, str) and item in {"host", "private"}:
             result[kind] = item
         elif isinstance(item, str | os.PathLike) and text(item, where).startswith("/"):
             result[kind] = values.host_path(item, where)
         else:
-            raise invalid(where, item, "an absolute path, a process id, 'host' or 'private'")
-    return tuple(sorted(result.items()))
+            allowed = "an absolute path, a process id, a Namespace of this kind, 'host' or 'private'"
+            raise invalid(where, item, allowed)
+    return tuple((kind, result[kind]) for kind in sorted(result))
 
 
 def _seccomp(value: object, key: str) -> str | Seccomp:

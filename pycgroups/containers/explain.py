@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from pycgroups.cgroups.limits import NO_LIMITS
+from pycgroups.containers import joining
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.devices import device_rules
@@ -63,12 +64,13 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
     Raises:
         InvalidConfig: an option is wrong.
         Unsupported: this account cannot do it.
-        NotFound: ``rootfs``, or a device, does not exist.
+        NotFound: ``rootfs``, a device or a namespace does not exist.
     """
     config = ContainerConfig(command=command, **options)
     rules = device_rules(config)
     terminal = Terminal() if config.tty else None
-    assembly = assemble(config, joins=_joins(config, rules), terminal=terminal, devices=rules)
+    with joining.opened(config) as spaces:
+        assembly = assemble(config, joins=_joins(config, rules), terminal=terminal, devices=rules, joined=spaces.joined)
     return Explanation(config=config, spec=assembly.spec, rootfs=assembly.rootfs, plan=assembly.plan)
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from pycgroups._native.calls import lib
 from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.clock import seconds_until
-from pycgroups.containers import assemble, ids
+from pycgroups.containers import assemble, ids, joining
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import Error, LaunchError, own_errors
-from pycgroups.namespaces.files import open_namespace
 from pycgroups.runtime import launch
-from pycgroups.runtime import plan as plans
 
 if TYPE_CHECKING:
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.sample import Sample
+    from pycgroups.containers.assemble import Assembly
     from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.joining import Joining
     from pycgroups.containers.streams import Streams
     from pycgroups.containers.verdict import Hits, Reason, Usage
     from pycgroups.namespaces.ranges import Range
@@ -88,26 +88,38 @@ class Job:
             rules = device_rules(self.config)
         if self.config.limits != NO_LIMITS or rules:
             joins, cgroup = self._make_group(rules)
-        parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal, devices=rules)
-        plan, uids, gids = self._lease_ids(parts)
-        self._running = launch.Running(plan)
-        joined: list[int] = []
+        with joining.opened(self.config) as spaces:
+            parts = assemble.assemble(
+                self.config, joins=len(joins), terminal=self.terminal, devices=rules, joined=spaces.joined
+            )
+            self._launch(parts, spaces, joins, cgroup)
+        self.streams.started()
+
+    def _launch(self, parts: Assembly, spaces: Joining, joins: tuple[int, ...], cgroup: int) -> None:
+        plan, uids, gids = parts.plan, parts.idmap.uids, parts.idmap.gids
+        if ids.is_leased(self.config, parts.caller) and spaces.joined.user is None:
+            plan, uids, gids = self._lease_ids(parts)
+        running = self._running = launch.Running(plan)
+        made: list[int] = []
         try:
-            for space in plans.joined(parts.spec):
-                joined.append(open_namespace(space.path or ""))  # noqa: PERF401 (closed if the next is not there)
+            if parts.makes_user:
+                made.append(launch.make_userns(uids, gids))
+            given = [*joins, *(space.fileno() for space in spaces.spaces), *made]
+            fresh = spaces.joined.user is None and not made
             launch.launch(
-                self._running,
+                running,
                 parts.encoded,
                 stdio=self.streams.child,
                 cgroup=cgroup,
-                given=[*joins, *joined],
-                uid_mappings=uids,
-                gid_mappings=gids,
+                given=given,
+                uid_mappings=uids if fresh else (),
+                gid_mappings=gids if fresh else (),
             )
         finally:
-            for fd in joined:
+            for fd in made:
                 os.close(fd)
-        self.streams.started()
+        if plan.forks:
+            running.until(lambda running: running.has_forked)
 
     def _make_group(self, devices: tuple[DeviceRule, ...]) -> tuple[tuple[int, ...], int]:
         from pycgroups.cgroups import Cgroup
@@ -121,11 +133,9 @@ class Job:
         clone_fd = self._group.clone_fd
         return self._group.join_fds, -1 if clone_fd is None else clone_fd
 
-    def _lease_ids(self, parts: assemble.Assembly) -> tuple[Plan, Mappings, Mappings]:
+    def _lease_ids(self, parts: Assembly) -> tuple[Plan, Mappings, Mappings]:
         """Move what was planned with some range of ids to one that nobody else has."""
         plan, uids, gids = parts.plan, parts.idmap.uids, parts.idmap.gids
-        if not ids.is_leased(self.config, parts.caller):
-            return plan, uids, gids
         from pycgroups.namespaces import ranges
 
         self._range = ranges.lease()

@@ -42,6 +42,7 @@ def make_spec(
     interpreter: Interpreter | None,
     disks: Numbers = (),
     devices: tuple[DeviceRule, ...] = (),
+    joined: tuple[tuple[str, str], ...] = (),
 ) -> oci.Spec:
     """Describe the container in the words of the OCI runtime specification.
 
@@ -53,12 +54,13 @@ def make_spec(
         interpreter: the Python that the host's root is to have inside.
         disks: the numbers of the block devices in ``io_limits``.
         devices: the rules that its cgroup has.
+        joined: (OCI kind, path) of the namespaces to join.
 
     Raises:
         Unsupported: this version or this kind of container cannot do it.
         InvalidConfig: an id that the container does not have.
     """
-    fresh = _namespaces(config, idmap)
+    fresh = _namespaces(config, idmap, dict(joined))
     if idmap.kind == "map":
         outside(idmap.uids, identity.uid, "user")
         outside(idmap.gids, identity.gid, "user")
@@ -138,7 +140,7 @@ def _environment(config: ContainerConfig, identity: Identity, interpreter: Inter
 # -- namespaces, limits, paths ---------------------------------------------------------------------------------------
 
 
-def _namespaces(config: ContainerConfig, idmap: IdMap) -> tuple[oci.NamespaceSpec, ...]:
+def _namespaces(config: ContainerConfig, idmap: IdMap, joined: dict[str, str]) -> tuple[oci.NamespaceSpec, ...]:
     chosen = dict(config.namespaces)
     if chosen.get("pid", "private") != "private":
         raise Unsupported(
@@ -147,17 +149,14 @@ def _namespaces(config: ContainerConfig, idmap: IdMap) -> tuple[oci.NamespaceSpe
             path="namespaces['pid']",
             hint="leave it private",
         )
-    if chosen.get("user", "private") not in {"private", "host"}:
-        raise Unsupported(
-            "this version makes user namespaces and does not join them", operation="option", path="namespaces['user']"
-        )
     chosen.setdefault("network", "host" if config.network == "host" else "private")
+    chosen.setdefault("time", "host")
     result = []
-    for kind in ("user", "pid", "mount", "uts", "ipc", "cgroup", "network"):
+    for kind in ("user", "pid", "mount", "uts", "ipc", "cgroup", "network", "time"):
         where = chosen.get(kind, "private")
         if where == "host" or (kind == "user" and idmap.kind == "host"):
             continue
-        result.append(oci.NamespaceSpec(kind, None if where == "private" else where))
+        result.append(oci.NamespaceSpec(kind, None if where == "private" else joined[kind]))
     return tuple(result)
 
 

@@ -12,6 +12,7 @@ from pycgroups.cgroups.words import Size, Words
 if TYPE_CHECKING:
     from pycgroups.containers.mounts import Mount
     from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.namespaces.namespace import Namespace
     from pycgroups.oci.runtime_spec import Seccomp
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
@@ -55,7 +56,7 @@ class Options(Words, total=False):
     dns: Sequence[str] | None
     extra_hosts: Pairs | None
     userns: str | IdMap
-    namespaces: Mapping[str, str | int | PathLike[str]] | None
+    namespaces: Mapping[str, str | int | PathLike[str] | Namespace] | None
     caps_add: Names | None
     caps_drop: Names | None
     seccomp: str | Mapping[str, Any] | PathLike[str] | Seccomp

@@ -373,10 +373,10 @@ class Creation:
         )
         self.running = Running(made)
         if spaces := plan.joined(spec):
-            from pycgroups.namespaces.files import open_namespace
+            from pycgroups.namespaces.files import FILES, open_namespace
 
             for space in spaces:
-                self.given.append(open_namespace(space.path or ""))
+                self.given.append(open_namespace(space.path or "", FILES[space.type]))
         self.given.append(self.home.make_fifo())
         uids, gids = self.id_mappings()
         launch(

@@ -69,7 +69,11 @@ _STEPS = {
     (lib.OP_SYSCTL, errno.EACCES): "this sysctl is not the container's to set",
     (lib.OP_SYSCTL, errno.ENOENT): "no such sysctl in the container's namespaces",
     (lib.OP_SYSCTL, errno.EXDEV): "/proc of the container is not procfs",
-    (lib.OP_SETNS, errno.EPERM): 'a container in a user namespace of its own may not join it; try userns="host"',
+    (
+        lib.OP_SETNS,
+        errno.EPERM,
+    ): "joining takes CAP_SYS_ADMIN in the user namespace that it belongs to: an ordinary user "
+    "has it where that is joined as well, namespaces={'user': ...}",
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",
     (lib.OP_RLIMIT, errno.EPERM): "above the caller's hard limit, and raising that needs CAP_SYS_RESOURCE",
     (lib.OP_OOM_SCORE, errno.EACCES): "below the caller's own value, and lowering it needs CAP_SYS_RESOURCE",

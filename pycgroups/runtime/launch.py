@@ -43,6 +43,7 @@ class Running:
         report: the helper's last report, with usage, once the program has ended.
         failure: what went wrong before the program ran.
         descriptors: what the helper handed over, by the step's operation (``OP_CONSOLE``, ``OP_SEND``).
+        has_forked: it went on in a child of its own, which is what pid and pidfd are of by now.
         waiting: the operation that waits for us or for others (``OP_WAIT``, ``OP_START``), while it does.
     """
 
@@ -55,6 +56,7 @@ class Running:
         self.report: Report | None = None
         self.failure: LaunchError | None = None
         self.descriptors: dict[int, int] = {}
+        self.has_forked = False
         self.waiting: int | None = None
         self._reaped = False
 
@@ -103,6 +105,7 @@ class Running:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""
         calls.reap(self.pidfd)
         self.spawned.replace(pid, pidfd)
+        self.has_forked = True
 
     def until(self, done: Callable[[Running], object]) -> None:
         """Listen until something is so, or nothing more is to come.

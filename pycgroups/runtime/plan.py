@@ -87,6 +87,7 @@ def make_plan(
     bundle: str = "/",
     cgroups: tuple[Shown, ...] = (),
     nodes: Mapping[str, str] = _NONE,
+    order: tuple[str, ...] = (),
 ) -> Plan:
     """Turn a Spec into steps.
 
@@ -102,12 +103,15 @@ def make_plan(
         bundle: the directory that sources of bind mounts are relative to.
         cgroups: what a mount of the type "cgroup" shows.
         nodes: device nodes of the host that are to be shown, by their paths in the container, instead of being made.
+        order: the kinds of namespaces to join, in the order to join them; by default a user namespace is the first. A
+            user namespace among them may be a new one, which is handed over as well: who is born in it has no rights
+            over namespaces that were there before.
 
     Raises:
         InvalidConfig: more mounts than a plan can hold.
     """
     assert spec.process is not None
-    plan = _Planner(spec, rootfs, manner, privileged=privileged, nested=nested, joins=joins)
+    plan = _Planner(spec, rootfs, manner, order, privileged=privileged, nested=nested, joins=joins)
     plan.bundle, plan.cgroups, plan.groups, plan.nodes = bundle, cgroups, groups, nodes
     plan.enter()
     plan.make_root()
@@ -127,16 +131,24 @@ class _Planner:
     """Collects the steps; each method is one paragraph of the plan."""
 
     def __init__(
-        self, spec: Spec, rootfs: Directory | Layered, manner: Manner, *, privileged: bool, nested: bool, joins: int
+        self,
+        spec: Spec,
+        rootfs: Directory | Layered,
+        manner: Manner,
+        order: tuple[str, ...],
+        *,
+        privileged: bool,
+        nested: bool,
+        joins: int,
     ) -> None:
         self.spec = spec
         self.rootfs = rootfs
         self.manner = manner
         self.privileged = privileged
         self.joins = joins
-        self.fresh = {space.type for space in spec.linux.namespaces if space.path is None}
-        self.joined = joined(spec)
+        self.joined = joined(spec, order)
         kinds = {space.type for space in self.joined}
+        self.fresh = {space.type for space in spec.linux.namespaces} - kinds
         # What is to belong to a user namespace that is joined is made in it. A time namespace's offsets are to be set
         # before anybody is in it: time_namespaces(7). A cgroup namespace begins where the process is by now.
         late = {"cgroup", "time", *(("pid",) if "time" in self.fresh else ())}
@@ -181,7 +193,7 @@ class _Planner:
         if idmap in self.idmaps:
             return self.given - len(self.idmaps) + self.idmaps.index(idmap)
         if self.privileged:
-            return self.joins  # of the namespaces that are joined the first
+            return self.joins + [space.type for space in self.joined].index("user")
         raise Unsupported(
             "an idmapped mount takes CAP_SYS_ADMIN on the host",
             operation="option",
@@ -227,7 +239,7 @@ class _Planner:
         for slot in range(self.joins):
             self.early.append(Step(lib.OP_JOIN, (slot,)))
         for slot, space in enumerate(self.joined, self.joins):
-            self.early.append(Step(lib.OP_SETNS, (slot, NAMESPACES[space.type]), (os.fsencode(space.path or ""),)))
+            self.early.append(Step(lib.OP_SETNS, (slot, NAMESPACES[space.type]), (os.fsencode(space.path or "user"),)))
         if self.late:
             self.early.append(Step(lib.OP_UNSHARE, (_flags(self.late),)))
         if self.spec.linux.time_offsets:
@@ -564,8 +576,11 @@ class _Planner:
         )
 
 
-def joined(spec: Spec) -> list[NamespaceSpec]:
+def joined(spec: Spec, order: tuple[str, ...] = ()) -> list[NamespaceSpec]:
     """Return the namespaces to join: a user namespace first, which has the rights over the others; setns(2)."""
+    if order:
+        spaces = {space.type: space for space in spec.linux.namespaces}
+        return [spaces[kind] for kind in order]
     return sorted(
         (space for space in spec.linux.namespaces if space.path is not None), key=lambda space: space.type != "user"
     )

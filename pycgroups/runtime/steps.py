@@ -121,6 +121,11 @@ class Plan(NamedTuple):
         return self.prepare + self.setup + self.main
 
     @property
+    def forks(self) -> bool:
+        """Tell whether the helper goes on in a child of its own (``OP_FORK``)."""
+        return any(step.op == lib.OP_FORK for step in self.setup)
+
+    @property
     def has_idmapped_trees(self) -> bool:
         """Tell whether trees are to be opened that need a user namespace."""
         return any(step.args[_USERNS_OF_TREE] >= 0 for step in self.prepare)

@@ -84,10 +84,6 @@ def _is_open(fd):
     return True
 
 
-def list_root():
-    return sorted(os.listdir("/"))
-
-
 def mount_points():
     with open("/proc/thread-self/mountinfo", encoding="utf-8") as file:
         return [line.split()[4] for line in file]

@@ -19,6 +19,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import Namespace, namespaces
 from tests.integration import functions, threaded
+from tests.processes import descendants
 from tests.waiting import wait_for
 
 KINDS = functions.KINDS
@@ -97,13 +98,13 @@ def test_owner_and_parent():
 
 
 def test_what_is_above_is_out_of_sight():
-    with Namespace.of(os.getpid(), "user") as first:
-        while (above := first.parent()) is not None:  # the tests may run in a container
-            first.close()
-            first = above
-        assert first.parent() is None
-        assert first.owner() is None
-        first.close()
+    """The tests may run in a container."""
+    space = Namespace.of(os.getpid(), "user")
+    while (above := space.parent()) is not None:
+        space.close()
+        space = above
+    with space:
+        assert space.owner() is None
 
 
 def test_the_parent_of_a_pid_namespace():
@@ -120,7 +121,13 @@ def test_it_is_kept_alive_and_closed():
         with Namespace.open(net.path, "net") as again:
             assert again == net
     assert "closed" in repr(net)
-    for use in (net.fileno, net.owner, lambda: net.path, lambda: net.pin("/nowhere"), lambda: namespaces.call([net], id)):
+    for use in (
+        net.fileno,
+        net.owner,
+        lambda: net.path,
+        lambda: net.pin("/nowhere"),
+        lambda: namespaces.call([net], id),
+    ):
         with pytest.raises(pc.StateError, match=r"net:\[\d+\]: closed"):
             use()
     net.close()
@@ -417,9 +424,9 @@ def test_exceptions():
         with pytest.raises(ValueError, match="three") as caught:
             namespaces.call(spaces, functions.fail, ValueError("three"))
         assert "functions.py" in caught.value.__notes__[0]
-        with pytest.raises(PermissionError) as caught:
+        with pytest.raises(PermissionError) as refused:
             namespaces.call(spaces, functions.fail, PermissionError(errno.EACCES, "no", "/file"))
-        assert (type(caught.value), caught.value.filename) == (PermissionError, "/file")
+        assert (type(refused.value), refused.value.filename) == (PermissionError, "/file")
         with pytest.raises(pc.NotFound, match="thing"):
             namespaces.call(spaces, functions.fail, pc.NotFound("thing"))
     with pytest.raises(SystemExit):
@@ -517,7 +524,9 @@ def test_the_function_of_a_script(tmp_path, script):
     assert script(run, tmp_path / "main.py") == "(42, '__mp_main__')\n"
     assert script(run, "-m", "main", cwd=tmp_path) == "(42, '__mp_main__')\n"
     (tmp_path / "main.py").write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
-    code = "import subprocess, sys; print(subprocess.run([sys.executable, sys.argv[1]], capture_output=True, text=True))"
+    code = (
+        "import subprocess, sys; print(subprocess.run([sys.executable, sys.argv[1]], capture_output=True, text=True))"
+    )
     assert "belongs below: if __name__" in script(code, tmp_path / "main.py")
 
 
@@ -574,8 +583,3 @@ def test_it_ends_with_an_exception_of_the_caller(scratch):
 def interrupt_when(path):
     wait_for(path.exists)
     signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-
-
-def descendants(pid):
-    children = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    return [*children, *(below for child in children for below in descendants(child))]

@@ -77,6 +77,10 @@ def test_every_flag_is_an_option_of_run():
         ("--cap-add net_admin --cap-drop ALL", {"caps_add": ("CAP_NET_ADMIN",), "caps_drop": ("ALL",)}),
         ("--sysctl net.ipv4.ip_forward=1", {"sysctls": (("net.ipv4.ip_forward", "1"),)}),
         ("--ipc host --uts private", {"namespaces": (("ipc", "host"), ("uts", "private"))}),
+        (
+            "--namespace net=/run/netns/a --namespace time=5 --uts host",
+            {"namespaces": (("network", "/run/netns/a"), ("time", "/proc/5/ns/time"), ("uts", "host"))},
+        ),
         ("--security-opt no-new-privileges", {"no_new_privileges": True}),
         ("--security-opt no-new-privileges:false", {"no_new_privileges": False}),
         ("--security-opt seccomp=unconfined", {"seccomp": "unconfined"}),

@@ -26,10 +26,16 @@ ORDINARY = Caller(uid=1000, gid=1000, privileged=False, nested=False)
 MAP = IdMap.parse("0:100000:65536")
 
 
-def make(*, identity=ROOT, caller=PRIVILEGED, idmap=MAP, interpreter=None, device_rules=(), **options):
+def make(*, identity=ROOT, caller=PRIVILEGED, idmap=MAP, interpreter=None, device_rules=(), joined=(), **options):
     config = ContainerConfig(**{"command": ["prog", "arg"], "rootfs": "/r", **options})
     return make_spec(
-        config, identity=identity, caller=caller, idmap=idmap, interpreter=interpreter, devices=device_rules
+        config,
+        identity=identity,
+        caller=caller,
+        idmap=idmap,
+        interpreter=interpreter,
+        devices=device_rules,
+        joined=joined,
     )
 
 
@@ -121,13 +127,14 @@ def test_namespaces():
         return {space.type: space.path for space in make(**options).linux.namespaces}
 
     assert "network" not in spaces(network="host")
-    assert spaces(namespaces={"net": 5})["network"] == "/proc/5/ns/net"
+    assert spaces(namespaces={"net": 5}, joined=(("network", "/a"),))["network"] == "/a"
+    assert spaces(namespaces={"user": 5}, joined=(("user", "/a"),))["user"] == "/a"
+    assert "time" not in spaces()
+    assert spaces(namespaces={"time": "private"})["time"] is None
     assert "ipc" not in spaces(namespaces={"ipc": "host"})
     assert "user" not in spaces(idmap=IdMap.host())
     with pytest.raises(Unsupported, match=r"pid"):
         spaces(namespaces={"pid": "host"})
-    with pytest.raises(Unsupported, match=r"user"):
-        spaces(namespaces={"user": "/proc/5/ns/user"})
 
 
 def test_the_hosts_sys_and_ipc_are_bound_where_their_namespace_is_the_hosts():

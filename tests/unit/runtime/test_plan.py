@@ -593,6 +593,19 @@ def test_the_id_map_of_a_namespace_that_is_joined():
     assert not created().has_idmapped_trees
 
 
+def test_a_new_user_namespace_is_joined_after_those_that_do_not_belong_to_it():
+    plan = created(
+        spec(namespaces=("user", "pid", "mount"), joined=[("network", "/n")], mounts=(idmapped(),)),
+        joins=1,
+        order=("network", "user"),
+    )
+    assert [step.args[:1] for step in plan.setup if step.name == "setns"] == [(1,), (2,)]
+    assert [step.path for step in plan.setup if step.name == "setns"] == ["/n", "user"]
+    assert [step.args[5] for step in plan.prepare if step.path == "/s"] == [2]
+    assert plan.namespaces == 0  # what is new belongs to it, too: it is unshared there
+    assert plan.forks
+
+
 def test_id_maps_are_not_left_out_where_they_cannot_be():
     with pytest.raises(Unsupported, match="idmapped"):
         created(spec(mounts=(idmapped(),)), privileged=False)

@@ -1,0 +1,87 @@
+"""The namespaces that a container joins: opened, known to be of the right kinds, and in the order to join them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from pycgroups.containers.config import NAMESPACES
+from pycgroups.errors import InvalidConfig
+from pycgroups.namespaces.namespace import Namespace, in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.runtime.unsharing import Facts
+
+_NAMES = {name: kind for kind, name in NAMESPACES.items()}
+
+
+class Joined(NamedTuple):
+    """What a plan needs to know of them.
+
+    Attributes:
+        kinds: OCI's, in the order to join them.
+        paths: where each of them is.
+        user: of the user namespace among them, if there is one.
+    """
+
+    kinds: tuple[str, ...] = ()
+    paths: tuple[tuple[str, str], ...] = ()
+    user: Facts | None = None
+
+
+class Joining(NamedTuple):
+    """Them, and what is known of them."""
+
+    spaces: tuple[Namespace, ...] = ()
+    joined: Joined = Joined()
+
+
+NOTHING = Joining()
+
+
+@contextmanager
+def opened(config: ContainerConfig) -> Iterator[Joining]:
+    """Open what a container is to join, for as long as the block.
+
+    Raises:
+        NotFound: there is no such file, or the process has ended.
+        InvalidConfig: it is no namespace, or one of another kind.
+        StateError: a `Namespace` is closed.
+        LaunchError: this process has no rights over the user namespace.
+    """
+    given = {kind: where for kind, where in config.namespaces if where not in {"host", "private"}}
+    spaces: list[Namespace] = []
+    try:
+        for kind, where in given.items():
+            spaces.append(_open(kind, where))
+        yield _joining(spaces, given) if spaces else NOTHING
+    finally:
+        for space in spaces:
+            space.close()
+
+
+def _open(kind: str, where: str | Namespace) -> Namespace:
+    name = NAMESPACES[kind]
+    if isinstance(where, Namespace):
+        return Namespace(os.dup(where.fileno()))
+    try:
+        return Namespace.open(where, name)
+    except InvalidConfig as error:
+        message = f"{where} is {error.message}"
+        raise InvalidConfig(message, operation="option", path=f"namespaces[{name!r}]") from None
+
+
+def _joining(spaces: list[Namespace], given: Mapping[str, str | Namespace]) -> Joining:
+    before, after = in_order(spaces)
+    ordered = (*before, *after)
+    user = None
+    if after and after[0].kind == "user":
+        from pycgroups.runtime.unsharing import facts_of  # few join one
+
+        user = facts_of(after[0])
+    paths = tuple((kind, where.path if isinstance(where, Namespace) else where) for kind, where in given.items())
+    return Joining(ordered, Joined(tuple(_NAMES[space.kind] for space in ordered), paths, user))

@@ -1,0 +1,244 @@
+"""Containers in namespaces that are there already: by path, by process, as objects, and in the right order."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+import pycgroups as pc
+from pycgroups import Namespace, namespaces
+from tests.integration import functions
+from tests.processes import descendants
+from tests.waiting import wait_for
+
+needs_root = pytest.mark.requires("root")
+pytestmark = pytest.mark.usefixtures("nothing_left")
+LINKS = "for kind in user net uts ipc time cgroup pid mnt; do readlink /proc/self/ns/$kind; done"
+
+
+@pytest.fixture
+def make():
+    """Make namespaces, which are closed in the end."""
+    with ExitStack() as stack:
+        yield lambda *kinds, **options: [stack.enter_context(space) for space in namespaces.create(*kinds, **options)]
+
+
+@pytest.fixture
+def links(inside):
+    """Run a container, and name its namespaces."""
+
+    def ask(**options):
+        result = inside(["sh", "-c", LINKS], **options)
+        assert result.returncode == 0, result
+        return set(result.stdout.split())
+
+    return ask
+
+
+def own(kind):
+    return os.readlink(f"/proc/self/ns/{kind}")
+
+
+def test_as_objects(make, links):
+    """All of one user namespace: any user may join them."""
+    kinds = ("user", "net", "uts", "ipc", "cgroup", "time")
+    spaces = make(*kinds)
+    found = links(namespaces=dict(zip(kinds, spaces, strict=True)))
+    assert set(map(str, spaces)) < found
+    assert not found & {own(kind) for kind in ("pid", "mnt", *kinds)}
+
+
+def test_a_user_namespace_alone(make, inside, links):
+    """What else the container has belongs to it."""
+    (user,) = make("user")
+    assert str(user) in links(namespaces={"user": user})
+    result = inside(["sh", "-c", "id -u; cat /proc/self/uid_map"], namespaces={"user": user})
+    assert result.stdout.split() == ["0", "0", str(os.geteuid()), "1"]
+
+
+def test_the_hosts_root_in_a_user_namespace_that_is_joined(make):
+    (user,) = make("user")
+    result = pc.run(["sh", "-c", "id -u; echo new >/tmp/file; cat /tmp/file"], text=True, namespaces={"user": user})
+    assert (result.returncode, result.stdout) == (0, "0\nnew\n"), result
+
+
+@needs_root
+def test_a_map_of_many_ids(make, inside, scratch):
+    (user,) = make("user", userns=pc.IdMap.parse("0:700000:1000"))
+    scratch.chmod(0o777)
+    result = inside(
+        ["sh", "-c", "touch /workspace/file; id -u; id -G"],
+        namespaces={"user": user},
+        user="7:8",
+        groups=[9],
+        workspace=scratch,
+    )
+    assert result.stdout.split() == ["7", "8", "9"], result
+    assert (scratch / "file").stat().st_uid == os.geteuid()
+    with pytest.raises(pc.InvalidConfig, match="id 1000 is not in the container's id map"):
+        inside(["true"], namespaces={"user": user}, user="1000")
+
+
+@needs_root
+def test_a_user_namespace_without_a_root(make, inside):
+    (user,) = make("user", userns=pc.IdMap.parse("5:700005:1"))
+    with pytest.raises(pc.InvalidConfig, match="id 0 is not in the container's id map"):
+        inside(["true"], namespaces={"user": user})
+
+
+def test_by_path_and_by_process(links):
+    command = ["unshare", "--user", "--map-root-user", "--net", "--uts", "sh", "-c", "echo; exec sleep 1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        try:
+            other.stdout.readline()
+            wanted = {os.readlink(f"/proc/{other.pid}/ns/{kind}") for kind in ("user", "net", "uts")}
+            for namespace in (other.pid, "/proc/{}/ns/{}"):
+                where = {
+                    kind: namespace.format(other.pid, kind) if isinstance(namespace, str) else namespace
+                    for kind in ("user", "net", "uts")
+                }
+                assert wanted < links(namespaces=where)
+        finally:
+            other.kill()
+
+
+@needs_root
+def test_one_of_the_hosts_with_ids_of_its_own(make, links, inside):
+    """The new user namespace has no rights over it: it is joined before."""
+    net, time = make("net", "time")
+    found = links(namespaces={"net": net, "time": time})
+    assert {str(net), str(time)} < found
+    assert own("user") not in found
+    map_ = inside(["cat", "/proc/self/uid_map"], namespaces={"net": net}).stdout.split()
+    assert int(map_[1]) >= 0x70000000  # a range of its own, as ever
+
+
+@needs_root
+def test_one_of_a_user_namespace_and_one_of_the_host(make, links):
+    (net,) = make("net")
+    user, uts = make("user", "uts")
+    assert {str(net), str(user), str(uts)} < links(namespaces={"net": net, "user": user, "uts": uts})
+
+
+@pytest.mark.requires("rootless")
+def test_one_without_its_user_namespace(make, inside, tmp_path):
+    """IDN-12: nothing runs with less isolation than was asked for."""
+    _, net = make("user", "net")
+    with pytest.raises(pc.LaunchError, match="setns") as caught:
+        inside(["touch", "/out/file"], namespaces={"net": net}, volumes={tmp_path: "/out"})
+    assert "namespaces={'user': ...}" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pinned(make, links, scratch):
+    if os.geteuid() != 0:
+        pytest.skip("needs root: a bind mount")
+    (net,) = make("net")
+    net.pin(scratch / "net")
+    try:
+        assert str(net) in links(namespaces={"net": scratch / "net"})
+    finally:
+        net.unpin(scratch / "net")
+
+
+def test_a_time_namespace(make, inside):
+    user, time = make("user", "time", time_offsets={"boottime": 10**8})
+    uptime = inside(["cat", "/proc/uptime"], namespaces={"user": user, "time": time}).stdout.split()[0]
+    assert float(uptime) > 10**8
+    assert own("time") in inside(["readlink", "/proc/self/ns/time"]).stdout
+    assert own("time") not in inside(["readlink", "/proc/self/ns/time"], namespaces={"time": "private"}).stdout
+
+
+def test_what_is_refused(make, inside):
+    user, net = make("user", "net")
+    with pytest.raises(pc.InvalidConfig, match=r"namespaces\['uts'\]: got <Namespace net"):
+        inside(["true"], namespaces={"uts": net})
+    with pytest.raises(pc.InvalidConfig, match="userns or a user namespace, not both"):
+        inside(["true"], namespaces={"user": user}, userns=pc.IdMap.single())
+    for kind in ("mnt", "mount"):
+        with pytest.raises(pc.InvalidConfig, match="each once of net"):
+            inside(["true"], namespaces={kind: net})
+    with Namespace.of(os.getpid(), "pid") as pids, pytest.raises(pc.Unsupported, match="found and killed"):
+        inside(["true"], namespaces={"pid": pids})
+    with Namespace.open(net.path) as closed:
+        pass
+    with pytest.raises(pc.StateError, match="closed"):
+        inside(["true"], namespaces={"net": closed})
+    with pytest.raises(pc.NotFound):
+        inside(["true"], namespaces={"net": 2**22})
+
+
+def test_its_end_and_its_output(make, inside):
+    """It is made by way of a process that ends before it: it is waited for, timed and killed all the same."""
+    (user,) = make("user")
+    given = {"user": user}
+    assert inside(["cat"], namespaces=given, input="text" * 10**5).stdout == "text" * 10**5
+    assert inside(["sh", "-c", "exit 3"], namespaces=given).returncode == 3
+    assert inside(["sh", "-c", "kill -9 $$"], namespaces=given).returncode == -9
+    assert inside(["sh", "-c", "sleep 1000 & sleep 1000"], namespaces=given, timeout=0.5).reason == "timeout"
+    assert inside(["readlink", "/proc/self"], namespaces=given, init=False).stdout == "1\n"
+    with pytest.raises(pc.CommandNotFound):
+        inside(["no-such-program"], namespaces=given)
+    result = inside(["sh", "-c", "test -t 0 && echo yes"], namespaces=given, tty=True)
+    assert result.stdout.strip() == "yes", result
+
+
+@pytest.mark.requires("limits")
+def test_with_limits(make, inside):
+    (user,) = make("user")
+    result = inside(["sh", "-c", "sleep 0 & wait; echo done"], namespaces={"user": user}, memory="64M", pids=20)
+    assert (result.stdout, result.reason) == ("done\n", "exited")
+
+
+def test_explained(make):
+    user, net = make("user", "net")
+    told = pc.explain(["true"], namespaces={"user": user, "net": net})
+    joined = {space.type: space.path for space in told.spec.linux.namespaces if space.path}
+    assert joined == {"user": user.path, "network": net.path}
+    steps = [str(step).split()[0] for step in told.plan.setup]
+    assert steps.count("setns") == 2
+    assert steps.index("unshare") > steps.index("setns")
+    with Namespace.open(net.path) as same:  # equal, and of another descriptor
+        told = pc.explain(["true"], namespaces={"user": user, "net": same})
+        assert same.path in {space.path for space in told.spec.linux.namespaces}
+
+
+def test_on_the_command_line(make):
+    user, net = make("user", "net")
+    flags = [f"--namespace={space.kind}={space.path}" for space in (user, net)]
+    command = [sys.executable, "-m", "pycgroups", "run", *flags, "--", "readlink", "/proc/self/ns/net"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == str(net)
+    command = [sys.executable, "-m", "pycgroups", "run", f"--namespace=uts={net.path}", "--", "true"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 125
+    assert "a uts namespace is wanted" in done.stderr
+
+
+def test_a_process_that_ends(inside):
+    """Its namespaces are gone, or its number is nobody's: an error, and nothing else is joined."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    with pytest.raises(pc.NotFound):
+        inside(["true"], namespaces={"net": process.pid})
+    wait_for(lambda: not os.path.exists(f"/proc/{process.pid}"))
+
+
+def test_a_function_in_a_container():
+    """The namespaces of a container that runs, and a Python function in them."""
+    command = [sys.executable, "-m", "pycgroups", "run", "--hostname", "inside", "--"]
+    command += ["sh", "-c", "readlink /proc/self/ns/net; mkdir /tmp/here; exec sleep 1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            net = process.stdout.readline().strip()
+            pid = next(pid for pid in descendants(process.pid) if os.readlink(f"/proc/{pid}/ns/net") == net)
+            with ExitStack() as stack:
+                spaces = [stack.enter_context(Namespace.of(pid, kind)) for kind in functions.KINDS]
+                assert namespaces.call(spaces, functions.links) == {space.kind: str(space) for space in spaces}
+                assert namespaces.call(spaces, os.uname).nodename == "inside"
+                wait_for(lambda: namespaces.call(spaces, os.listdir, "/tmp") == ["here"])
+        finally:
+            process.terminate()
