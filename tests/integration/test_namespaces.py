@@ -21,6 +21,7 @@ from pycgroups import Namespace, namespaces
 from tests.integration import functions, threaded
 from tests.processes import descendants
 from tests.waiting import wait_for
+from tests.worlds import features
 
 KINDS = functions.KINDS
 MADE = tuple(kind for kind in KINDS if kind != "pid")
@@ -167,18 +168,14 @@ def test_of_what_is_no_process():
 
 def test_a_process_that_ends_while_it_is_opened():
     """It is that process's, or an error: never that of another one, and nothing stays open."""
-    ends = time.monotonic() + 1
-    found = missed = 0
-    while time.monotonic() < ends or not (found and missed):
-        process = subprocess.Popen(["true"])
-        time.sleep(0.0001 * (found + missed) % 0.003)
-        try:
-            with Namespace.of(process.pid, "net") as space:
-                assert str(space) == link("net")
-            found += 1
-        except pc.NotFound:
-            missed += 1
-        process.wait()
+    for number in range(20 if features.IN_VM else 200):
+        with subprocess.Popen(["true"]) as process:
+            time.sleep(0.0001 * (number % 20))
+            try:
+                with Namespace.of(process.pid, "net") as space:
+                    assert str(space) == link("net")
+            except pc.NotFound as error:
+                assert error.path == f"/proc/{process.pid}"
 
 
 @pytest.mark.requires("rootless")

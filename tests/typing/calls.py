@@ -27,6 +27,11 @@ def runs(variables: dict[str, str], folders: dict[Path, str], pages: dict[str, s
     pc.run(["true"], volumes={"/host": "/in:ro", Path("/other"): "/out"})
     pc.run(["true"], io_limits={"/dev/sda": {"rbps": "1M", "wiops": 5}}, hugepages=pages)
     pc.run(["true"], namespaces={"net": os.getpid(), "ipc": Path("/run/ipc"), "uts": "host"})
+    with pc.Namespace.of(os.getpid(), "net") as net, pc.Namespace.open(Path("/run/ipc")) as ipc:
+        pc.run(["true"], namespaces={"net": net, "ipc": ipc})
+        assert_type(pc.namespaces.call([net, ipc], divmod, 7, 2), tuple[int, int])
+        assert_type(net.owner(), pc.Namespace | None)
+    assert_type(pc.namespaces.create("user", userns=pc.IdMap.single()), tuple[pc.Namespace, ...])
     pc.run(["true"], userns=pc.IdMap.parse("0:100000:65536"), caps_add={"NET_ADMIN"}, caps_drop=["ALL"])
     pc.run(["true"], seccomp=Path("profile.json"), sysctls=settings, devices=["/dev/fuse"], network="host")
     pc.run(["true"], memory=1.5)  # type: ignore[arg-type]
