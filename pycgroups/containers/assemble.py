@@ -36,16 +36,11 @@ if TYPE_CHECKING:
 
 
 class Assembly(NamedTuple):
-    """All that a launch needs, but for the descriptors and ids of the moment.
-
-    Attributes:
-        makes_user: the new user namespace is made ahead, and joined after the others that are.
-    """
+    """All that a launch needs, but for the descriptors and ids of the moment."""
 
     config: ContainerConfig
     caller: Caller
     idmap: IdMap
-    makes_user: bool
     spec: Spec
     rootfs: Directory | Layered
     plan: Plan
@@ -96,7 +91,6 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
     joined: Joined,
 ) -> Assembly:
     idmap = ids.choose_map(config, caller) if joined.user is None else joined.user.idmap
-    makes_user = bool(joined.kinds) and joined.user is None and idmap.kind == "map"
     interpreter = None if host is None else host.interpreter
     spec = make_spec(
         config,
@@ -130,13 +124,12 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         joins=joins,
         manner=manner,
         terminal=terminal,
-        order=(*joined.kinds, *(("user",) if makes_user else ())),
+        order=joined.kinds,
     )
     return Assembly(
         config=config,
         caller=caller,
         idmap=idmap,
-        makes_user=makes_user,
         spec=spec,
         rootfs=rootfs,
         plan=plan,

@@ -102,18 +102,18 @@ class Job:
         running = self._running = launch.Running(plan)
         made: list[int] = []
         try:
-            if parts.makes_user:
-                made.append(launch.make_userns(uids, gids))
-            given = [*joins, *(space.fileno() for space in spaces.spaces), *made]
-            fresh = spaces.joined.user is None and not made
+            if spaces.spaces:
+                if spaces.joined.user is None and uids:  # see `pycgroups.runtime.plan.joined`
+                    made.append(launch.make_userns(uids, gids))
+                uids = gids = ()
             launch.launch(
                 running,
                 parts.encoded,
                 stdio=self.streams.child,
                 cgroup=cgroup,
-                given=given,
-                uid_mappings=uids if fresh else (),
-                gid_mappings=gids if fresh else (),
+                given=[*joins, *(space.fileno() for space in spaces.spaces), *made],
+                uid_mappings=uids,
+                gid_mappings=gids,
             )
         finally:
             for fd in made:

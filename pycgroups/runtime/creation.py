@@ -24,7 +24,7 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.runtime import confinement, granting, plan, terminals
-from pycgroups.runtime.launch import Running, launch
+from pycgroups.runtime.launch import Running, launch, make_userns
 from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.rootfs import Directory
 from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.scoped import Scoped
-    from pycgroups.oci.runtime_spec import IdMapping, Linux, Spec
+    from pycgroups.oci.runtime_spec import IdMapping, Linux, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.nodes import Nodes
     from pycgroups.runtime.program import Manner
     from pycgroups.runtime.steps import IdMaps, Plan
+
+    Mappings = tuple[IdMapping, ...]
 else:
     from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
@@ -372,13 +374,11 @@ class Creation:
             spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller(spec)
         )
         self.running = Running(made)
-        if spaces := plan.joined(spec):
-            from pycgroups.namespaces.files import FILES, open_namespace
-
-            for space in spaces:
-                self.given.append(open_namespace(space.path or "", FILES[space.type]))
-        self.given.append(self.home.make_fifo())
         uids, gids = self.id_mappings()
+        if spaces := plan.joined(spec):
+            self.open_namespaces(spaces, uids, gids)
+            uids = gids = ()
+        self.given.append(self.home.make_fifo())
         launch(
             self.running,
             encoded,
@@ -390,6 +390,16 @@ class Creation:
             placed=self.place if self.scope or self.record.resctrl else None,
         )
         return self.running
+
+    def open_namespaces(self, spaces: Sequence[NamespaceSpec], uids: Mappings, gids: Mappings) -> None:
+        """Open those that are to be joined; the user namespace among them may have to be made."""
+        from pycgroups.namespaces.files import FILES, open_namespace
+
+        for space in spaces:
+            if space.path is None:
+                self.given.append(make_userns(uids, gids))
+            else:
+                self.given.append(open_namespace(space.path, FILES[space.type]))
 
     def make_nodes(self) -> tuple[tuple[str, str], ...]:
         """Make the devices of a container that cannot do so itself."""

@@ -103,9 +103,7 @@ def make_plan(
         bundle: the directory that sources of bind mounts are relative to.
         cgroups: what a mount of the type "cgroup" shows.
         nodes: device nodes of the host that are to be shown, by their paths in the container, instead of being made.
-        order: the kinds of namespaces to join, in the order to join them; by default a user namespace is the first. A
-            user namespace among them may be a new one, which is handed over as well: who is born in it has no rights
-            over namespaces that were there before.
+        order: the kinds of namespaces to join that have a path; see `joined`.
 
     Raises:
         InvalidConfig: more mounts than a plan can hold.
@@ -577,13 +575,18 @@ class _Planner:
 
 
 def joined(spec: Spec, order: tuple[str, ...] = ()) -> list[NamespaceSpec]:
-    """Return the namespaces to join: a user namespace first, which has the rights over the others; setns(2)."""
-    if order:
-        spaces = {space.type: space for space in spec.linux.namespaces}
-        return [spaces[kind] for kind in order]
-    return sorted(
-        (space for space in spec.linux.namespaces if space.path is not None), key=lambda space: space.type != "user"
-    )
+    """Return the namespaces to join, in order: a user namespace first, which has the rights over the others; setns(2).
+
+    A new user namespace has no rights over those that are there: it is made ahead, and the last to be joined.
+
+    Args:
+        spec: the container.
+        order: another order of those that have a path.
+    """
+    spaces = {space.type: space for space in spec.linux.namespaces if space.path is not None}
+    kinds = order or sorted(spaces, key=lambda kind: kind != "user")
+    made = [space for space in spec.linux.namespaces if spaces and space.type == "user" and space.path is None]
+    return [*(spaces[kind] for kind in kinds), *made]
 
 
 def _flags(kinds: Iterable[str]) -> int:

@@ -174,8 +174,8 @@ def test_a_process_that_ends_while_it_is_opened():
             try:
                 with Namespace.of(process.pid, "net") as space:
                     assert str(space) == link("net")
-            except pc.NotFound as error:
-                assert error.path == f"/proc/{process.pid}"
+            except pc.NotFound:
+                continue
 
 
 @pytest.mark.requires("rootless")

@@ -28,6 +28,7 @@ from pycgroups.errors import (
     StateError,
     Unsupported,
 )
+from pycgroups.namespaces import create
 from pycgroups.runtime.state import start_of
 from tests.integration.bundles import QUIET, output
 from tests.waiting import wait_for
@@ -260,6 +261,20 @@ def test_mount_namespace_of_a_process(bundle):
     bundle.config["linux"]["namespaces"][-1]["path"] = "/proc/self/ns/mnt"
     with pytest.raises(Unsupported, match="mount namespace"):
         bundle.create()
+
+
+@pytest.mark.requires("root")
+def test_a_network_of_the_hosts_with_ids_of_its_own(bundle):
+    """Who is born in a new user namespace has no rights over it: it is joined before."""
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] not in {"network", "user"}]
+    linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 700000, "size": 1000}]
+    # A sysfs shows the network namespace, and is for who has the rights over that.
+    bundle.config["mounts"] = [mount for mount in bundle.config["mounts"] if mount["destination"] != "/sys"]
+    with create("net")[0] as net:
+        linux["namespaces"] += [{"type": "network", "path": net.path}, {"type": "user"}]
+        said = output(bundle, "readlink /proc/self/ns/net; cat /proc/self/uid_map; touch /tmp/file && echo written")
+        assert said.split() == [str(net), "0", "700000", "1000", "written"]
 
 
 def test_a_namespace_of_another_kind(bundle):
