@@ -54,7 +54,7 @@ enum plan_op {
     OP_FORK,       /* go on in a child of the same parent; tell its pid, send its pidfd, and end */
     OP_SETNS,      /* slot, type */
     OP_JOIN,       /* slot of a cgroup's file: write "0" */
-    OP_BECOME_ROOT, /* clear groups or not: set*id(0) in the user namespace */
+    OP_BECOME_ROOT, /* clear groups or not, uid, gid: set*id() in the user namespace */
     OP_CONSOLE,    /* slot for the terminal, rows, columns, uid: make a pty, send its master */
     OP_SEND,       /* slot: hand this descriptor to the library */
     OP_DEATH,      /* signal when the thread that spawned dies */

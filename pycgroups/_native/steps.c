@@ -480,14 +480,14 @@ static int do_netlink(struct run *run, const struct plan_step *step)
     return ret;
 }
 
-/* In a fresh user namespace: leave the caller's ids and groups for 0 of the namespace. */
+/* In a fresh user namespace: leave the caller's ids and groups for those of the namespace's root, or who stands for it. */
 static int do_become_root(const struct plan_step *step)
 {
     long ret = step->arg[0] ? SYS(setgroups, 0, 0) : 0;
     if (ret == 0)
-        ret = SYS(setresgid, 0, 0, 0);
+        ret = SYS(setresgid, step->arg[2], step->arg[2], step->arg[2]);
     if (ret == 0)
-        ret = SYS(setresuid, 0, 0, 0);
+        ret = SYS(setresuid, step->arg[1], step->arg[1], step->arg[1]);
     return (int)ret;
 }
 

@@ -185,7 +185,11 @@ FLAGS = (
         many=True,
     ),
     # isolation
-    Flag("--userns", "auto (the default), host for no ids of its own, or INSIDE:OUTSIDE:COUNT", value="MAP"),
+    Flag(
+        "--userns",
+        "auto (the default), keep-id (your ids are the same inside), host for none, or INSIDE:OUTSIDE:COUNT",
+        value="MAP",
+    ),
     Flag(
         "--namespace --namespaces",
         "join one: net, user, uts, ipc, cgroup or time, as net=/run/netns/blue, or net=PID for that of a process",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.containers import caller as callers
 from pycgroups.containers import hostroot, ids
+from pycgroups.containers.config import KEEP_ID
 from pycgroups.containers.identity import Identity, identify
 from pycgroups.containers.joining import NOTHING
 from pycgroups.containers.spec import make_spec
@@ -71,7 +72,10 @@ def assemble(
     if config.rootfs is not None:
         check_rootfs(config.rootfs)
     caller = callers.caller()
-    identity = identify(config.user, config.groups, config.rootfs or "/")
+    user = config.user
+    if user is None and config.userns == KEEP_ID:
+        user = caller.uid, caller.gid
+    identity = identify(user, config.groups, config.rootfs or "/")
     host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.privileged)
     files = _files(config)
     return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal, devices, joined)

@@ -23,6 +23,7 @@ from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
 AUTO = IdMap.auto()
 HOST = IdMap.host()
+KEEP_ID = IdMap.keep_id()
 WORKSPACE = "/workspace"
 
 # OCI's names of the namespaces that can be chosen, and the kernel's in /proc/PID/ns. The mount namespace is
@@ -57,7 +58,8 @@ class ContainerConfig:
         env: variables, added to the container's default environment.
         env_file: files of variables in docker's format; ``env`` wins over them.
         cwd: absolute path inside to start in; default the root directory, or the workspace if there is one.
-        user: (user, group), each an id or a name of the container; a None group is the user's own.
+        user: (user, group), each an id or a name of the container; a None group is the user's own. Default root, or
+            with ``userns="keep-id"`` the caller.
         groups: supplementary groups.
         umask: 0 to 0o777; default 0o022.
         tty: whether stdin, stdout and stderr are a terminal of the container's own.
@@ -97,7 +99,8 @@ class ContainerConfig:
         network: "none", the default: loopback only; or "host".
         dns: addresses of name servers.
         extra_hosts: (name, address), for /etc/hosts.
-        userns: the map of ids: "auto" (the default), "host" for none, or an `IdMap`; user_namespaces(7).
+        userns: the map of ids: "auto" (the default), "keep-id" (see `IdMap.keep_id`), "host" for none, or an `IdMap`;
+            user_namespaces(7).
         namespaces: (OCI kind, absolute path | `pycgroups.Namespace` | "host" | "private"); default private, but for
             "time", which is the host's; namespaces(7). One that is given must be open until the container has started.
         caps_add: capabilities(7) added to the default ones.
@@ -325,11 +328,14 @@ def _landlock(value: object, key: str) -> None:
     raise Unsupported(message, operation="option", path=key, hint="leave it out")
 
 
+_MAPS = {"auto": AUTO, "keep-id": KEEP_ID, "host": HOST}
+
+
 def _userns(value: object, key: str) -> IdMap:
     if isinstance(value, IdMap):
-        return {"auto": AUTO, "host": HOST}.get(value.kind, value)
+        return _MAPS.get(value.kind, value)
     if not isinstance(value, str) or not value[:1].isdigit():
-        return AUTO if values.choice(value, key, ("auto", "host")) == "auto" else HOST
+        return _MAPS[values.choice(value, key, tuple(_MAPS))]
     return IdMap.parse(value)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pycgroups.containers.caller import own_map
 from pycgroups.errors import InvalidConfig, Unsupported
-from pycgroups.namespaces.idmap import IdMap, resolve_auto
+from pycgroups.namespaces.idmap import IdMap, resolve_auto, resolve_keep_id
 from pycgroups.namespaces.ranges import FIRST
 from pycgroups.oci.runtime_spec import IdMapping
 
@@ -24,7 +24,7 @@ def choose_map(config: ContainerConfig, caller: Caller) -> IdMap:
     the files of the user who started it. Without subordinate ids: just themselves.
 
     Raises:
-        Unsupported: ``userns="host"`` without the rights that a container needs then.
+        Unsupported: ``userns="host"`` without the rights that a container needs then; "keep-id" for root.
     """
     if config.userns.kind == "map":
         return config.userns
@@ -39,6 +39,15 @@ def choose_map(config: ContainerConfig, caller: Caller) -> IdMap:
         return config.userns
     if caller.uid == 0 and caller.nested:
         return own_map()
+    if config.userns.kind == "keep-id":
+        if caller.uid == 0:
+            raise Unsupported(
+                "root's own id is no less than root inside",
+                operation="option",
+                path="userns",
+                hint='"auto", by which root of the container is nobody on the host; or "host"',
+            )
+        return resolve_keep_id(caller.uid, caller.gid, caller.subuids, caller.subgids)
     if caller.uid != 0 and caller.subuids and is_stranger(config):
         return IdMap(uids=_from_zero(caller.subuids), gids=_from_zero(caller.subgids))
     return resolve_auto(caller.uid, caller.gid, caller.subuids, caller.subgids, FIRST)

@@ -1,7 +1,7 @@
 """Which user and group ids of a container are which on the host: `IdMap`; user_namespaces(7).
 
-An `IdMap` is one of three things: a map (`parse`, `single`), the word "host" (no user namespace), or the
-word "auto", which `resolve_auto` turns into a map once the caller's ids and subordinate ids are known.
+An `IdMap` is a map (`parse`, `single`), the word "host" (no user namespace), or one of the words "auto" and "keep-id",
+which `resolve_auto` and `resolve_keep_id` turn into maps once the caller's ids and subordinate ids are known.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class IdMap:
     """A map of user and group ids, or a marker for one that is decided later.
 
     Attributes:
-        kind: ``"map"``, ``"auto"`` or ``"host"``; the last two have no mappings.
+        kind: ``"map"``, ``"auto"``, ``"keep-id"`` or ``"host"``; none but the first has mappings.
         uids: the mappings of user ids, each ``(container_id, host_id, size)``.
         gids: the mappings of group ids.
 
@@ -41,7 +41,7 @@ class IdMap:
         InvalidConfig: mappings overlap, are empty, too many (340) or beyond the last id (2**32 - 2).
     """
 
-    kind: Literal["map", "auto", "host"] = "map"
+    kind: Literal["map", "auto", "keep-id", "host"] = "map"
     uids: tuple[IdMapping, ...] = ()
     gids: tuple[IdMapping, ...] = ()
 
@@ -74,6 +74,16 @@ class IdMap:
     def auto(cls) -> IdMap:
         """Leave the choice to the start of the container; see `resolve_auto`."""
         return cls(kind="auto")
+
+    @classmethod
+    def keep_id(cls) -> IdMap:
+        """Give the caller the same user and group id inside as outside, and subordinate ids to the others.
+
+        As ``podman run --userns=keep-id``; for ordinary users. The program is the caller by default (``user``), and
+        what it writes into a bind mount is theirs. Without subordinate ids (subuid(5)) there is nobody else inside, not
+        even root.
+        """
+        return cls(kind="keep-id")
 
     @classmethod
     def host(cls) -> IdMap:
@@ -110,6 +120,42 @@ def resolve_auto(
     if not subuid_ranges or not subgid_ranges:
         subuid_ranges = subgid_ranges = ()
     return IdMap(uids=_lay_out(caller_uid, subuid_ranges), gids=_lay_out(caller_gid, subgid_ranges))
+
+
+def resolve_keep_id(
+    caller_uid: int,
+    caller_gid: int,
+    subuid_ranges: tuple[tuple[int, int], ...],
+    subgid_ranges: tuple[tuple[int, int], ...],
+) -> IdMap:
+    """Decide what `IdMap.keep_id` means for a caller: their ids are themselves, subordinate ids are all around.
+
+    Args:
+        caller_uid: the effective user id.
+        caller_gid: the effective group id.
+        subuid_ranges: ``(start, count)`` of each range of subordinate user ids.
+        subgid_ranges: the same for groups.
+
+    Raises:
+        InvalidConfig: the ranges overlap each other or the caller's own id.
+    """
+    if not subuid_ranges or not subgid_ranges:
+        subuid_ranges = subgid_ranges = ()
+    return IdMap(uids=_lay_around(caller_uid, subuid_ranges), gids=_lay_around(caller_gid, subgid_ranges))
+
+
+def _lay_around(caller: int, ranges: tuple[tuple[int, int], ...]) -> tuple[IdMapping, ...]:
+    mappings = [IdMapping(caller, caller, 1)]
+    inside = 0
+    for start, count in ranges:
+        below = max(0, min(count, caller - inside))
+        above = count - below
+        if below:
+            mappings.append(IdMapping(inside, start, below))
+        if above:
+            mappings.append(IdMapping(max(inside + below, caller + 1), start + below, above))
+        inside = mappings[-1].container_id + mappings[-1].size
+    return tuple(sorted(mappings, key=lambda mapping: mapping.container_id))
 
 
 def _lay_out(caller: int, ranges: tuple[tuple[int, int], ...]) -> tuple[IdMapping, ...]:

@@ -23,10 +23,10 @@ from pycgroups.security import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Literal
 
-    from pycgroups.oci.runtime_spec import Mount, NamespaceSpec, Spec
+    from pycgroups.oci.runtime_spec import IdMapping, Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.steps import IdMaps
 
@@ -245,7 +245,7 @@ class _Planner:
         if self.forks:
             self.early.append(Step(lib.OP_FORK))
         if self.userns:
-            self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()))
+            self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()), *self.root_ids())
         if self.manner.init:
             self.add(lib.OP_DEATH, 9)
         self.add(lib.OP_SESSION, 0)
@@ -260,6 +260,13 @@ class _Planner:
         """Return the lines of time_namespaces(7)'s /proc/PID/timens_offsets."""
         offsets = self.spec.linux.time_offsets
         return "".join(f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets).encode()
+
+    def root_ids(self) -> tuple[int, ...]:
+        """Who sets up the container: its root, or where the map has none the program's user; with all capabilities."""
+        linux, process = self.spec.linux, self.spec.process
+        if process is None or all(_has_root(maps) for maps in (linux.uid_mappings, linux.gid_mappings)):
+            return ()
+        return process.user.uid, process.user.gid
 
     def may_set_groups(self) -> bool:
         """An ordinary user's map of one group goes with setgroups(2) denied: user_namespaces(7)."""
@@ -607,6 +614,11 @@ _SWAPPED = {ord("."): "/", ord("/"): "."}
 
 def _too_many(count: int, what: str) -> InvalidConfig:
     return InvalidConfig(f"more than {count} {what} are to be mounted", operation="mounts")
+
+
+def _has_root(mappings: Sequence[IdMapping]) -> bool:
+    """Tell whether a map has 0 inside; one that is not given is that of the creator, as root."""
+    return not mappings or any(mapping.container_id == 0 for mapping in mappings)
 
 
 def _is_bind(mount: Mount, options: mount_options.Options) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -565,6 +566,52 @@ def test_userns_host_needs_root(inside):
     with pytest.raises(pc.Unsupported, match="needs root"):
         inside(["true"], userns="host")
     assert user_map(inside, userns=pc.IdMap.single()) == [[0, os.geteuid(), 1]]
+
+
+@pytest.mark.requires("rootless")
+@pytest.mark.parametrize("options", [{}, {"init": False}, {"tty": True}, {"userns": pc.IdMap.keep_id()}], ids=str)
+def test_userns_keep_id(inside, scratch, options):
+    """The caller is inside who they are outside."""
+    own = [os.geteuid(), os.getegid()]
+    given = {"userns": "keep-id", "workspace": scratch, **options}
+    assert [own[0], own[0], 1] in user_map(inside, **given)
+    for run in (inside, functools.partial(pc.run, text=True)):  # in a directory, and in the host's root
+        result = run(["sh", "-c", "id -u; id -g; touch /workspace/file; stat -c '%u %g' /workspace/file"], **given)
+        assert result.stdout.split() == 2 * list(map(str, own)), result
+        found = (scratch / "file").stat()
+        assert [found.st_uid, found.st_gid] == own
+        (scratch / "file").unlink()
+
+
+@pytest.mark.requires("rootless", "subuid")
+def test_userns_keep_id_with_subordinate_ids(inside):
+    """The others are strangers to the caller, root as well."""
+    maps = user_map(inside, userns="keep-id")
+    assert [mapping[0] for mapping in maps] == [0, os.geteuid(), os.geteuid() + 1]
+    assert sum(mapping[2] for mapping in maps) == 65537
+    for user in (0, os.geteuid() + 1):
+        assert inside(["id", "-u"], userns="keep-id", user=user).stdout == f"{user}\n"
+    assert inside(["chown", "5:6", "/tmp"], userns="keep-id", user=0, mounts=[Mount.tmpfs("/tmp")]).returncode == 0
+
+
+@pytest.mark.requires("no_subuid")
+def test_userns_keep_id_without_subordinate_ids(inside):
+    own = os.geteuid()
+    assert user_map(inside, userns="keep-id") == [[own, own, 1]]
+    with pytest.raises(pc.InvalidConfig, match="id 0 is not in the container's id map"):
+        inside(["true"], userns="keep-id", user=0)
+
+
+@needs_root
+def test_userns_keep_id_is_not_for_root(inside):
+    with pytest.raises(pc.Unsupported, match="root's own id"):
+        inside(["true"], userns="keep-id")
+
+
+@needs_root
+def test_a_map_without_a_root(inside):
+    """Its user sets it up."""
+    assert user_map(inside, userns="5:700000:1", user="5:5") == [[5, 700000, 1]]
 
 
 def namespace_of(kind):

@@ -227,6 +227,7 @@ def test_any_part_of_a_valid_config_is_valid_or_contradicts_itself(words):
         ({"mounts": {"/a": "/b"}}, "mounts"),
         ({"mounts": ["/a"]}, "mounts[0]"),
         ({"userns": "private"}, "userns"),
+        ({"userns": "keep_id"}, "userns"),
         ({"userns": "0:1"}, "userns.uids"),
         ({"namespaces": {"mnt": "host"}}, "namespaces['mnt']"),
         ({"namespaces": {"net": "bridge"}}, "namespaces['net']"),

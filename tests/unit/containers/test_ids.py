@@ -57,6 +57,33 @@ def test_with_the_hosts_root_the_program_is_a_stranger_to_the_caller(options, st
     assert own is not stranger
 
 
+def test_the_callers_ids_are_kept():
+    keep = config(userns="keep-id")
+    assert keep.userns == config(userns=IdMap.keep_id()).userns
+    chosen = ids.choose_map(keep, USER)
+    assert chosen.uids == (IdMapping(0, 100_000, 1000), IdMapping(1000, 1000, 1), IdMapping(1001, 101_000, 64536))
+    assert chosen.gids == (IdMapping(0, 200_000, 1001), IdMapping(1001, 1001, 1), IdMapping(1002, 201_001, 64535))
+    assert ids.choose_map(keep, SINGLE).uids == (IdMapping(1000, 1000, 1),)
+    assert not ids.is_leased(keep, USER)
+    with pytest.raises(Unsupported, match="root's own id"):
+        ids.choose_map(keep, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ([(10, 3)], [(0, 10, 3), (5, 5, 1)]),
+        ([(10, 5)], [(0, 10, 5), (5, 5, 1)]),
+        ([(10, 6)], [(0, 10, 5), (5, 5, 1), (6, 15, 1)]),
+        ([(10, 5), (20, 2)], [(0, 10, 5), (5, 5, 1), (6, 20, 2)]),
+        ([(10, 2), (20, 4), (30, 1)], [(0, 10, 2), (2, 20, 3), (5, 5, 1), (6, 23, 1), (7, 30, 1)]),
+    ],
+)
+def test_ids_around_those_of_the_caller(ranges, expected):
+    caller = USER._replace(uid=5, gid=5, subuids=tuple(ranges), subgids=tuple(ranges))
+    assert ids.choose_map(config(userns="keep-id"), caller).uids == tuple(IdMapping(*each) for each in expected)
+
+
 def test_userns_host_needs_root():
     assert ids.choose_map(config(userns="host"), ROOT).kind == "host"
     with pytest.raises(Unsupported, match="needs root"):

@@ -605,6 +605,20 @@ def test_a_new_user_namespace_is_joined_after_those_that_do_not_belong_to_it():
     assert plan.forks
 
 
+@pytest.mark.parametrize(
+    ("maps", "args"),
+    [
+        ((IdMapping(0, 5, 1),), (1,)),
+        ((IdMapping(3, 5, 1), IdMapping(0, 6, 1)), (1,)),
+        ((IdMapping(7, 5, 2),), (1, 7, 8)),
+    ],
+)
+def test_who_sets_it_up(maps, args):
+    """Root of the container, or where there is none its user."""
+    plan = created(spec(maps=maps, process=oci.Process(args=("prog",), user=oci.User(uid=7, gid=8))))
+    assert next(step.args for step in plan.setup if step.name == "become root") == args
+
+
 def test_id_maps_are_not_left_out_where_they_cannot_be():
     with pytest.raises(Unsupported, match="idmapped"):
         created(spec(mounts=(idmapped(),)), privileged=False)
