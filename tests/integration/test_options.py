@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import socket
@@ -570,13 +569,19 @@ def test_userns_host_needs_root(inside):
 
 @pytest.mark.requires("rootless")
 @pytest.mark.parametrize("options", [{}, {"init": False}, {"tty": True}, {"userns": pc.IdMap.keep_id()}], ids=str)
-def test_userns_keep_id(inside, scratch, options):
+def test_userns_keep_id(inside, own_root, scratch, options):
     """The caller is inside who they are outside."""
+    (own_root / "workspace").mkdir()  # else root inside makes it, who is somebody else
     own = [os.geteuid(), os.getegid()]
     given = {"userns": "keep-id", "workspace": scratch, **options}
-    assert [own[0], own[0], 1] in user_map(inside, **given)
-    for run in (inside, functools.partial(pc.run, text=True)):  # in a directory, and in the host's root
-        result = run(["sh", "-c", "id -u; id -g; touch /workspace/file; stat -c '%u %g' /workspace/file"], **given)
+    assert [own[0], own[0], 1] in user_map(inside, userns="keep-id")
+    for root in ({"rootfs": own_root}, {}):
+        result = pc.run(
+            ["sh", "-c", "id -u; id -g; touch /workspace/file; stat -c '%u %g' /workspace/file"],
+            text=True,
+            **root,
+            **given,
+        )
         assert result.stdout.split() == 2 * list(map(str, own)), result
         found = (scratch / "file").stat()
         assert [found.st_uid, found.st_gid] == own

@@ -615,7 +615,7 @@ def test_a_new_user_namespace_is_joined_after_those_that_do_not_belong_to_it():
 )
 def test_who_sets_it_up(maps, args):
     """Root of the container, or where there is none its user."""
-    plan = created(spec(maps=maps, process=oci.Process(args=("prog",), user=oci.User(uid=7, gid=8))))
+    plan = created(spec(maps=maps, process={"user": oci.User(uid=7, gid=8)}))
     assert next(step.args for step in plan.setup if step.name == "become root") == args
 
 
