@@ -479,6 +479,25 @@ def test_those_of_two_user_namespaces():
             assert (caught.value.step, caught.value.path) == ("setns", str(net))
 
 
+def test_user_namespaces_in_each_other():
+    """What belongs to the inner one is within reach of who is root in the outer one."""
+    with sleeper("--", "unshare", "--user", "--map-root-user", "--net") as process, ExitStack() as stack:
+        inner, net = (stack.enter_context(Namespace.of(process.pid, kind)) for kind in ("user", "net"))
+        outer = stack.enter_context(inner.parent())
+        assert {str(outer), str(inner)} & {link("user")} == set()
+        assert {str(outer), str(net)} < set(namespaces.call([net, outer], functions.links).values())
+        assert {str(inner), str(net)} < set(namespaces.call([net, inner], functions.links).values())
+
+
+def test_from_inside():
+    """A function in a user namespace makes others there, and calls in its turn."""
+    with made("user", "uts") as spaces:
+        inside = namespaces.call(spaces, functions.nest)
+        outside = {str(space) for space in spaces}
+        assert str(spaces[1]) in inside.values()
+        assert not {inside["user"], inside["net"]} & {*outside, link("user"), link("net")}
+
+
 def test_only_its_descriptors_are_there():
     with made("user", "net") as spaces, open("/dev/null") as file:
         os.set_inheritable(file.fileno(), True)
