@@ -6,8 +6,6 @@ import functools
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
 from pycgroups.oci.model import Model
 from pycgroups.oci.reader import CONFIG, Reader, config_text, ignore, path_of, refuse
 
@@ -15,8 +13,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from attrs import evolve
+
     from pycgroups.oci.reader import Keys
     from pycgroups.oci.runtime_spec import Spec
+else:
+    from pycgroups.frozen import evolve
 
 M = TypeVar("M", bound=Model)
 
@@ -56,7 +58,7 @@ def read_spec(text: bytes | str) -> Spec:
     spec: Spec = _READER.read("Spec", parse(text, CONFIG), (), remember)
     if extra:
         # In an order of their own: `to_json` appends them to what is known.
-        spec = attrs.evolve(spec, extra=tuple(sorted(extra, key=lambda item: list(map(str, item[0])))))
+        spec = evolve(spec, extra=tuple(sorted(extra, key=lambda item: list(map(str, item[0])))))
     check(spec)
     return spec
 
