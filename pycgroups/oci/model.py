@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 
@@ -23,15 +24,19 @@ class Model:
         inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
         return f"{type(self).__name__}({inside})"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists and scalars in OCI's camelCase; None, and what is empty by default, is left out."""
-        result: dict[str, Any] = {}
+    def given(self) -> Iterator[tuple[str, str, Any]]:
+        """Walk what is set: the field, its property in JSON, and the value."""
         for field in self.__frozen__.all:  # type: ignore[attr-defined]
             value, name = getattr(self, field.name), json_name(field)
-            if value is None or value == () == field.default or name is None:
-                continue
-            result[name] = {key: _plain(item) for key, item in value} if field.name in _MAPS else _plain(value)
-        return result
+            if value is not None and not value == () == field.default and name is not None:
+                yield field.name, name, value
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists and scalars in OCI's camelCase; None, and what is empty by default, is left out."""
+        return {
+            name: {key: _plain(item) for key, item in value} if field in _MAPS else _plain(value)
+            for field, name, value in self.given()
+        }
 
 
 def _plain(value: object) -> object:

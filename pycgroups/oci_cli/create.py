@@ -77,15 +77,15 @@ def create(given: Given, *, detached: bool) -> Container:
 
 def _read(path: str, notified: str) -> tuple[Spec, bytes]:
     """Read a config.json; what it describes, and its text. `notified` is the directory of `notify`."""
-    from pycgroups.oci import plain
     from pycgroups.oci.json_text import dumps, parse
     from pycgroups.oci.reader import CONFIG, config_text
+    from pycgroups.oci.reading import spec_of
 
     config = config_text(path)
     document = parse(config, CONFIG)
     if _tell_of_sockets(document, notified):
         config = dumps(document).encode()
-    return plain.spec_of(document), config
+    return spec_of(document), config
 
 
 def _tell_of_sockets(document: Any, notified: str) -> bool:

@@ -77,9 +77,10 @@ def _execute(given: Given, container: Container, process: Process) -> Executed:
 
 def _process(given: Given, container: Container) -> Process:
     """Read the process from its file, or make it of the container's own and the flags."""
-    from pycgroups.oci import plain
     from pycgroups.oci.json_text import parse
     from pycgroups.oci.reader import config_text
+    from pycgroups.oci.reading import part_of
+    from pycgroups.oci.runtime_spec import Process
     from pycgroups.runtime.state import CONFIG
 
     if path := given.flags.get("process"):
@@ -91,8 +92,7 @@ def _process(given: Given, container: Container) -> Process:
             raise UsageError("process args cannot be empty")
         config: Any = parse(config_text(f"{container.directory}/{CONFIG}"), CONFIG)
         document = changed(config["process"], given.flags, given.words[1:])
-    process: Process = plain.read("Process", document, "process")
-    return process
+    return part_of(Process, document, "process")
 
 
 def changed(process: dict[str, Any], flags: dict[str, Any], args: list[str]) -> dict[str, Any]:
