@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli.command import CONSOLE_SOCKET, DETACH, PID_FILE, PRESERVE_FDS, Command, count, preserved, warn
-from pycgroups.oci_cli.create import check_terminal
+from pycgroups.oci_cli.command import (
+    CONSOLE_SOCKET,
+    DETACH,
+    PID_FILE,
+    PIDFD_SOCKET,
+    PRESERVE_FDS,
+    Command,
+    count,
+    preserved,
+    warn,
+)
+from pycgroups.oci_cli.create import check_terminal, send_pidfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +51,7 @@ FLAGS = (
     DETACH,
     PID_FILE,
     CONSOLE_SOCKET,
+    PIDFD_SOCKET,
     PRESERVE_FDS,
 )
 
@@ -72,6 +83,12 @@ def _execute(given: Given, container: Container, process: Process) -> Executed:
         ignore_paused=bool(flags.get("ignore_paused")),
     )
     warn(given.settings.log, executed)
+    if "pidfd_socket" in flags:
+        try:
+            send_pidfd(flags["pidfd_socket"], executed.fileno())
+        except BaseException:
+            executed.close()
+            raise
     return executed
 
 
