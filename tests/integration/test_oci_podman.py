@@ -245,6 +245,17 @@ def test_namespaces_of_another(podman, service):
 
 
 @slow_in_vm
+@pytest.mark.requires("root")
+def test_a_bridge(podman):
+    serve = "while :; do echo there | busybox nc -l -p 80; done"
+    podman("run", "--detach", "--name=server", "--network=bridge", IMAGE, "sh", "-c", serve)
+    address = podman.inspect("server")["NetworkSettings"]["IPAddress"]
+    fetch = f"until busybox nc {address} 80; do :; done"
+    assert podman("run", "--rm", "--network=bridge", IMAGE, "sh", "-c", fetch) == "there\n"
+    podman("rm", "--force", "--time=0", "server")
+
+
+@slow_in_vm
 def test_a_pod(podman):
     podman("pod", "create", "--name=pod", "--network=none")
     podman("run", "--detach", "--pod=pod", "--name=first", IMAGE, "sh", "-c", "echo there >/dev/shm/told; sleep 1000")
