@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.cgroups.limits import NO_LIMITS
@@ -15,7 +14,10 @@ from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import Error, LaunchError, own_errors
 from pycgroups.runtime import launch
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.sample import Sample
     from pycgroups.containers.assemble import Assembly
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Plan, Terminal
 
     Mappings = tuple[IdMapping, ...]
+else:
+    from pycgroups.records import NamedTuple
 
 _SIGKILL = 9
 # For the init (helper.c, END_SIGNAL): kill all, and tell what they used. What the kernel kills with PID 1 is counted

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.containers.config import NAMESPACES
 from pycgroups.errors import InvalidConfig
 from pycgroups.namespaces.namespace import Namespace, in_order
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+    from typing import NamedTuple, Self
 
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.runtime.unsharing import Facts
+else:
+    from pycgroups.records import NamedTuple
 
 _NAMES = {name: kind for kind, name in NAMESPACES.items()}
 
@@ -33,19 +35,30 @@ class Joined(NamedTuple):
     user: Facts | None = None
 
 
-class Joining(NamedTuple):
-    """Them, and what is known of them."""
-
-    spaces: tuple[Namespace, ...] = ()
-    joined: Joined = Joined()
+NOTHING = Joined()
 
 
-NOTHING = Joining()
+class Joining:
+    """Them, in the order to join them, and what is known of them; open until the end of a ``with``."""
+
+    __slots__ = ("joined", "spaces")
+
+    def __init__(self, spaces: Iterable[Namespace] = (), joined: Joined = NOTHING) -> None:
+        """Take them over."""
+        self.spaces = tuple(spaces)
+        self.joined = joined
+
+    def __enter__(self) -> Self:
+        """Hold them."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close them."""
+        _close(self.spaces)
 
 
-@contextmanager
-def opened(config: ContainerConfig) -> Iterator[Joining]:
-    """Open what a container is to join, for as long as the block.
+def opened(config: ContainerConfig) -> Joining:
+    """Open what a container is to join.
 
     Raises:
         NotFound: there is no such file, or the process has ended.
@@ -58,10 +71,15 @@ def opened(config: ContainerConfig) -> Iterator[Joining]:
     try:
         for kind, where in given.items():
             spaces.append(_open(kind, where))
-        yield _joining(spaces, given) if spaces else NOTHING
-    finally:
-        for space in spaces:
-            space.close()
+        return _joining(spaces, given) if spaces else Joining()
+    except BaseException:
+        _close(spaces)
+        raise
+
+
+def _close(spaces: Iterable[Namespace]) -> None:
+    for space in spaces:
+        space.close()
 
 
 def _open(kind: str, where: str | Namespace) -> Namespace:

@@ -14,17 +14,19 @@ import select
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import Error, LaunchError
 from pycgroups.namespaces import files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, NamedTuple
+else:
+    from pycgroups.records import NamedTuple
 
 MAIN = "__mp_main__"
 """What the caller's main module is called here, as with `multiprocessing`: what it does as a program it does not do."""

@@ -7,7 +7,6 @@ import os
 import pickle
 import select
 import sys
-from typing import TYPE_CHECKING, TypeVar
 
 from pycgroups._native.calls import lib
 from pycgroups.errors import Error, Unsupported, invalid, own_errors
@@ -17,9 +16,10 @@ from pycgroups.namespaces.namespace import Namespace, in_order
 from pycgroups.runtime import launch
 from pycgroups.runtime.steps import Plan, Step
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import TypeVarTuple
+    from typing import TypeVar, TypeVarTuple
 
     T = TypeVar("T")
     Ts = TypeVarTuple("Ts")

@@ -70,7 +70,7 @@ def test_what_an_oci_runtime_needs_is_cheap():
     # The default profile, which `run` has; what runs criu; and what is for the namespaces of Python programs.
     apart = ("security.seccomp", "runtime.checkpoint", "runtime.calling", "runtime.unsharing")
     others = {f"pycgroups.{name}" for name in apart}
-    needed = sorted({*names, "pycgroups.oci.plain"} - others)
+    needed = sorted({*names, "pycgroups.oci.reading"} - others)
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
 
 
