@@ -17,7 +17,6 @@ from pycgroups.containers.mounts import Mount, mounts, volumes
 from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
 from pycgroups.namespaces.idmap import IdMap
-from pycgroups.namespaces.namespace import Namespace
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
 TYPE_CHECKING = False
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from attrs import field, fields, frozen
+
+    from pycgroups.namespaces.namespace import Namespace
 else:
     from pycgroups.frozen import field, fields, frozen
 
@@ -348,6 +349,8 @@ def _userns(value: object, key: str) -> IdMap:
 
 
 def _namespaces(value: object, key: str) -> tuple[tuple[str, str | Namespace], ...]:
+    from pycgroups.namespaces.namespace import Namespace  # the usual run names none
+
     result: dict[str, str | Namespace] = {}
     for where, word, item in values.pairs(value, key):
         kind = "network" if word == "net" else word

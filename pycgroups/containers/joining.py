@@ -6,7 +6,6 @@ import os
 
 from pycgroups.containers.config import NAMESPACES
 from pycgroups.errors import InvalidConfig
-from pycgroups.namespaces.namespace import Namespace, in_order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple, Self
 
     from pycgroups.containers.config import ContainerConfig
+    from pycgroups.namespaces.namespace import Namespace
     from pycgroups.runtime.unsharing import Facts
 else:
     from pycgroups.records import NamedTuple
@@ -66,6 +66,8 @@ def opened(config: ContainerConfig) -> Joining:
         StateError: a `Namespace` is closed.
         LaunchError: this process has no rights over the user namespace.
     """
+    if not config.namespaces:
+        return Joining()
     given = {kind: where for kind, where in config.namespaces if where not in {"host", "private"}}
     spaces: list[Namespace] = []
     try:
@@ -83,6 +85,8 @@ def _close(spaces: Iterable[Namespace]) -> None:
 
 
 def _open(kind: str, where: str | Namespace) -> Namespace:
+    from pycgroups.namespaces.namespace import Namespace  # the usual run joins none
+
     name = NAMESPACES[kind]
     if isinstance(where, Namespace):
         return Namespace(os.dup(where.fileno()))
@@ -94,6 +98,8 @@ def _open(kind: str, where: str | Namespace) -> Namespace:
 
 
 def _joining(spaces: list[Namespace], given: Mapping[str, str | Namespace]) -> Joining:
+    from pycgroups.namespaces.namespace import Namespace, in_order
+
     before, after = in_order(spaces)
     ordered = (*before, *after)
     user = None
