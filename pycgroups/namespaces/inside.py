@@ -13,7 +13,6 @@ import pickle  # what comes is the caller's own
 import select
 import signal
 import sys
-import traceback
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
@@ -66,11 +65,11 @@ class Job(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came of it: a value, pickled; or an exception, pickled, and where it came from."""
+    """What came of it: a value, pickled; or an exception, pickled, and its traceback: file, line, function."""
 
     value: bytes | None = None
     error: bytes | None = None
-    where: str = ""
+    where: tuple[tuple[str, int, str], ...] = ()
 
 
 def main(given: BinaryIO, answer: int) -> None:
@@ -137,7 +136,7 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -
 
 def _failed(error: BaseException, name: str) -> Answer:
     """Pickle an exception, if it comes back as what it was."""
-    where = "" if isinstance(error, Error) else _where(error)
+    where = () if isinstance(error, Error) else _where(error)
     try:
         pickled = pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
         pickle.loads(pickled)
@@ -147,10 +146,15 @@ def _failed(error: BaseException, name: str) -> Answer:
     return Answer(error=pickled, where=where)
 
 
-def _where(error: BaseException) -> str:
-    """Format its traceback, from the call of the function on."""
-    first = None if error.__traceback__ is None else error.__traceback__.tb_next
-    return "".join(traceback.format_tb(first))
+def _where(error: BaseException) -> tuple[tuple[str, int, str], ...]:
+    """Walk its traceback, from the function on. The lines of the files are the caller's to read, who has them."""
+    found = []
+    place = None if error.__traceback__ is None else error.__traceback__.tb_next
+    while place is not None:
+        code = place.tb_frame.f_code
+        found.append((code.co_filename, place.tb_lineno, code.co_name))
+        place = place.tb_next
+    return tuple(found)
 
 
 def _write(fd: int, answer: Answer) -> None:

@@ -7,6 +7,7 @@ import os
 import pickle
 import select
 import sys
+import traceback
 
 from pycgroups._native.calls import lib
 from pycgroups.errors import Error, Unsupported, invalid, own_errors
@@ -105,7 +106,8 @@ def call(namespaces: Iterable[Namespace], fn: Callable[[*Ts], T], *args: *Ts) ->
         return value
     error = pickle.loads(answer.error)
     if answer.where:
-        error.add_note(f"in namespaces:\n{answer.where}")
+        places = traceback.format_list([(*place, None) for place in answer.where])
+        error.add_note(f"in namespaces:\n{''.join(places)}")
     raise error
 
 

@@ -410,8 +410,9 @@ def test_in_another_root_file_system(root):
     with ExitStack() as stack:
         process = stack.enter_context(sleeper("--mount", "--root", str(root)))
         user, mnt = (stack.enter_context(Namespace.of(process.pid, kind)) for kind in ("user", "mnt"))
-        with pytest.raises(ModuleNotFoundError, match="colorsys"):
+        with pytest.raises(ModuleNotFoundError, match="colorsys") as caught:
             namespaces.call([user, mnt], functions.import_late)
+        assert "import colorsys" in caught.value.__notes__[0]
         assert namespaces.call([user, mnt], functions.links)["mnt"] == str(mnt)
         assert namespaces.call([user], functions.import_late) == "colorsys"
 
@@ -421,6 +422,7 @@ def test_exceptions():
         with pytest.raises(ValueError, match="three") as caught:
             namespaces.call(spaces, functions.fail, ValueError("three"))
         assert "functions.py" in caught.value.__notes__[0]
+        assert "raise error" in caught.value.__notes__[0]
         with pytest.raises(PermissionError) as refused:
             namespaces.call(spaces, functions.fail, PermissionError(errno.EACCES, "no", "/file"))
         assert (type(refused.value), refused.value.filename) == (PermissionError, "/file")
