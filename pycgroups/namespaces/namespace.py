@@ -36,7 +36,7 @@ class Namespace:
         id: its inode, the number that ``readlink /proc/PID/ns/net`` shows.
         device: the device of that.
 
-    Linux 4.11; a time namespace 5.6.
+    Linux 5.3; a time namespace 5.6.
     """
 
     __slots__ = ("__weakref__", "_fd", "device", "id", "kind")

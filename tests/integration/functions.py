@@ -62,7 +62,7 @@ def set_hostname(name):
 
 
 def uptime():
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def listen():
