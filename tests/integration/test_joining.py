@@ -229,15 +229,15 @@ def test_a_process_that_ends(inside):
 def test_a_function_in_a_container():
     """The namespaces of a container that runs, and a Python function in them."""
     command = [sys.executable, "-m", "pycgroups", "run", "--hostname", "inside", "--"]
-    command += ["sh", "-c", "readlink /proc/self/ns/net; mkdir /tmp/here; exec sleep 1000"]
+    command += ["sh", "-c", "mkdir /tmp/here; echo ready; exec sleep 1000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            net = process.stdout.readline().strip()
-            pid = next(pid for pid in descendants(process.pid) if os.readlink(f"/proc/{pid}/ns/net") == net)
+            assert process.stdout.readline() == "ready\n"  # nobody comes or goes from here on
+            pid = next(pid for pid in descendants(process.pid) if os.readlink(f"/proc/{pid}/ns/net") != own("net"))
             with ExitStack() as stack:
                 spaces = [stack.enter_context(Namespace.of(pid, kind)) for kind in functions.KINDS]
                 assert namespaces.call(spaces, functions.links) == {space.kind: str(space) for space in spaces}
                 assert namespaces.call(spaces, os.uname).nodename == "inside"
-                wait_for(lambda: "here" in namespaces.call(spaces, os.listdir, "/tmp"))
+                assert "here" in namespaces.call(spaces, os.listdir, "/tmp")
         finally:
             process.terminate()
