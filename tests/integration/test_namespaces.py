@@ -540,7 +540,8 @@ def test_the_function_of_a_script(tmp_path, script):
     (tmp_path / "main.py").write_text(SCRIPT)
     run = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     assert script(run, tmp_path / "main.py") == "(42, '__mp_main__')\n"
-    assert script(run, "-m", "main", cwd=tmp_path) == "(42, '__mp_main__')\n"
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    assert script(run, "-m", "main", env={**os.environ, **path}) == "(42, '__mp_main__')\n"
     (tmp_path / "main.py").write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
     code = (
         "import subprocess, sys; print(subprocess.run([sys.executable, sys.argv[1]], capture_output=True, text=True))"
