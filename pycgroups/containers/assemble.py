@@ -69,7 +69,7 @@ def assemble(
         check_rootfs(config.rootfs)
     caller = callers.caller()
     identity = identify(config.user, config.groups, config.rootfs or "/")
-    host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.privileged)
+    host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.owns_mounts)
     files = _files(config)
     return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal, devices)
 
@@ -102,7 +102,7 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         rootfs = host.rootfs(config.disk, files)
     else:
         assert config.rootfs is not None
-        idmapped = caller.privileged and idmap.kind == "map"
+        idmapped = caller.owns_mounts and idmap.kind == "map"
         rootfs = Directory(path=config.rootfs, idmapped=idmapped, files=files)
     manner = Manner(
         init=config.init,
@@ -111,7 +111,16 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
-    plan = make_plan(spec, rootfs, privileged=caller.privileged, joins=joins, manner=manner, terminal=terminal)
+    plan = make_plan(
+        spec,
+        rootfs,
+        privileged=caller.privileged,
+        nested=caller.nested,
+        groups=caller.groups,
+        joins=joins,
+        manner=manner,
+        terminal=terminal,
+    )
     return Assembly(
         config=config, caller=caller, idmap=idmap, spec=spec, rootfs=rootfs, plan=plan, encoded=plan.encode()
     )

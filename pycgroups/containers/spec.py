@@ -222,7 +222,7 @@ def _interpreter_mounts(interpreter: Interpreter | None, caller: Caller) -> tupl
         return ()
     # A Python that is private to the caller is the container root's to read; nobody writes.
     return tuple(
-        _bind(place, place, "ro", "nosuid", "nodev", *(("idmap",) if private and caller.privileged else ()))
+        _bind(place, place, "ro", "nosuid", "nodev", *(("idmap",) if private and caller.owns_mounts else ()))
         for place, private in interpreter.directories
     )
 
@@ -235,7 +235,7 @@ def _workspace(config: ContainerConfig, identity: Identity, caller: Caller, idma
     if idmap.kind == "host":
         return (bind,)
     uid, gid = outside(idmap.uids, identity.uid, "user"), outside(idmap.gids, identity.gid, "user")
-    if not caller.privileged:
+    if not caller.owns_mounts:
         if (uid, gid) != (caller.uid, caller.gid):
             raise Unsupported(
                 "files that an ordinary user's container writes belong to its mapped ids: only 0 inside is the caller",

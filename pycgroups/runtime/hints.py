@@ -64,8 +64,18 @@ _STEPS = {
     (lib.OP_NULL, errno.ELOOP): _SYMLINK,
     (lib.OP_NULL, errno.ENOENT): "the rootfs has no /dev/null to mask paths with; mount a tmpfs at /dev",
     (lib.OP_FS, errno.EPERM): "a user namespace may mount this only where the caller sees a whole one; inside another "
-    "container its masks on /proc and /sys are in the way",
+    "container its masks on /proc and /sys are in the way: podman's --security-opt unmask=ALL takes them off",
+    (
+        lib.OP_FS,
+        errno.EINVAL,
+    ): "an option that this file system does not know; or overlays that are stacked more than two "
+    "deep, in a container in a container: give the inner one a rootfs",
     (lib.OP_FS, errno.ENODEV): "the kernel does not have this file system",
+    (
+        lib.OP_HOSTNAME,
+        errno.EPERM,
+    ): "a seccomp filter around this process has no sethostname(2): inside another container"
+    " allow it, as with podman's --security-opt seccomp=unconfined",
     (lib.OP_SYSCTL, errno.EACCES): "this sysctl is not the container's to set",
     (lib.OP_SYSCTL, errno.ENOENT): "no such sysctl in the container's namespaces",
     (lib.OP_SYSCTL, errno.EXDEV): "/proc of the container is not procfs",

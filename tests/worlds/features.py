@@ -167,7 +167,7 @@ FEATURES: dict[str, Callable[[], str | None]] = {
     **{
         name: _program(name)
         for name in (
-            *("busybox", "clang", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
+            *("busybox", "bwrap", "clang", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
             *("podman", "script", "strace", "unshare"),
         )
     },
