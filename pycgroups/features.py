@@ -98,6 +98,7 @@ def doctor() -> Doctor:
         ("seccomp", _seccomp),
         ("idmapped mounts", _idmapped_mounts),
         ("security modules", _security_modules),
+        ("landlock", _landlock),
         ("tools", _tools),
     )
     return Doctor(checks=tuple(check for name, look in groups for check in _safely(name, look)))
@@ -166,21 +167,20 @@ def _security_modules() -> Iterable[Check]:
     found = {
         "AppArmor": apparmor or "apparmor" in listed.split(","),
         "SELinux": os.path.exists("/sys/fs/selinux/enforce"),
-        f"Landlock ABI {(abi := _landlock())}": abi > 0,
     }
     there = [name for name, present in found.items() if present]
     yield Check(name="security modules", works=True if there else None, detail=", ".join(there) or "none in use")
 
 
-def _landlock() -> int:
-    """Ask for the version of Landlock's interface, 0 where there is none; landlock_create_ruleset(2)."""
-    import ctypes
+def _landlock() -> Iterable[Check]:
+    from pycgroups.security import landlock
 
-    from pycgroups._native.calls import syscall_numbers
-
-    number = syscall_numbers().get("landlock_create_ruleset")
-    ask_version = 1  # LANDLOCK_CREATE_RULESET_VERSION
-    return 0 if number is None else max(0, ctypes.CDLL(None).syscall(number, None, 0, ask_version))
+    version = landlock.abi()
+    if version > 0:
+        yield Check(name="landlock", works=True, detail=f"ABI {version}: {landlock.describe_version(version)}")
+    else:
+        error = landlock.absent(version)
+        yield Check(name="landlock", works=None, why=error.message, mend=error.hint or "")
 
 
 # -- ids ---------------------------------------------------------------------------------------------------------

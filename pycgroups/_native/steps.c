@@ -21,6 +21,7 @@
 
 #include "copy.h"
 #include "inside.h"
+#include "landlock.h"
 #include "message.h"
 #include "passwd.h"
 #include "sys.h"
@@ -653,6 +654,18 @@ static int do_rlimit(const struct plan_step *step)
     return (int)SYS(prlimit64, 0, step->arg[0], &limit, 0);
 }
 
+/* The init shares our descriptors until the exec: it is to hold no ruleset. */
+static int do_restrict(struct run *run, const struct plan_step *step)
+{
+    int ruleset = fd_of(run, step->arg[0]);
+    int ret = landlock_restrict(ruleset);
+    if (ruleset >= 0) {
+        SYS(close, ruleset);
+        run->slot[step->arg[0]] = -1;
+    }
+    return ret;
+}
+
 /* What few ask for, and what is one call: sched_setattr(2), ioprio_set(2), personality(2) ... */
 static int do_call(struct run *run, const struct plan_step *step)
 {
@@ -956,6 +969,12 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_LABEL: return write_own_proc(str(run, step, 0), str(run, step, 1), step->len[1]);
     case OP_CALL: return do_call(run, step);
     case OP_CHDIR: return do_chdir(run, step);
+    case OP_LANDLOCK:
+        return keep(run, step->arg[0], landlock_make((uint64_t)step->arg[1], (uint64_t)step->arg[2], (uint64_t)step->arg[3]));
+    case OP_ALLOW_PATH:
+        return landlock_allow_path(fd_of(run, step->arg[0]), str(run, step, 0), (uint64_t)step->arg[1], (uint64_t)step->arg[2]);
+    case OP_ALLOW_PORT: return landlock_allow_port(fd_of(run, step->arg[0]), (uint64_t)step->arg[1], (uint64_t)step->arg[2]);
+    case OP_RESTRICT: return do_restrict(run, step);
     case OP_SECCOMP: return do_seccomp(run, step);
     case OP_HOME: return do_home(run, step);
     case OP_STREAMS: return do_streams(step);

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.steps import Plan, Terminal
+    from pycgroups.security.landlock import Ruleset
 
 
 class Assembly(NamedTuple):
@@ -103,6 +104,7 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         init=config.init,
         secure_bits=config.securebits,
         labels=_labels(config),
+        landlock=_landlock(config),
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
@@ -138,6 +140,14 @@ def _labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
     if config.selinux_label is not None:
         labels.append(lsm.check_selinux(config.selinux_label))
     return tuple((f"/proc/thread-self/{path}", text) for path, text in labels)
+
+
+def _landlock(config: ContainerConfig) -> Ruleset | None:
+    if config.landlock is None:
+        return None
+    from pycgroups.security import landlock
+
+    return landlock.ruleset(config.landlock, landlock.abi())
 
 
 def _disks(config: ContainerConfig) -> Numbers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -19,6 +19,9 @@ from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
+
+if TYPE_CHECKING:
+    from pycgroups.security.landlock import Landlock
 
 AUTO = IdMap.auto()
 HOST = IdMap.host()
@@ -103,7 +106,8 @@ class ContainerConfig:
         apparmor: a loaded AppArmor profile.
         selinux_label: an SELinux context.
         sysctls: settings of the container's own namespaces; sysctl(8).
-        landlock: not yet.
+        landlock: what of the files, ports and processes it can reach; the rest is denied. See
+            `pycgroups.security.landlock`, landlock(7).
         environment: derived: ``env_file`` and ``env`` together.
         limits: derived: the limits of the cgroup together.
 
@@ -174,7 +178,7 @@ class ContainerConfig:
     apparmor: str | None = attrs.field(default=None, converter=_as_given)
     selinux_label: str | None = attrs.field(default=None, converter=_as_given)
     sysctls: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
-    landlock: None = attrs.field(default=None, converter=_as_given)
+    landlock: Landlock | None = attrs.field(default=None, converter=_as_given)
 
     environment: tuple[tuple[str, str], ...] = attrs.field(init=False, default=())
     limits: Limits = attrs.field(init=False, default=NO_LIMITS)
@@ -194,6 +198,8 @@ class ContainerConfig:
             from pycgroups.security.capabilities import resolve  # the usual run names none
 
             resolve(self.caps_add, self.caps_drop)
+        if self.landlock is not None and not self.no_new_privileges:
+            raise invalid("no_new_privileges", self.no_new_privileges, "True with landlock, which takes it")
         _check_mounts(self)
         _check_shared_namespaces(self)
 
@@ -308,11 +314,6 @@ def _image(value: object, key: str) -> str:
     raise Unsupported(message, operation="option", path=key, hint='image="host", or rootfs= an unpacked directory')
 
 
-def _landlock(value: object, key: str) -> None:
-    message = f"got {shown(value)}: this version makes no Landlock rules"
-    raise Unsupported(message, operation="option", path=key, hint="leave it out")
-
-
 def _userns(value: object, key: str) -> IdMap:
     if isinstance(value, IdMap):
         return {"auto": AUTO, "host": HOST}.get(value.kind, value)
@@ -412,6 +413,6 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "apparmor": _line,
     "selinux_label": _line,
     "sysctls": options.sysctls,
-    "landlock": _landlock,
+    "landlock": options.landlock,
 }
 _DEFAULTS = {field.name: field.default for field in attrs.fields(ContainerConfig)}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.mounts import Mount
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.oci.runtime_spec import Seccomp
+    from pycgroups.security.landlock import Landlock
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
 # The key of a Mapping is invariant: a variable of type dict[str, str] is no Mapping[str | bytes, str].
@@ -68,4 +69,4 @@ class Options(Words, total=False):
     apparmor: str | None
     selinux_label: str | None
     sysctls: Mapping[str, str | int] | None
-    landlock: None
+    landlock: Mapping[str, str | int | Sequence[int] | Sequence[str]] | Sequence[str] | Landlock | None

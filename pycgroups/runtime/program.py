@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from pycgroups.oci.runtime_spec import Process
+    from pycgroups.security.landlock import Ruleset
 else:
     from pycgroups.records import NamedTuple
 
-TERMINAL: int = lib.PLAN_SLOTS - 8
-"""The slot of the program's terminal."""
+RULESET: int = lib.PLAN_SLOTS - 8
+"""The slot of the program's Landlock ruleset, and of nothing else: by then what the others hold is closed."""
+TERMINAL: int = lib.PLAN_SLOTS - 9
+"""That of its terminal."""
 
 
 class Manner(NamedTuple):
@@ -43,6 +46,7 @@ class Manner(NamedTuple):
         secure_bits: securebits of capabilities(7).
         mount_label: the label of SELinux that mounts get, or None.
         labels: ``(attribute file, text)`` of the security modules.
+        landlock: what it is confined to; landlock(7).
         seccomp_filter: the compiled filter.
         seccomp_flags: ``SECCOMP_FILTER_FLAG_*``.
     """
@@ -61,6 +65,7 @@ class Manner(NamedTuple):
     secure_bits: int = 0
     mount_label: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    landlock: Ruleset | None = None
     seccomp_filter: bytes = b""
     seccomp_flags: int = 0
 
@@ -172,7 +177,17 @@ class _Program:
     def confine(self) -> None:
         if self.process.no_new_privileges:
             self.then(lib.OP_NO_NEW_PRIVS)
+            if self.manner.landlock is not None:  # before the filter, which need not know its system calls
+                self.fence(self.manner.landlock)
             self.filter()
+
+    def fence(self, rules: Ruleset) -> None:
+        self.then(lib.OP_LANDLOCK, RULESET, rules.files, rules.network, rules.scopes)
+        for path, of_directory, of_file in rules.paths:
+            self.then(lib.OP_ALLOW_PATH, RULESET, of_directory, of_file, texts=(os.fsencode(path),))
+        for allowed, port in rules.ports:
+            self.then(lib.OP_ALLOW_PORT, RULESET, allowed, port)
+        self.then(lib.OP_RESTRICT, RULESET)
 
     def filter(self) -> None:
         if self.manner.seccomp_filter:
