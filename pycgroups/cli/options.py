@@ -207,8 +207,7 @@ FLAGS = (
     ),
     Flag(
         "--landlock",
-        "what it may do with a file, or a directory and all beneath: letters of rwxd; also connect:PORT, bind:PORT, "
-        "scope:signal",
+        "what it may do with a file or directory, letters of rwxd; or connect:PORT, bind:PORT, scope:signal",
         value="PATH:LETTERS",
         read=_rule,
         many=True,

@@ -317,7 +317,7 @@ def landlock(value: object, key: str) -> Landlock:
     ports: dict[str, set[int]] = {}
     scopes: set[str] = set()
     for where, word, item in pairs(value, key, separator=":"):
-        if word in ("connect", "bind"):  # noqa: PLR6201 (a set would want it hashable)
+        if word in ("connect", "bind"):
             ports.setdefault(word, set()).update(_port(part, where) for part in _several(item, where))
         elif word == "scope":
             scopes.update(choice(part, where, tuple(SCOPES)) for part in _several(item, where))
