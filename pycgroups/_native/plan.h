@@ -100,7 +100,13 @@ enum plan_tree_flags {
 };
 
 enum plan_flags {
-    PLAN_INIT = 1, /* the helper stays as an init and forks the main process */
+    PLAN_INIT = 1,      /* the helper stays as an init and forks the main process */
+    PLAN_SUPERVISE = 2, /* and is in no pid namespace of its own: it adopts its descendants, and ends them, and nobody else */
+};
+
+enum {
+    PLAN_END_SIGNAL = 64, /* to an init, from outside: kill all and tell what they used; nobody else has a use for the last
+                           * of them */
 };
 
 struct plan_header {

@@ -193,6 +193,7 @@ FLAGS = (
         many=True,
     ),
     # isolation
+    Flag("--isolation", "container (the default), process (no namespaces), or none (limits alone)", value="LEVEL"),
     Flag("--userns", "auto (the default), host for no ids of its own, or INSIDE:OUTSIDE:COUNT", value="MAP"),
     Flag("--ipc", "private (the default) or host", value="NAMESPACE"),
     Flag("--uts", "likewise", value="NAMESPACE"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from pycgroups.cgroups.limits import NO_LIMITS, WORDS, Hugepages, IoLimits, Limits, parse_size
-from pycgroups.containers import options, values
+from pycgroups.containers import levels, options, values
 from pycgroups.containers.mounts import Mount, mounts, volumes
 from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
@@ -21,6 +21,7 @@ from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
 if TYPE_CHECKING:
+    from pycgroups.containers.levels import Isolation
     from pycgroups.security.landlock import Landlock
 
 AUTO = IdMap.auto()
@@ -88,9 +89,11 @@ class ContainerConfig:
         rootfs: a host directory that is the root file system; instead of ``image``.
         image: "host", the default: the host's own root, with a throw-away overlay on top.
         workspace: a host directory to have at /workspace, files written there being the caller's.
-        network: "none", the default: loopback only; or "host".
+        network: "none", the default of a container: loopback only; or "host".
         dns: addresses of name servers.
         extra_hosts: (name, address), for /etc/hosts.
+        isolation: "container", the default; "process", without namespaces; or "none", limits alone. What a level cannot
+            give is refused: `pycgroups.containers.levels`. ``namespaces=None`` with ``landlock`` says "process", too.
         userns: the map of ids: "auto" (the default), "host" for none, or an `IdMap`; user_namespaces(7).
         namespaces: (OCI kind, absolute path | "host" | "private"); default private; namespaces(7).
         caps_add: capabilities(7) added to the default ones.
@@ -160,15 +163,16 @@ class ContainerConfig:
     image: str | None = attrs.field(default=None, converter=_as_given)
     workspace: str | None = attrs.field(default=None, converter=_as_given)
 
-    network: Literal["none", "host"] = attrs.field(default="none", converter=_as_given)
+    network: Literal["none", "host"] | None = attrs.field(default=None, converter=_as_given)
     dns: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
     extra_hosts: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
 
+    isolation: Isolation | None = attrs.field(default=None, converter=_as_given)
     userns: IdMap = attrs.field(default=AUTO, converter=_as_given)
     namespaces: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
     caps_add: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
     caps_drop: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
-    seccomp: Literal["default", "unconfined"] | Seccomp = attrs.field(default="default", converter=_as_given)
+    seccomp: Literal["default", "unconfined"] | Seccomp | None = attrs.field(default=None, converter=_as_given)
     no_new_privileges: bool = attrs.field(default=True, converter=_as_given)
     privileged: bool = attrs.field(default=False, converter=_as_given)
     securebits: int = attrs.field(default=0, converter=_as_given)
@@ -185,10 +189,12 @@ class ContainerConfig:
 
     def __attrs_post_init__(self) -> None:
         """Turn each option into its normal form, then check and settle what concerns several."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in ("namespaces", "userns", "landlock")}
         for name, parse in _PARSERS.items():
             value, default = getattr(self, name), _DEFAULTS[name]
             if value is not default:
                 _set(self, name, default if value is None else parse(value, name))
+        _settle_level(self, given)
         _set(self, "environment", _environment(self))
         _settle_limits(self)
         _settle_root(self)
@@ -234,9 +240,28 @@ def _settle_limits(config: ContainerConfig) -> None:
             _set(config, word, getattr(limits, word))
 
 
+def _settle_level(config: ContainerConfig, written: dict[str, Any]) -> None:
+    """Settle what depends on the level of isolation, and refuse what it cannot give."""
+    usual: Isolation = "container"
+    if written["landlock"] is not None and written["namespaces"] is None:
+        usual = "process"
+    level = config.isolation or usual
+    _set(config, "isolation", level)
+    if level == "container":
+        _set(config, "network", config.network or "none")
+        _set(config, "seccomp", config.seccomp or "default")
+        return
+    asked = {name: value for name in _PARSERS if (value := getattr(config, name)) != _DEFAULTS[name]}
+    if asked.get("userns") == HOST:
+        del asked["userns"]
+    if written["userns"] == "auto":
+        asked["userns"] = "auto"
+    levels.check(level, asked)
+
+
 def _settle_root(config: ContainerConfig) -> None:
     if config.rootfs is None:
-        _set(config, "image", "host")
+        _set(config, "image", "host" if config.isolation == "container" else None)
     elif config.image is not None:
         raise invalid("rootfs", config.rootfs, "rootfs or image, not both")
     elif config.disk is not None and config.require_limits:
@@ -399,6 +424,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "network": _network,
     "dns": values.each(options.address, "a list of addresses"),
     "extra_hosts": options.extra_hosts,
+    "isolation": lambda value, key: values.choice(value, key, levels.LEVELS),
     "userns": _userns,
     "namespaces": _namespaces,
     "caps_add": options.capability_names,

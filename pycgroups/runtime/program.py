@@ -33,6 +33,8 @@ class Manner(NamedTuple):
 
     Attributes:
         init: keep an init as PID 1, and the program as its child.
+        supervised: the init is in no pid namespace of its own.
+        bounding: capabilities leave the bounding set, too; that takes CAP_SETPCAP.
         detached: it outlives the process that starts it.
         start: it waits for a byte in a FIFO, which the launch hands over.
         waits: its creator has something to do before the root changes: run hooks, or move network devices.
@@ -52,6 +54,8 @@ class Manner(NamedTuple):
     """
 
     init: bool = True
+    supervised: bool = False
+    bounding: bool = True
     detached: bool = False
     start: bool = False
     waits: bool = False
@@ -151,7 +155,8 @@ class _Program:
         cwd = Step(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
         if not manner.init:
             self.steps.append(cwd._replace(optional=True))
-        self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
+        if manner.bounding:
+            self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
         if manner.secure_bits:
             self.then(lib.OP_SECUREBITS, manner.secure_bits)
         if not process.no_new_privileges:  # it needs CAP_SYS_ADMIN then, which is gone later: seccomp(2)
@@ -168,7 +173,9 @@ class _Program:
         for path, text in manner.labels:
             self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
         self.steps.append(cwd)
-        if not manner.init and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
+        if (
+            not manner.init or manner.supervised
+        ) and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
             self.then(lib.OP_DEATH, 9)
 
     def granted(self, names: tuple[str, ...]) -> int:

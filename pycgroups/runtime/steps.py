@@ -117,6 +117,7 @@ class Plan(NamedTuple):
         idmaps: what idmapped mounts need, each ``(uid mappings, gid mappings)``; None is the container's own.
         init: the helper stays as PID 1 and reaps.
         keep_caps: the capabilities that the steps need in a new user namespace, as a mask.
+        supervised: there is no pid namespace; the helper, which stays, ends its descendants.
     """
 
     namespaces: int
@@ -127,6 +128,7 @@ class Plan(NamedTuple):
     idmaps: tuple[IdMaps | None, ...]
     init: bool
     keep_caps: int
+    supervised: bool = False
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -157,7 +159,7 @@ class Plan(NamedTuple):
         header = _HEADER.pack(
             lib.PLAN_MAGIC,
             offset,
-            lib.PLAN_INIT if self.init else 0,
+            (lib.PLAN_INIT if self.init else 0) | (lib.PLAN_SUPERVISE if self.supervised else 0),
             self.given + prepared,
             prepared,
             prepared + len(self.setup),

@@ -61,7 +61,8 @@ _SINCE_OF_FILES = {
     _IOCTL_DEV: (5, "6.10", "ioctl(2) on devices"),
 }
 _SINCE_OF_PORTS = (4, "6.7", "TCP ports")
-_SINCE_OF_SCOPES = (6, "6.12", "scopes")
+ABI_OF_SCOPES = 6
+_SINCE_OF_SCOPES = (ABI_OF_SCOPES, "6.12", "scopes")
 
 _ABSENT = {
     errno.ENOSYS: ("the kernel was built without Landlock", "Linux 5.13 with CONFIG_SECURITY_LANDLOCK"),
