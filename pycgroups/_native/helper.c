@@ -13,7 +13,7 @@
  *                          <-----------------  STARTED the program is running        (an end of file without init)
  *                          <-----------------  EXITED  wait status, usage            (not without init)
  *
- * Its process is PID 1 of a pid namespace. Where there is none (PLAN_SUPERVISE) it adopts what its descendants leave
+ * Its process is PID 1 of a pid namespace. Where there is none it adopts what its descendants leave
  * behind, and kills them itself: generation after generation.
  *
  * It has no C library: it is mapped and running in a tenth of the time, and there is nothing in it that the program
@@ -146,8 +146,7 @@ static void __attribute__((noreturn, noinline)) main_child(void)
  * closes before its exec the program cannot find in /proc/1/fd, however long we take to wake up. */
 static long __attribute__((noinline)) fork_main(void)
 {
-    struct clone_args args = {.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES, .exit_signal = SIGCHLD_};
-    long pid = SYS(clone3, &args, sizeof args);
+    long pid = SYS(clone, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD_);
     if (pid == 0)
         main_child();
     return pid;
@@ -163,9 +162,10 @@ static void settle_down(void)
     SYS(capset, &header, data);
 }
 
-static int supervises(void)
+/* Without a pid namespace of ours, kill(-1) would be for every process of the machine. */
+static int is_first(void)
 {
-    return (run.plan->flags & PLAN_SUPERVISE) != 0;
+    return SYS(getpid) == 1;
 }
 
 struct killing {
@@ -207,7 +207,7 @@ static long kill_children(void)
 
 static long kill_others(void)
 {
-    return supervises() ? kill_children() : SYS(kill, -1, SIGKILL_);
+    return is_first() ? SYS(kill, -1, SIGKILL_) : kill_children();
 }
 
 /* In a pid namespace the kernel would kill what is left by itself, but getrusage(2) counts only what has been waited for. */
@@ -219,7 +219,7 @@ static void end_others(void)
     while ((pid = SYS(wait4, -1, 0, WNOHANG | __WALL, 0)) >= 0) {
         if (pid == 0 && kill_others() < 0)
             return;
-        if (pid == 0 && SYS(rt_sigtimedwait, &every, 0, &patience, SIGNAL_SET_BYTES) < 0 && !supervises())
+        if (pid == 0 && SYS(rt_sigtimedwait, &every, 0, &patience, SIGNAL_SET_BYTES) < 0 && is_first())
             return;
     }
 }
@@ -260,7 +260,7 @@ static void __attribute__((noreturn)) be_init(long main_pid)
         reap(main_pid);
         siginfo_t info;
         long signal = SYS(rt_sigtimedwait, &every, &info, patience, SIGNAL_SET_BYTES);
-        if (signal == PLAN_END_SIGNAL && (info.si_pid == 0 || supervises())) /* 0: no pid of ours */
+        if (signal == PLAN_END_SIGNAL && (info.si_pid == 0 || !is_first())) /* 0: no pid of ours */
             kill_others();
         else if (signal > 0 && signal != SIGCHLD_)
             SYS(kill, main_pid, signal);
@@ -303,8 +303,7 @@ static void __attribute__((noreturn, used)) helper_main(void)
         perform_range(run.plan->setup, run.plan->steps);
         leave(125);
     }
-    if (supervises())
-        SYS(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    SYS(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* PID 1 is that anyway */
     long pid = fork_main();
     if (pid < 0)
         give_up(pid);

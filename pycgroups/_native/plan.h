@@ -100,8 +100,7 @@ enum plan_tree_flags {
 };
 
 enum plan_flags {
-    PLAN_INIT = 1,      /* the helper stays as an init and forks the main process */
-    PLAN_SUPERVISE = 2, /* and is in no pid namespace of its own: it adopts its descendants, and ends them, and nobody else */
+    PLAN_INIT = 1, /* the helper stays as an init and forks the main process */
 };
 
 enum {

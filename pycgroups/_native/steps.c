@@ -954,7 +954,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_TERMINAL: return do_terminal(run, step);
     case OP_KEYRING: {
         long key = SYS(keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
-        return key < 0 ? (int)key : 0;
+        return key < 0 && !is_unknown(key) ? (int)key : 0; /* else the program has no keys either */
     }
     case OP_OOM_SCORE: return write_own_proc("/proc/self/oom_score_adj", str(run, step, 0), step->len[0]);
     case OP_RLIMIT: return do_rlimit(step);

@@ -346,12 +346,12 @@ def _letters(value: object, key: str) -> str:
 
 
 def _check_below(paths: dict[str, str], key: str) -> None:
-    """Rules add up, so one that has less than another above it would not hold."""
+    """Rules add up: one that is less than another above it is meant to take away, and would not."""
     for path, letters in paths.items():
         for above, more in paths.items():
-            if path.startswith(above.rstrip("/") + "/") and not set(more) <= set(letters):
+            if path.startswith(above.rstrip("/") + "/") and set(letters) < set(more):
                 raise invalid(
-                    f"{key}[{path!r}]", letters, f"at least {more!r}, which the rule of {above!r} allows here"
+                    f"{key}[{path!r}]", letters, f"more than {more!r}, which the rule of {above!r} gives here"
                 )
 
 

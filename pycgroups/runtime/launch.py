@@ -106,7 +106,7 @@ class Running:
             self.waiting = self.plan.steps[report.step].op
         elif self.failure is None:
             step = self.plan.steps[report.step] if report.step >= 0 else None
-            self.failure = step_error(step, report.error)
+            self.failure = step_error(step, report.error, where="" if self.plan.supervised else " in the container")
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""
@@ -307,7 +307,7 @@ def end(spawned: calls.Spawned) -> None:
     calls.reap(spawned.pidfd)
 
 
-def step_error(step: Step | None, number: int) -> LaunchError:
+def step_error(step: Step | None, number: int, where: str = " in the container") -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
         return _refused(_START, number)
@@ -317,7 +317,7 @@ def step_error(step: Step | None, number: int) -> LaunchError:
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path
     if number in _MISSING:
-        return CommandNotFound("not found in the container", step="exec", path=program, errno=number)
+        return CommandNotFound(f"not found{where}", step="exec", path=program, errno=number)
     if number in _TOO_LONG:
         return LaunchError(step="exec", path=program, errno=number, hint=hints.for_step(step, number))
     return CommandNotExecutable(step="exec", path=program, errno=number, hint=hints.for_step(step, number))

@@ -159,7 +159,7 @@ class Plan(NamedTuple):
         header = _HEADER.pack(
             lib.PLAN_MAGIC,
             offset,
-            (lib.PLAN_INIT if self.init else 0) | (lib.PLAN_SUPERVISE if self.supervised else 0),
+            lib.PLAN_INIT if self.init else 0,
             self.given + prepared,
             prepared,
             prepared + len(self.setup),

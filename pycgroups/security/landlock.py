@@ -199,5 +199,5 @@ def _too_old(version: int, needed: int, kernel: str, what: str) -> Unsupported:
     message = f"to restrict {what} takes ABI {needed} of Landlock, and this kernel has {version}"
     hint = f"Linux {kernel} or newer"
     if what == _SINCE_OF_FILES[_IOCTL_DEV][2]:
-        hint += '; or allow it: {"/": "d"}, and a "d" in each other rule'
+        hint += '; or allow it: a "d" in the rule of "/"'
     return Unsupported(message, operation="option", path="landlock", hint=hint)

@@ -246,7 +246,7 @@ def test_the_error_shows_what_was_got_whatever_it_is():
         ({"/usr/": "xr", "/tmp": "wr"}, Landlock(paths=(("/tmp", "rw"), ("/usr", "rx")))),
         ({pathlib.Path("/f"): "d", b"/g": "rwxd"}, Landlock(paths=(("/f", "d"), ("/g", "rwxd")))),
         (["/a:r", ("/b:c", "w")], Landlock(paths=(("/a", "r"), ("/b:c", "w")))),
-        ({"/": "r", "/a": "rw", "/ab": "r", "/a/b": "rwx"}, None),
+        ({"/": "r", "/a": "rw", "/ab": "r", "/a/b": "wx", "/a/b/c": "d"}, None),
         ({"connect": 443}, Landlock(connect=(443,))),
         ({"connect": [443, 80, 443], "bind": []}, Landlock(connect=(80, 443), bind=())),
         (["connect:443", "connect:80", "bind:"], Landlock(connect=(80, 443), bind=())),
@@ -283,7 +283,7 @@ def test_landlock_rules(value, expected):
         {"scope": "everything"},
         {"scope": []},
         {"/": "rw", "/etc": "r"},
-        {"/a": "r", "/a/b/c": "wx"},
+        {"/a": "rwx", "/a/b/c": "rx"},
     ],
 )
 def test_landlock_rules_that_are_none(value):
