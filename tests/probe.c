@@ -531,6 +531,17 @@ static int stubborn(char **args)
     return 0;
 }
 
+/* Never the same process for long: each forks, and ends. */
+static int runaway(char **args)
+{
+    (void)args;
+    printf("ready\n");
+    fflush(stdout);
+    for (;;)
+        if (fork() > 0)
+            _exit(0);
+}
+
 static int zombies(void)
 {
     int count = 0;
@@ -635,7 +646,7 @@ static const struct {
     {"die", die},            {"does", does},             {"environment", environment},   {"escape", escape},         {"executables", executables},
     {"fds", descriptors},    {"fill", fill},                 {"flood", flood},           {"fork-bomb", fork_bomb},
     {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"notify", notify},
-    {"orphans", orphans},    {"push-input", push_input},     {"reads", reads},           {"scheduling", scheduling},
+    {"orphans", orphans},    {"push-input", push_input},     {"reads", reads},          {"runaway", runaway},           {"scheduling", scheduling},
     {"stubborn", stubborn},  {"system-calls", system_calls}, {"threads", threads},       {"touch", touch},
     {"touch-in-child", touch_in_child},
     {"unknown-calls", unknown_calls}, {"unmounts", unmounts}, {"writes", writes},

@@ -136,7 +136,7 @@ def test_the_defaults():
 
 
 def test_every_option_is_in_the_test_and_in_the_docstring_and_has_a_parser():
-    assert set(WORDS) == {*EVERYTHING, "env_file", "rootfs", "landlock"}
+    assert set(WORDS) == {*EVERYTHING, "env_file", "rootfs", "landlock", "isolation"}
     assert set(WORDS) == {*_PARSERS, *LIMITS}
     documented = [line.split(":")[0].strip() for line in (ContainerConfig.__doc__ or "").splitlines()]
     assert [word for word in documented if word in WORDS] == WORDS
