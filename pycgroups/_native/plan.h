@@ -64,7 +64,7 @@ enum plan_op {
     OP_SESSION,    /* 0 a session of its own, 1 a process group */
     OP_TERMINAL,   /* slot: controlling terminal and standard streams */
     OP_KEYRING,
-    OP_OOM_SCORE,  /* text */
+    OP_OOM_SCORE,  /* 1 where it takes being dumpable: nobody is there yet who could look into us; text */
     OP_RLIMIT,     /* resource, soft, hard */
     OP_UMASK,      /* mask */
     OP_GROUPS,     /* count; blob of uint32 */

@@ -454,6 +454,17 @@ static int write_own_proc(const char *path, const char *text, size_t length)
     return write_and_close(fd, text, length);
 }
 
+/* The files of what is not dumpable are root's: proc(5). */
+static int do_oom_score(const struct run *run, const struct plan_step *step)
+{
+    if (step->arg[0])
+        SYS(prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    int ret = write_own_proc("/proc/self/oom_score_adj", str(run, step, 0), step->len[0]);
+    if (step->arg[0])
+        SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return ret;
+}
+
 /* ---- namespaces ------------------------------------------------------------------------------------------------- */
 
 static int do_lo_up(void)
@@ -956,7 +967,7 @@ static int do_step(struct run *run, const struct plan_step *step)
         long key = SYS(keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
         return key < 0 && !is_unknown(key) ? (int)key : 0; /* else the program has no keys either */
     }
-    case OP_OOM_SCORE: return write_own_proc("/proc/self/oom_score_adj", str(run, step, 0), step->len[0]);
+    case OP_OOM_SCORE: return do_oom_score(run, step);
     case OP_RLIMIT: return do_rlimit(step);
     case OP_UMASK: SYS(umask, step->arg[0]); return 0;
     case OP_GROUPS: return (int)SYS(setgroups, step->arg[0], str(run, step, 0));

@@ -134,7 +134,7 @@ class _Program:
         if manner.keyring:
             self.then(lib.OP_KEYRING)
         if process.oom_score_adj is not None and manner.init:
-            self.then(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),))
+            self.then(lib.OP_OOM_SCORE, int(manner.supervised), texts=(str(process.oom_score_adj).encode(),))
         for limit in process.rlimits:
             # The kernel's RLIM64_INFINITY is all ones; a step's numbers are signed.
             soft, hard = (struct.unpack("=q", struct.pack("=Q", value))[0] for value in (limit.soft, limit.hard))

@@ -168,6 +168,7 @@ def test_what_only_root_has():
         with pytest.raises(pc.InvalidConfig) as caught:
             run(["true"], **options)
         assert caught.value.path == next(iter(options))
+    assert run(["id", "-u"], user=f"{os.getuid()}:{os.getgid()}").stdout == f"{os.getuid()}\n"
 
 
 @needs_root
