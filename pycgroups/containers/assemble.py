@@ -7,8 +7,6 @@ makes one plan.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.containers import caller as callers
 from pycgroups.containers import hostroot, ids
@@ -18,11 +16,15 @@ from pycgroups.errors import InvalidConfig, NotFound
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import Manner
 from pycgroups.runtime.rootfs import Directory, Layered
-from pycgroups.security import landlock, lsm
+from pycgroups.security import lsm
 from pycgroups.security.bpf import compile_filter, syscall_table
 from pycgroups.security.seccomp_policy import filter_flags
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from functools import lru_cache
+    from typing import NamedTuple
+
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.steps import Plan, Terminal
+    from pycgroups.security.landlock import Ruleset
+else:
+    from pycgroups.caches import lru_cache
+    from pycgroups.records import NamedTuple
 
 
 class Assembly(NamedTuple):
@@ -107,7 +113,7 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         init=config.init,
         secure_bits=config.securebits,
         labels=labels(config),
-        landlock=None if config.landlock is None else landlock.ruleset(config.landlock, landlock.abi()),
+        landlock=_landlock(config),
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
@@ -148,6 +154,14 @@ def labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
     if config.selinux_label is not None:
         found.append(lsm.check_selinux(config.selinux_label))
     return tuple((f"/proc/thread-self/{path}", text) for path, text in found)
+
+
+def _landlock(config: ContainerConfig) -> Ruleset | None:
+    if config.landlock is None:
+        return None
+    from pycgroups.security import landlock  # the usual run has no rules
+
+    return landlock.ruleset(config.landlock, landlock.abi())
 
 
 def _disks(config: ContainerConfig) -> Numbers:

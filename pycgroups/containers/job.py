@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.cgroups.limits import NO_LIMITS
@@ -17,7 +16,10 @@ from pycgroups.namespaces.files import open_namespace
 from pycgroups.runtime import launch
 from pycgroups.runtime import plan as plans
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.sample import Sample
     from pycgroups.containers.config import ContainerConfig
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Plan, Terminal
 
     Mappings = tuple[IdMapping, ...]
+else:
+    from pycgroups.records import NamedTuple
 
 _SIGKILL = 9
 # A tmpfs does not count the writes it refused: it is looked at this often (seconds), and at the end.

@@ -9,10 +9,9 @@ At every level the descriptors and the environment are the program's own, and at
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pycgroups.errors import invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 

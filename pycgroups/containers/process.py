@@ -7,7 +7,6 @@ capabilities, its filter and its Landlock rules.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pycgroups.containers import assemble as assembling
 from pycgroups.containers import caller as callers
@@ -24,6 +23,7 @@ from pycgroups.security import capabilities, landlock
 from pycgroups.security.bpf import compile_filter, syscall_table
 from pycgroups.security.seccomp_policy import filter_flags
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers.assemble import Assembly

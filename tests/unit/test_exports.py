@@ -69,7 +69,7 @@ def test_what_an_oci_runtime_needs_is_cheap():
     names = [f"pycgroups.{path.parent.name}.{path.stem}" for room in rooms for path in room.glob("[a-z]*.py")]
     # The default profile, which `run` has; and what runs criu.
     others = {"pycgroups.security.seccomp", "pycgroups.runtime.checkpoint"}
-    needed = sorted({*names, "pycgroups.oci.plain"} - others)
+    needed = sorted({*names, "pycgroups.oci.reading"} - others)
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
 
 
