@@ -291,6 +291,7 @@ def test_an_exception_while_it_runs(level, mark):
     assert not list(marked(mark))
 
 
+@pytest.mark.slow_in_vm("six threads of Python; cgroup v2 changes nothing about them")
 @both
 def test_in_threads(level):
     wrong = []
@@ -351,13 +352,12 @@ def test_explain(level):
     assert names[-1] == "exec"
 
 
-@both
-def test_on_the_command_line(level, script):
+def test_on_the_command_line(script):
     code = """
 import subprocess, sys
 program = ["sh", "-c", "readlink /proc/self/ns/pid; exit 4"]
-command = [sys.executable, "-m", "pycgroups", "run", "--isolation", sys.argv[1], "--", *program]
+command = [sys.executable, "-m", "pycgroups", "run", "--isolation", "process", "--", *program]
 done = subprocess.run(command, capture_output=True, text=True)
 print(done.returncode, done.stdout.strip(), done.stderr)
 """
-    assert script(code, level).split() == ["4", os.readlink("/proc/self/ns/pid")]
+    assert script(code).split() == ["4", os.readlink("/proc/self/ns/pid")]
