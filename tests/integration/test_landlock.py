@@ -16,6 +16,9 @@ from tests.worlds.features import lack
 
 pytestmark = pytest.mark.requires("userns", "busybox", "gcc", "landlock")
 
+WORLD = os.environ.get("PYCGROUPS_TEST_WORLD")
+not_asan = pytest.mark.skipif(WORLD == "asan", reason="the Python inside is without AddressSanitizer")
+
 BINARIES = {"/bin": "rx"}
 
 
@@ -236,6 +239,7 @@ def test_the_root_of_the_host():
 
 
 @pytest.mark.requires("root")
+@not_asan
 @pytest.mark.slow_in_vm("Python in a container, and another one in that")
 def test_a_container_in_a_container():
     code = """

@@ -17,10 +17,13 @@ from pycgroups.namespaces import own
 from pycgroups.security import capabilities
 from tests.waiting import in_time, wait_for
 
+WORLD = os.environ.get("PYCGROUPS_TEST_WORLD")
+
 pytestmark = [pytest.mark.requires("gcc"), pytest.mark.usefixtures("nothing_left")]
 both = pytest.mark.parametrize("level", ["process", "none"])
 needs_limits = pytest.mark.requires("limits")
 needs_landlock = pytest.mark.requires("landlock")
+not_asan = pytest.mark.skipif(WORLD == "asan", reason="the Python inside is without AddressSanitizer")
 needs_root = pytest.mark.requires("root")
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -217,6 +220,7 @@ def test_it_sends_no_signals_to_others(probe, script):
 
 @needs_landlock
 @pytest.mark.requires("userns")
+@not_asan
 @pytest.mark.slow_in_vm("Python in Python, and another program in that")
 @pytest.mark.parametrize("outer", [{}, {"isolation": "process", "landlock": {"/": "rx", "/dev/null": "rw"}}], ids=str)
 def test_under_rules_in_a_container_or_under_other_rules(outer):
