@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from attrs import evolve, frozen
 
+    from pycgroups.containers.levels import Isolation
     from pycgroups.containers.mounts import Mount
 else:
     from pycgroups.frozen import evolve, frozen
@@ -96,6 +97,7 @@ def doctor() -> Doctor:
         ("user namespaces", _user_namespaces),
         ("ids", _ids),
         ("containers", _containers),
+        ("without namespaces", _without_namespaces),
         ("cgroups", _cgroups),
         ("seccomp", _seccomp),
         ("idmapped mounts", _idmapped_mounts),
@@ -304,6 +306,14 @@ def _containers() -> Iterable[Check]:
         yield Check(name="overlay", works=None, why="a container fails before it comes to that")
 
 
+def _without_namespaces() -> Iterable[Check]:
+    error = _try(isolation="process")
+    if error is None:
+        yield Check(name="without namespaces", works=True, detail='a program ran with isolation="process"')
+    else:
+        yield evolve(_failed("without namespaces", error), works=None)
+
+
 def _idmapped_mounts() -> Iterable[Check]:
     from pycgroups.containers.caller import caller
     from pycgroups.containers.mounts import Mount
@@ -356,7 +366,12 @@ def _cgroups() -> Iterable[Check]:
 
 
 def _try(
-    *, memory: str | None = None, pids: int | None = None, cpus: float | None = None, mounts: Iterable[Mount] = ()
+    *,
+    isolation: Isolation = "container",
+    memory: str | None = None,
+    pids: int | None = None,
+    cpus: float | None = None,
+    mounts: Iterable[Mount] = (),
 ) -> Error | None:
     """Run a program that does nothing; what failed, or None."""
     from pycgroups.containers.config import ContainerConfig
@@ -365,7 +380,13 @@ def _try(
     from pycgroups.errors import CommandNotFound
 
     config = ContainerConfig(
-        command=("true",), timeout=_LONGEST_WAIT, memory=memory, pids=pids, cpus=cpus, mounts=tuple(mounts)
+        command=("true",),
+        isolation=isolation,
+        timeout=_LONGEST_WAIT,
+        memory=memory,
+        pids=pids,
+        cpus=cpus,
+        mounts=tuple(mounts),
     )
     job = Job(config, Streams(stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, data=None))
     try:

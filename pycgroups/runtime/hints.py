@@ -90,7 +90,7 @@ _STEPS = {
     (lib.OP_EXEC, errno.E2BIG): "arguments and environment together are over the kernel's limit: execve(2)",
     (lib.OP_LABEL, errno.ENOENT): "no such AppArmor profile is loaded: apparmor_parser -r FILE",
     (lib.OP_LABEL, errno.EINVAL): "the security module does not know this label",
-    (lib.OP_ALLOW_PATH, errno.ENOENT): "landlock names what is not in the container",
+    (lib.OP_ALLOW_PATH, errno.ENOENT): "landlock names a path that is not there",
     (lib.OP_ALLOW_PATH, errno.ELOOP): "a magic link, such as /proc/self/fd/0, is no path that landlock can name",
     (lib.OP_ALLOW_PATH, errno.EACCES): "the program's user may not reach this path; leave it out of landlock",
     (lib.OP_RESTRICT, errno.E2BIG): "Landlock stacks 16 rulesets at most, and the caller is under that many",

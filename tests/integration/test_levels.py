@@ -219,6 +219,13 @@ def test_it_sends_no_signals_to_others(probe, script):
 
 
 @needs_landlock
+def test_it_does_not_look_into_others(probe):
+    """Whose memory and environment its user may read."""
+    found = run([probe, "does", f"read:/proc/{os.getpid()}/environ", "read:/proc/self/environ"]).stdout.splitlines()
+    assert [line.split()[1] for line in found] == ["EACCES", "ok"]
+
+
+@needs_landlock
 @pytest.mark.requires("userns")
 @not_asan
 @pytest.mark.slow_in_vm("Python in Python, and another program in that")
