@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _NO_USERNS = (
     "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "
-    "for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    'for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0; or run without them: isolation="process"'
 )
 _SUBIDS = (
     "install uidmap, and give the account ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"

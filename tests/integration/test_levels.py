@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import random
@@ -241,6 +242,20 @@ print(result.stdout, result.returncode, result.reason)
 """
     result = pc.run(["python3", "-c", code], text=True, **outer)
     assert result.stdout.split() == ["denied", "5", "exited"], result
+
+
+@not_asan
+@pytest.mark.requires("userns")
+@pytest.mark.slow_in_vm("Python in a container")
+def test_where_namespaces_are_forbidden_the_error_says_so():
+    code = """
+import pycgroups as pc
+try:
+    pc.run(["true"])
+except pc.LaunchError as error:
+    print(error.step, error.errno, 'isolation="process"' in error.hint)
+"""
+    assert pc.run(["python3", "-c", code], text=True).stdout.split() == ["clone3", str(errno.EPERM), "True"]
 
 
 # -- the end
