@@ -204,6 +204,11 @@ def inotify_watch(fd: int, path: bytes, mask: int) -> int:
     return watch if watch >= 0 else -int(ffi.errno)
 
 
+def landlock_abi() -> int:
+    """Ask for the version of Landlock's interface, or -errno; landlock_create_ruleset(2)."""
+    return int(lib.landlock_abi())
+
+
 def syscall_numbers() -> dict[str, int]:
     """Return this architecture's system call numbers by name, as the kernel headers at build time have them."""
     return {

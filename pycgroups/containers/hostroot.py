@@ -235,6 +235,11 @@ def _other_packages() -> Iterable[str]:
         yield own
 
 
+def own_path() -> tuple[str, ...]:
+    """Return where the running Python is, to come first on PATH where nothing is brought in."""
+    return tuple(place for place in _search_path()[0] if place != LINKS)
+
+
 def _search_path() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     """PATH such that python3 is this very interpreter, also where the directory's own python3 is another version."""
     if not sys.executable:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _NO_USERNS = (
     "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "
-    "for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    'for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0; or run without them: isolation="process"'
 )
 _SUBIDS = (
     "install uidmap, and give the account ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
@@ -95,10 +95,15 @@ _STEPS = {
     (lib.OP_CHDIR, errno.EXDEV): "the working directory (cwd) is outside of the container's root",
     (lib.OP_JOIN, errno.EAGAIN): "the limit of processes of the cgroup is reached",
     (lib.OP_EXEC, errno.ENOEXEC): "no format that the kernel knows: a script without #!, or another architecture",
-    (lib.OP_EXEC, errno.EACCES): "no execute permission, a directory, or a mount with noexec",
+    (lib.OP_EXEC, errno.EACCES): "no execute permission, a directory, a mount with noexec, "
+    'or landlock rules without "rx" for it, or for its interpreter or loader',
     (lib.OP_EXEC, errno.E2BIG): "arguments and environment together are over the kernel's limit: execve(2)",
     (lib.OP_LABEL, errno.ENOENT): "no such AppArmor profile is loaded: apparmor_parser -r FILE",
     (lib.OP_LABEL, errno.EINVAL): "the security module does not know this label",
+    (lib.OP_ALLOW_PATH, errno.ENOENT): "landlock names a path that is not there",
+    (lib.OP_ALLOW_PATH, errno.ELOOP): "a magic link, such as /proc/self/fd/0, is no path that landlock can name",
+    (lib.OP_ALLOW_PATH, errno.EACCES): "the program's user may not reach this path; leave it out of landlock",
+    (lib.OP_RESTRICT, errno.E2BIG): "Landlock stacks 16 rulesets at most, and the caller is under that many",
     (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",
     (lib.OP_SECCOMP, errno.EINVAL): "the kernel does not take this filter",
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
