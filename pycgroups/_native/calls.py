@@ -224,6 +224,11 @@ def process_control(option: int, value: int) -> int:
     return int(lib.process_control(option, value))
 
 
+def landlock_abi() -> int:
+    """Ask for the version of Landlock's interface, or -errno; landlock_create_ruleset(2)."""
+    return int(lib.landlock_abi())
+
+
 def syscall_numbers() -> dict[str, int]:
     """Return this architecture's system call numbers by name, as the kernel headers at build time have them."""
     return {
