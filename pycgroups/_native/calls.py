@@ -173,6 +173,11 @@ def _report(record: Any, fd: int) -> Report:
     )
 
 
+def effective_capabilities() -> int:
+    """`capget(2)`: the bits of the effective set."""
+    return int(lib.spawn_effective())
+
+
 def open_inside(root: bytes, path: bytes) -> int:
     """Open a file for reading, its path resolved as if `root` were "/"; a descriptor or -errno.
 

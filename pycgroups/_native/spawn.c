@@ -406,6 +406,14 @@ int spawn_report(int control, struct report *report, int *fd)
     return got == sizeof *report ? 1 : -EPROTO;
 }
 
+uint64_t spawn_effective(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    SYS(capget, &header, data);
+    return data[0].effective | (uint64_t)data[1].effective << 32;
+}
+
 int spawn_find_inside(const char *root, const char *path)
 {
     struct open_how how = {
