@@ -1,14 +1,15 @@
 """`ContainerConfig`: everything that was asked for one container, checked and in one normal form.
 
 The words are those of `pycgroups.run` and of every other face. Nothing here looks at the host, but for the
-files that ``env_file`` and ``seccomp`` name: whether the host can do it is found out later.
+files that ``env_file`` and ``seccomp`` name, and the kernel's version that rules of such a profile ask for: whether the
+host can do it is found out later.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -19,6 +20,9 @@ from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
+
+if TYPE_CHECKING:
+    from pycgroups.security.docker_profile import DockerProfile
 
 AUTO = IdMap.auto()
 HOST = IdMap.host()
@@ -92,7 +96,8 @@ class ContainerConfig:
         namespaces: (OCI kind, absolute path | "host" | "private"); default private; namespaces(7).
         caps_add: capabilities(7) added to the default ones.
         caps_drop: capabilities taken away from them.
-        seccomp: "default", "unconfined" or a profile: an OCI dict, or the path of a JSON file; seccomp(2).
+        seccomp: "default", "unconfined" or a profile: a dict in OCI's or Docker's form, or the path of a JSON file;
+            seccomp(2).
         no_new_privileges: whether execve(2) can give no privileges; PR_SET_NO_NEW_PRIVS(2const).
         privileged: whether nothing is held back: all capabilities and devices, no filter, no masked paths.
         securebits: capabilities(7), "The securebits flags".
@@ -194,6 +199,7 @@ class ContainerConfig:
             from pycgroups.security.capabilities import resolve  # the usual run names none
 
             resolve(self.caps_add, self.caps_drop)
+        _settle_seccomp(self, self.seccomp)
         _check_mounts(self)
         _check_shared_namespaces(self)
 
@@ -251,6 +257,17 @@ def _settle_namespaces(config: ContainerConfig) -> None:
             raise invalid(option, asked, f"{option} or a {kind} namespace, not both")
         if where == "host":
             _set(config, option, host)
+
+
+def _settle_seccomp(config: ContainerConfig, given: str | Seccomp | DockerProfile) -> None:
+    """Choose among the rules of Docker's form: capabilities, which are options too, decide on some."""
+    if isinstance(given, str | Seccomp):
+        return
+    from pycgroups.security import capabilities
+    from pycgroups.security.docker_profile import this_host
+
+    held = capabilities.resolve(("ALL",) if config.privileged else config.caps_add, config.caps_drop)
+    _set(config, "seccomp", given.resolve(this_host(frozenset(held))))
 
 
 def _check_mounts(config: ContainerConfig) -> None:
@@ -338,7 +355,7 @@ def _namespaces(value: object, key: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(result.items()))
 
 
-def _seccomp(value: object, key: str) -> str | Seccomp:
+def _seccomp(value: object, key: str) -> str | Seccomp | DockerProfile:
     if isinstance(value, Seccomp):
         return value
     document: object = value
@@ -349,7 +366,10 @@ def _seccomp(value: object, key: str) -> str | Seccomp:
     elif not isinstance(value, Mapping):
         return values.choice(value, key, ("default", "unconfined", "a profile: a dict or a path with a slash"))
     from pycgroups.oci.reading import from_json  # likewise
+    from pycgroups.security import docker_profile
 
+    if docker_profile.is_docker(document):
+        return docker_profile.read(document, key)
     return from_json(Seccomp, document, key)
 
 
