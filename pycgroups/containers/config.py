@@ -96,8 +96,8 @@ class ContainerConfig:
         namespaces: (OCI kind, absolute path | "host" | "private"); default private; namespaces(7).
         caps_add: capabilities(7) added to the default ones.
         caps_drop: capabilities taken away from them.
-        seccomp: "default", "unconfined" or a profile: a dict in OCI's or Docker's form, or the path of a JSON file;
-            seccomp(2).
+        seccomp: "default", "strict" for pure computing (`pycgroups.security.strict`), "unconfined", or a profile: a
+            dict in OCI's or Docker's form, or the path of a JSON file; seccomp(2).
         no_new_privileges: whether execve(2) can give no privileges; PR_SET_NO_NEW_PRIVS(2const).
         privileged: whether nothing is held back: all capabilities and devices, no filter, no masked paths.
         securebits: capabilities(7), "The securebits flags".
@@ -169,7 +169,7 @@ class ContainerConfig:
     namespaces: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
     caps_add: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
     caps_drop: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
-    seccomp: Literal["default", "unconfined"] | Seccomp = attrs.field(default="default", converter=_as_given)
+    seccomp: Literal["default", "strict", "unconfined"] | Seccomp = attrs.field(default="default", converter=_as_given)
     no_new_privileges: bool = attrs.field(default=True, converter=_as_given)
     privileged: bool = attrs.field(default=False, converter=_as_given)
     securebits: int = attrs.field(default=0, converter=_as_given)
@@ -261,6 +261,11 @@ def _settle_namespaces(config: ContainerConfig) -> None:
 
 def _settle_seccomp(config: ContainerConfig, given: str | Seccomp | DockerProfile) -> None:
     """Choose among the rules of Docker's form: capabilities, which are options too, decide on some."""
+    if given == "strict" and not config.no_new_privileges:
+        message = (
+            "with no_new_privileges: else the filter comes before the user and capabilities, which it refuses to set"
+        )
+        raise invalid("seccomp", given, message)
     if isinstance(given, str | Seccomp):
         return
     from pycgroups.security import capabilities
@@ -364,7 +369,9 @@ def _seccomp(value: object, key: str) -> str | Seccomp | DockerProfile:
 
         document = parse(values.read_text(values.host_path(value, key), key), key)
     elif not isinstance(value, Mapping):
-        return values.choice(value, key, ("default", "unconfined", "a profile: a dict or a path with a slash"))
+        return values.choice(
+            value, key, ("default", "strict", "unconfined", "a profile: a dict or a path with a slash")
+        )
     from pycgroups.oci.reading import from_json  # likewise
     from pycgroups.security import docker_profile
 

@@ -118,6 +118,10 @@ def _capabilities(config: ContainerConfig) -> tuple[str, ...]:
 def _seccomp(config: ContainerConfig) -> oci.Seccomp | None:
     if isinstance(config.seccomp, oci.Seccomp):
         return config.seccomp
+    if config.seccomp == "strict":
+        from pycgroups.security.strict import strict_profile  # the usual run is not
+
+        return strict_profile()
     if config.seccomp == "unconfined" or config.privileged:
         return None
     return seccomp.default_profile(frozenset(_capabilities(config)))
