@@ -45,6 +45,8 @@ RESOLVE_NO_SYMLINKS
 RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK
 RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME
 SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW SECCOMP_FILTER_FLAG_NEW_LISTENER
+SECCOMP_IOCTL_NOTIF_RECV SECCOMP_IOCTL_NOTIF_SEND SECCOMP_IOCTL_NOTIF_ID_VALID SECCOMP_IOCTL_NOTIF_ADDFD
+SECCOMP_USER_NOTIF_FLAG_CONTINUE SECCOMP_ADDFD_FLAG_SEND
 BPF_PROG_TYPE_CGROUP_DEVICE BPF_CGROUP_DEVICE BPF_F_ALLOW_MULTI BPF_F_REPLACE BPF_OBJ_NAME_LEN BPF_PROGRAMS_MOST
 NATIVE_AUDIT_ARCH
 IN_DELETE IN_MODIFY
@@ -60,7 +62,9 @@ SOURCE = """
 #include <linux/seccomp.h>
 #include <asm/unistd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include "bpf.h"
+#include "seccomp.h"
 #include "spawn.h"
 
 #if defined(__x86_64__)
@@ -112,7 +116,8 @@ def make() -> FFI:
         SOURCE % {"helper": helper, "syscalls": syscall_table()},
         depends=[str(helper), *map(str, HERE.glob("*.h"))],
         sources=[
-            f"pycgroups/_native/{name}" for name in ("bpf.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c")
+            f"pycgroups/_native/{name}"
+            for name in ("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c")
         ],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused
