@@ -85,7 +85,7 @@ def make_spec(
             resources=_resources(config, disks, devices),
             masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
             readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
-            seccomp=_seccomp(config),
+            seccomp=seccomp_profile(config),
         ),
     )
 
@@ -115,7 +115,8 @@ def _capabilities(config: ContainerConfig) -> tuple[str, ...]:
     return capabilities.resolve(("ALL",) if config.privileged else config.caps_add, config.caps_drop)
 
 
-def _seccomp(config: ContainerConfig) -> oci.Seccomp | None:
+def seccomp_profile(config: ContainerConfig) -> oci.Seccomp | None:
+    """Return what the option ``seccomp`` stands for; None for no filter."""
     if isinstance(config.seccomp, oci.Seccomp):
         return config.seccomp
     if config.seccomp == "strict":

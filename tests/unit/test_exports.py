@@ -68,7 +68,9 @@ def test_what_an_oci_runtime_needs_is_cheap():
     rooms = [Path(pycgroups.__file__).parent / room for room in ("runtime", "security")]
     names = [f"pycgroups.{path.parent.name}.{path.stem}" for room in rooms for path in room.glob("[a-z]*.py")]
     # Profiles by other names, which `run` has; and what runs criu.
-    profiles = {f"pycgroups.security.{name}" for name in ("docker_profile", "seccomp", "strict")}
+    profiles = {
+        f"pycgroups.security.{name}" for name in ("docker_profile", "notification", "recorder", "seccomp", "strict")
+    }
     others = {*profiles, "pycgroups.runtime.checkpoint"}
     needed = sorted({*names, "pycgroups.oci.plain"} - others)
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
