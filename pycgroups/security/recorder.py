@@ -34,6 +34,10 @@ _SELECTORS: dict[str, tuple[int, int]] = {
     "unshare": (0, LOW_32_BITS),  # namespaces
 }
 
+# Made only when threads have to wait for each other, or a signal comes in between: not of the program's doing, and
+# while recording it all happens at another pace.
+_BY_CHANCE = ("futex", "restart_syscall", "rt_sigreturn", "sched_yield")
+
 
 class Used(NamedTuple):
     """What was used of a profile: the position of the rule (None: its default), the call, and its selector's value."""
@@ -59,6 +63,7 @@ class Recorder:
                     self._conditional.setdefault(name, []).append(position)
                 else:
                     self._plain.setdefault(name, position)
+        self._used.update(Used(self._plain.get(name), name, None) for name in _BY_CHANCE if self._is_allowed(name))
 
     def asking(self) -> Seccomp:
         """Return the profile by which everything that is allowed waits."""
@@ -81,6 +86,11 @@ class Recorder:
         if not self._is_first:
             self.decide(call)
         self._is_first = False
+
+    def _is_allowed(self, name: str) -> bool:
+        position = self._plain.get(name)
+        action = self._base.default_action if position is None else self._base.syscalls[position].action
+        return action == _ALLOW
 
     def _rule_for(self, call: Call) -> int | None:
         for position in self._conditional.get(call.name, ()):
