@@ -1,9 +1,7 @@
 """`record`: the smallest seccomp profile that a program needs, by running it.
 
 Every call that the container's own filter would allow waits for the library, which notes it and lets it go on:
-seccomp_unotify(2). That is slow, some 20 microseconds a call, and complete: it sees all threads and processes, from the
-exec of the program on, and needs no rights. (ptrace(2) would be seen by the program; the log of SCMP_ACT_LOG goes to
-the system's audit, which is root's to read, and leaves out calls when there are many.)
+seccomp_unotify(2). docs/explanation/seccomp.md says why that way.
 """
 
 from __future__ import annotations
