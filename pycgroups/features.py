@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from pycgroups.errors import Error, errno_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from attrs import evolve, frozen
+
     from pycgroups.containers.mounts import Mount
+else:
+    from pycgroups.frozen import evolve, frozen
 
 # mount_setattr(2) is the newest system call that every container needs.
 OLDEST_KERNEL = (5, 12)
@@ -29,7 +31,7 @@ _SETUID = 0o4000
 _TOOLS = {"pasta": "passt", "slirp4netns": "slirp4netns", "fuse-overlayfs": "fuse-overlayfs", "criu": "criu"}
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Check:
     """One thing that was looked at.
 
@@ -48,7 +50,7 @@ class Check:
     mend: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Doctor:
     """All checks, in the order in which they depend on each other.
 
@@ -65,7 +67,7 @@ class Doctor:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain dicts, lists and scalars."""
-        return {"ok": self.ok, "checks": [attrs.asdict(check) for check in self.checks]}
+        return {"ok": self.ok, "checks": [vars(check).copy() for check in self.checks]}
 
     def __str__(self) -> str:
         """Write a plain table; below what does not work, why, and what mends it."""
@@ -313,7 +315,7 @@ def _idmapped_mounts() -> Iterable[Check]:
     if error is None:
         yield Check(name="idmapped mounts", works=True, detail="of the file system at /")
         return
-    yield attrs.evolve(
+    yield evolve(
         _failed("idmapped mounts", error),
         works=None,
         mend='keep root file systems where they work (ext4, xfs, btrfs, tmpfs), or run with userns="host"',

@@ -23,26 +23,29 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # nobody checks it
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
-    _defaults: tuple[Any, ...] = ()
+    _field_defaults: dict[str, Any] = {}  # noqa: RUF012 (each class has its own)
 
     def __init_subclass__(cls) -> None:
         """Make the fields of a class."""
         cls._fields = tuple(cls.__annotations__)
-        cls._defaults = tuple(cls.__dict__[name] for name in cls._fields if name in cls.__dict__)
+        cls._field_defaults = {name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__}
         for position, name in enumerate(cls._fields):
             setattr(cls, name, _tuplegetter(position, None))
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
-        """Make the first object of a class, and what makes the next: a short command needs few of its classes."""
-        # As collections.namedtuple does: nothing else takes arguments as fast.
-        arguments = ", ".join(cls._fields)
-        # Compiled first: a KeyboardInterrupt in an eval of text ends the interpreter by SIGINT, even if it is caught.
-        code = compile(f"lambda _cls, {arguments}: _new(_cls, ({arguments},))", "<record>", "eval")
-        new: Any = eval(code, {"_new": tuple.__new__})  # noqa: S307
-        new.__name__, new.__qualname__, new.__defaults__ = "__new__", f"{cls.__name__}.__new__", cls._defaults
-        cls.__new__ = new  # type: ignore[method-assign]
-        made: Self = new(cls, *values, **named)
-        return made
+        """Make one."""
+        if named or len(values) != len(cls._fields):
+            values = cls._filled(values, named)
+        return tuple.__new__(cls, values)
+
+    @classmethod
+    def _filled(cls, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """Put what was given by name, and defaults, in their places."""
+        given = dict(zip(cls._fields, values, strict=False))
+        whole = {**cls._field_defaults, **named, **given}
+        if len(values) > len(cls._fields) or len(given.keys() & named.keys()) or whole.keys() != {*cls._fields}:
+            raise TypeError(f"{cls.__name__}() takes {', '.join(cls._fields)}, each once")
+        return tuple([whole[name] for name in cls._fields])
 
     def _replace(self, **changes: Any) -> Self:
         return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})

@@ -96,7 +96,7 @@ class Podman:
         for name in ("runtime", "library"):
             (self.directory / name).mkdir(mode=0o700)
         (self.directory / "subids").write_text(SUBIDS)
-        self.mounts = _MountNamespace(self.directory) if os.geteuid() == 0 else None
+        self.namespaces = _Namespaces(self.directory) if os.geteuid() == 0 else None
         return self
 
     def load(self, rootfs: Path) -> None:
@@ -108,12 +108,12 @@ class Podman:
 
     def __exit__(self, *_: object) -> None:
         self("rm", "--all", "--force", "--time", "0")
-        if self.mounts:
-            self.mounts.close()
+        if self.namespaces:
+            self.namespaces.close()
         # A container that ends has another podman clean up after it.
         wait_for(lambda: not self._processes())
         assert not list(self.directory.glob("runtime/pycgroups/oci/*"))
-        if self.mounts:
+        if self.namespaces:
             shutil.rmtree(self.directory)
         else:
             _end(self.directory / "runtime/libpod/tmp/pause.pid")
@@ -140,7 +140,7 @@ class Podman:
         """The whole command line."""
         name, *rest = map(str, words)
         place = [f"--cgroup-parent={self.cgroup}"] if name in {"run", "create"} else []
-        inside = self.mounts.command if self.mounts else []
+        inside = self.namespaces.command if self.namespaces else []
         return [*inside, "podman", f"--runtime={RUNTIME}", name, *place, *rest]
 
     def attempt(self, *words: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -161,20 +161,29 @@ class Podman:
         return found[0]
 
 
-class _MountNamespace:
-    """For the podman of root: subordinate ids, and directories of its own where podman asks nobody."""
+class _Namespaces:
+    """For the podman of root: subordinate ids, directories of its own where podman asks nobody, and a network."""
 
     def __init__(self, directory: Path) -> None:
         places = {"subids": ("/etc/subuid", "/etc/subgid"), "runtime": ("/run",), "library": ("/var/lib",)}
         mounts = [f"mount --bind {directory}/{name} {place}" for name in places for place in places[name]]
         self._holder = subprocess.Popen(
-            ["unshare", "--mount", "--propagation=slave", "sh", "-c", " && ".join([*mounts, "echo", "read _"])],
+            [
+                "unshare",
+                "--mount",
+                "--propagation=slave",
+                "--net",
+                "sh",
+                "-c",
+                " && ".join([*mounts, "ip link set lo up", "echo", "read _"]),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         assert self._holder.stdout
         assert self._holder.stdout.readline() == b"\n"
-        self.command = ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "--"]
+        own = f"/proc/{self._holder.pid}/ns"
+        self.command = ["nsenter", f"--mount={own}/mnt", f"--net={own}/net", "--"]
 
     def close(self) -> None:
         self._holder.communicate()

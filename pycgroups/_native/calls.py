@@ -5,7 +5,9 @@ The names are those of spawn.h and bpf.h; `pycgroups.runtime.launch` turns failu
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from pycgroups._native import _shim  # type: ignore[attr-defined]  # made by the build
 
@@ -172,8 +174,22 @@ def _report(record: Any, fd: int) -> Report:
 
 
 def open_inside(root: bytes, path: bytes) -> int:
-    """Open a file for reading, its path resolved as if `root` were "/"; a descriptor or -errno."""
-    return int(lib.spawn_open_inside(root, path))
+    """Open a file for reading, its path resolved as if `root` were "/"; a descriptor or -errno.
+
+    Regular files and directories alone, -ENXIO for others: to open a device can already do something.
+    """
+    found = int(lib.spawn_find_inside(root, path))
+    if found < 0:
+        return found
+    try:
+        mode = os.fstat(found).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return -errno.ENXIO
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+    finally:
+        os.close(found)
 
 
 def inotify_open() -> int:

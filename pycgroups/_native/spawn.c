@@ -393,10 +393,10 @@ int spawn_report(int control, struct report *report, int *fd)
     return got == sizeof *report ? 1 : -EPROTO;
 }
 
-int spawn_open_inside(const char *root, const char *path)
+int spawn_find_inside(const char *root, const char *path)
 {
     struct open_how how = {
-        .flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, /* a FIFO must not hold us */
+        .flags = O_PATH | O_CLOEXEC,
         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
     };
     long directory = SYS(openat, AT_FDCWD, root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);

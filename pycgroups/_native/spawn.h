@@ -74,7 +74,7 @@ int spawn_write(const struct spawned *child, const char *name, const char *text,
 /* Receive one record without waiting. 1 one came, 0 end of file, -EAGAIN nothing yet, or -errno. */
 int spawn_report(int control, struct report *report, int *fd);
 
-/* Open a file for reading, its path resolved as if `root` were "/". A descriptor or -errno. */
-int spawn_open_inside(const char *root, const char *path);
+/* Find a file, its path resolved as if `root` were "/". A descriptor (O_PATH) or -errno. */
+int spawn_find_inside(const char *root, const char *path);
 
 #endif

@@ -13,14 +13,16 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-import attrs
-
 from pycgroups.errors import CgroupError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attrs import field, frozen
+
     from pycgroups.cgroups.files import Directory
+else:
+    from pycgroups.frozen import field, frozen
 
 KINDS = ("oom", "oom_kill", "high", "pids", "populated", "empty", "frozen", "thawed")
 """What may happen in a group; see `Cgroup.watch`."""
@@ -34,7 +36,7 @@ _MICROSECONDS = 1_000_000
 _LONGEST = 4096  # bytes of an events file
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Event:
     """Something that happened in a group.
 
@@ -74,7 +76,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PressureTrigger:
     """An amount of waiting for a resource that is an event: pressure stall information (accounting/psi.rst, v2).
 
@@ -91,10 +93,10 @@ class PressureTrigger:
         InvalidConfig: with the attribute as `path`.
     """
 
-    resource: str = attrs.field(validator=_resource)
-    full: bool = attrs.field(default=False, validator=_full)
-    window: float = attrs.field(default=2.0, validator=_window)
-    stall: float = attrs.field(default=0.15, validator=_stall)
+    resource: str = field(validator=_resource)
+    full: bool = field(default=False, validator=_full)
+    window: float = field(default=2.0, validator=_window)
+    stall: float = field(default=0.15, validator=_stall)
 
     def text(self) -> str:
         """Write it as the kernel wants it."""

@@ -7,12 +7,15 @@ runc does (libcontainer/specconv, `AllowedDevices`; "Default Devices" of config-
 from __future__ import annotations
 
 from pycgroups.errors import invalid
+from pycgroups.oci.resources import DeviceRule, Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pycgroups.oci.resources import DeviceRule, Resources
+    from attrs import evolve
+else:
+    from pycgroups.frozen import evolve
 
 _ZERO_IS_NONE = {
     "memory": ("limit", "reservation", "swap"),
@@ -22,49 +25,23 @@ _ZERO_IS_NONE = {
 }
 
 
-class _Rule:
-    """A `DeviceRule` of ours."""
-
-    allow = True
-
-    def __init__(self, type_: str, major: int | None, minor: int | None, access: str = "rwm") -> None:
-        self.type = type_
-        self.major = major
-        self.minor = minor
-        self.access = access
+def _rule(type_: str, major: int | None, minor: int | None, access: str = "rwm") -> DeviceRule:
+    return DeviceRule(allow=True, type=type_, major=major, minor=minor, access=access)
 
 
 _DEVICES = (
-    _Rule("c", None, None, "m"),  # to make a node is not yet to open it
-    _Rule("b", None, None, "m"),
-    _Rule("c", 1, 3),  # null
-    _Rule("c", 1, 5),  # zero
-    _Rule("c", 1, 7),  # full
-    _Rule("c", 1, 8),  # random
-    _Rule("c", 1, 9),  # urandom
-    _Rule("c", 5, 0),  # tty
-    _Rule("c", 5, 1),  # console
-    _Rule("c", 5, 2),  # ptmx
-    _Rule("c", 136, None),  # pts
+    _rule("c", None, None, "m"),  # to make a node is not yet to open it
+    _rule("b", None, None, "m"),
+    _rule("c", 1, 3),  # null
+    _rule("c", 1, 5),  # zero
+    _rule("c", 1, 7),  # full
+    _rule("c", 1, 8),  # random
+    _rule("c", 1, 9),  # urandom
+    _rule("c", 5, 0),  # tty
+    _rule("c", 5, 1),  # console
+    _rule("c", 5, 2),  # ptmx
+    _rule("c", 136, None),  # pts
 )
-
-
-class _View:
-    """An object of which some attributes are others."""
-
-    def __init__(self, seen: object, **others: object) -> None:
-        self._seen = seen
-        self.__dict__.update(others)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._seen, name)
-
-
-class _Nothing:
-    """A `Resources` that asks for nothing."""
-
-    devices = hugepage_limits = rdma = unified = ()
-    memory = cpu = pids = block_io = network = None
 
 
 def for_new(resources: Resources | None, *, devices: bool) -> Resources:
@@ -77,7 +54,7 @@ def for_new(resources: Resources | None, *, devices: bool) -> Resources:
     Raises:
         InvalidConfig: a name in `unified` is no file of a cgroup.
     """
-    given = resources or _Nothing()
+    given = resources or Resources()
     return _understood(given, (*given.devices, *_DEVICES) if devices else ())
 
 
@@ -90,16 +67,15 @@ def for_change(resources: Resources) -> Resources:
     return _understood(resources, ())
 
 
-def _understood(resources: Resources | _Nothing, rules: tuple[DeviceRule | _Rule, ...]) -> Resources:
+def _understood(resources: Resources, rules: tuple[DeviceRule, ...]) -> Resources:
     for name, _ in resources.unified:
         if "/" in name or name.startswith("."):
             raise invalid("linux.resources.unified", name, "the name of a file in a cgroup")
-    parts: dict[str, object] = {"devices": rules}
+    parts: dict[str, Any] = {"devices": rules}
     for part, names in _ZERO_IS_NONE.items():
         if value := getattr(resources, part):
-            none = {name: None for name in names if getattr(value, name) == 0}
-            parts[part] = _View(value, **none) if none else value
+            parts[part] = evolve(value, **{name: None for name in names if getattr(value, name) == 0})
     memory = resources.memory
     if memory and memory.disable_oom_killer is False:  # how it is; docker says so of every container
-        parts["memory"] = _View(parts["memory"], disable_oom_killer=None)
-    return _View(resources, **parts)  # type: ignore[return-value]  # it has all its attributes
+        parts["memory"] = evolve(parts["memory"], disable_oom_killer=None)
+    return evolve(resources, **parts)

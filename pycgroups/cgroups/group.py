@@ -366,12 +366,11 @@ class Cgroup:
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
             CgroupError: the kernel refuses one; those written before it are in force.
         """
-        import attrs
-
         from pycgroups.cgroups import making
+        from pycgroups.frozen import evolve
 
         given: dict[str, Any] = {word: value for word, value in words.items() if value is not None}
-        limits = attrs.evolve(self.limits, **given)
+        limits = evolve(self.limits, **given)
         changes = limits.only(given)
         self._change(changes, making.asked(changes, (), resources))
         self._limits = limits

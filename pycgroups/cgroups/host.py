@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 
-import attrs
-
 from pycgroups.cgroups import detect, hints, moving, places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from attrs import frozen
+else:
+    from pycgroups.frozen import frozen
 
 _DELEGATED = ("user.delegate", "trusted.delegate")  # what systemd marks a delegated cgroup with
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Info:
     """What this process can do with cgroups.
 

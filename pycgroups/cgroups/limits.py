@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
 
-import attrs
+# Not from collections.abc: that loads all of collections.
+from _collections_abc import Mapping
 
 from pycgroups.cgroups.lists import cpu_list, cpu_numbers
 from pycgroups.errors import invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from attrs import field, fields, frozen
+else:
+    from pycgroups.frozen import field, fields, frozen
 
 CPU_PERIOD = 100_000
 """Microseconds over which the time of `cpus` is counted: the kernel's default on v1 and v2."""
@@ -189,7 +197,7 @@ def _pairs(key: str, value: object, allowed: str) -> Iterable[tuple[object, obje
     raise invalid(key, value, f"a dict: {allowed}")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Limits:
     """What a group's processes may use together. None, the default of each word, sets no limit.
 
@@ -218,17 +226,17 @@ class Limits:
         InvalidConfig: with the option's name as `path`.
     """
 
-    memory: int | None = attrs.field(default=None, converter=_memory)
-    memory_swap: int | None = attrs.field(default=None, converter=_memory_swap)
-    memory_low: int | None = attrs.field(default=None, converter=_memory_low)
-    memory_high: int | None = attrs.field(default=None, converter=_memory_high)
-    cpus: float | None = attrs.field(default=None, converter=_cpus)
-    cpu_weight: int | None = attrs.field(default=None, converter=_cpu_weight)
-    cpuset: str | None = attrs.field(default=None, converter=_cpuset)
-    pids: int | None = attrs.field(default=None, converter=_pids)
-    io_weight: int | None = attrs.field(default=None, converter=_io_weight)
-    io_limits: IoLimits | None = attrs.field(default=None, converter=_io_limits)
-    hugepages: Hugepages | None = attrs.field(default=None, converter=_hugepages)
+    memory: int | None = field(default=None, converter=_memory)
+    memory_swap: int | None = field(default=None, converter=_memory_swap)
+    memory_low: int | None = field(default=None, converter=_memory_low)
+    memory_high: int | None = field(default=None, converter=_memory_high)
+    cpus: float | None = field(default=None, converter=_cpus)
+    cpu_weight: int | None = field(default=None, converter=_cpu_weight)
+    cpuset: str | None = field(default=None, converter=_cpuset)
+    pids: int | None = field(default=None, converter=_pids)
+    io_weight: int | None = field(default=None, converter=_io_weight)
+    io_limits: IoLimits | None = field(default=None, converter=_io_limits)
+    hugepages: Hugepages | None = field(default=None, converter=_hugepages)
 
     def __attrs_post_init__(self) -> None:
         """Check what concerns two words."""
@@ -252,7 +260,7 @@ class Limits:
 
 
 NO_LIMITS = Limits()
-WORDS = tuple(field.name for field in attrs.fields(Limits))
+WORDS = tuple(field.name for field in fields(Limits))
 """The words of limits."""
 
 

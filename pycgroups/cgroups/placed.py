@@ -112,7 +112,7 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
     Args:
         path: as `linux.cgroupsPath` has it.
         id_: the container's, its place where there is no path.
-        wanted: the limits, `linux.resources`; any object with these attributes.
+        wanted: the limits, `linux.resources`.
 
     Raises:
         InvalidConfig: the path leads nowhere.

@@ -10,12 +10,14 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-import attrs
-
 from pycgroups.errors import CgroupError, Unsupported
 
 if TYPE_CHECKING:
+    from attrs import frozen
+
     from pycgroups.cgroups.files import Directory
+else:
+    from pycgroups.frozen import frozen
 
 _MICROSECONDS = 1_000_000
 _PERCENT = r"(\d+\.\d+)"
@@ -26,7 +28,7 @@ _COUNTED = "/proc/pressure"
 _SWITCH = "cgroup.pressure"
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Stall:
     """Time in which processes stood still.
 
@@ -43,7 +45,7 @@ class Stall:
     total: float
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Stalls:
     """Time lost for want of one resource.
 
@@ -56,7 +58,7 @@ class Stalls:
     full: Stall | None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Pressure:
     """Time that the processes of a group, subgroups included, lost by waiting.
 

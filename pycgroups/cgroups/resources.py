@@ -1,11 +1,8 @@
-"""`linux.resources`: what is asked for, which controllers it needs, and what to call it. Pure.
-
-Nothing here asks for a class: an object that has the attributes of `pycgroups.oci.resources.Resources` will do.
-"""
+"""`linux.resources`: what is asked for, which controllers it needs, and what to call it. Pure."""
 
 from __future__ import annotations
 
-from pycgroups.oci.tables import MODELS
+from pycgroups.oci.model import Model
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,17 +90,13 @@ def names(paths: Iterable[str], limits: Limits | None) -> tuple[str, ...]:
 
 def items(resources: Resources) -> Iterator[tuple[str, str, Any]]:
     """Walk what is given: path, its first part or, in `unified`, the file, and the value."""
-    for part, field, kind, _ in MODELS["Resources"]:
-        value, model = getattr(resources, field), MODELS.get(kind.removesuffix(" | None"))
-        if not value:
-            continue
-        if field == "unified":
+    for _, part, value in resources.given():
+        if part == "unified":
             yield from ((f"unified[{name!r}]", name, text) for name, text in value)
-        elif model is None:
-            yield str(part), str(part), value
+        elif isinstance(value, Model):
+            yield from ((f"{part}.{name}", part, inner) for _, name, inner in value.given())
         else:
-            inside = ((name, getattr(value, inner)) for name, inner, _, _ in model)
-            yield from ((f"{part}.{name}", str(part), inner) for name, inner in inside if inner not in (None, ()))
+            yield part, part, value
 
 
 def _controller(path: str, head: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from attrs import frozen
+
     from pycgroups.cgroups.manager import Counts
+else:
+    from pycgroups.frozen import frozen
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Sample:
     """What a group has used until now. A field is None where this host or this group does not count it.
 

@@ -78,7 +78,7 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Scoped:
         path: as `linux.cgroupsPath` has it for systemd; without, the scope is pycgroups-ID.scope. An empty slice is
             system.slice, for ordinary users user.slice.
         id_: the container's.
-        wanted: the limits, `linux.resources`; any object with these attributes.
+        wanted: the limits, `linux.resources`.
 
     Raises:
         InvalidConfig: the path is none of systemd's.

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 if TYPE_CHECKING:
+    from attrs import frozen
+
     from pycgroups.cgroups.manager import Counts
     from pycgroups.cgroups.pressure import Pressure
+else:
+    from pycgroups.frozen import frozen
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class CpuStats:
     """CPU time of every process that was ever in the group.
 
@@ -36,7 +38,7 @@ class CpuStats:
     throttled_time: float | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MemoryEvents:
     """How often each boundary was met.
 
@@ -57,7 +59,7 @@ class MemoryEvents:
     oom_kill: int | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MemoryStats:
     """Memory.
 
@@ -89,7 +91,7 @@ class MemoryStats:
     events: MemoryEvents = MemoryEvents()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class IoStats:
     """What went to and came from one block device (v1: without what the page cache wrote later).
 
@@ -116,7 +118,7 @@ class IoStats:
     discards: int | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class PidsStats:
     """Processes and threads.
 
@@ -134,7 +136,7 @@ class PidsStats:
     refused: int | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class HugetlbStats:
     """Huge pages of one size.
 
@@ -153,7 +155,7 @@ class HugetlbStats:
     refused: int | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Stats:
     """One sample of a group.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from types import FrameType
 
     from pycgroups.containers.job import Job
+else:
+    import _signal as signal  # the other takes milliseconds to make enums of all numbers
 
 _HANDED_ON = (
     signal.SIGHUP,

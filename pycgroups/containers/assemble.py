@@ -7,8 +7,6 @@ makes one plan.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.containers import caller as callers
 from pycgroups.containers import hostroot, ids
@@ -22,7 +20,11 @@ from pycgroups.security import lsm
 from pycgroups.security.bpf import compile_filter, syscall_table
 from pycgroups.security.seccomp_policy import filter_flags
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from functools import lru_cache
+    from typing import NamedTuple
+
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.steps import Plan, Terminal
+else:
+    from pycgroups.caches import lru_cache
+    from pycgroups.records import NamedTuple
 
 
 class Assembly(NamedTuple):

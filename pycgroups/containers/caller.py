@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.namespaces import own
 from pycgroups.namespaces.idmap import IdMap, subordinate_ranges
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from functools import lru_cache
+    from typing import NamedTuple
+
     from pycgroups.oci.runtime_spec import IdMapping
+else:
+    from pycgroups.caches import lru_cache
+    from pycgroups.records import NamedTuple
 
 
 class Caller(NamedTuple):

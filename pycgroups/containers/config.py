@@ -8,10 +8,9 @@ host can do it is found out later.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
+# Not from collections.abc: that loads all of collections.
+from _collections_abc import Mapping
 
 from pycgroups.cgroups.limits import NO_LIMITS, WORDS, Hugepages, IoLimits, Limits, parse_size
 from pycgroups.containers import options, values
@@ -21,8 +20,16 @@ from pycgroups.errors import Unsupported, invalid, shown
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from attrs import field, fields, frozen
+
     from pycgroups.security.docker_profile import DockerProfile
+else:
+    from pycgroups.frozen import field, fields, frozen
 
 AUTO = IdMap.auto()
 HOST = IdMap.host()
@@ -38,7 +45,7 @@ def _as_given(value: Any) -> Any:
     return value
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ContainerConfig:
     """The options of one container. All are keywords; None always means "not given".
 
@@ -117,72 +124,72 @@ class ContainerConfig:
         Unsupported: an option is known and what it asks for is not there yet.
     """
 
-    command: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
-    entrypoint: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
-    env: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
-    env_file: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
-    cwd: str | None = attrs.field(default=None, converter=_as_given)
-    user: tuple[int | str, int | str | None] | None = attrs.field(default=None, converter=_as_given)
-    groups: tuple[int | str, ...] = attrs.field(default=(), converter=_as_given)
-    umask: int | None = attrs.field(default=None, converter=_as_given)
-    tty: bool = attrs.field(default=False, converter=_as_given)
-    init: bool = attrs.field(default=True, converter=_as_given)
-    ulimits: tuple[Rlimit, ...] = attrs.field(default=(), converter=_as_given)
-    oom_score_adj: int | None = attrs.field(default=None, converter=_as_given)
-    stop_signal: int | None = attrs.field(default=None, converter=_as_given)
-    stop_timeout: float = attrs.field(default=10.0, converter=_as_given)
+    command: tuple[str, ...] | None = field(default=None, converter=_as_given)
+    entrypoint: tuple[str, ...] | None = field(default=None, converter=_as_given)
+    env: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
+    env_file: tuple[str, ...] = field(default=(), converter=_as_given)
+    cwd: str | None = field(default=None, converter=_as_given)
+    user: tuple[int | str, int | str | None] | None = field(default=None, converter=_as_given)
+    groups: tuple[int | str, ...] = field(default=(), converter=_as_given)
+    umask: int | None = field(default=None, converter=_as_given)
+    tty: bool = field(default=False, converter=_as_given)
+    init: bool = field(default=True, converter=_as_given)
+    ulimits: tuple[Rlimit, ...] = field(default=(), converter=_as_given)
+    oom_score_adj: int | None = field(default=None, converter=_as_given)
+    stop_signal: int | None = field(default=None, converter=_as_given)
+    stop_timeout: float = field(default=10.0, converter=_as_given)
 
-    name: str | None = attrs.field(default=None, converter=_as_given)
-    hostname: str | None = attrs.field(default=None, converter=_as_given)
-    domainname: str | None = attrs.field(default=None, converter=_as_given)
-    labels: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
-    annotations: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+    name: str | None = field(default=None, converter=_as_given)
+    hostname: str | None = field(default=None, converter=_as_given)
+    domainname: str | None = field(default=None, converter=_as_given)
+    labels: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
+    annotations: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
 
-    memory: int | None = attrs.field(default=None, converter=_as_given)
-    memory_swap: int | None = attrs.field(default=None, converter=_as_given)
-    memory_low: int | None = attrs.field(default=None, converter=_as_given)
-    memory_high: int | None = attrs.field(default=None, converter=_as_given)
-    cpus: float | None = attrs.field(default=None, converter=_as_given)
-    cpu_weight: int | None = attrs.field(default=None, converter=_as_given)
-    cpuset: str | None = attrs.field(default=None, converter=_as_given)
-    pids: int | None = attrs.field(default=None, converter=_as_given)
-    io_weight: int | None = attrs.field(default=None, converter=_as_given)
-    io_limits: IoLimits | None = attrs.field(default=None, converter=_as_given)
-    hugepages: Hugepages | None = attrs.field(default=None, converter=_as_given)
-    disk: int | None = attrs.field(default=None, converter=_as_given)
-    timeout: float | None = attrs.field(default=None, converter=_as_given)
-    require_limits: bool = attrs.field(default=True, converter=_as_given)
-    cgroup_manager: Literal["cgroupfs", "systemd"] = attrs.field(default="cgroupfs", converter=_as_given)
+    memory: int | None = field(default=None, converter=_as_given)
+    memory_swap: int | None = field(default=None, converter=_as_given)
+    memory_low: int | None = field(default=None, converter=_as_given)
+    memory_high: int | None = field(default=None, converter=_as_given)
+    cpus: float | None = field(default=None, converter=_as_given)
+    cpu_weight: int | None = field(default=None, converter=_as_given)
+    cpuset: str | None = field(default=None, converter=_as_given)
+    pids: int | None = field(default=None, converter=_as_given)
+    io_weight: int | None = field(default=None, converter=_as_given)
+    io_limits: IoLimits | None = field(default=None, converter=_as_given)
+    hugepages: Hugepages | None = field(default=None, converter=_as_given)
+    disk: int | None = field(default=None, converter=_as_given)
+    timeout: float | None = field(default=None, converter=_as_given)
+    require_limits: bool = field(default=True, converter=_as_given)
+    cgroup_manager: Literal["cgroupfs", "systemd"] = field(default="cgroupfs", converter=_as_given)
 
-    mounts: tuple[Mount, ...] = attrs.field(default=(), converter=_as_given)
-    volumes: tuple[Mount, ...] = attrs.field(default=(), converter=_as_given)
-    read_only: bool = attrs.field(default=False, converter=_as_given)
-    rootfs: str | None = attrs.field(default=None, converter=_as_given)
-    image: str | None = attrs.field(default=None, converter=_as_given)
-    workspace: str | None = attrs.field(default=None, converter=_as_given)
+    mounts: tuple[Mount, ...] = field(default=(), converter=_as_given)
+    volumes: tuple[Mount, ...] = field(default=(), converter=_as_given)
+    read_only: bool = field(default=False, converter=_as_given)
+    rootfs: str | None = field(default=None, converter=_as_given)
+    image: str | None = field(default=None, converter=_as_given)
+    workspace: str | None = field(default=None, converter=_as_given)
 
-    network: Literal["none", "host"] = attrs.field(default="none", converter=_as_given)
-    dns: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
-    extra_hosts: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
+    network: Literal["none", "host"] = field(default="none", converter=_as_given)
+    dns: tuple[str, ...] = field(default=(), converter=_as_given)
+    extra_hosts: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
 
-    userns: IdMap = attrs.field(default=AUTO, converter=_as_given)
-    namespaces: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
-    caps_add: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
-    caps_drop: tuple[str, ...] = attrs.field(default=(), converter=_as_given)
-    seccomp: Literal["default", "strict", "unconfined"] | Seccomp = attrs.field(default="default", converter=_as_given)
-    no_new_privileges: bool = attrs.field(default=True, converter=_as_given)
-    privileged: bool = attrs.field(default=False, converter=_as_given)
-    securebits: int = attrs.field(default=0, converter=_as_given)
-    devices: tuple[tuple[str, str, str], ...] = attrs.field(default=(), converter=_as_given)
-    masked_paths: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
-    readonly_paths: tuple[str, ...] | None = attrs.field(default=None, converter=_as_given)
-    apparmor: str | None = attrs.field(default=None, converter=_as_given)
-    selinux_label: str | None = attrs.field(default=None, converter=_as_given)
-    sysctls: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_as_given)
-    landlock: None = attrs.field(default=None, converter=_as_given)
+    userns: IdMap = field(default=AUTO, converter=_as_given)
+    namespaces: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
+    caps_add: tuple[str, ...] = field(default=(), converter=_as_given)
+    caps_drop: tuple[str, ...] = field(default=(), converter=_as_given)
+    seccomp: Literal["default", "strict", "unconfined"] | Seccomp = field(default="default", converter=_as_given)
+    no_new_privileges: bool = field(default=True, converter=_as_given)
+    privileged: bool = field(default=False, converter=_as_given)
+    securebits: int = field(default=0, converter=_as_given)
+    devices: tuple[tuple[str, str, str], ...] = field(default=(), converter=_as_given)
+    masked_paths: tuple[str, ...] | None = field(default=None, converter=_as_given)
+    readonly_paths: tuple[str, ...] | None = field(default=None, converter=_as_given)
+    apparmor: str | None = field(default=None, converter=_as_given)
+    selinux_label: str | None = field(default=None, converter=_as_given)
+    sysctls: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
+    landlock: None = field(default=None, converter=_as_given)
 
-    environment: tuple[tuple[str, str], ...] = attrs.field(init=False, default=())
-    limits: Limits = attrs.field(init=False, default=NO_LIMITS)
+    environment: tuple[tuple[str, str], ...] = field(init=False, default=())
+    limits: Limits = field(init=False, default=NO_LIMITS)
 
     def __attrs_post_init__(self) -> None:
         """Turn each option into its normal form, then check and settle what concerns several."""
@@ -441,4 +448,4 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "sysctls": options.sysctls,
     "landlock": _landlock,
 }
-_DEFAULTS = {field.name: field.default for field in attrs.fields(ContainerConfig)}
+_DEFAULTS = {field.name: field.default for field in fields(ContainerConfig)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
@@ -15,6 +13,7 @@ from pycgroups.runtime.steps import Terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attrs import frozen
     from typing_extensions import Unpack
 
     from pycgroups.containers.vocabulary import Options, Path
@@ -22,9 +21,11 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.rootfs import Directory, Layered
     from pycgroups.runtime.steps import Plan
+else:
+    from pycgroups.frozen import frozen
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Explanation:
     """What would be done.
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.runtime.rootfs import Layer, Layered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from functools import lru_cache
+    from typing import NamedTuple
+else:
+    from pycgroups.caches import lru_cache
+    from pycgroups.records import NamedTuple
 
 # What is empty inside, whatever the host has there.
 HIDDEN = {

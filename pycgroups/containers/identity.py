@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native import calls
 from pycgroups.errors import InvalidConfig
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
 
 LARGEST = 2**20
 LAST_ID = 2**32 - 2

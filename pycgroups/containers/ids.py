@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pycgroups.containers.caller import own_map
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces.idmap import IdMap, resolve_auto
 from pycgroups.namespaces.ranges import FIRST
 from pycgroups.oci.runtime_spec import IdMapping
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native.calls import lib
 from pycgroups.cgroups.limits import NO_LIMITS
@@ -19,7 +17,10 @@ from pycgroups.runtime import launch
 from pycgroups.runtime import plan as plans
 from pycgroups.security.seccomp_policy import has_listener
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.sample import Sample
     from pycgroups.containers.config import ContainerConfig
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Plan, Terminal
 
     Mappings = tuple[IdMapping, ...]
+else:
+    from pycgroups.records import NamedTuple
 
 _SIGKILL = 9
 # For the init (helper.c, END_SIGNAL): kill all, and tell what they used. What the kernel kills with PID 1 is counted
@@ -216,8 +219,10 @@ class Job:
         listener = running.descriptors.pop(lib.OP_SECCOMP, -1)
         if listener >= 0 and self.supervisor is not None:
             self.supervisor.start(listener, running)
-            with suppress(OSError):  # it was killed
+            try:
                 running.go_on()
+            except OSError:  # it was killed
+                return
 
     def _adopt_terminal(self, running: launch.Running) -> None:
         """The program's terminal has come: what is written to it is the output."""

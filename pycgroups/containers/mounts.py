@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
-import attrs
+# Not from collections.abc: that loads all of collections.
+from _collections_abc import Mapping
 
 from pycgroups.cgroups.limits import parse_size
 from pycgroups.containers import options
 from pycgroups.containers.values import (
-    Text,
     choice,
     flag,
     host_path,
@@ -22,8 +19,18 @@ from pycgroups.containers.values import (
 )
 from pycgroups.errors import InvalidConfig, invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from attrs import Attribute, field, frozen
+
+    from pycgroups.containers.values import Text
+
     Propagation = Literal["private", "rprivate", "slave", "rslave", "shared", "rshared"]
+else:
+    from pycgroups.frozen import field, frozen
 
 # mount_namespaces(7); the r is for the mounts below as well.
 PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
@@ -46,15 +53,15 @@ def _optional_path(value: Text | None) -> str | None:
     return None if value is None else host_path(value, "Mount.upper or .work")
 
 
-def _check_propagation(_: object, __: attrs.Attribute[str], value: object) -> None:
+def _check_propagation(_: object, __: Attribute[str], value: object) -> None:
     choice(value, "Mount.propagation", PROPAGATIONS)
 
 
-def _check_flag(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
+def _check_flag(_: object, attribute: Attribute[bool], value: object) -> None:
     flag(value, f"Mount.{attribute.name}")
 
 
-def _check_mode(_: object, __: attrs.Attribute[int], value: object) -> None:
+def _check_mode(_: object, __: Attribute[int], value: object) -> None:
     integer(value, "Mount.mode", 0, 0o7777)
 
 
@@ -62,7 +69,7 @@ def _size(value: int | str | None) -> int | None:
     return None if value is None else parse_size("Mount.size", value)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Mount:
     """One mount, made by `bind`, `tmpfs`, `volume` or `overlay`.
 
@@ -85,17 +92,17 @@ class Mount:
     """
 
     kind: Literal["bind", "tmpfs", "volume", "overlay"]
-    destination: str = attrs.field(converter=_destination)
+    destination: str = field(converter=_destination)
     source: str | None = None
-    read_only: bool = attrs.field(default=False, validator=_check_flag)
-    idmap: bool = attrs.field(default=False, validator=_check_flag)
-    propagation: Propagation = attrs.field(default="rprivate", validator=_check_propagation)
-    recursive: bool = attrs.field(default=True, validator=_check_flag)
-    size: int | None = attrs.field(default=None, converter=_size)
-    mode: int = attrs.field(default=0o1777, validator=_check_mode)
-    lowers: tuple[str, ...] = attrs.field(default=(), converter=_lowers)
-    upper: str | None = attrs.field(default=None, converter=_optional_path)
-    work: str | None = attrs.field(default=None, converter=_optional_path)
+    read_only: bool = field(default=False, validator=_check_flag)
+    idmap: bool = field(default=False, validator=_check_flag)
+    propagation: Propagation = field(default="rprivate", validator=_check_propagation)
+    recursive: bool = field(default=True, validator=_check_flag)
+    size: int | None = field(default=None, converter=_size)
+    mode: int = field(default=0o1777, validator=_check_mode)
+    lowers: tuple[str, ...] = field(default=(), converter=_lowers)
+    upper: str | None = field(default=None, converter=_optional_path)
+    work: str | None = field(default=None, converter=_optional_path)
 
     @classmethod
     def bind(

@@ -7,7 +7,9 @@ the caller's environment, which an ``env_file`` may ask for.
 from __future__ import annotations
 
 import os
-from collections.abc import Set as AbstractSet
+
+# Not from collections.abc: that loads all of collections.
+from _collections_abc import Set as AbstractSet
 
 from pycgroups.containers.values import (
     ALNUM,

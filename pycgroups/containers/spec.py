@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers.config import WORKSPACE
 from pycgroups.containers.ids import outside
@@ -12,6 +10,7 @@ from pycgroups.oci import runtime_spec as oci
 from pycgroups.security import capabilities, seccomp
 from pycgroups.security.paths import MASKED_PATHS, READONLY_PATHS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers import mounts

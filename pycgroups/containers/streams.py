@@ -5,12 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-from contextlib import suppress
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from pycgroups.errors import invalid, own_errors
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO
 
@@ -188,8 +187,10 @@ class Streams:
                 self.read(fd)
 
     def _enlarge(self, fd: int) -> None:
-        with suppress(OSError):  # over the user's share of pipe memory: it works as it is
+        try:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _LARGE)
+        except OSError:
+            pass  # over the user's share of pipe memory: it works as it is
 
     def _close(self, fd: int) -> None:
         self._ours.remove(fd)

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+# Not from collections.abc: that loads all of collections.
+from _collections_abc import Mapping, Sequence
 
 from pycgroups.errors import InvalidConfig, invalid, shown
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeGuard
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias, TypeGuard, TypeVar
 
-T = TypeVar("T")
-Text: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+    T = TypeVar("T")
+    Text: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
 
 # PATH_MAX of limits.h counts the NUL at the end.
 LONGEST_PATH = 4095

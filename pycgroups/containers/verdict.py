@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
-
-import attrs
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from attrs import fields, frozen
+
     from pycgroups._native.calls import Report
     from pycgroups.cgroups.sample import Sample
 
     Reason = Literal["exited", "signal", "timeout", "oom", "pids", "disk"]
+else:
+    from pycgroups.frozen import fields, frozen
 
 _BLOCK = 512  # getrusage(2) counts file system input and output in these
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Usage:
     """What all processes of a container used together: counted by its cgroup, else by getrusage(2).
 
@@ -83,7 +86,7 @@ def make_usage(wall_time: float, sample: Sample | None, usage: Report | None, re
 
 
 def _figures(sample: Sample) -> list[tuple[str, Any]]:
-    return [(field.name, getattr(sample, field.name)) for field in attrs.fields(type(sample))]
+    return [(field.name, getattr(sample, field.name)) for field in fields(type(sample))]
 
 
 def make_hits(sample: Sample | None, *, disk: bool) -> Hits:

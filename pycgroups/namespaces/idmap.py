@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
-
-import attrs
 
 from pycgroups.errors import InvalidConfig
 from pycgroups.oci.runtime_spec import IdMapping
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Literal
+
+    from attrs import frozen
+else:
+    from pycgroups.frozen import frozen
 
 # The last id is 2**32 - 2: (uid_t)-1 means "leave alone" to chown(2) and setresuid(2), and is never an id.
 END_OF_IDS = 2**32 - 1
@@ -28,7 +31,7 @@ AUTO_SIZE = 65536
 _FORMAT = "INSIDE:OUTSIDE:COUNT[,INSIDE:OUTSIDE:COUNT...]"
 
 
-@attrs.frozen
+@frozen
 class IdMap:
     """A map of user and group ids, or a marker for one that is decided later.
 

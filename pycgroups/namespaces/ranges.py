@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from contextlib import suppress
 from itertools import count
 
 from pycgroups.errors import Error
@@ -35,8 +34,10 @@ class Range:
         """Give the range back, also when a child that another thread has forked holds a copy of the descriptor."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            with suppress(OSError):
+            try:
                 _lock(fd, (self.first - FIRST) // SIZE, fcntl.F_UNLCK)
+            except OSError:
+                pass  # closed, it is given back all the same
             os.close(fd)
 
 

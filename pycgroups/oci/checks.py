@@ -1,7 +1,7 @@
 """What the parts of a Spec have to be to each other. Pure: the host is not asked.
 
-A Spec is a model, or a plain object with the same attributes. What one property may be is in its annotation; what
-resources may be is for `pycgroups.cgroups`, and what a seccomp profile may be for `pycgroups.security.seccomp_policy`.
+What one property may be is in its annotation; what resources may be is for `pycgroups.cgroups`, and what a seccomp
+profile may be for `pycgroups.security.seccomp_policy`.
 
 Source: config.md and config-linux.md of the specification, and what runc's ``libcontainer/configs/validate`` refuses.
 """

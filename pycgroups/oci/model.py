@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 
 # Fields whose JSON form is an object with keys of its own; here they are tuples of pairs.
 _MAPS = frozenset({"annotations", "net_devices", "rdma", "sysctl", "time_offsets", "unified"})
@@ -11,24 +15,28 @@ _MAPS = frozenset({"annotations", "net_devices", "rdma", "sysctl", "time_offsets
 class Model:
     """A class of a specification; its subclasses are attrs classes, frozen."""
 
-    __slots__ = ()
+    __slots__ = ("_hash",)
 
     def __repr__(self) -> str:
-        """Show what is set. One for all: the ones that attrs makes take a third of the time that the module loads."""
-        fields = self.__attrs_attrs__  # type: ignore[attr-defined]
+        """Show what is set."""
+        fields = self.__frozen__.all  # type: ignore[attr-defined]
         shown = ((field.name, getattr(self, field.name), field.default) for field in fields)
         inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
         return f"{type(self).__name__}({inside})"
 
+    def given(self) -> Iterator[tuple[str, str, Any]]:
+        """Walk what is set: the field, its property in JSON, and the value."""
+        for field in self.__frozen__.all:  # type: ignore[attr-defined]
+            value, name = getattr(self, field.name), json_name(field)
+            if value is not None and not value == () == field.default and name is not None:
+                yield field.name, name, value
+
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars in OCI's camelCase; None, and what is empty by default, is left out."""
-        result: dict[str, Any] = {}
-        for field in self.__attrs_attrs__:  # type: ignore[attr-defined]
-            value, name = getattr(self, field.name), json_name(field)
-            if value is None or value == () == field.default or name is None:
-                continue
-            result[name] = {key: _plain(item) for key, item in value} if field.name in _MAPS else _plain(value)
-        return result
+        return {
+            name: {key: _plain(item) for key, item in value} if field in _MAPS else _plain(value)
+            for field, name, value in self.given()
+        }
 
 
 def _plain(value: object) -> object:
@@ -42,7 +50,8 @@ def _plain(value: object) -> object:
 def json_name(field: Any) -> str | None:
     """Return the name of an attrs field in JSON: ``cgroups_path`` is ``cgroupsPath``; None is no part of the JSON."""
     if "json" in field.metadata:
-        return cast("str | None", field.metadata["json"])
+        name: str | None = field.metadata["json"]
+        return name
     words: list[str] = field.name.split("_")
     # containerID and hostID; but cgroupsPath and additionalGids.
     return words[0] + "".join("ID" if word == "id" else word.title() for word in words[1:])

@@ -1,8 +1,6 @@
-"""JSON documents of the OCI specifications into objects: type, range, allowed words, required properties.
+"""JSON documents of the OCI specifications into models: type, range, allowed words, required properties.
 
-What an object becomes its reader says: one of the models (`reading`), or a plain object with the same attributes at the
-door of a short command (`plain`), which has no time to load the models. So the properties come from `tables`, which are
-made of the models; each annotation becomes a function, once.
+What a property may be is the annotation of its field; each annotation becomes a function, once.
 
 An error names the key path, as ``linux.resources.memory.limit`` or ``mounts[3].options[0]``.
 """
@@ -17,18 +15,22 @@ from _collections_abc import Mapping
 
 from pycgroups.errors import InvalidConfig, NotFound, invalid, key_path, shown
 from pycgroups.oci import kinds
-from pycgroups.oci.tables import MODELS
+from pycgroups.oci.model import json_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from attrs import fields
+
     # The way to a part of a JSON document: names of properties and positions in lists.
     Keys = tuple[str | int, ...]
     # Called with the key path of an unknown property, its value, and the properties that there are.
     Unknown = Callable[[Keys, object, Mapping[str, object]], None]
     Read = Callable[[Any, Keys, Unknown], Any]
+else:
+    from pycgroups.frozen import fields
 
 CONFIG = "config.json"
 
@@ -75,80 +77,82 @@ def ignore(_keys: Keys, _value: object, _known: Mapping[str, object]) -> None:
     """Leave an unknown property out."""
 
 
-class Reader:
-    """Reads documents into objects of one sort.
+def read(model: type[Any], document: object, keys: Keys, unknown: Unknown) -> Any:
+    """Return the model that ``document``, as `json.loads` gives it, describes.
 
     Args:
-        make: given the name of a model and all its fields, by name, makes the object.
+        model: a class of `pycgroups.oci`.
+        document: a mapping; a property that is null counts as left out.
+        keys: the way to the document, for errors.
+        unknown: `refuse`, `ignore`, or another that is told of each unknown property.
+
+    Raises:
+        InvalidConfig: a missing property, or one of a wrong type or range; names its key path.
     """
+    return _read(model.__name__)(document, keys, unknown)
 
-    def __init__(self, make: Callable[[str, dict[str, Any]], Any]) -> None:
-        self._make = make
-        self._reads: dict[str, Read] = {"str": _text, "int": _scalar(int), "bool": _scalar(bool)}
 
-    def read(self, model: str, document: object, keys: Keys, unknown: Unknown) -> Any:
-        """Return the object that ``document``, as `json.loads` gives it, describes.
+def _read(annotation: str) -> Read:
+    if annotation not in _READS:
+        _READS[annotation] = _new(annotation)
+    return _READS[annotation]
 
-        Args:
-            model: its name.
-            document: a mapping; a property that is null counts as left out.
-            keys: the way to the document, for errors.
-            unknown: `refuse`, `ignore`, or another that is told of each unknown property.
 
-        Raises:
-            InvalidConfig: a missing property, or one of a wrong type or range; names its key path.
-        """
-        return self._read(model)(document, keys, unknown)
-
-    def _read(self, annotation: str) -> Read:
-        if annotation not in self._reads:
-            self._reads[annotation] = self._new(annotation)
-        return self._reads[annotation]
-
-    def _new(self, annotation: str) -> Read:
-        """Make what reads an annotation: a model, ``X | None``, ``tuple[X, ...]``, pairs, or a name of `kinds`."""
-        if annotation in MODELS:
-            return self._model(annotation)
-        if annotation.endswith(" | None"):
-            annotation = annotation.removesuffix(" | None")
-            read = self._read(annotation)
-            is_text = annotation == "str" or str in getattr(kinds, annotation, ())
-            return _unless_empty(read) if is_text else read
-        if annotation.startswith("tuple[tuple["):
-            name, item = annotation[len("tuple[tuple[") : -len("], ...]")].split(", ")
-            return _map(self._read(name), self._read(item))
-        if annotation.startswith("tuple["):
-            return _list(self._read(annotation[len("tuple[") : -len(", ...]")]))
+def _new(annotation: str) -> Read:
+    """Make what reads an annotation: ``X | None``, ``tuple[X, ...]``, pairs, a name of `kinds`, or a model."""
+    if annotation.endswith(" | None"):
+        annotation = annotation.removesuffix(" | None")
+        read = _read(annotation)
+        is_text = annotation == "str" or str in getattr(kinds, annotation, ())
+        return _unless_empty(read) if is_text else read
+    if annotation.startswith("tuple[tuple["):
+        name, item = annotation[len("tuple[tuple[") : -len("], ...]")].split(", ")
+        return _map(_read(name), _read(item))
+    if annotation.startswith("tuple["):
+        return _list(_read(annotation[len("tuple[") : -len(", ...]")]))
+    if hasattr(kinds, annotation):
         base, rule = getattr(kinds, annotation)
-        return _ruled(self._read(base.__name__ if isinstance(base, type) else str(base)), rule)
+        return _ruled(_read(base.__name__ if isinstance(base, type) else str(base)), rule)
+    return _model(_class(annotation))
 
-    def _model(self, model: str) -> Read:
-        make, rows = self._make, MODELS[model]
-        properties = {name: (field, annotation) for name, field, annotation, _ in rows if name is not None}
-        silence = {field: self._meaning(annotation, absent) for _, field, annotation, absent in rows}
-        required = [(name, field) for name, field, _, absent in rows if absent is ...]
-        reads: dict[str, tuple[str, Read]] = {}
 
-        def read(value: object, keys: Keys, unknown: Unknown) -> Any:
-            words = silence.copy()
-            for name, item in _items(value, keys):
-                if name not in properties:
-                    unknown((*keys, name), item, properties)
-                elif item is not None:
-                    if name not in reads:  # only now: most have few of the properties that there are
-                        field, annotation = properties[name]
-                        reads[name] = field, self._read(annotation)
-                    field, read_item = reads[name]
-                    words[field] = read_item(item, (*keys, name), unknown)
-            for name, field in required:
-                if words[field] is ...:
-                    raise _invalid(keys, f"the property {name!r} is missing")
-            return make(model, words)
+def _class(name: str) -> Any:
+    """Find a model, and load its module only now: few documents have uncommon ones."""
+    for home in ("runtime_spec", "resources", "uncommon"):
+        module = __import__(f"pycgroups.oci.{home}", fromlist=[home])
+        if name in vars(module):
+            return vars(module)[name]
+    raise LookupError(name)
 
-        return read
 
-    def _meaning(self, annotation: str, absent: object) -> object:
-        return self._read(annotation)({}, (), ignore) if absent == {} else absent
+def _model(model: Any) -> Read:
+    by_name = {json_name(field): (field.name, model.__annotations__[field.name]) for field in fields(model)}
+    properties = {name: row for name, row in by_name.items() if name is not None}
+    silence = {field.name: field.metadata["absent"] for field in fields(model) if "absent" in field.metadata}
+    required = [
+        (name, field.name)
+        for name, field in zip(by_name, fields(model), strict=True)
+        if silence.get(field.name, field.default) is ...
+    ]
+    reads: dict[str, tuple[str, Read]] = {}
+
+    def read(value: object, keys: Keys, unknown: Unknown) -> Any:
+        words = silence.copy()
+        for name, item in _items(value, keys):
+            if name not in properties:
+                unknown((*keys, name), item, properties)
+            elif item is not None:
+                if name not in reads:  # only now: most have few of the properties that there are
+                    field, annotation = properties[name]
+                    reads[name] = field, _read(annotation)
+                field, read_item = reads[name]
+                words[field] = read_item(item, (*keys, name), unknown)
+        for property_, field in required:
+            if words.get(field, ...) is ...:
+                raise _invalid(keys, f"the property {property_!r} is missing")
+        return model(**words)
+
+    return read
 
 
 def _items(value: object, keys: Keys) -> Any:
@@ -213,6 +217,9 @@ def _text(value: object, keys: Keys, _unknown: Unknown) -> str:
         except UnicodeEncodeError:
             raise invalid(path_of(keys), value, "text that is Unicode") from None
     return value
+
+
+_READS: dict[str, Read] = {"str": _text, "int": _scalar(int), "bool": _scalar(bool)}
 
 
 # -- errors --------------------------------------------------------------------------------------------------------

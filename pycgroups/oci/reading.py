@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import functools
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from pycgroups.oci.checks import check, check_process, check_resources
+from pycgroups.oci.json_text import keep, parse
+from pycgroups.oci.reader import CONFIG, config_text, ignore, path_of, read, refuse
 
-import attrs
-
-from pycgroups.oci.model import Model
-from pycgroups.oci.reader import CONFIG, Reader, config_text, ignore, path_of, refuse
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
 
+    from attrs import evolve
+
+    from pycgroups.oci.model import Model
     from pycgroups.oci.reader import Keys
     from pycgroups.oci.runtime_spec import Spec
 
-M = TypeVar("M", bound=Model)
+    M = TypeVar("M", bound=Model)
+else:
+    from pycgroups.frozen import evolve
+
+_CHECKS: dict[str, Callable[[Any, str], None]] = {"Process": check_process, "Resources": check_resources}
 
 
 def load_spec(path: str | os.PathLike[str]) -> Spec:
@@ -45,20 +49,44 @@ def read_spec(text: bytes | str) -> Spec:
     Raises:
         InvalidConfig: names the key path of what is no JSON, missing, of a wrong type or range, or contradictory.
     """
-    from pycgroups.oci.checks import check  # a seccomp profile as a dict needs neither
-    from pycgroups.oci.json_text import keep, parse
+    from pycgroups.oci.runtime_spec import Spec
 
     extra: list[tuple[Keys, str]] = []
 
     def remember(keys: Keys, value: object, _known: Mapping[str, object]) -> None:
         extra.append((keys, keep(value, path_of(keys))))
 
-    spec: Spec = _READER.read("Spec", parse(text, CONFIG), (), remember)
+    spec: Spec = read(Spec, parse(text, CONFIG), (), remember)
     if extra:
         # In an order of their own: `to_json` appends them to what is known.
-        spec = attrs.evolve(spec, extra=tuple(sorted(extra, key=lambda item: list(map(str, item[0])))))
+        spec = evolve(spec, extra=tuple(sorted(extra, key=lambda item: list(map(str, item[0])))))
     check(spec)
     return spec
+
+
+def spec_of(document: object) -> Spec:
+    """Return what a config.json describes that `json_text.parse` gave, without what nobody knows: to be run."""
+    from pycgroups.oci.runtime_spec import Spec
+
+    spec: Spec = read(Spec, document, (), ignore)
+    check(spec)
+    return spec
+
+
+def part_of(model: type[M], document: object, key: str) -> M:
+    """Return what a part of a config.json describes, and check it as if it stood in one.
+
+    Args:
+        model: `Process`, as for ``exec``, or `Resources`, as for ``update``.
+        document: what `json_text.parse` gave; unknown properties are ignored.
+        key: its key path, for errors.
+
+    Raises:
+        InvalidConfig: names the key path of what is missing, of a wrong type or range, or contradictory.
+    """
+    result = from_json(model, document, key, strict=False)
+    _CHECKS[model.__name__](result, key)
+    return result
 
 
 def from_json(model: type[M], document: object, key: str, *, strict: bool = True) -> M:
@@ -74,22 +102,5 @@ def from_json(model: type[M], document: object, key: str, *, strict: bool = True
     Raises:
         InvalidConfig: an unknown or missing property, or one of a wrong type; names its key path.
     """
-    result: M = _READER.read(model.__name__, document, (key,), refuse if strict else ignore)
+    result: M = read(model, document, (key,), refuse if strict else ignore)
     return result
-
-
-@functools.cache
-def _class(model: str) -> type[Model]:
-    """Find a model, and load its module only now: few documents have uncommon ones."""
-    for home in ("runtime_spec", "resources", "uncommon"):
-        found: type[Model] | None = vars(import_module(f"pycgroups.oci.{home}")).get(model)
-        if found is not None:
-            return found
-    raise LookupError(model)
-
-
-def _make(model: str, fields: dict[str, Any]) -> Model:
-    return _class(model)(**fields)
-
-
-_READER = Reader(_make)

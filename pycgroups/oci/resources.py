@@ -8,13 +8,12 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
-
 from pycgroups.oci.model import Model
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from attrs import field, frozen
+
     from pycgroups.oci.kinds import (
         DeviceAccess,
         DeviceRuleType,
@@ -25,9 +24,11 @@ if TYPE_CHECKING:
         UInt32,
         UInt64,
     )
+else:
+    from pycgroups.frozen import field, frozen
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class DeviceRule(Model):
     """Allow or deny access to device nodes; the last rule that matches decides. "Allowed Device list".
 
@@ -46,7 +47,7 @@ class DeviceRule(Model):
     access: DeviceAccess | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Memory(Model):
     """Bytes; -1 is unlimited. "Memory".
 
@@ -66,14 +67,14 @@ class Memory(Model):
     reservation: Int64 | None = None
     swap: Int64 | None = None
     kernel: Int64 | None = None
-    kernel_tcp: Int64 | None = attrs.field(default=None, metadata={"json": "kernelTCP"})
+    kernel_tcp: Int64 | None = field(default=None, metadata={"json": "kernelTCP"})
     swappiness: UInt64 | None = None
-    disable_oom_killer: bool | None = attrs.field(default=None, metadata={"json": "disableOOMKiller"})
+    disable_oom_killer: bool | None = field(default=None, metadata={"json": "disableOOMKiller"})
     use_hierarchy: bool | None = None
     check_before_update: bool | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Cpu(Model):
     """CPU time, and which CPUs. "CPU".
 
@@ -100,14 +101,14 @@ class Cpu(Model):
     idle: Int64 | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Pids(Model):
     """How many tasks; -1 is unlimited. "PIDs"."""
 
-    limit: Int64 = attrs.field(metadata={"absent": -1})
+    limit: Int64 = field(metadata={"absent": -1})
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class WeightDevice(Model):
     """Weight of one block device, 10 to 1000. "Block IO"."""
 
@@ -117,7 +118,7 @@ class WeightDevice(Model):
     leaf_weight: UInt16 | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class ThrottleDevice(Model):
     """Bytes or operations per second of one block device; 0 is unlimited. "Block IO"."""
 
@@ -126,7 +127,7 @@ class ThrottleDevice(Model):
     rate: UInt64
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class BlockIo(Model):
     """Block devices; weights are 10 to 1000. "Block IO"."""
 
@@ -135,15 +136,15 @@ class BlockIo(Model):
     weight_device: tuple[WeightDevice, ...] = ()
     throttle_read_bps_device: tuple[ThrottleDevice, ...] = ()
     throttle_write_bps_device: tuple[ThrottleDevice, ...] = ()
-    throttle_read_iops_device: tuple[ThrottleDevice, ...] = attrs.field(
+    throttle_read_iops_device: tuple[ThrottleDevice, ...] = field(
         default=(), metadata={"json": "throttleReadIOPSDevice"}
     )
-    throttle_write_iops_device: tuple[ThrottleDevice, ...] = attrs.field(
+    throttle_write_iops_device: tuple[ThrottleDevice, ...] = field(
         default=(), metadata={"json": "throttleWriteIOPSDevice"}
     )
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class HugepageLimit(Model):
     """Bytes in huge pages of one size, ``2MB`` or ``1GB``. "Huge page limits"."""
 
@@ -151,7 +152,7 @@ class HugepageLimit(Model):
     limit: UInt64
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class InterfacePriority(Model):
     """Priority of what is sent over one network interface."""
 
@@ -159,15 +160,15 @@ class InterfacePriority(Model):
     priority: UInt32
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Network(Model):
     """Class and priorities of sent packets; v1 only. "Network"."""
 
-    class_id: UInt32 | None = attrs.field(default=None, metadata={"json": "classID"})
+    class_id: UInt32 | None = field(default=None, metadata={"json": "classID"})
     priorities: tuple[InterfacePriority, ...] = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Rdma(Model):
     """Handles and objects of one RDMA device. "RDMA"."""
 
@@ -175,7 +176,7 @@ class Rdma(Model):
     hca_objects: UInt32 | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False, cache_hash=True)
+@frozen(kw_only=True, repr=False, cache_hash=True)
 class Resources(Model):
     """All that a cgroup limits.
 
@@ -195,7 +196,7 @@ class Resources(Model):
     memory: Memory | None = None
     cpu: Cpu | None = None
     pids: Pids | None = None
-    block_io: BlockIo | None = attrs.field(default=None, metadata={"json": "blockIO"})
+    block_io: BlockIo | None = field(default=None, metadata={"json": "blockIO"})
     hugepage_limits: tuple[HugepageLimit, ...] = ()
     network: Network | None = None
     rdma: tuple[tuple[str, Rdma], ...] = ()

@@ -13,13 +13,14 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config.md and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import attrs
-
 from pycgroups.oci.model import Model
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from attrs import field, frozen
+
     from pycgroups.oci.kinds import (
         AbsolutePath,
         Arguments,
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
         Scheduler,
         TimeOffset,
     )
+else:
+    from pycgroups.frozen import field, frozen
 
-_REQUIRED = {"absent": attrs.NOTHING}
+_REQUIRED = {"absent": ...}
 
 
 def __getattr__(name: str) -> Any:
@@ -61,7 +64,7 @@ def __getattr__(name: str) -> Any:
     return getattr(uncommon, name)
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class IdMapping(Model):
     """``size`` ids from ``container_id`` inside are those from ``host_id`` outside; user_namespaces(7)."""
 
@@ -70,7 +73,7 @@ class IdMapping(Model):
     size: UInt32
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class User(Model):
     """Who the process is; config.md, "POSIX-platform User"."""
 
@@ -80,7 +83,7 @@ class User(Model):
     umask: UInt32 | None = None
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class Rlimit(Model):
     """One resource limit, ``type`` as in ``RLIMIT_NOFILE``; getrlimit(2). Unlimited is ``2**64 - 1``."""
 
@@ -89,7 +92,7 @@ class Rlimit(Model):
     soft: UInt64
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Capabilities(Model):
     """The five sets of capabilities(7), by name (``CAP_CHOWN``)."""
 
@@ -100,7 +103,7 @@ class Capabilities(Model):
     ambient: tuple[str, ...] = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Process(Model):
     """The program; config.md, "Process". ``env`` holds ``KEY=VALUE`` strings.
 
@@ -108,23 +111,23 @@ class Process(Model):
     """
 
     args: Arguments
-    cwd: AbsolutePath = attrs.field(default="/", metadata=_REQUIRED)
+    cwd: AbsolutePath = field(default="/", metadata=_REQUIRED)
     env: tuple[str, ...] = ()
     terminal: bool = False
     console_size: ConsoleSize | None = None
     user: User = User()
     rlimits: tuple[Rlimit, ...] = ()
     capabilities: Capabilities = Capabilities()
-    no_new_privileges: bool = attrs.field(default=True, metadata={"absent": False})
+    no_new_privileges: bool = field(default=True, metadata={"absent": False})
     oom_score_adj: OomScore | None = None
     apparmor_profile: str | None = None
     selinux_label: str | None = None
     scheduler: Scheduler | None = None
     io_priority: IoPriority | None = None
-    exec_cpu_affinity: CpuAffinity | None = attrs.field(default=None, metadata={"json": "execCPUAffinity"})
+    exec_cpu_affinity: CpuAffinity | None = field(default=None, metadata={"json": "execCPUAffinity"})
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Root(Model):
     """The root file system; config.md, "Root"."""
 
@@ -132,7 +135,7 @@ class Root(Model):
     readonly: bool = False
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Mount(Model):
     """One mount, in the order of performing; config.md, "Mounts".
 
@@ -147,7 +150,7 @@ class Mount(Model):
     gid_mappings: tuple[IdMapping, ...] = ()
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class NamespaceSpec(Model):
     """A namespace to make, or with ``path`` to join; ``type`` is OCI's (``network``, ``mount``, ...).
 
@@ -158,7 +161,7 @@ class NamespaceSpec(Model):
     path: AbsolutePath | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class SyscallArg(Model):
     """A condition on one argument; ``op`` as in ``SCMP_CMP_EQ``."""
 
@@ -168,7 +171,7 @@ class SyscallArg(Model):
     op: str
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class SyscallRule(Model):
     """What happens to some system calls, by name; ``action`` as in ``SCMP_ACT_ERRNO``."""
 
@@ -178,7 +181,7 @@ class SyscallRule(Model):
     args: tuple[SyscallArg, ...] = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Seccomp(Model):
     """A filter of system calls; config-linux.md, "Seccomp".
 
@@ -194,7 +197,7 @@ class Seccomp(Model):
     syscalls: tuple[SyscallRule, ...] = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Linux(Model):
     """What only Linux has; config-linux.md."""
 
@@ -217,7 +220,7 @@ class Linux(Model):
     memory_policy: MemoryPolicy | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Spec(Model):
     """A container; config.md.
 
@@ -225,16 +228,16 @@ class Spec(Model):
     JSON. No one here looks at it; `to_json` puts it back, where its place still exists.
     """
 
-    oci_version: Version = attrs.field(default="1.2.0", metadata=_REQUIRED)
+    oci_version: Version = field(default="1.2.0", metadata=_REQUIRED)
     process: Process | None = None
-    root: Root | None = attrs.field(default=None, metadata=_REQUIRED)
+    root: Root | None = field(default=None, metadata=_REQUIRED)
     hostname: str | None = None
     domainname: str | None = None
     mounts: tuple[Mount, ...] = ()
     hooks: Hooks | None = None
     annotations: tuple[tuple[NotEmpty, str], ...] = ()
     linux: Linux = Linux()
-    extra: tuple[tuple[tuple[str | int, ...], str], ...] = attrs.field(default=(), metadata={"json": None})
+    extra: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), metadata={"json": None})
 
     def to_json(self) -> dict[str, Any]:
         """Return the config.json as plain dicts, lists and scalars."""

@@ -7,13 +7,12 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config.md and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
-
 from pycgroups.oci.model import Model
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from attrs import field, frozen
+
     from pycgroups.oci.kinds import (
         AbsolutePath,
         BandwidthSchema,
@@ -38,9 +37,11 @@ if TYPE_CHECKING:
         UInt32,
         UInt64,
     )
+else:
+    from pycgroups.frozen import field, frozen
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Hook(Model):
     """A program that gets the state of the container on its standard input; config.md, "POSIX-platform Hooks".
 
@@ -57,7 +58,7 @@ class Hook(Model):
     timeout: Seconds | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Hooks(Model):
     """Programs to run at the turns of a container's life, in order; config.md, "POSIX-platform Hooks".
 
@@ -78,7 +79,7 @@ class Hooks(Model):
     poststop: tuple[Hook, ...] = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class ConsoleSize(Model):
     """Characters of the terminal, as in ioctl_tty(2)'s ``winsize``; config.md, "Process"."""
 
@@ -86,7 +87,7 @@ class ConsoleSize(Model):
     width: UInt16
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Scheduler(Model):
     """How the process is scheduled; config.md, "Linux Process", and sched_setattr(2).
 
@@ -109,15 +110,15 @@ class Scheduler(Model):
     period: UInt64 = 0
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class IoPriority(Model):
     """``class_`` as in ``IOPRIO_CLASS_BE``, ``priority`` from 0, the highest, to 7; ioprio_set(2)."""
 
-    class_: IoClass = attrs.field(metadata={"json": "class"})
+    class_: IoClass = field(metadata={"json": "class"})
     priority: IoLevel = 0
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class CpuAffinity(Model):
     """CPUs of a process that joins the container, ``0-3,7``; config.md, "Linux Process".
 
@@ -130,7 +131,7 @@ class CpuAffinity(Model):
     final: NumberList | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Device(Model):
     """A device node; ``type`` is one of ``c``, ``b``, ``u``, ``p``; config-linux.md, "Devices"."""
 
@@ -143,7 +144,7 @@ class Device(Model):
     gid: UInt32 | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class TimeOffset(Model):
     """What a clock of the container's time namespace is ahead of the host's; time_namespaces(7)."""
 
@@ -151,14 +152,14 @@ class TimeOffset(Model):
     nanosecs: Nanoseconds = 0
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class NetDevice(Model):
     """A network device that moves into the container; ``name`` there, None is the same. Since 1.3."""
 
     name: InterfaceName | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class Personality(Model):
     """The execution domain, ``LINUX`` or ``LINUX32``; personality(2). No flags are defined yet."""
 
@@ -166,7 +167,7 @@ class Personality(Model):
     flags: tuple[str, ...] = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class IntelRdt(Model):
     """Cache and memory bandwidth by resctrl; config-linux.md, "IntelRdt", as of 1.3.
 
@@ -180,14 +181,14 @@ class IntelRdt(Model):
         enable_monitoring: make a monitoring group for the container.
     """
 
-    clos_id: ClassOfService | None = attrs.field(default=None, metadata={"json": "closID"})
+    clos_id: ClassOfService | None = field(default=None, metadata={"json": "closID"})
     schemata: tuple[OneLine, ...] = ()
     l3_cache_schema: OneLine | None = None
     mem_bw_schema: BandwidthSchema | None = None
     enable_monitoring: bool = False
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False)
 class MemoryPolicy(Model):
     """NUMA nodes to take memory from; set_mempolicy(2). Since 1.3.
 

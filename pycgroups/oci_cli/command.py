@@ -37,6 +37,7 @@ FORMAT = Flag("--format -f", "table (the default) or json", value="FORMAT", read
 BUNDLE = Flag("--bundle -b", "the directory of its config.json; the current one by default", value="DIRECTORY")
 PID_FILE = Flag("--pid-file", "a file that gets the pid of the process", value="FILE")
 CONSOLE_SOCKET = Flag("--console-socket", "a Unix socket that gets the master of its terminal", value="SOCKET")
+PIDFD_SOCKET = Flag("--pidfd-socket", "a Unix socket that gets a pidfd of its process", value="SOCKET")
 PRESERVE_FDS = Flag(
     "--preserve-fds", "how many descriptors it gets, from 3 on, beyond $LISTEN_FDS", value="N", read=count
 )

@@ -6,7 +6,16 @@ import os
 
 from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.oci_cli import notify
-from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, PID_FILE, PRESERVE_FDS, Command, preserved, warn
+from pycgroups.oci_cli.command import (
+    BUNDLE,
+    CONSOLE_SOCKET,
+    PID_FILE,
+    PIDFD_SOCKET,
+    PRESERVE_FDS,
+    Command,
+    preserved,
+    warn,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +30,7 @@ FLAGS = (
     Flag("--config -f", "another file than the config.json of the bundle", value="FILE"),
     PID_FILE,
     CONSOLE_SOCKET,
-    Flag("--pidfd-socket", "a Unix socket that gets a pidfd of its process", value="SOCKET"),
+    PIDFD_SOCKET,
     PRESERVE_FDS,
     Flag("--no-pivot", "do not use pivot_root(2), which is impossible in a ramdisk"),
     Flag("--no-new-keyring", "share the session keyring with the caller"),
@@ -71,21 +80,25 @@ def create(given: Given, *, detached: bool) -> Container:
     )
     warn(given.settings.log, container)
     if "pidfd_socket" in flags:
-        _send_pidfd(container, flags["pidfd_socket"])
+        try:
+            send_pidfd(flags["pidfd_socket"], container.fileno())
+        except BaseException:
+            container.delete(force=True)
+            raise
     return container
 
 
 def _read(path: str, notified: str) -> tuple[Spec, bytes]:
     """Read a config.json; what it describes, and its text. `notified` is the directory of `notify`."""
-    from pycgroups.oci import plain
     from pycgroups.oci.json_text import dumps, parse
     from pycgroups.oci.reader import CONFIG, config_text
+    from pycgroups.oci.reading import spec_of
 
     config = config_text(path)
     document = parse(config, CONFIG)
     if _tell_of_sockets(document, notified):
         config = dumps(document).encode()
-    return plain.spec_of(document), config
+    return spec_of(document), config
 
 
 def _tell_of_sockets(document: Any, notified: str) -> bool:
@@ -114,18 +127,19 @@ def check_terminal(*, terminal: bool, socket: str | None, detached: bool) -> Non
         raise UsageError("cannot use console socket if the command will not detach or allocate tty")
 
 
-def _send_pidfd(container: Container, path: str) -> None:
+def send_pidfd(path: str, pidfd: int) -> None:
+    """Send a pidfd to who listens at a Unix socket.
+
+    Raises:
+        Error: nobody does.
+    """
     from pycgroups.runtime import handing
 
+    peer = handing.connect(path)
     try:
-        peer = handing.connect(path)
-        try:
-            handing.send(peer, b"pidfd", container.fileno())
-        finally:
-            os.close(peer)
-    except BaseException:
-        container.delete(force=True)
-        raise
+        handing.send(peer, b"pidfd", pidfd)
+    finally:
+        os.close(peer)
 
 
 COMMAND = Command(

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli.command import CONSOLE_SOCKET, DETACH, PID_FILE, PRESERVE_FDS, Command, count, preserved, warn
-from pycgroups.oci_cli.create import check_terminal
+from pycgroups.oci_cli.command import (
+    CONSOLE_SOCKET,
+    DETACH,
+    PID_FILE,
+    PIDFD_SOCKET,
+    PRESERVE_FDS,
+    Command,
+    count,
+    preserved,
+    warn,
+)
+from pycgroups.oci_cli.create import check_terminal, send_pidfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +51,7 @@ FLAGS = (
     DETACH,
     PID_FILE,
     CONSOLE_SOCKET,
+    PIDFD_SOCKET,
     PRESERVE_FDS,
 )
 
@@ -72,14 +83,21 @@ def _execute(given: Given, container: Container, process: Process) -> Executed:
         ignore_paused=bool(flags.get("ignore_paused")),
     )
     warn(given.settings.log, executed)
+    if "pidfd_socket" in flags:
+        try:
+            send_pidfd(flags["pidfd_socket"], executed.fileno())
+        except BaseException:
+            executed.close()
+            raise
     return executed
 
 
 def _process(given: Given, container: Container) -> Process:
     """Read the process from its file, or make it of the container's own and the flags."""
-    from pycgroups.oci import plain
     from pycgroups.oci.json_text import parse
     from pycgroups.oci.reader import config_text
+    from pycgroups.oci.reading import part_of
+    from pycgroups.oci.runtime_spec import Process
     from pycgroups.runtime.state import CONFIG
 
     if path := given.flags.get("process"):
@@ -91,8 +109,7 @@ def _process(given: Given, container: Container) -> Process:
             raise UsageError("process args cannot be empty")
         config: Any = parse(config_text(f"{container.directory}/{CONFIG}"), CONFIG)
         document = changed(config["process"], given.flags, given.words[1:])
-    process: Process = plain.read("Process", document, "process")
-    return process
+    return part_of(Process, document, "process")
 
 
 def changed(process: dict[str, Any], flags: dict[str, Any], args: list[str]) -> dict[str, Any]:

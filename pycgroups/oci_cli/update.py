@@ -79,9 +79,10 @@ _UNSAID = {
 
 def run(given: Given) -> int:
     """Change them."""
-    from pycgroups.oci import plain
+    from pycgroups.oci.reading import part_of
+    from pycgroups.oci.resources import Resources
 
-    given.container().update(plain.read("Resources", document(given.flags), "resources"))
+    given.container().update(part_of(Resources, document(given.flags), "resources"))
     return 0
 
 

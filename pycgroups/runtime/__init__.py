@@ -136,12 +136,13 @@ def create(
         stdio=stdio,
     )
     if isinstance(bundle_or_spec, (str, os.PathLike)):
-        from pycgroups.oci import plain
-        from pycgroups.oci.reader import config_text
+        from pycgroups.oci.json_text import parse
+        from pycgroups.oci.reader import CONFIG, config_text
+        from pycgroups.oci.reading import spec_of
 
         bundle = bundle_or_spec
-        config = config_text(os.path.join(bundle, "config.json"))
-        spec = plain.read_spec(config)
+        config = config_text(os.path.join(bundle, CONFIG))
+        spec = spec_of(parse(config, CONFIG))
     else:
         spec = bundle_or_spec
         if config is None:
@@ -187,15 +188,16 @@ def restore(
         Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
         LaunchError: criu failed; says why. Nothing is left.
     """
-    from pycgroups.oci import plain
-    from pycgroups.oci.reader import config_text
+    from pycgroups.oci.json_text import parse
+    from pycgroups.oci.reader import CONFIG, config_text
+    from pycgroups.oci.reading import spec_of
     from pycgroups.runtime import checkpoint, creation
     from pycgroups.runtime.container import Container
 
     bundle = os.path.abspath(bundle)
-    config = config_text(f"{bundle}/config.json")
+    config = config_text(f"{bundle}/{CONFIG}")
     created = creation.create(
-        plain.read_spec(config),
+        spec_of(parse(config, CONFIG)),
         creation.Wishes(pid_file=pid_file, cgroup_manager=cgroup_manager),
         config=config,
         bundle=bundle,

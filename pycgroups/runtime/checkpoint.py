@@ -17,6 +17,8 @@ from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
 from pycgroups.oci.json_text import dumps, parse
 from pycgroups.oci.reader import config_text
+from pycgroups.runtime import mount_points
+from pycgroups.runtime.cgroup_mounts import shown
 from pycgroups.runtime.launch import Running
 from pycgroups.runtime.steps import Plan
 
@@ -133,7 +135,7 @@ def restore(creation: Creation, images: Images) -> Created:
     creation.make_group()
     root, pid_file = f"{creation.home.path}/criu-root", f"{creation.home.path}/criu.pid"
     words = ["--restore-detached", "--restore-sibling", "--pidfile", pid_file, "--root", root]
-    words += _external(f"mnt[{place}]:{source}" for place, source in _mounts(spec, record))
+    words += _external(f"mnt[{place}]:{source}" for place, source in _mounts(spec, creation.record))
     words += _cgroup_roots(creation.record)
     given = []
     for number, name in zip(_STREAMS, streams, strict=True):
@@ -145,6 +147,7 @@ def restore(creation: Creation, images: Images) -> Created:
             given.append(open_namespace(network))
             words += ["--inherit-fd", f"fd[{given[-1]}]:{_NETWORK}"]
         os.mkdir(root)
+        mount_points.make(record.rootfs, record.bundle, spec)
         mounted = (*_APART, "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
         images.run("restore", words, inside=mounted, given=given)
     finally:
@@ -175,8 +178,11 @@ def _external(names: Iterable[str]) -> list[str]:
 def _mounts(spec: Spec, record: Record) -> Iterator[tuple[str, str]]:
     """Name what is bound from outside: where it is inside, and what it is."""
     for mount in spec.mounts:
-        if mount.type == "bind" or not {"bind", "rbind"}.isdisjoint(mount.options):
-            yield os.path.normpath(mount.destination), os.path.join(record.bundle, mount.source or "")
+        place = os.path.normpath(mount.destination)
+        if mount.type == "cgroup":
+            yield from ((os.path.join(place, name).rstrip("/"), path) for name, path in shown(record.cgroups))
+        elif mount.type == "bind" or not {"bind", "rbind"}.isdisjoint(mount.options):
+            yield place, os.path.join(record.bundle, mount.source or "")
 
 
 def _network(spec: Spec) -> str | None:

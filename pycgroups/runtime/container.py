@@ -87,10 +87,12 @@ class Container:
         Raises:
             NotFound: it has been removed.
         """
-        from pycgroups.oci import plain
+        from pycgroups.oci.json_text import parse
+        from pycgroups.oci.reader import CONFIG, config_text
+        from pycgroups.oci.reading import spec_of
 
         with Home(self.directory) as home:
-            return plain.load_spec(home.config)
+            return spec_of(parse(config_text(home.config), CONFIG))
 
     # -- changing ---------------------------------------------------------------------------------------------------
 

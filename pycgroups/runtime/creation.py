@@ -217,10 +217,9 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
 
 
 def _root_is(id_: int) -> tuple[IdMapping, ...]:
-    from pycgroups.oci import plain
+    from pycgroups.oci.runtime_spec import IdMapping
 
-    mapping: Any = plain.Plain("IdMapping", {"container_id": 0, "host_id": id_, "size": 1})
-    return (mapping,)
+    return (IdMapping(0, id_, 1),)
 
 
 def _bare_mounts() -> tuple[bytes, ...]:

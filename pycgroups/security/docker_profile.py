@@ -14,13 +14,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeGuard
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from pycgroups.errors import invalid
 from pycgroups.oci.reading import from_json
 from pycgroups.oci.runtime_spec import Seccomp
+
+if TYPE_CHECKING:
+    from attrs import evolve
+else:
+    from pycgroups.frozen import evolve
 
 _OF_PROFILE = frozenset({"archMap", "defaultErrno"})
 _OF_RULE = frozenset({"includes", "excludes", "comment", "name", "errno"})
@@ -72,7 +75,7 @@ class DockerProfile(NamedTuple):
         rules = [
             rule for rule, (includes, excludes) in pairs if includes.all_hold(host) and not excludes.any_holds(host)
         ]
-        return attrs.evolve(self.profile, syscalls=tuple(rules))
+        return evolve(self.profile, syscalls=tuple(rules))
 
 
 def this_host(capabilities: frozenset[str]) -> Host:

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
@@ -22,6 +22,10 @@ from pycgroups.security.seccomp_policy import FLAGS, NOTIFY
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TypeAlias
+
+    from attrs import evolve
+else:
+    from pycgroups.frozen import evolve
 
 # linux/seccomp.h: struct seccomp_notif, seccomp_notif_resp, seccomp_notif_addfd. The kernel may know longer ones.
 _NOTICE = struct.Struct("=QIIiIQ6Q")
@@ -228,7 +232,7 @@ def asking(profile: Seccomp | None, names: Iterable[str]) -> Seccomp:
     return with_rules(
         given,
         (
-            *(changed(rule, names=rest) for rule, rest in rules if rest),
+            *(evolve(rule, names=rest) for rule, rest in rules if rest),
             *((SyscallRule(names=asked, action=NOTIFY),) if asked else ()),
         ),
     )
@@ -240,19 +244,8 @@ def with_rules(profile: Seccomp, rules: tuple[SyscallRule, ...], default: str | 
     A signal's handler would run meanwhile, and the call be made again, or fail (Linux 5.19).
     """
     killable = (_KILLABLE,) if _is_killable() else ()
-    return Seccomp(
-        default_action=default or profile.default_action,
-        default_errno_ret=None if default else profile.default_errno_ret,
-        architectures=profile.architectures,
-        flags=tuple(dict.fromkeys((*profile.flags, *killable))),
-        syscalls=rules,
-    )
-
-
-def changed(rule: SyscallRule, **fields: Any) -> SyscallRule:
-    """Return a rule with other values of some fields."""
-    same = {"names": rule.names, "action": rule.action, "errno_ret": rule.errno_ret, "args": rule.args}
-    return SyscallRule(**{**same, **fields})
+    flags = tuple(dict.fromkeys((*profile.flags, *killable)))
+    return evolve(profile, default_action=default or profile.default_action, flags=flags, syscalls=rules)
 
 
 def _is_killable() -> bool:

@@ -11,12 +11,16 @@ from errno import EPERM
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.oci.runtime_spec import Seccomp, SyscallArg, SyscallRule
-from pycgroups.security.notification import CONTINUE, changed, with_rules
+from pycgroups.security.notification import CONTINUE, with_rules
 from pycgroups.security.seccomp import CLONE_NAMESPACES, LOW_32_BITS, allow_if
 from pycgroups.security.seccomp_policy import NOTIFY
 
 if TYPE_CHECKING:
+    from attrs import evolve
+
     from pycgroups.security.notification import Call, Continue
+else:
+    from pycgroups.frozen import evolve
 
 _ALLOW, _ERRNO = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
 
@@ -67,7 +71,7 @@ class Recorder:
 
     def asking(self) -> Seccomp:
         """Return the profile by which everything that is allowed waits."""
-        rules = tuple(changed(rule, action=_instead(rule.action)) for rule in self._base.syscalls)
+        rules = tuple(evolve(rule, action=_instead(rule.action)) for rule in self._base.syscalls)
         default = NOTIFY if self._base.default_action == _ALLOW else None
         return with_rules(self._base, rules, default)
 
@@ -104,17 +108,16 @@ class Recorder:
         rules = [rule if rule.action != _ALLOW else self._used_of(at, rule) for at, rule in enumerate(base.syscalls)]
         rules.append(self._used_of(None, SyscallRule(names=(), action=_ALLOW)))
         is_list = base.default_action != _ALLOW
-        return Seccomp(
+        return evolve(
+            base,
             default_action=base.default_action if is_list else _ERRNO,
             default_errno_ret=base.default_errno_ret if is_list else EPERM,
-            architectures=base.architectures,
-            flags=base.flags,
             syscalls=(*(rule for rule in rules if rule.names), *self._selected()),
         )
 
     def _used_of(self, position: int | None, rule: SyscallRule) -> SyscallRule:
         names = (each.name for each in self._used if each.rule == position and each.value is None)
-        return changed(rule, names=tuple(sorted(names)))
+        return evolve(rule, names=tuple(sorted(names)))
 
     def _selected(self) -> list[SyscallRule]:
         """After the rules with conditions that there were: those are asked first, and may refuse more."""

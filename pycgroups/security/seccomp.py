@@ -10,11 +10,16 @@ would be passed by ``AF_VSOCK | 1 << 32``. Source: seccomp(2); OCI config-linux.
 
 from __future__ import annotations
 
-import functools
 from errno import ENOSYS, EPERM
 
 from pycgroups.oci.runtime_spec import Seccomp, SyscallArg, SyscallRule
 from pycgroups.security.seccomp_profile import ALLOWED, BY_CAPABILITY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from functools import lru_cache
+else:
+    from pycgroups.caches import lru_cache
 
 # linux/sched.h: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. CLONE_NEWTIME is a signal to clone(2).
 CLONE_NAMESPACES = 0x7E020000
@@ -29,7 +34,7 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _AF_PACKET = 1, 2, 10, 16, 17
 LOW_32_BITS = 0xFFFFFFFF
 
 
-@functools.lru_cache(maxsize=32)
+@lru_cache(maxsize=32)
 def default_profile(capabilities: frozenset[str]) -> Seccomp:
     """Return the profile of a container that has these capabilities (``"CAP_X"``) in its bounding set."""
     names = {name for group in ALLOWED.values() for name in group.split()}

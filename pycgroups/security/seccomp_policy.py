@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 
 from pycgroups.errors import InvalidConfig, invalid
-from pycgroups.oci.tables import MODELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -205,10 +204,7 @@ def _check_tuple(key: str, value: object, kind: str) -> None:
 
 
 def _is(value: object, kind: str) -> bool:
-    """Take a model, or a plain object with its attributes."""
-    if kind == "str":
-        return isinstance(value, str)
-    return all(hasattr(value, field) for _, field, _, _ in MODELS[kind])
+    return type(value).__name__ == kind
 
 
 def _invalid(key: str, value: object, allowed: str) -> InvalidConfig:

@@ -11,11 +11,16 @@ then use the older ones. Source: seccomp(2); syscalls(2).
 
 from __future__ import annotations
 
-import functools
 from errno import ENOSYS, EPERM
 
 from pycgroups.oci.runtime_spec import Seccomp, SyscallArg, SyscallRule
 from pycgroups.security.seccomp import CLONE_NAMESPACES, LOW_32_BITS, allow_if, masked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from functools import cache
+else:
+    from pycgroups.caches import cache
 
 # fmt: off
 ALLOWED: dict[str, str] = {
@@ -81,7 +86,7 @@ _IOCTL = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5451, 0x5450)
 _PRCTL = (15, 16, 0x53564D41)  # linux/prctl.h: PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
 
 
-@functools.cache
+@cache
 def strict_profile() -> Seccomp:
     """Return the profile."""
     rules = (

@@ -105,9 +105,10 @@ class Bundle:
 
     def process(self, *args: str, **changes: Any) -> Any:
         """The process of an exec."""
-        from pycgroups.oci import plain
+        from pycgroups.oci.reading import part_of
+        from pycgroups.oci.runtime_spec import Process
 
-        return plain.read("Process", {**self.config["process"], "args": [*args], **changes}, "process")
+        return part_of(Process, {**self.config["process"], "args": [*args], **changes}, "process")
 
 
 def output(bundle: Bundle, script: str, **options: Any) -> str:

@@ -40,7 +40,8 @@ def counting(oci, bundle):
     """A container that counts, into a directory of the host; the function that tells how far it came."""
     (bundle.path / "data").mkdir()
     mount = {"destination": "/data", "type": "bind", "source": "data", "options": ["rbind", "rprivate"]}
-    bundle.config["mounts"].append(mount)
+    cgroups = {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}
+    bundle.config["mounts"] += [mount, cgroups]
     bundle.config["linux"]["resources"] = {"pids": {"limit": 20}}
 
     def counted():
@@ -64,6 +65,8 @@ def test_a_container_goes_on(oci, bundle, counting):
     ended(pid)
     assert (bundle.path / "work/dump.log").exists()
     before = counting()
+    for place in ("data", "sys"):  # as in a root that nobody has used yet
+        (Path(bundle.config["root"]["path"]) / place).rmdir()
     bundle.config["linux"]["cgroupsPath"] += "-2"
     bundle.config["linux"]["resources"]["pids"]["limit"] = 10
     bundle.write()

@@ -244,6 +244,44 @@ def test_namespaces_of_another(podman, service):
     assert (comm, first) == ("sh", own)
 
 
+@slow_in_vm
+@pytest.mark.requires("root")
+def test_a_bridge(podman):
+    serve = "while :; do echo there | busybox nc -l -p 80; done"
+    podman("run", "--detach", "--name=server", "--network=bridge", IMAGE, "sh", "-c", serve)
+    address = podman.inspect("server")["NetworkSettings"]["IPAddress"]
+    fetch = f"until busybox nc {address} 80; do :; done"
+    assert podman("run", "--rm", "--network=bridge", IMAGE, "sh", "-c", fetch) == "there\n"
+    podman("rm", "--force", "--time=0", "server")
+
+
+@slow_in_vm
+def test_a_pod(podman):
+    podman("pod", "create", "--name=pod", "--network=none")
+    podman("run", "--detach", "--pod=pod", "--name=first", IMAGE, "sh", "-c", "echo there >/dev/shm/told; sleep 1000")
+    script = "until test -e /dev/shm/told; do :; done; cat /dev/shm/told; hostname"
+    assert podman("run", "--rm", "--pod=pod", IMAGE, "sh", "-c", script) == "there\npod\n"
+    podman("pod", "kill", "pod")
+    podman("pod", "rm", "--force", "--time=0", "pod")
+
+
+@slow_in_vm
+@pytest.mark.requires("criu", "limits")
+def test_a_checkpoint(podman):
+    script = "echo $$ >/tmp/told; while :; do sleep 1; done"
+    podman("run", "--detach", "--name=saved", IMAGE, "sh", "-c", script)
+    wait_for(lambda: podman.attempt("exec", "saved", "cat", "/tmp/told").stdout == "1\n")
+    podman("container", "checkpoint", "saved")
+    assert podman.inspect("saved")["State"]["Checkpointed"]
+    podman("container", "restore", "saved")
+    assert podman("exec", "saved", "cat", "/tmp/told") == "1\n"
+    archive = podman.directory / "saved.tar"
+    podman("container", "checkpoint", f"--export={archive}", "saved")
+    podman("container", "restore", f"--import={archive}", "--name=again")  # whose root has no /etc/hosts yet
+    assert podman("exec", "again", "cat", "/proc/1/comm") == "sh\n"
+    podman("rm", "--force", "--time=0", "saved", "again")
+
+
 @pytest.mark.requires("limits")
 def test_pause(podman, service):
     podman("pause", service)

@@ -78,6 +78,21 @@ def test_a_pidfd_for_who_wants_one(oci, bundle, tmp_path):
     os.close(pidfd)
 
 
+def test_a_pidfd_of_another_process(oci, tmp_path):
+    oci.running()
+    pid_file = tmp_path / "pid"
+    with Receiver(tmp_path) as receiver:
+        words = ("--detach", "--pid-file", pid_file, "--pidfd-socket", receiver.path)
+        oci.call("exec", *words, "web", "sleep", "1000")
+        _, pidfd = receiver.receive()
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:
+        assert f"Pid:\t{pid_file.read_text()}\n" in file.read()
+    os.close(pidfd)
+    before = oci.call("ps", "--format", "json", "web").out
+    oci.fails("exec", "--detach", "--pidfd-socket", tmp_path / "nobody", "web", "sleep", "1000", code=255)
+    assert oci.call("ps", "--format", "json", "web").out == before
+
+
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_on_the_terminal_of_its_caller(oci, bundle, verb):
     script = "tty; read line; echo got $line; exit 3"

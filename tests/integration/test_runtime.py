@@ -190,13 +190,14 @@ def test_processes_and_killing_every_one(bundle):
 
 @pytest.mark.requires("limits")
 def test_update(bundle):
-    from pycgroups.oci import plain
+    from pycgroups.oci.reading import part_of
+    from pycgroups.oci.resources import Resources
 
     bundle.config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 20}}
     bundle.run("sleep", "60")
     container = bundle.create()
     container.start()
-    container.update(plain.read("Resources", {"memory": {"limit": 32 << 20}}, "resources"))
+    container.update(part_of(Resources, {"memory": {"limit": 32 << 20}}, "resources"))
     with container.cgroup() as group:
         stats = group.stats()
     assert stats.memory.limit == 32 << 20
@@ -569,11 +570,12 @@ def test_hard_limits_above_the_callers_in_a_user_namespace(bundle, script):
     code = """
 import os, resource, sys
 from pycgroups import runtime
-from pycgroups.oci import plain
+from pycgroups.oci.reading import part_of
+from pycgroups.oci.runtime_spec import Process
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 container = runtime.create(sys.argv[1], "web", root=sys.argv[2])
 container.start()
-print(container.exec(plain.read("Process", {
+print(container.exec(part_of(Process, {
     "args": ["sh", "-c", "until test -e /dev/shm/told; do :; done; ulimit -Sn; ulimit -Hn"],
     "cwd": "/",
     "env": ["PATH=/bin"],
@@ -708,10 +710,11 @@ def test_exec(bundle):
 FAILS_IN_A_CHILD = """
     import os
     from pycgroups import errors, runtime
-    from pycgroups.oci import plain
+    from pycgroups.oci.reading import part_of
+    from pycgroups.oci.runtime_spec import Process
     os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)  # has the delay that is for the first one of each process
     try:
-        process = plain.read('Process', {'args': ['nonesuch'], 'cwd': '/'}, 'process')
+        process = part_of(Process, {'args': ['nonesuch'], 'cwd': '/'}, 'process')
         runtime.get('web', root=root).exec(process)
     except errors.CommandNotFound:
         print(repr(open(f'/proc/self/task/{os.getpid()}/children').read()))

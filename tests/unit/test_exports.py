@@ -72,7 +72,7 @@ def test_what_an_oci_runtime_needs_is_cheap():
         f"pycgroups.security.{name}" for name in ("docker_profile", "notification", "recorder", "seccomp", "strict")
     }
     others = {*profiles, "pycgroups.runtime.checkpoint"}
-    needed = sorted({*names, "pycgroups.oci.plain"} - others)
+    needed = sorted({*names, "pycgroups.oci.reading"} - others)
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
 
 

@@ -26,6 +26,7 @@ ROOMS = [
     {"_native"},
     {"errors"},
     {"caches"},
+    {"frozen"},
     {"records"},
     {"clock"},
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from types import SimpleNamespace
 
 import pytest
 
@@ -163,18 +162,6 @@ def test_all_controllers_are_handed_down_on_v2(fake, kernel):
     assert read(fake, "unified/a/b/cgroup.subtree_control") == ""
     assert read(fake, "unified/a/b/memory.max") == str(MIB)
     assert read(fake, "unified/a/b/pids.max") == "5"
-
-
-def test_plain_objects_will_do(fake, kernel):
-    kernel.put(unified(fake))
-    nothing = dict.fromkeys(("memory", "cpu", "block_io", "network"))
-    empty = dict.fromkeys(("devices", "hugepage_limits", "rdma", "unified"), ())
-    asked = SimpleNamespace(pids=SimpleNamespace(limit=7), **nothing, **empty)
-    group = placed.create("/a", "ID", asked)
-    asked.pids.limit = 9
-    group.set(resources=asked)
-    group.let_go()
-    assert read(fake, "unified/a/pids.max") == "9"
 
 
 def test_nought_is_not_given(fake, kernel):

@@ -3,6 +3,8 @@
 import copy
 import json
 import os
+import subprocess
+import sys
 import typing
 
 import attrs
@@ -12,15 +14,18 @@ from hypothesis import strategies as st
 
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound
 from pycgroups.oci import resources, uncommon
+from pycgroups.oci.json_text import parse
 from pycgroups.oci.model import Model, json_name
 from pycgroups.oci.reader import config_text
-from pycgroups.oci.reading import from_json, load_spec, read_spec
+from pycgroups.oci.reading import from_json, load_spec, part_of, read_spec, spec_of
+from pycgroups.oci.resources import Resources
 from pycgroups.oci.runtime_spec import Linux, Process, Root, Spec
 from pycgroups.oci.uncommon import Hook, TimeOffset
 from pycgroups.oci.writing import spec_text, write_spec
 from tests.unit.oci.documents import (
     ANYTHING,
     CHANGED,
+    HOSTILE,
     MAPPING,
     MINIMAL,
     MODELS,
@@ -33,6 +38,11 @@ from tests.unit.oci.documents import (
     with_mount,
     with_process,
 )
+
+SLOW = {
+    *("attrs", "attr", "collections", "contextlib", "dataclasses", "enum", "functools", "inspect", "json", "pathlib"),
+    *("re", "typing"),
+}
 
 
 def plain_json(value):
@@ -293,3 +303,82 @@ def test_unknown_properties_are_written_as_they_were(unknown):
 
 def test_linux_is_there_when_it_is_not():
     assert read_spec(json.dumps(MINIMAL)).linux == Linux()
+
+
+# -- for who writes nothing back ---------------------------------------------------------------------------------
+
+
+def run_of(text):
+    return spec_of(parse(text, "config.json"))
+
+
+def outcome(read, text):
+    """Return what was read, or what the error says."""
+    try:
+        return attrs.evolve(read(text), extra=())
+    except InvalidConfig as error:
+        return error.path, str(error)
+
+
+def test_unknown_properties_are_left_out():
+    known = json.dumps({**MINIMAL, "process": PROCESS})
+    unknown = json.dumps({**MINIMAL, "windows": {}, "process": {**PROCESS, "strange": [1]}})
+    assert run_of(unknown) == run_of(known) == read_spec(known)
+    assert part_of(Process, {**PROCESS, "strange": 1}, "process").args == ("sh",)
+
+
+@given(CHANGED)
+def test_but_for_them_it_reads_the_same(document):
+    text = json.dumps(document)
+    assert outcome(run_of, text) == outcome(read_spec, text)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_gives_the_same_error(name):
+    same = outcome(read_spec, HOSTILE[name])
+    if name == "deeper than is written back":  # nothing is written back
+        assert "nested too deeply" in same[1]
+        assert run_of(HOSTILE[name])
+    else:
+        assert outcome(run_of, HOSTILE[name]) == same
+
+
+def test_a_part_by_itself_is_what_it_is_in_the_file(everything):
+    whole, document = load_spec(everything), json.loads(everything.read_text())
+    assert part_of(Process, document["process"], "process") == whole.process
+    assert part_of(Resources, document["linux"]["resources"], "resources") == whole.linux.resources
+
+
+def test_a_part_by_itself_is_checked():
+    limits = [{"type": "RLIMIT_AS", "hard": 1, "soft": 2}]
+    with pytest.raises(InvalidConfig, match="hard limit, 1") as caught:
+        part_of(Process, {**PROCESS, "rlimits": limits}, "exec")
+    assert caught.value.path == "exec.rlimits[0].soft"
+    with pytest.raises(InvalidConfig) as caught:
+        part_of(Resources, {"unified": {"../x": "1"}}, "resources")
+    assert caught.value.path == "resources.unified['../x']"
+
+
+def test_reading_loads_nothing_slow(config):
+    program = f"""
+import sys
+sys.path[:] = {sys.path!r}
+before = set(sys.modules)
+from pycgroups.oci.reading import load_spec
+load_spec({str(config)!r})
+from pycgroups.oci.json_text import dumps
+dumps({{"pid": 1}})
+print(*set(sys.modules) - before)
+"""
+    # -S: a site-packages with .pth files imports what it likes.
+    out = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, check=True, text=True).stdout
+    loaded = set(out.split())
+    assert "pycgroups.oci.reading" in loaded
+    assert loaded & SLOW == set()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_the_default_of_a_model_is_what_its_silence_means(model):
+    for field in attrs.fields(model):
+        if isinstance(field.default, Model):
+            assert field.default == from_json(type(field.default), {}, "here")

@@ -70,7 +70,8 @@ def test_undecodable_bytes_survive_json():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_models_are_frozen_and_have_only_hashable_field_types(model):
-    assert "__dict__" not in dir(model)
+    with pytest.raises(AttributeError):
+        object.__new__(model).process = None
     for field in attrs.fields(model) if attrs.has(model) else ():
         assert "list" not in str(field.type)
         assert "dict" not in str(field.type)
@@ -116,4 +117,4 @@ def test_a_run_does_not_load_the_uncommon_classes():
     program = "import sys, pycgroups; pycgroups.run; import pycgroups.containers.spec; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     loaded = {name for name in out.split() if name.startswith("pycgroups.oci.")}
-    assert loaded == {"pycgroups.oci.model", "pycgroups.oci.runtime_spec", "pycgroups.oci.tables"}
+    assert loaded == {"pycgroups.oci.model", "pycgroups.oci.runtime_spec"}

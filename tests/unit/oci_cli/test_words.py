@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pycgroups.cgroups.stats import CpuStats, MemoryEvents, MemoryStats, PidsStats, Stats
 from pycgroups.errors import InvalidConfig, Unsupported
-from pycgroups.oci import plain
+from pycgroups.oci.reading import part_of, spec_of
+from pycgroups.oci.resources import Resources
 from pycgroups.oci_cli import COMMANDS, events, features, kill, ps, spec, update
 from pycgroups.oci_cli.exec import changed as changed_process
 from pycgroups.oci_cli.indented import indented
@@ -189,7 +190,7 @@ def test_every_flag_has_its_place():
         section, _, key = place.partition(".")
         value = "0-1" if read is None else "12"
         assert asked(name, value) == {section: {key: value if read is None else 12}}
-        plain.read("Resources", asked(name, value), "resources")
+        part_of(Resources, asked(name, value), "resources")
 
 
 def test_a_file_counts_alone_and_its_zeros_say_nothing(tmp_path):
@@ -251,7 +252,7 @@ def test_the_table_of_processes():
 @pytest.mark.parametrize("rootless", [False, True])
 def test_the_config_to_begin_with_is_one(rootless):
     document = spec.document(rootless=rootless)
-    found = plain.spec_of(json.loads(indented(document, "\t")))
+    found = spec_of(json.loads(indented(document, "\t")))
     assert found.process.terminal
     assert {space.type for space in found.linux.namespaces} >= {"pid", "mount", "ipc", "uts"}
     assert bool(found.linux.uid_mappings) is rootless
