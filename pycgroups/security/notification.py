@@ -17,7 +17,7 @@ from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import shown
 from pycgroups.oci.runtime_spec import Seccomp, SyscallRule
-from pycgroups.security.seccomp_policy import FLAGS, NOTIFY
+from pycgroups.security.seccomp_policy import FLAGS, NOTIFY, has_listener
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -243,9 +243,10 @@ def with_rules(profile: Seccomp, rules: tuple[SyscallRule, ...], default: str | 
 
     A signal's handler would run meanwhile, and the call be made again, or fail (Linux 5.19).
     """
-    killable = (_KILLABLE,) if _is_killable() else ()
-    flags = tuple(dict.fromkeys((*profile.flags, *killable)))
-    return evolve(profile, default_action=default or profile.default_action, flags=flags, syscalls=rules)
+    changed = evolve(profile, default_action=default or profile.default_action, syscalls=rules)
+    if not (has_listener(changed) and _is_killable()):
+        return changed
+    return evolve(changed, flags=tuple(dict.fromkeys((*profile.flags, _KILLABLE))))
 
 
 def _is_killable() -> bool:

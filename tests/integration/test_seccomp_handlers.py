@@ -139,6 +139,11 @@ def test_a_profile_says_which_calls(inside):
         asked.clear()
 
 
+def test_no_call_waits(inside):
+    assert inside(["echo", "a"], on_syscall={}).stdout == "a\n"
+    assert inside(["echo", "a"], on_syscall={}, seccomp="unconfined").stdout == "a\n"
+
+
 def test_every_call_waits(inside):
     profile = {"defaultAction": "SCMP_ACT_NOTIFY"}
     seen = set()
@@ -197,6 +202,26 @@ def test_a_function_that_hangs_is_left_behind(inside):
     assert in_time(attempt, lambda _: called.is_set()).reason == "timeout"
     go_on.set()
     wait_for(lambda: threading.active_count() == 1)
+
+
+def test_run_is_interrupted_while_a_function_hangs(inside):
+    go_on = threading.Event()
+
+    def interrupt(*_):
+        raise ZeroDivisionError
+
+    def decide(call):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        go_on.wait()
+        return CONTINUE
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            inside(["mkdir", "/tmp/x"], on_syscall=on(MKDIR, decide))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        go_on.set()
 
 
 def test_what_waits_is_killed_with_the_container(inside):
