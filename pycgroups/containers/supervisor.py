@@ -44,7 +44,7 @@ class Supervisor:
         error: what the handler raised; the container was killed for it.
     """
 
-    def __init__(self, decide: Callable[[Call], Answer], note: Callable[[Call], object] = bool) -> None:
+    def __init__(self, decide: Callable[[Call], Answer], note: Callable[[Call], None] | None = None) -> None:
         """Start nothing yet.
 
         Args:
@@ -121,7 +121,8 @@ class Supervisor:
     def _answer(self, call: Call) -> bool:
         """Answer one call; False when no more are to be."""
         if self._is_helpers(call):
-            self._note(call)
+            if self._note is not None:
+                self._note(call)
             notification.answer(call, CONTINUE)
             return True
         with self._lock:

@@ -11,12 +11,14 @@ import errno
 import fcntl
 import os
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import shown
 from pycgroups.oci.runtime_spec import Seccomp, SyscallRule
+from pycgroups.security.bpf import syscall_table
 from pycgroups.security.seccomp_policy import FLAGS, NOTIFY, has_listener
 
 if TYPE_CHECKING:
@@ -211,9 +213,10 @@ def _tell(listener: int, request: int, data: bytes, *, gone: bool = False) -> No
         return
 
 
+@cache
 def names_by_number() -> dict[int, str]:
     """Return this architecture's system calls."""
-    return {number: name for name, number in calls.syscall_numbers().items()}
+    return {number: name for name, number in syscall_table().numbers.items()}
 
 
 def asking(profile: Seccomp | None, names: Iterable[str]) -> Seccomp:
