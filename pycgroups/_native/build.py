@@ -22,7 +22,15 @@ ROOT = HERE.parent.parent
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
 WARN = ["-std=gnu11", "-Wall", "-Wextra"] + (["-Werror"] if os.environ.get("PYCGROUPS_WERROR") else [])
 
-HELPER = ["-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector"]
+# The usual ones of distributions: an overwritten stack ends the process, the stack does not run into what is below it,
+# and what the linker resolves is read-only before anything runs.
+HARDEN = ["-fstack-protector-strong", "-fstack-clash-protection", "-Wl,-z,relro,-z,now,-z,noexecstack"]
+FORTIFY = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
+BRANCHES = {"x86_64": ["-fcf-protection=full"], "aarch64": ["-mbranch-protection=standard"]}.get(os.uname().machine, [])
+
+# Not position independent: it would have to relocate itself, and lives for one container.
+HELPER = ["-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", *HARDEN]
+HELPER += ["-mstack-protector-guard=global"]  # the other is in the memory of a thread of the C library
 HELPER += ["-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns"]
 HELPER += ["-Wl,-z,noseparate-code,--build-id=none", "-s"]
 HOSTED = ["-O1", "-DPYCGROUPS_HOSTED", *SANITIZE]
@@ -126,9 +134,9 @@ def make() -> FFI:
             "-O2",
             "-Wno-unused-parameter",
             "-Wno-missing-field-initializers",
-            *(SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else []),
+            *(SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else [*HARDEN, *FORTIFY, *BRANCHES]),
         ],
-        extra_link_args=SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else [],
+        extra_link_args=SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else HARDEN,
         py_limited_api=True,
     )
     return ffi

@@ -23,6 +23,7 @@
 #include <linux/mman.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
+#include <linux/random.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/time.h>
@@ -233,8 +234,32 @@ static void reset_signals(void)
         SYS(rt_sigaction, signal, by_default, 0, SIGNAL_SET_BYTES);
 }
 
-static void __attribute__((noreturn, used)) helper_main(void)
+#ifndef PYCGROUPS_HOSTED
+
+/* What -fstack-protector compares: a number that nobody can know, and what is called when it has been overwritten. */
+uintptr_t __stack_chk_guard;
+
+void __attribute__((noreturn)) __stack_chk_fail(void)
 {
+    __builtin_trap();
+}
+
+static void __attribute__((no_stack_protector)) set_stack_guard(void)
+{
+    SYS(getrandom, &__stack_chk_guard, sizeof __stack_chk_guard, GRND_NONBLOCK);
+}
+
+#else
+
+static void set_stack_guard(void)
+{
+}
+
+#endif
+
+static void __attribute__((noreturn, used, no_stack_protector)) helper_main(void)
+{
+    set_stack_guard();
     uint64_t every = ~0ULL; /* a blocked signal waits, even for PID 1 without a handler */
     SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, 0, SIGNAL_SET_BYTES);
     reset_signals();

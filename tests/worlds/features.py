@@ -167,7 +167,7 @@ FEATURES: dict[str, Callable[[], str | None]] = {
     **{
         name: _program(name)
         for name in (
-            *("busybox", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
+            *("busybox", "clang", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
             *("podman", "script", "strace", "unshare"),
         )
     },
