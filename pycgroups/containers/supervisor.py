@@ -106,6 +106,7 @@ class Supervisor:
             os.close(pidfd)
 
     def _answer_all(self, listener: int, pidfd: int) -> None:
+        notification.hurry(listener)
         names = notification.names_by_number()
         poll = select.poll()
         poll.register(listener, select.POLLIN)

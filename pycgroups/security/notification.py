@@ -146,6 +146,15 @@ class Call:
         return text
 
 
+def hurry(listener: int) -> None:
+    """Have who waits for the listener run at once, on the same processor, when a call begins to wait (Linux 6.6)."""
+    try:
+        fcntl.ioctl(listener, lib.SECCOMP_IOCTL_NOTIF_SET_FLAGS, lib.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+
+
 def receive(listener: int, names: dict[int, str]) -> Call | None:
     """Take the next call; None if it does not wait any more."""
     notice = bytearray(_LONGEST)

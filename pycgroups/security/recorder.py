@@ -38,9 +38,15 @@ _SELECTORS: dict[str, tuple[int, int]] = {
     "unshare": (0, LOW_32_BITS),  # namespaces
 }
 
-# Made only when threads have to wait for each other, or a signal comes in between: not of the program's doing, and
-# while recording it all happens at another pace.
-_BY_CHANCE = ("futex", "restart_syscall", "rt_sigreturn", "sched_yield")
+# Calls that do not wait, and are in every recorded profile. A signal may end the waiting, and what never fails with
+# EINTR elsewhere then does: signal(7). Programs check most calls and not these, all of which are harmless, and some of
+# which are made by chance alone: when threads have to wait for each other, or a signal comes in between.
+# fmt: off
+_FREE = frozenset({
+    "brk", "exit", "exit_group", "futex", "madvise", "mmap", "mprotect", "munmap", "restart_syscall", "rt_sigaction",
+    "rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "sched_yield",
+})
+# fmt: on
 
 
 class Used(NamedTuple):
@@ -67,13 +73,19 @@ class Recorder:
                     self._conditional.setdefault(name, []).append(position)
                 else:
                     self._plain.setdefault(name, position)
-        self._used.update(Used(self._plain.get(name), name, None) for name in _BY_CHANCE if self._is_allowed(name))
 
     def asking(self) -> Seccomp:
-        """Return the profile by which everything that is allowed waits."""
-        rules = tuple(evolve(rule, action=_instead(rule.action)) for rule in self._base.syscalls)
-        default = NOTIFY if self._base.default_action == _ALLOW else None
-        return with_rules(self._base, rules, default)
+        """Return the profile by which what is allowed waits, but for the free calls."""
+        rules = []
+        for rule in self._base.syscalls:
+            rules += _parted(rule) if rule.action == _ALLOW else [rule]
+        if self._base.default_action != _ALLOW:
+            return with_rules(self._base, tuple(rules))
+        rules.append(SyscallRule(names=self._free_by_default(), action=_ALLOW))
+        return with_rules(self._base, tuple(rules), NOTIFY)
+
+    def _free_by_default(self) -> tuple[str, ...]:
+        return tuple(sorted(_FREE - self._plain.keys()))
 
     def decide(self, call: Call) -> Continue:
         """Remember a call of the program's."""
@@ -91,11 +103,6 @@ class Recorder:
             self.decide(call)
         self._is_first = False
 
-    def _is_allowed(self, name: str) -> bool:
-        position = self._plain.get(name)
-        action = self._base.default_action if position is None else self._base.syscalls[position].action
-        return action == _ALLOW
-
     def _rule_for(self, call: Call) -> int | None:
         for position in self._conditional.get(call.name, ()):
             if _holds(self._base.syscalls[position].args, call.args):
@@ -106,8 +113,8 @@ class Recorder:
         """Return the smallest profile."""
         base = self._base
         rules = [rule if rule.action != _ALLOW else self._used_of(at, rule) for at, rule in enumerate(base.syscalls)]
-        rules.append(self._used_of(None, SyscallRule(names=(), action=_ALLOW)))
         is_list = base.default_action != _ALLOW
+        rules.append(self._used_of(None, SyscallRule(names=() if is_list else self._free_by_default(), action=_ALLOW)))
         return evolve(
             base,
             default_action=base.default_action if is_list else _ERRNO,
@@ -116,8 +123,8 @@ class Recorder:
         )
 
     def _used_of(self, position: int | None, rule: SyscallRule) -> SyscallRule:
-        names = (each.name for each in self._used if each.rule == position and each.value is None)
-        return evolve(rule, names=tuple(sorted(names)))
+        used = {each.name for each in self._used if each.rule == position and each.value is None}
+        return evolve(rule, names=tuple(sorted(used | _FREE.intersection(rule.names))))
 
     def _selected(self) -> list[SyscallRule]:
         """After the rules with conditions that there were: those are asked first, and may refuse more."""
@@ -125,8 +132,12 @@ class Recorder:
         return [allow_if(name, *_SELECTORS[name], value) for name, value in selected]
 
 
-def _instead(action: str) -> str:
-    return NOTIFY if action == _ALLOW else action
+def _parted(rule: SyscallRule) -> list[SyscallRule]:
+    """Part a rule that allows into the free calls and those that wait."""
+    free = tuple(name for name in rule.names if name in _FREE)
+    others = tuple(name for name in rule.names if name not in _FREE)
+    parts = (evolve(rule, names=free), evolve(rule, names=others, action=NOTIFY))
+    return [part for part in parts if part.names]
 
 
 def _holds(conditions: tuple[SyscallArg, ...], args: tuple[int, ...]) -> bool:
