@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Step
 
 _NO_USERNS = (
-    "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "
+    "user namespaces are blocked here, by a container around or by the host; `pycgroups doctor` names the setting, "
     'for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0; or run without them: isolation="process"'
 )
 _SUBIDS = (
