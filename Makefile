@@ -33,7 +33,7 @@ export PYCGROUPS_WERROR := 1
 ARCH := $(shell dpkg --print-architecture 2>/dev/null)
 
 BUILD_PACKAGES := python3 python3-venv python3-dev gcc libc6-dev
-TEST_PACKAGES := busybox-static catatonit containerd criu dbus-daemon iproute2 mount netavark nftables podman procps \
+TEST_PACKAGES := bubblewrap busybox-static catatonit containerd criu dbus-daemon iproute2 mount netavark nftables podman procps \
     strace uidmap
 VM_PACKAGES := $(if $(filter amd64,$(ARCH)),qemu-system-x86 virtiofsd linux-image-cloud-amd64 \
     systemd dbus dbus-user-session)

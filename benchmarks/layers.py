@@ -12,6 +12,7 @@ from benchmarks.timing import Row, interleave
 if TYPE_CHECKING:
     from pathlib import Path
 
+RULES = {"/bin": "rx", "/etc": "r", "/dev": "rw", "/proc": "r", "/tmp": "rw"}
 BARE: dict[str, Any] = {"userns": "host", "seccomp": "unconfined", "no_new_privileges": False}
 FLOOR, FLOOR_WITH_USERNS = "floor+OCI", "floor+OCI+userns"
 
@@ -44,11 +45,13 @@ def layers(volume: Path) -> list[Layer]:
     bare = {**BARE, "caps_add": [name for name, bit in NUMBERS.items() if effective() >> bit & 1]}
     mapped = {**bare, "userns": "auto"}
     plain, idmapped = ({**mapped, "mounts": [Mount.bind(volume, "/mnt", idmap=idmap)]} for idmap in (False, True))
+    confined = {"userns": "host", "seccomp": "unconfined"}
     return [
-        Layer(name="capabilities and no_new_privs", on={"userns": "host", "seccomp": "unconfined"}, below=bare),
+        Layer(name="capabilities and no_new_privs", on=confined, below=bare),
         Layer(name="seccomp, the default filter", on={**bare, "seccomp": "default"}, below=bare, target=0.15),
         Layer(name="user namespace", on=mapped, below=bare, target=0.4, floor=True),
         Layer(name="idmapped mount", on=idmapped, below=plain),
+        Layer(name="Landlock, five rules", on={**confined, "landlock": RULES}, below=confined),
     ]
 
 

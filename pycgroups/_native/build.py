@@ -42,7 +42,9 @@ OP_TREE OP_FS OP_FCHDIR OP_STACK OP_BASE OP_MOUNT OP_MKDIR OP_SYMLINK OP_NODE OP
 OP_MASK OP_READONLY OP_ATTR OP_PROPAGATE OP_PIVOT OP_HOSTNAME OP_DOMAINNAME OP_SYSCTL OP_LO_UP OP_UNSHARE OP_SETNS
 OP_JOIN OP_BECOME_ROOT OP_CONSOLE OP_SEND OP_DEATH OP_SESSION OP_TERMINAL OP_KEYRING OP_OOM_SCORE OP_RLIMIT OP_UMASK
 OP_GROUPS OP_IDS OP_BOUNDING OP_SECUREBITS OP_CAPS OP_AMBIENT OP_NO_NEW_PRIVS OP_LABEL OP_CHDIR OP_SECCOMP OP_EXEC
-STEP_OPTIONAL TREE_MAP_TOP PLAN_INIT PLAN_MAGIC PLAN_SLOTS PLAN_PASSED_MAX PLAN_ARGS PLAN_STRINGS
+OP_LANDLOCK OP_ALLOW_PATH OP_ALLOW_PORT OP_RESTRICT
+STEP_OPTIONAL TREE_MAP_TOP PLAN_INIT PLAN_END_SIGNAL
+PLAN_MAGIC PLAN_SLOTS PLAN_PASSED_MAX PLAN_ARGS PLAN_STRINGS
 REPORT_FAILED REPORT_STARTED REPORT_FD REPORT_FORKED REPORT_WAITING REPORT_EXITED
 SPAWN_SOCKET SPAWN_CLONE SPAWN_CHILD
 CLONE_NEWNS CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWUSER CLONE_NEWPID CLONE_NEWNET CLONE_NEWCGROUP CLONE_NEWTIME
@@ -73,6 +75,7 @@ SOURCE = """
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include "bpf.h"
+#include "landlock.h"
 #include "seccomp.h"
 #include "spawn.h"
 
@@ -109,7 +112,7 @@ def build_helper() -> Path:
     target.parent.mkdir(exist_ok=True)
     compiler = shlex.split(os.environ.get("CC", "cc"))
     mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else HELPER
-    sources = [str(HERE / name) for name in ("helper.c", "steps.c", "inside.c", "copy.c", "passwd.c")]
+    sources = [str(HERE / name) for name in ("helper.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")]
     subprocess.run([*compiler, *WARN, *mode, "-o", str(target), *sources], check=True)
     return target
 
@@ -131,7 +134,7 @@ def make() -> FFI:
         depends=[str(helper), *map(str, HERE.glob("*.h"))],
         sources=[
             f"pycgroups/_native/{name}"
-            for name in ("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c")
+            for name in ("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")
         ],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from pycgroups.containers.spec import seccomp_profile
+from pycgroups.containers.spec import capabilities_of, seccomp_profile
 from pycgroups.containers.supervisor import Supervisor
 from pycgroups.errors import InvalidConfig, invalid
 from pycgroups.security.notification import Answer, Call, asking
@@ -28,7 +28,7 @@ def supervised(config: ContainerConfig, given: OnSyscall) -> tuple[Seccomp, Supe
     Raises:
         InvalidConfig: there is no such call, no function for one that waits, or none that waits.
     """
-    profile = seccomp_profile(config)
+    profile = base_profile(config, _KEY)
     if not isinstance(given, Mapping):
         if not callable(given):
             raise invalid(_KEY, given, "a function, or a dict of functions by the names of calls")
@@ -47,6 +47,17 @@ def supervised(config: ContainerConfig, given: OnSyscall) -> tuple[Seccomp, Supe
         raise invalid(_KEY, sorted(given), f"also {', '.join(nobodys)}: seccomp says SCMP_ACT_NOTIFY")
     handlers = dict(given)
     return asking(profile, handlers), Supervisor(lambda call: handlers[call.name](call))
+
+
+def base_profile(config: ContainerConfig, what: str) -> Seccomp | None:
+    """Return the container's own profile, on top of which others decide.
+
+    Raises:
+        InvalidConfig: it is no container, whose processes all end with the first of them.
+    """
+    if config.isolation != "container":
+        raise invalid("isolation", config.isolation, f"'container' with {what}")
+    return seccomp_profile(config, capabilities_of(config))
 
 
 def _waiting(profile: Seccomp) -> set[str]:

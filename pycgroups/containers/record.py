@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pycgroups.containers.config import ContainerConfig
+from pycgroups.containers.handlers import base_profile
 from pycgroups.containers.run import checked, complete, make_result, open_streams
-from pycgroups.containers.spec import seccomp_profile
 from pycgroups.containers.streams import PIPE
 from pycgroups.containers.supervisor import Supervisor
 from pycgroups.errors import InvalidConfig
@@ -81,7 +81,7 @@ def recorder_for(config: ContainerConfig) -> Recorder:
     Raises:
         InvalidConfig: some of its calls wait for somebody else already.
     """
-    base = seccomp_profile(config)
+    base = base_profile(config, "a recorder")
     if base is not None and has_listener(base):
         raise InvalidConfig("SCMP_ACT_NOTIFY: who records is who answers", operation="option", path="seccomp")
     return Recorder(base)

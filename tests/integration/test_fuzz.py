@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.long, pytest.mark.requires("clang")]
 
 HERE = Path(__file__).parents[1] / "fuzz"
 NATIVE = HERE.parents[1] / "pycgroups/_native"
-SOURCES = [NATIVE / name for name in ("steps.c", "inside.c", "copy.c", "passwd.c")]
+SOURCES = [NATIVE / name for name in ("steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")]
 FLAGS = [
     "-std=gnu11",
     "-Wall",

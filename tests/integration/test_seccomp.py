@@ -69,6 +69,12 @@ def test_python_computes():
     assert (result.returncode, result.stdout, result.stderr) == (0, "4950\n", "")
 
 
+def test_without_namespaces():
+    result = strict(["python3", "-c", COMPUTES], input="100\n", isolation="process")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "4950\n", "")
+    assert "PermissionError" in strict(["python3", "-c", "import os; os.fork()"], isolation="process").stderr
+
+
 def test_abort_is_told():
     assert strict(["python3", "-c", "import os; os.abort()"]).returncode == -6
 

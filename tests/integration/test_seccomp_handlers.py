@@ -301,9 +301,10 @@ def test_a_container_in_a_function(inside):
         (print, {}, "on_syscall"),
         ({"mkdir": print}, {"seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, "on_syscall"),
         (None, {"seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, "seccomp"),
+        ({"mkdir": print}, {"isolation": "process"}, "isolation"),
     ],
 )
-def test_what_cannot_be_asked(inside, on_syscall, options, path):
+def test_what_cannot_be_asked(on_syscall, options, path):
     with pytest.raises(InvalidConfig) as caught:
-        inside(["true"], on_syscall=on_syscall, **options)
+        pc.run(["true"], on_syscall=on_syscall, **options)
     assert caught.value.path == path
