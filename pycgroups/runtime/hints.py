@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Step
 
 _NO_USERNS = (
-    "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "
+    "user namespaces are blocked here, by a container around or by the host; `pycgroups doctor` names the setting, "
     'for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0; or run without them: isolation="process"'
 )
 _SUBIDS = (
@@ -110,6 +110,7 @@ _STEPS = {
     (lib.OP_RESTRICT, errno.E2BIG): "Landlock stacks 16 rulesets at most, and the caller is under that many",
     (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",
     (lib.OP_SECCOMP, errno.EINVAL): "the kernel does not take this filter",
+    (lib.OP_SECCOMP, errno.EBUSY): "a filter around this process has a listener, and the kernel allows one: seccomp(2)",
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import Namespace, namespaces
+from pycgroups.seccomp import Return
 from tests.integration import functions
 from tests.processes import descendants
 from tests.waiting import wait_for
@@ -184,6 +185,17 @@ def test_its_end_and_its_output(make, inside):
         inside(["no-such-program"], namespaces=given)
     result = inside(["sh", "-c", "test -t 0 && echo yes"], namespaces=given, tty=True)
     assert result.stdout.strip() == "yes", result
+
+
+def test_a_terminal_and_a_handler_of_system_calls(make, inside):
+    """What the helper says right after it went on in a child is heard."""
+    (user,) = make("user")
+    ids = {name: lambda _: Return(77) for name in ("getuid", "geteuid")}
+    for _ in range(5):
+        result = inside(["id", "-u"], namespaces={"user": user}, on_syscall=ids)
+        assert result.stdout == "77\n", result
+        result = inside(["sh", "-c", "test -t 0 && echo yes; exit 3"], namespaces={"user": user}, tty=True)
+        assert (result.returncode, result.stdout.strip()) == (3, "yes"), result
 
 
 @pytest.mark.requires("limits")

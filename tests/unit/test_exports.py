@@ -67,8 +67,9 @@ def test_the_first_run_imports_nothing_slow():
 def test_what_an_oci_runtime_needs_is_cheap():
     rooms = [Path(pycgroups.__file__).parent / room for room in ("runtime", "security")]
     names = [f"pycgroups.{path.parent.name}.{path.stem}" for room in rooms for path in room.glob("[a-z]*.py")]
-    # The default profile, which `run` has; what runs criu; and what is for the namespaces of Python programs.
-    apart = ("security.seccomp", "runtime.checkpoint", "runtime.calling", "runtime.unsharing")
+    # Profiles by other names, which `run` has; what runs criu; and what is for the namespaces of Python programs.
+    profiles = {f"security.{name}" for name in ("docker_profile", "notification", "recorder", "seccomp", "strict")}
+    apart = {*profiles, "runtime.checkpoint", "runtime.calling", "runtime.unsharing"}
     others = {f"pycgroups.{name}" for name in apart}
     needed = sorted({*names, "pycgroups.oci.reading"} - others)
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
