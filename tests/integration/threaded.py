@@ -1,10 +1,12 @@
-"""A module that starts a thread when it is imported, as libraries of mathematics do."""
+"""Starts a thread when it is imported, as libraries of mathematics do; but not in the process of the tests."""
 
 from __future__ import annotations
 
+import sys
 import threading
 
-threading.Thread(target=threading.Event().wait, daemon=True).start()
+if "pytest" not in sys.modules:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 def answer():
