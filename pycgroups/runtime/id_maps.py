@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from _functools import partial  # type: ignore[import-not-found]  # that of functools, without its imports
 
 from pycgroups._native import calls
@@ -14,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import IdMapping
 
+_PATIENCE = 10.0
+"""Seconds for an exec to be over."""
+
 
 def map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
     """Write the id maps of the helper's user namespace; user_namespaces(7).
@@ -21,6 +25,7 @@ def map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdM
     The caller's own id needs no right, with setgroups(2) denied first (CVE-2014-8989). Subordinate ids are written
     by newuidmap(1) and newgidmap(1), and any ids by root itself.
     """
+    _wait_for_exec(spawned.pid)
     if os.geteuid() == 0:
         _write_map(spawned, "uid_map", uids)
         _write_map(spawned, "gid_map", gids)
@@ -31,6 +36,22 @@ def map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdM
     else:
         _run_map_tool("newuidmap", spawned.pid, uids)
         _run_map_tool("newgidmap", spawned.pid, gids)
+
+
+def _wait_for_exec(pid: int) -> None:
+    """Wait until the helper's files of /proc are ours.
+
+    We went on when its exec had left our memory. Its own is as undumpable as ours until the exec is over, and the files
+    are root's: proc(5).
+    """
+    if calls.process_control(calls.lib.PR_GET_DUMPABLE, 0) == 1:
+        return
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        while os.stat(f"/proc/{pid}/uid_map").st_uid != os.geteuid() and time.monotonic() < deadline:
+            time.sleep(0.0005)
+    except OSError:  # it has ended, which what follows finds out
+        return
 
 
 def _is_own(mappings: tuple[IdMapping, ...], own: int) -> bool:
