@@ -54,7 +54,7 @@ def with_capabilities(bundle, *names):
 def watching(container, bundle, script):
     """Have a script run in the container for so long; what it printed is in the list."""
     read, write = os.pipe()
-    told = []
+    told: list[str] = []
     watcher = container.exec(bundle.process("sh", "-c", script), stdio=(0, write, write))
     os.close(write)
     with open(read) as file:
@@ -298,7 +298,20 @@ def test_a_program_that_is_proc_self_exe(bundle, own_root):
 
 # -- who it is
 
-HOSTILE_USERS = ("4294967295", "4294967296", "-0", "-1", "0x0", "0 ", " 0", "1e0", "\u0661", "+0", "0_0", "1" * 20)
+HOSTILE_USERS: tuple[str, ...] = (
+    "4294967295",
+    "4294967296",
+    "-0",
+    "-1",
+    "0x0",
+    "0 ",
+    " 0",
+    "1e0",
+    "\u0661",
+    "+0",
+    "0_0",
+    "1" * 20,
+)
 HOSTILE_USERS += ("0:4294967296", "0:-1", "root\n", "root", "a:b:c", ":", "0:", ":0", "", "../root", "\udcff")
 
 
