@@ -364,6 +364,7 @@ class Container:
         """
         if self._running is None:
             raise StateError("only the process that created it can wait for it", operation="wait", path=self.id)
+        self._running.wait()
         running, self._running = self._running, None
         try:
             status, _ = running.reap()

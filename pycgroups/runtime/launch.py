@@ -130,6 +130,12 @@ class Running:
         """Kill PID 1, and with it every process of its pid namespace; pid_namespaces(7)."""
         self.signal(_SIGKILL)
 
+    def wait(self) -> None:
+        """Wait until it ends; a signal handler runs meanwhile, and its exception ends the wait, as that of Ctrl-C."""
+        gone = select.poll()
+        gone.register(self.pidfd, select.POLLIN)
+        gone.poll()
+
     def reap(self) -> tuple[int | None, Report | None]:
         """Wait for PID 1, which has ended or will at once; its wait status, and a record with its usage.
 
