@@ -33,12 +33,12 @@ export PYCGROUPS_WERROR := 1
 ARCH := $(shell dpkg --print-architecture 2>/dev/null)
 
 BUILD_PACKAGES := python3 python3-venv python3-dev gcc libc6-dev
-TEST_PACKAGES := busybox-static catatonit containerd criu dbus-daemon iproute2 mount netavark nftables podman procps \
+TEST_PACKAGES := bubblewrap busybox-static catatonit containerd criu dbus-daemon iproute2 mount netavark nftables podman procps \
     strace uidmap
 VM_PACKAGES := $(if $(filter amd64,$(ARCH)),qemu-system-x86 virtiofsd linux-image-cloud-amd64 \
     systemd dbus dbus-user-session)
-# To build the validation programs of runtime-tools (tests/conformance/): Go, and the source of what they use.
-LONG_PACKAGES := golang-go golang-github-opencontainers-runtime-tools-dev golang-github-mrunalp-fileutils-dev \
+# To build the validation programs of runtime-tools (tests/conformance/): Go, and the source of what they use. And to fuzz.
+LONG_PACKAGES := clang libclang-rt-19-dev golang-go golang-github-opencontainers-runtime-tools-dev golang-github-mrunalp-fileutils-dev \
     golang-github-google-uuid-dev golang-github-urfave-cli-dev
 BENCH_PACKAGES := busybox-static bubblewrap crun runc podman systemd-container uidmap
 

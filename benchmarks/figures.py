@@ -20,7 +20,7 @@ class Figure:
         what: what was measured.
         against: what it is divided by; "" where the value stands for itself.
         value: the ratio, or the value in `unit`; None when a part of it couldn't be measured.
-        target: what it must not exceed, or stay below if `more`.
+        target: what it must not exceed, or stay below if `more`; None where it is to be known and no more.
         aim: the same, for what would be fine; None where there is none.
         unit: "x" for a ratio, else "ms".
         more: whether more is better.
@@ -29,16 +29,18 @@ class Figure:
     what: str
     against: str = ""
     value: float | None
-    target: float
+    target: float | None = None
     aim: float | None = None
     unit: str = "x"
     more: bool = False
 
     @property
     def reached(self) -> str:
-        """Return "aim", "target", "no", or "not measured"."""
+        """Return "aim", "target", "no", "not measured", or "" where there is no target."""
         if self.value is None:
             return "not measured"
+        if self.target is None:
+            return ""
         for name, bound in (("aim", self.aim), ("target", self.target)):
             if bound is not None and (self.value >= bound if self.more else self.value <= bound):
                 return name

@@ -16,8 +16,10 @@ from benchmarks import (
     compiled,
     groups,
     importing,
+    layers,
     oci,
     rootfs,
+    rootless,
     startup,
     steady,
     throughput,
@@ -89,6 +91,11 @@ class Report:
         """Add the ratio of two rows."""
         value = ratio(self.median(name), self.median(other))
         self.figures.append(Figure(what=name, against=other, value=value, target=target, aim=aim))
+
+    def added(self, name: str, without: str) -> float | None:
+        """Return what one row takes more than another, in milliseconds."""
+        more, less = self.median(name), self.median(without)
+        return None if more is None or less is None else (more - less) * 1e3
 
     def attempt(self, name: str, measure: Callable[[], tuple[float, float]]) -> Pair:
         """Measure a pair, or remember why not."""
@@ -193,6 +200,23 @@ def measure_oci(b: Bench, report: Report) -> None:
     report.figures.append(Figure(what=what, against=against, value=ratio(own, other), target=1.0))
 
 
+def measure_layers(b: Bench, report: Report) -> None:
+    """Each layer of isolation."""
+    report.add(layers.measure(b.floor, b.rootfs, b.effort.rounds))
+    for layer in layers.layers(b.rootfs):
+        what, value = layer.name, report.added(layer.name, layers.without(layer))
+        if layer.floor and value is not None:
+            what += ", over the floor's own"
+            value -= report.added(layers.FLOOR_WITH_USERNS, layers.FLOOR) or 0
+        report.figures.append(Figure(what=what, value=value, unit="ms", target=layer.target))
+
+
+def measure_rootless(b: Bench, report: Report) -> None:
+    """One start by an ordinary user."""
+    report.add(rootless.measure(b.rootfs, b.effort.rounds))
+    report.against(rootless.OURS, rootless.PEER, 0.7)
+
+
 def measure_ways(b: Bench, report: Report) -> None:
     """Which process performs the plan."""
     report.add(ways.measure(*compiled.ways(b.work), b.rootfs, b.effort.rounds))
@@ -208,5 +232,7 @@ CONCEPTS: dict[str, Callable[[Bench, Report], None]] = {
     "bandwidth": measure_bandwidth,
     "groups": measure_groups,
     "oci": measure_oci,
+    "layers": measure_layers,
+    "rootless": measure_rootless,
     "ways": measure_ways,
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from attrs import evolve, frozen
 
+    from pycgroups.containers.levels import Isolation
     from pycgroups.containers.mounts import Mount
 else:
     from pycgroups.frozen import evolve, frozen
@@ -96,10 +97,12 @@ def doctor() -> Doctor:
         ("user namespaces", _user_namespaces),
         ("ids", _ids),
         ("containers", _containers),
+        ("without namespaces", _without_namespaces),
         ("cgroups", _cgroups),
         ("seccomp", _seccomp),
         ("idmapped mounts", _idmapped_mounts),
         ("security modules", _security_modules),
+        ("landlock", _landlock),
         ("tools", _tools),
     )
     return Doctor(checks=tuple(check for name, look in groups for check in _safely(name, look)))
@@ -168,21 +171,20 @@ def _security_modules() -> Iterable[Check]:
     found = {
         "AppArmor": apparmor or "apparmor" in listed.split(","),
         "SELinux": os.path.exists("/sys/fs/selinux/enforce"),
-        f"Landlock ABI {(abi := _landlock())}": abi > 0,
     }
     there = [name for name, present in found.items() if present]
     yield Check(name="security modules", works=True if there else None, detail=", ".join(there) or "none in use")
 
 
-def _landlock() -> int:
-    """Ask for the version of Landlock's interface, 0 where there is none; landlock_create_ruleset(2)."""
-    import ctypes
+def _landlock() -> Iterable[Check]:
+    from pycgroups.security import landlock
 
-    from pycgroups._native.calls import syscall_numbers
-
-    number = syscall_numbers().get("landlock_create_ruleset")
-    ask_version = 1  # LANDLOCK_CREATE_RULESET_VERSION
-    return 0 if number is None else max(0, ctypes.CDLL(None).syscall(number, None, 0, ask_version))
+    version = landlock.abi()
+    if version > 0:
+        yield Check(name="landlock", works=True, detail=f"ABI {version}: {landlock.describe_version(version)}")
+    else:
+        error = landlock.absent(version)
+        yield Check(name="landlock", works=None, why=error.message, mend=error.hint or "")
 
 
 # -- ids ---------------------------------------------------------------------------------------------------------
@@ -304,6 +306,14 @@ def _containers() -> Iterable[Check]:
         yield Check(name="overlay", works=None, why="a container fails before it comes to that")
 
 
+def _without_namespaces() -> Iterable[Check]:
+    error = _try(isolation="process")
+    if error is None:
+        yield Check(name="without namespaces", works=True, detail='a program ran with isolation="process"')
+    else:
+        yield evolve(_failed("without namespaces", error), works=None)
+
+
 def _idmapped_mounts() -> Iterable[Check]:
     from pycgroups.containers.caller import caller
     from pycgroups.containers.mounts import Mount
@@ -356,7 +366,12 @@ def _cgroups() -> Iterable[Check]:
 
 
 def _try(
-    *, memory: str | None = None, pids: int | None = None, cpus: float | None = None, mounts: Iterable[Mount] = ()
+    *,
+    isolation: Isolation = "container",
+    memory: str | None = None,
+    pids: int | None = None,
+    cpus: float | None = None,
+    mounts: Iterable[Mount] = (),
 ) -> Error | None:
     """Run a program that does nothing; what failed, or None."""
     from pycgroups.containers.config import ContainerConfig
@@ -365,7 +380,13 @@ def _try(
     from pycgroups.errors import CommandNotFound
 
     config = ContainerConfig(
-        command=("true",), timeout=_LONGEST_WAIT, memory=memory, pids=pids, cpus=cpus, mounts=tuple(mounts)
+        command=("true",),
+        isolation=isolation,
+        timeout=_LONGEST_WAIT,
+        memory=memory,
+        pids=pids,
+        cpus=cpus,
+        mounts=tuple(mounts),
     )
     job = Job(config, Streams(stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, data=None))
     try:

@@ -41,11 +41,15 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # nobody checks it
     @classmethod
     def _filled(cls, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """Put what was given by name, and defaults, in their places."""
-        given = dict(zip(cls._fields, values, strict=False))
-        whole = {**cls._field_defaults, **named, **given}
-        if len(values) > len(cls._fields) or len(given.keys() & named.keys()) or whole.keys() != {*cls._fields}:
+        rest = {**cls._field_defaults, **named}
+        missing = cls._fields[len(values) :]
+        try:
+            filled = (*values, *[rest[name] for name in missing])
+        except KeyError:
+            filled = ()
+        if len(filled) != len(cls._fields) or not named.keys() <= {*missing}:
             raise TypeError(f"{cls.__name__}() takes {', '.join(cls._fields)}, each once")
-        return tuple([whole[name] for name in cls._fields])
+        return filled
 
     def _replace(self, **changes: Any) -> Self:
         return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/random.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -141,6 +142,79 @@ static int creates(char **args)
         tell(*args, fd);
         if (fd >= 0)
             close(fd);
+    }
+    return 0;
+}
+
+static int list(const char *path)
+{
+    DIR *directory = opendir(path);
+    return directory ? closedir(directory) : -1;
+}
+
+/* Executed in a child; what comes of the exec comes back, as of vfork(2). */
+static int execute(const char *path)
+{
+    volatile int error = 0;
+    pid_t pid = vfork();
+    if (pid == 0) {
+        execl(path, path, "does", (char *)NULL);
+        error = errno;
+        _exit(1);
+    }
+    waitpid(pid, NULL, 0);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+static int device_ioctl(const char *path)
+{
+    int pages;
+    int fd = open(path, O_RDWR | O_NOCTTY);
+    return fd < 0 ? fd : ioctl(fd, RNDGETENTCNT, &pages);
+}
+
+static int tcp(const char *port, int (*act)(int, const struct sockaddr *, socklen_t))
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return act(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&here, sizeof here);
+}
+
+/* One act a word, "what" or "what:argument" or "what:argument:argument". */
+static long act(const char *what, const char *first, const char *second)
+{
+    if (strcmp(what, "read") == 0) return open(first, O_RDONLY);
+    if (strcmp(what, "list") == 0) return list(first);
+    if (strcmp(what, "stat") == 0) return access(first, F_OK);
+    if (strcmp(what, "write") == 0) return open(first, O_WRONLY);
+    if (strcmp(what, "cut") == 0) return truncate(first, 0);
+    if (strcmp(what, "empty") == 0) return open(first, O_WRONLY | O_TRUNC);
+    if (strcmp(what, "create") == 0) return open(first, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (strcmp(what, "mkdir") == 0) return mkdir(first, 0755);
+    if (strcmp(what, "symlink") == 0) return symlink("/nowhere", first);
+    if (strcmp(what, "fifo") == 0) return mkfifo(first, 0644);
+    if (strcmp(what, "unlink") == 0) return unlink(first);
+    if (strcmp(what, "rmdir") == 0) return rmdir(first);
+    if (strcmp(what, "rename") == 0) return rename(first, second);
+    if (strcmp(what, "link") == 0) return link(first, second);
+    if (strcmp(what, "execute") == 0) return execute(first);
+    if (strcmp(what, "ioctl") == 0) return device_ioctl(first);
+    if (strcmp(what, "mount") == 0) return mount("tmpfs", first, "tmpfs", 0, NULL);
+    if (strcmp(what, "bind") == 0) return tcp(first, bind);
+    if (strcmp(what, "connect") == 0) return tcp(first, connect);
+    if (strcmp(what, "signal") == 0) return kill(atoi(first), 0);
+    errno = ENOSYS;
+    return -1;
+}
+
+static int does(char **args)
+{
+    for (; *args; args++) {
+        char words[512], *rest = words;
+        snprintf(words, sizeof words, "%s", *args);
+        const char *what = strsep(&rest, ":"), *first = strsep(&rest, ":"), *second = strsep(&rest, ":");
+        tell(*args, act(what, first, second));
     }
     return 0;
 }
@@ -570,6 +644,17 @@ static int stubborn(char **args)
     return 0;
 }
 
+/* Never the same process for long: each forks, and ends. */
+static int runaway(char **args)
+{
+    (void)args;
+    printf("ready\n");
+    fflush(stdout);
+    for (;;)
+        if (fork() > 0)
+            _exit(0);
+}
+
 static int zombies(void)
 {
     int count = 0;
@@ -671,12 +756,12 @@ static const struct {
 } commands[] = {
     {"burn", burn},          {"burn-and-tell", burn_and_tell}, {"burn-as-daemon", burn_as_daemon},
     {"clocks", clocks},      {"compat-calls", compat_calls}, {"connects", connects}, {"creates", creates},
-    {"devices", devices},
-    {"die", die},            {"environment", environment},   {"escape", escape},         {"executables", executables},
-    {"fds", descriptors},    {"fill", fill},                 {"flood", flood},           {"fork-bomb", fork_bomb},
-    {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"notify", notify},
-    {"open-by-handle", open_by_handle},                      {"orphans", orphans},       {"push-input", push_input},
-    {"reads", reads},        {"release-agent", release_agent},                           {"scheduling", scheduling},
+    {"devices", devices},    {"die", die},                   {"does", does},             {"environment", environment},
+    {"escape", escape},      {"executables", executables},   {"fds", descriptors},       {"fill", fill},
+    {"flood", flood},        {"fork-bomb", fork_bomb},       {"identity", identity},     {"keys", keys},
+    {"nodes", nodes},        {"notify", notify},             {"open-by-handle", open_by_handle},
+    {"orphans", orphans},    {"push-input", push_input},     {"reads", reads},           {"release-agent", release_agent},
+    {"runaway", runaway},    {"scheduling", scheduling},
     {"stubborn", stubborn},  {"system-calls", system_calls}, {"threads", threads},       {"touch", touch},
     {"touch-in-child", touch_in_child},                      {"trace", trace},
     {"unknown-calls", unknown_calls}, {"unmounts", unmounts}, {"writes", writes},

@@ -22,7 +22,15 @@ ROOT = HERE.parent.parent
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
 WARN = ["-std=gnu11", "-Wall", "-Wextra"] + (["-Werror"] if os.environ.get("PYCGROUPS_WERROR") else [])
 
-HELPER = ["-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector"]
+# The usual ones of distributions: an overwritten stack ends the process, the stack does not run into what is below it,
+# and what the linker resolves is read-only before anything runs.
+HARDEN = ["-fstack-protector-strong", "-fstack-clash-protection", "-Wl,-z,relro,-z,now,-z,noexecstack"]
+FORTIFY = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
+BRANCHES = {"x86_64": ["-fcf-protection=full"], "aarch64": ["-mbranch-protection=standard"]}.get(os.uname().machine, [])
+
+# Not position independent: it would have to relocate itself, and lives for one container.
+HELPER = ["-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", *HARDEN]
+HELPER += ["-mstack-protector-guard=global"]  # the other is in the memory of a thread of the C library
 HELPER += ["-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns"]
 HELPER += ["-Wl,-z,noseparate-code,--build-id=none", "-s"]
 HOSTED = ["-O1", "-DPYCGROUPS_HOSTED", *SANITIZE]
@@ -34,7 +42,9 @@ OP_TREE OP_FS OP_FCHDIR OP_STACK OP_BASE OP_MOUNT OP_MKDIR OP_SYMLINK OP_NODE OP
 OP_MASK OP_READONLY OP_ATTR OP_PROPAGATE OP_PIVOT OP_HOSTNAME OP_DOMAINNAME OP_SYSCTL OP_LO_UP OP_UNSHARE OP_SETNS
 OP_JOIN OP_BECOME_ROOT OP_CONSOLE OP_SEND OP_DEATH OP_SESSION OP_TERMINAL OP_KEYRING OP_OOM_SCORE OP_RLIMIT OP_UMASK
 OP_GROUPS OP_IDS OP_BOUNDING OP_SECUREBITS OP_CAPS OP_AMBIENT OP_NO_NEW_PRIVS OP_LABEL OP_CHDIR OP_SECCOMP OP_EXEC
-STEP_OPTIONAL TREE_MAP_TOP PLAN_INIT PLAN_MAGIC PLAN_SLOTS PLAN_PASSED_MAX PLAN_ARGS PLAN_STRINGS
+OP_LANDLOCK OP_ALLOW_PATH OP_ALLOW_PORT OP_RESTRICT
+STEP_OPTIONAL TREE_MAP_TOP PLAN_INIT PLAN_END_SIGNAL
+PLAN_MAGIC PLAN_SLOTS PLAN_PASSED_MAX PLAN_ARGS PLAN_STRINGS
 REPORT_FAILED REPORT_STARTED REPORT_FD REPORT_FORKED REPORT_WAITING REPORT_EXITED
 SPAWN_SOCKET SPAWN_CLONE SPAWN_CHILD
 CLONE_NEWNS CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWUSER CLONE_NEWPID CLONE_NEWNET CLONE_NEWCGROUP CLONE_NEWTIME
@@ -61,6 +71,7 @@ SOURCE = """
 #include <asm/unistd.h>
 #include <sys/inotify.h>
 #include "bpf.h"
+#include "landlock.h"
 #include "spawn.h"
 
 #if defined(__x86_64__)
@@ -91,7 +102,7 @@ def build_helper() -> Path:
     target.parent.mkdir(exist_ok=True)
     compiler = shlex.split(os.environ.get("CC", "cc"))
     mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else HELPER
-    sources = [str(HERE / name) for name in ("helper.c", "steps.c", "inside.c", "copy.c", "passwd.c")]
+    sources = [str(HERE / name) for name in ("helper.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")]
     subprocess.run([*compiler, *WARN, *mode, "-o", str(target), *sources], check=True)
     return target
 
@@ -112,7 +123,8 @@ def make() -> FFI:
         SOURCE % {"helper": helper, "syscalls": syscall_table()},
         depends=[str(helper), *map(str, HERE.glob("*.h"))],
         sources=[
-            f"pycgroups/_native/{name}" for name in ("bpf.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c")
+            f"pycgroups/_native/{name}"
+            for name in ("bpf.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")
         ],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused
@@ -121,9 +133,9 @@ def make() -> FFI:
             "-O2",
             "-Wno-unused-parameter",
             "-Wno-missing-field-initializers",
-            *(SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else []),
+            *(SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else [*HARDEN, *FORTIFY, *BRANCHES]),
         ],
-        extra_link_args=SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else [],
+        extra_link_args=SANITIZE if os.environ.get("PYCGROUPS_SANITIZE") else HARDEN,
         py_limited_api=True,
     )
     return ffi

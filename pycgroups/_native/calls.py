@@ -173,6 +173,11 @@ def _report(record: Any, fd: int) -> Report:
     )
 
 
+def effective_capabilities() -> int:
+    """`capget(2)`: the bits of the effective set."""
+    return int(lib.spawn_effective())
+
+
 def open_inside(root: bytes, path: bytes) -> int:
     """Open a file for reading, its path resolved as if `root` were "/"; a descriptor or -errno.
 
@@ -202,6 +207,11 @@ def inotify_watch(fd: int, path: bytes, mask: int) -> int:
     """`inotify_add_watch(2)`."""
     watch = int(lib.inotify_add_watch(fd, path, mask))
     return watch if watch >= 0 else -int(ffi.errno)
+
+
+def landlock_abi() -> int:
+    """Ask for the version of Landlock's interface, or -errno; landlock_create_ruleset(2)."""
+    return int(lib.landlock_abi())
 
 
 def syscall_numbers() -> dict[str, int]:

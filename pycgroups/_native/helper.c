@@ -13,6 +13,9 @@
  *                          <-----------------  STARTED the program is running        (an end of file without init)
  *                          <-----------------  EXITED  wait status, usage            (not without init)
  *
+ * Its process is PID 1 of a pid namespace. Where there is none it adopts what its descendants leave
+ * behind, and kills them itself: generation after generation.
+ *
  * It has no C library: it is mapped and running in a tenth of the time, and there is nothing in it that the program
  * could reach for. It runs from a sealed copy in memory, so that /proc/1/exe is no way to a file of the host.
  */
@@ -20,9 +23,11 @@
 
 #include <asm/siginfo.h>
 #include <linux/capability.h>
+#include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
+#include <linux/random.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/time.h>
@@ -36,7 +41,6 @@ enum {
     SIGNAL_SET_BYTES = 8,
     SIGKILL_ = 9,
     SIGCHLD_ = 17,
-    END_SIGNAL = 64, /* from outside: kill all and tell what they used; nobody else has a use for the last of them */
 };
 
 static struct run run;
@@ -143,8 +147,7 @@ static void __attribute__((noreturn, noinline)) main_child(void)
  * closes before its exec the program cannot find in /proc/1/fd, however long we take to wake up. */
 static long __attribute__((noinline)) fork_main(void)
 {
-    struct clone_args args = {.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES, .exit_signal = SIGCHLD_};
-    long pid = SYS(clone3, &args, sizeof args);
+    long pid = SYS(clone, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD_);
     if (pid == 0)
         main_child();
     return pid;
@@ -160,16 +163,64 @@ static void settle_down(void)
     SYS(capset, &header, data);
 }
 
-/* The kernel would kill what is left by itself, but getrusage(2) counts only what has been waited for. */
+/* Without a pid namespace of ours, kill(-1) would be for every process of the machine. */
+static int is_first(void)
+{
+    return SYS(getpid) == 1;
+}
+
+struct killing {
+    long pid; /* as far as it was read */
+    int done;
+    long refused;
+};
+
+static void kill_listed(struct killing *killing, const char *text, long length)
+{
+    for (long i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            killing->pid = killing->pid * 10 + text[i] - '0';
+            continue;
+        }
+        long ret = killing->pid > 0 ? SYS(kill, killing->pid, SIGKILL_) : 0;
+        killing->done |= killing->pid > 0 && ret == 0;
+        killing->refused = ret < 0 ? ret : killing->refused;
+        killing->pid = 0;
+    }
+}
+
+/* Our children, and no further: a pid is surely theirs until we have reaped it, and nobody knows that of their children,
+ * who are ours next: prctl(2), PR_SET_CHILD_SUBREAPER. proc_tid_children(5). 0, or why none can be killed. */
+static long kill_children(void)
+{
+    char text[1024];
+    struct killing killing = {0};
+    long fd = SYS(openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY | O_CLOEXEC, 0), got;
+    if (fd == -ENFILE || fd == -ENOMEM) /* it will not last */
+        return 0;
+    if (fd < 0)
+        return fd;
+    while ((got = SYS_RETRY(read, fd, text, sizeof text)) > 0)
+        kill_listed(&killing, text, got);
+    SYS(close, fd);
+    return killing.done ? 0 : killing.refused;
+}
+
+static long kill_others(void)
+{
+    return is_first() ? SYS(kill, -1, SIGKILL_) : kill_children();
+}
+
+/* In a pid namespace the kernel would kill what is left by itself, but getrusage(2) counts only what has been waited for. */
 static void end_others(void)
 {
     struct { long sec, nsec; } patience = {1, 0};
     uint64_t every = ~0ULL;
     long pid;
     while ((pid = SYS(wait4, -1, 0, WNOHANG | __WALL, 0)) >= 0) {
-        if (pid == 0 && SYS(kill, -1, SIGKILL_) < 0)
+        if (pid == 0 && kill_others() < 0)
             return;
-        if (pid == 0 && SYS(rt_sigtimedwait, &every, 0, &patience, SIGNAL_SET_BYTES) < 0)
+        if (pid == 0 && SYS(rt_sigtimedwait, &every, 0, &patience, SIGNAL_SET_BYTES) < 0 && is_first())
             return;
     }
 }
@@ -210,13 +261,15 @@ static void __attribute__((noreturn)) be_init(long main_pid)
         reap(main_pid);
         siginfo_t info;
         long signal = SYS(rt_sigtimedwait, &every, &info, patience, SIGNAL_SET_BYTES);
-        if (signal == END_SIGNAL && info.si_pid == 0) /* 0: no pid of ours */
-            SYS(kill, -1, SIGKILL_);
+        if (signal == PLAN_END_SIGNAL && (info.si_pid == 0 || !is_first())) /* 0: no pid of ours */
+            kill_others();
         else if (signal > 0 && signal != SIGCHLD_)
             SYS(kill, main_pid, signal);
         if (signal == -EAGAIN) {
-            if (creator_is_gone(CONTROL))
+            if (creator_is_gone(CONTROL)) {
+                end_others();
                 leave(0);
+            }
             patience = 0;
         }
     }
@@ -233,8 +286,32 @@ static void reset_signals(void)
         SYS(rt_sigaction, signal, by_default, 0, SIGNAL_SET_BYTES);
 }
 
-static void __attribute__((noreturn, used)) helper_main(void)
+#ifndef PYCGROUPS_HOSTED
+
+/* What -fstack-protector compares: a number that nobody can know, and what is called when it has been overwritten. */
+uintptr_t __stack_chk_guard;
+
+void __attribute__((noreturn)) __stack_chk_fail(void)
 {
+    __builtin_trap();
+}
+
+static void __attribute__((no_stack_protector)) set_stack_guard(void)
+{
+    SYS(getrandom, &__stack_chk_guard, sizeof __stack_chk_guard, GRND_NONBLOCK);
+}
+
+#else
+
+static void set_stack_guard(void)
+{
+}
+
+#endif
+
+static void __attribute__((noreturn, used, no_stack_protector)) helper_main(void)
+{
+    set_stack_guard();
     uint64_t every = ~0ULL; /* a blocked signal waits, even for PID 1 without a handler */
     SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, 0, SIGNAL_SET_BYTES);
     reset_signals();
@@ -251,6 +328,7 @@ static void __attribute__((noreturn, used)) helper_main(void)
         perform_range(run.plan->setup, run.plan->steps);
         leave(125);
     }
+    SYS(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* PID 1 is that anyway */
     long pid = fork_main();
     if (pid < 0)
         give_up(pid);

@@ -38,6 +38,8 @@ static int take(struct line *line, char c, uint64_t uid, char *home, size_t size
         line->uid = line->uid * 10 + (uint64_t)(c - '0');
     } else if (line->field == HOME_FIELD && line->length < size) {
         home[line->length++] = c;
+        if (c == '\0') /* no directory has such a name */
+            line->length = size;
     }
     return 0;
 }

@@ -64,7 +64,7 @@ enum plan_op {
     OP_SESSION,    /* 0 a session of its own, 1 a process group */
     OP_TERMINAL,   /* slot: controlling terminal and standard streams */
     OP_KEYRING,
-    OP_OOM_SCORE,  /* text */
+    OP_OOM_SCORE,  /* 1 where it takes being dumpable: nobody is there yet who could look into us; text */
     OP_RLIMIT,     /* resource, soft, hard */
     OP_UMASK,      /* mask */
     OP_GROUPS,     /* count; blob of uint32 */
@@ -77,6 +77,10 @@ enum plan_op {
     OP_LABEL,      /* path of a /proc/thread-self/attr file; text */
     OP_CALL,       /* system call, which of its arguments is the blob or -1, five arguments; name, blob */
     OP_CHDIR,      /* path; nothing if an earlier one has succeeded */
+    OP_LANDLOCK,   /* slot for the ruleset, masks of what it denies: to files, to the network, scopes */
+    OP_ALLOW_PATH, /* slot, what is allowed if it is a directory, if it is none; path */
+    OP_ALLOW_PORT, /* slot, what is allowed, port */
+    OP_RESTRICT,   /* slot: put the ruleset on this process, and close it */
     OP_SECCOMP,    /* flags; blob of struct sock_filter. A listener is sent; go on after the library's word */
     OP_HOME,       /* uid; passwd file: the program's environment gets HOME as well */
     OP_STREAMS,    /* uid, gid: pipes and files at 0, 1 and 2 are theirs, as far as they can be given away */
@@ -97,6 +101,11 @@ enum plan_tree_flags {
 
 enum plan_flags {
     PLAN_INIT = 1, /* the helper stays as an init and forks the main process */
+};
+
+enum {
+    PLAN_END_SIGNAL = 64, /* to an init, from outside: kill all and tell what they used; nobody else has a use for the last
+                           * of them */
 };
 
 struct plan_header {

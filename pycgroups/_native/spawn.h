@@ -74,6 +74,9 @@ int spawn_write(const struct spawned *child, const char *name, const char *text,
 /* Receive one record without waiting. 1 one came, 0 end of file, -EAGAIN nothing yet, or -errno. */
 int spawn_report(int control, struct report *report, int *fd);
 
+/* The effective capabilities of the calling thread. */
+uint64_t spawn_effective(void);
+
 /* Find a file, its path resolved as if `root` were "/". A descriptor (O_PATH) or -errno. */
 int spawn_find_inside(const char *root, const char *path);
 

@@ -21,6 +21,7 @@
 
 #include "copy.h"
 #include "inside.h"
+#include "landlock.h"
 #include "message.h"
 #include "passwd.h"
 #include "sys.h"
@@ -453,6 +454,17 @@ static int write_own_proc(const char *path, const char *text, size_t length)
     return write_and_close(fd, text, length);
 }
 
+/* The files of what is not dumpable are root's: proc(5). */
+static int do_oom_score(const struct run *run, const struct plan_step *step)
+{
+    if (step->arg[0])
+        SYS(prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    int ret = write_own_proc("/proc/self/oom_score_adj", str(run, step, 0), step->len[0]);
+    if (step->arg[0])
+        SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return ret;
+}
+
 /* ---- namespaces ------------------------------------------------------------------------------------------------- */
 
 static int do_lo_up(void)
@@ -653,6 +665,18 @@ static int do_rlimit(const struct plan_step *step)
 {
     struct rlimit64 limit = {.rlim_cur = (uint64_t)step->arg[1], .rlim_max = (uint64_t)step->arg[2]};
     return (int)SYS(prlimit64, 0, step->arg[0], &limit, 0);
+}
+
+/* The init shares our descriptors until the exec: it is to hold no ruleset. */
+static int do_restrict(struct run *run, const struct plan_step *step)
+{
+    int ruleset = fd_of(run, step->arg[0]);
+    int ret = landlock_restrict(ruleset);
+    if (ruleset >= 0) {
+        SYS(close, ruleset);
+        run->slot[step->arg[0]] = -1;
+    }
+    return ret;
 }
 
 /* What few ask for, and what is one call: sched_setattr(2), ioprio_set(2), personality(2) ... */
@@ -943,9 +967,9 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_TERMINAL: return do_terminal(run, step);
     case OP_KEYRING: {
         long key = SYS(keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
-        return key < 0 ? (int)key : 0;
+        return key < 0 && !is_unknown(key) ? (int)key : 0; /* else the program has no keys either */
     }
-    case OP_OOM_SCORE: return write_own_proc("/proc/self/oom_score_adj", str(run, step, 0), step->len[0]);
+    case OP_OOM_SCORE: return do_oom_score(run, step);
     case OP_RLIMIT: return do_rlimit(step);
     case OP_UMASK: SYS(umask, step->arg[0]); return 0;
     case OP_GROUPS: return (int)SYS(setgroups, step->arg[0], str(run, step, 0));
@@ -958,6 +982,12 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_LABEL: return write_own_proc(str(run, step, 0), str(run, step, 1), step->len[1]);
     case OP_CALL: return do_call(run, step);
     case OP_CHDIR: return do_chdir(run, step);
+    case OP_LANDLOCK:
+        return keep(run, step->arg[0], landlock_make((uint64_t)step->arg[1], (uint64_t)step->arg[2], (uint64_t)step->arg[3]));
+    case OP_ALLOW_PATH:
+        return landlock_allow_path(fd_of(run, step->arg[0]), str(run, step, 0), (uint64_t)step->arg[1], (uint64_t)step->arg[2]);
+    case OP_ALLOW_PORT: return landlock_allow_port(fd_of(run, step->arg[0]), (uint64_t)step->arg[1], (uint64_t)step->arg[2]);
+    case OP_RESTRICT: return do_restrict(run, step);
     case OP_SECCOMP: return do_seccomp(run, step);
     case OP_HOME: return do_home(run, step);
     case OP_STREAMS: return do_streams(step);

@@ -90,6 +90,14 @@ def _host(text: str) -> tuple[str, str]:
     return host, address.removeprefix("[").removesuffix("]")
 
 
+def _rule(text: str) -> tuple[str, str]:
+    """Take a rule of Landlock's; a path may have a colon in it."""
+    key, found, value = text.rpartition(":")
+    if not found:
+        raise ValueError("PATH:LETTERS, connect:PORT, bind:PORT or scope:NAME")
+    return key, value
+
+
 FLAGS = (
     # the process
     Flag("--entrypoint", "what comes before COMMAND", value="PROGRAM"),
@@ -185,6 +193,7 @@ FLAGS = (
         many=True,
     ),
     # isolation
+    Flag("--isolation", "container (the default), process (no namespaces), or none (limits alone)", value="LEVEL"),
     Flag("--userns", "auto (the default), host for no ids of its own, or INSIDE:OUTSIDE:COUNT", value="MAP"),
     Flag("--ipc", "private (the default) or host", value="NAMESPACE"),
     Flag("--uts", "likewise", value="NAMESPACE"),
@@ -195,6 +204,13 @@ FLAGS = (
         "--security-opt",
         "no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=, label=, systempaths=unconfined",
         value="OPTION",
+        many=True,
+    ),
+    Flag(
+        "--landlock",
+        "what it may do with a file or directory, letters of rwxd; or connect:PORT, bind:PORT, scope:signal",
+        value="PATH:LETTERS",
+        read=_rule,
         many=True,
     ),
     Flag("--privileged", "nothing is held back"),

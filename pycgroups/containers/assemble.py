@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.steps import Plan, Terminal
+    from pycgroups.security.landlock import Ruleset
 else:
     from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
@@ -65,11 +66,15 @@ def assemble(
         InvalidConfig: the rootfs is none, or a user is not in it; or a disk of ``io_limits`` is none.
         Unsupported: this host or account cannot do it.
     """
+    if config.isolation != "container":
+        from pycgroups.containers import process  # the usual run is a container
+
+        return process.assemble(config, joins=joins, disks=_disks(config))
     if config.rootfs is not None:
         check_rootfs(config.rootfs)
     caller = callers.caller()
     identity = identify(config.user, config.groups, config.rootfs or "/")
-    host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.privileged)
+    host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.owns_mounts)
     files = _files(config)
     return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal, devices)
 
@@ -102,16 +107,26 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         rootfs = host.rootfs(config.disk, files)
     else:
         assert config.rootfs is not None
-        idmapped = caller.privileged and idmap.kind == "map"
+        idmapped = caller.owns_mounts and idmap.kind == "map"
         rootfs = Directory(path=config.rootfs, idmapped=idmapped, files=files)
     manner = Manner(
         init=config.init,
         secure_bits=config.securebits,
-        labels=_labels(config),
+        labels=labels(config),
+        landlock=_landlock(config),
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
-    plan = make_plan(spec, rootfs, privileged=caller.privileged, joins=joins, manner=manner, terminal=terminal)
+    plan = make_plan(
+        spec,
+        rootfs,
+        privileged=caller.privileged,
+        nested=caller.nested,
+        groups=caller.groups,
+        joins=joins,
+        manner=manner,
+        terminal=terminal,
+    )
     return Assembly(
         config=config, caller=caller, idmap=idmap, spec=spec, rootfs=rootfs, plan=plan, encoded=plan.encode()
     )
@@ -136,13 +151,26 @@ def check_rootfs(path: str) -> None:
     raise InvalidConfig(f"{path!r} is not a directory", operation="option", path="rootfs")
 
 
-def _labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
-    labels = []
+def labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
+    """Return what is to be written for the security modules: ``(file, text)``.
+
+    Raises:
+        Unsupported: this host has no such security module.
+    """
+    found = []
     if config.apparmor is not None:
-        labels.append(lsm.check_apparmor(config.apparmor))
+        found.append(lsm.check_apparmor(config.apparmor))
     if config.selinux_label is not None:
-        labels.append(lsm.check_selinux(config.selinux_label))
-    return tuple((f"/proc/thread-self/{path}", text) for path, text in labels)
+        found.append(lsm.check_selinux(config.selinux_label))
+    return tuple((f"/proc/thread-self/{path}", text) for path, text in found)
+
+
+def _landlock(config: ContainerConfig) -> Ruleset | None:
+    if config.landlock is None:
+        return None
+    from pycgroups.security import landlock  # the usual run has no rules
+
+    return landlock.ruleset(config.landlock, landlock.abi())
 
 
 def _disks(config: ContainerConfig) -> Numbers:

@@ -24,8 +24,9 @@ class Caller(NamedTuple):
     Attributes:
         uid: effective user id.
         gid: effective group id.
-        privileged: may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN).
+        privileged: may open trees of its own mount namespace (CAP_SYS_ADMIN).
         nested: is itself in a user namespace that has not all ids.
+        groups: that user namespace allows setgroups(2), and so those below it.
         subuids: ``(start, count)`` of subordinate user ids; subuid(5).
         subgids: the same for groups.
     """
@@ -34,8 +35,14 @@ class Caller(NamedTuple):
     gid: int
     privileged: bool
     nested: bool
+    groups: bool = True
     subuids: tuple[tuple[int, int], ...] = ()
     subgids: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def owns_mounts(self) -> bool:
+        """Whether it may idmap the host's file systems, and unlock its mounts: in a user namespace nobody may."""
+        return self.privileged and not self.nested
 
 
 def caller() -> Caller:
@@ -45,27 +52,29 @@ def caller() -> Caller:
 
 @lru_cache(maxsize=4)
 def _caller(uid: int, gid: int) -> Caller:
-    privileged = own.is_privileged()
-    if uid == 0:
-        return Caller(uid=uid, gid=gid, privileged=privileged, nested=own.is_nested())
-    name = _account_name(uid)
-    subuids, subgids = (_ranges(path, name, uid) for path in ("/etc/subuid", "/etc/subgid"))
-    both = bool(subuids and subgids)
-    return Caller(
-        uid=uid,
-        gid=gid,
-        privileged=privileged,
-        nested=own.is_nested(),
-        subuids=subuids if both else (),
-        subgids=subgids if both else (),
+    facts = Caller(
+        uid=uid, gid=gid, privileged=own.is_privileged(), nested=own.is_nested(), groups=own.may_set_groups()
     )
+    if uid == 0:
+        return facts
+    name = _account_name(uid)
+    subuids, subgids = (_ranges(f"/etc/sub{kind}", f"/proc/self/{kind}_map", name, uid) for kind in ("uid", "gid"))
+    both = bool(subuids and subgids)
+    return facts._replace(subuids=subuids, subgids=subgids) if both else facts
 
 
-def _ranges(path: str, name: str, uid: int) -> tuple[tuple[int, int], ...]:
+def _ranges(path: str, map_: str, name: str, uid: int) -> tuple[tuple[int, int], ...]:
+    """Return the account's ranges; in a container, of those in a file of another one's those that there are."""
     try:
-        return subordinate_ranges(name, uid, path)
+        found = subordinate_ranges(name, uid, path)
     except OSError:  # a file that we may not read gives us nothing
         return ()
+    own = _own(map_)
+    return tuple(
+        (first, size)
+        for first, size in found
+        if any(one.container_id <= first and first + size <= one.container_id + one.size for one in own)
+    )
 
 
 def _account_name(uid: int) -> str:

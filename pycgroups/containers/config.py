@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from attrs import field, fields, frozen
+
+    from pycgroups.containers.levels import Isolation
+    from pycgroups.security.landlock import Landlock
 else:
     from pycgroups.frozen import field, fields, frozen
 
@@ -93,9 +96,11 @@ class ContainerConfig:
         rootfs: a host directory that is the root file system; instead of ``image``.
         image: "host", the default: the host's own root, with a throw-away overlay on top.
         workspace: a host directory to have at /workspace, files written there being the caller's.
-        network: "none", the default: loopback only; or "host".
+        network: "none", the default of a container: loopback only; or "host".
         dns: addresses of name servers.
         extra_hosts: (name, address), for /etc/hosts.
+        isolation: "container", the default; "process", without namespaces; or "none", limits alone. What a level cannot
+            give is refused: `pycgroups.containers.levels`. ``namespaces=None`` with ``landlock`` says "process", too.
         userns: the map of ids: "auto" (the default), "host" for none, or an `IdMap`; user_namespaces(7).
         namespaces: (OCI kind, absolute path | "host" | "private"); default private; namespaces(7).
         caps_add: capabilities(7) added to the default ones.
@@ -111,7 +116,8 @@ class ContainerConfig:
         apparmor: a loaded AppArmor profile.
         selinux_label: an SELinux context.
         sysctls: settings of the container's own namespaces; sysctl(8).
-        landlock: not yet.
+        landlock: what of the files, ports and processes it can reach; the rest is denied. See
+            `pycgroups.security.landlock`, landlock(7).
         environment: derived: ``env_file`` and ``env`` together.
         limits: derived: the limits of the cgroup together.
 
@@ -164,15 +170,16 @@ class ContainerConfig:
     image: str | None = field(default=None, converter=_as_given)
     workspace: str | None = field(default=None, converter=_as_given)
 
-    network: Literal["none", "host"] = field(default="none", converter=_as_given)
+    network: Literal["none", "host"] | None = field(default=None, converter=_as_given)
     dns: tuple[str, ...] = field(default=(), converter=_as_given)
     extra_hosts: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
 
+    isolation: Isolation | None = field(default=None, converter=_as_given)
     userns: IdMap = field(default=AUTO, converter=_as_given)
     namespaces: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
     caps_add: tuple[str, ...] = field(default=(), converter=_as_given)
     caps_drop: tuple[str, ...] = field(default=(), converter=_as_given)
-    seccomp: Literal["default", "unconfined"] | Seccomp = field(default="default", converter=_as_given)
+    seccomp: Literal["default", "unconfined"] | Seccomp | None = field(default=None, converter=_as_given)
     no_new_privileges: bool = field(default=True, converter=_as_given)
     privileged: bool = field(default=False, converter=_as_given)
     securebits: int = field(default=0, converter=_as_given)
@@ -182,17 +189,19 @@ class ContainerConfig:
     apparmor: str | None = field(default=None, converter=_as_given)
     selinux_label: str | None = field(default=None, converter=_as_given)
     sysctls: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
-    landlock: None = field(default=None, converter=_as_given)
+    landlock: Landlock | None = field(default=None, converter=_as_given)
 
     environment: tuple[tuple[str, str], ...] = field(init=False, default=())
     limits: Limits = field(init=False, default=NO_LIMITS)
 
     def __attrs_post_init__(self) -> None:
         """Turn each option into its normal form, then check and settle what concerns several."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in ("namespaces", "userns", "landlock")}
         for name, parse in _PARSERS.items():
             value, default = getattr(self, name), _DEFAULTS[name]
             if value is not default:
                 _set(self, name, default if value is None else parse(value, name))
+        _settle_level(self, given)
         _set(self, "environment", _environment(self))
         _settle_limits(self)
         _settle_root(self)
@@ -202,6 +211,8 @@ class ContainerConfig:
             from pycgroups.security.capabilities import resolve  # the usual run names none
 
             resolve(self.caps_add, self.caps_drop)
+        if self.landlock is not None and not self.no_new_privileges:
+            raise invalid("no_new_privileges", self.no_new_privileges, "True with landlock, which takes it")
         _check_mounts(self)
         _check_shared_namespaces(self)
 
@@ -236,9 +247,30 @@ def _settle_limits(config: ContainerConfig) -> None:
             _set(config, word, getattr(limits, word))
 
 
+def _settle_level(config: ContainerConfig, written: dict[str, Any]) -> None:
+    """Settle what depends on the level of isolation, and refuse what it cannot give."""
+    usual: Isolation = "container"
+    if written["landlock"] is not None and written["namespaces"] is None:
+        usual = "process"
+    level = config.isolation or usual
+    _set(config, "isolation", level)
+    if level == "container":
+        _set(config, "network", config.network or "none")
+        _set(config, "seccomp", config.seccomp or "default")
+        return
+    asked = {name: value for name in _PARSERS if (value := getattr(config, name)) != _DEFAULTS[name]}
+    if asked.get("userns") == HOST:
+        del asked["userns"]
+    if written["userns"] == "auto":
+        asked["userns"] = "auto"
+    from pycgroups.containers import levels  # the usual run is a container
+
+    levels.check(level, asked)
+
+
 def _settle_root(config: ContainerConfig) -> None:
     if config.rootfs is None:
-        _set(config, "image", "host")
+        _set(config, "image", "host" if config.isolation == "container" else None)
     elif config.image is not None:
         raise invalid("rootfs", config.rootfs, "rootfs or image, not both")
     elif config.disk is not None and config.require_limits:
@@ -316,9 +348,10 @@ def _image(value: object, key: str) -> str:
     raise Unsupported(message, operation="option", path=key, hint='image="host", or rootfs= an unpacked directory')
 
 
-def _landlock(value: object, key: str) -> None:
-    message = f"got {shown(value)}: this version makes no Landlock rules"
-    raise Unsupported(message, operation="option", path=key, hint="leave it out")
+def _isolation(value: object, key: str) -> str:
+    from pycgroups.containers.levels import LEVELS
+
+    return values.choice(value, key, LEVELS)
 
 
 def _userns(value: object, key: str) -> IdMap:
@@ -406,6 +439,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "network": _network,
     "dns": values.each(options.address, "a list of addresses"),
     "extra_hosts": options.extra_hosts,
+    "isolation": _isolation,
     "userns": _userns,
     "namespaces": _namespaces,
     "caps_add": options.capability_names,
@@ -420,6 +454,6 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "apparmor": _line,
     "selinux_label": _line,
     "sysctls": options.sysctls,
-    "landlock": _landlock,
+    "landlock": options.landlock,
 }
 _DEFAULTS = {field.name: field.default for field in fields(ContainerConfig)}

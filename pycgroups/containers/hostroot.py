@@ -15,7 +15,7 @@ from pycgroups.runtime.rootfs import Layer, Layered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from functools import lru_cache
     from typing import NamedTuple
 else:
@@ -97,14 +97,22 @@ def host_root(*, privileged: bool) -> HostRoot:
 
 @lru_cache(maxsize=4)
 def _host_root(mountinfo: bytes, privileged: bool) -> HostRoot:
-    mounts = [place for place, kind in _mounts(mountinfo) if kind not in _PSEUDO and place.split("/")[1] in _SYSTEM]
+    mounts = list(_mounts(mountinfo))
+    # Mounts in a directory that is no part of the system are not shown; without privileges, then, neither is that.
+    mixed = set() if privileged else {_top(place) for place, _ in mounts if place not in {_top(place), "/"}}
     hidden = dict(HIDDEN)
+    hidden.update((place, 0o755) for place in mixed if place[1:] not in _SYSTEM | _SKIPPED)
     hidden.update((home, 0o755) for home in _homes())
     interpreter = find_interpreter(tuple(hidden))
     hidden.update((place, 0o755) for place in interpreter.hidden)
     present = {place: mode for place, mode in hidden.items() if _is_directory(place)}
     directories = tuple(sorted(present.items()))
-    layers, links = ((Layer(source="/", at="/"), *_submounts(mounts)), ()) if privileged else _pieces(mounts)
+    links: tuple[tuple[str, str], ...] = ()
+    if privileged:
+        real = [place for place, kind in mounts if kind not in _PSEUDO and _top(place)[1:] in _SYSTEM]
+        layers: tuple[Layer, ...] = (Layer(source="/", at="/"), *_submounts(real))
+    else:
+        layers, links = _pieces([place for place, _ in mounts], hidden.keys())
     return HostRoot(
         layers=layers,
         links=links,
@@ -133,7 +141,11 @@ def _submounts(mounts: list[str]) -> tuple[Layer, ...]:
     )
 
 
-def _pieces(mounts: list[str]) -> tuple[tuple[Layer, ...], tuple[tuple[str, str], ...]]:
+def _top(place: str) -> str:
+    return f"/{place.split('/')[1]}"
+
+
+def _pieces(mounts: list[str], hidden: Collection[str]) -> tuple[tuple[Layer, ...], tuple[tuple[str, str], ...]]:
     """Take each directory of the root by itself, or, with mounts in it, show it read-only.
 
     Without privileges the root itself is no lower directory: its mounts are locked together (mount_namespaces(7)).
@@ -141,7 +153,7 @@ def _pieces(mounts: list[str]) -> tuple[tuple[Layer, ...], tuple[tuple[str, str]
     layers, links = [], []
     for name in sorted(os.listdir("/")):
         place = f"/{name}"
-        if name in _SKIPPED:
+        if name in _SKIPPED or place in hidden:
             continue
         if os.path.islink(place):
             links.append((place, os.readlink(place)))
@@ -221,6 +233,11 @@ def _other_packages() -> Iterable[str]:
     own = getattr(sys.modules.get("site"), "USER_SITE", None)
     if own and own in sys.path:
         yield own
+
+
+def own_path() -> tuple[str, ...]:
+    """Return where the running Python is, to come first on PATH where nothing is brought in."""
+    return tuple(place for place in _search_path()[0] if place != LINKS)
 
 
 def _search_path() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:

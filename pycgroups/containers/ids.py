@@ -54,7 +54,7 @@ def is_stranger(config: ContainerConfig) -> bool:
 
 def is_leased(config: ContainerConfig, caller: Caller) -> bool:
     """Tell whether the map is a range that must be leased (`pycgroups.namespaces.ranges`)."""
-    return config.userns.kind == "auto" and caller.uid == 0 and not caller.nested
+    return config.isolation == "container" and config.userns.kind == "auto" and caller.uid == 0 and not caller.nested
 
 
 def _from_zero(ranges: tuple[tuple[int, int], ...]) -> tuple[IdMapping, ...]:

@@ -35,10 +35,6 @@ else:
     from pycgroups.records import NamedTuple
 
 _SIGKILL = 9
-# For the init (helper.c, END_SIGNAL): kill all, and tell what they used. What the kernel kills with PID 1 is counted
-# nowhere but in a cgroup. The init gets this long (seconds).
-_END = 64
-_GRACE = 2.0
 # A tmpfs does not count the writes it refused: it is looked at this often (seconds), and at the end.
 _DISK_INTERVAL = 0.1
 
@@ -170,13 +166,18 @@ class Job:
 
     def _time_out(self, running: launch.Running, deadline: float) -> float | None:
         """End the container; the answer is when to ask anew how that goes."""
-        if self._timed_out or self._group is not None or not self.config.init:
-            self._timed_out = True
+        first, self._timed_out = not self._timed_out, True
+        if running.plan.supervised:
+            if self._group is not None and first:
+                self._group.kill()
             running.kill()
-            return None
-        self._timed_out = True
-        running.signal(_END)
-        return deadline + _GRACE
+            return time.monotonic() + launch.GRACE
+        if first and self._group is None and self.config.init:
+            # What the kernel kills with PID 1 is counted nowhere but in a cgroup.
+            running.signal(launch.END)
+            return deadline + launch.GRACE
+        running.kill()
+        return None
 
     def _serve(self, fd: int, running: launch.Running) -> None:
         if fd != running.control:
@@ -211,7 +212,9 @@ class Job:
 
     def kill(self, number: int = _SIGKILL) -> None:
         """Send a signal; SIGKILL ends every process of the container."""
-        if self._running is not None:
+        if self._running is not None and number == _SIGKILL:
+            self._running.kill()
+        elif self._running is not None:
             self._running.signal(number)
 
     # -- end --------------------------------------------------------------------------------------------------------

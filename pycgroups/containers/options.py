@@ -28,6 +28,12 @@ from pycgroups.errors import Unsupported, invalid
 from pycgroups.namespaces.idmap import END_OF_IDS
 from pycgroups.oci.runtime_spec import Rlimit
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pycgroups.security.landlock import Landlock
+
 # __NEW_UTS_LEN of linux/utsname.h, for sethostname(2) and setdomainname(2) alike.
 LONGEST_HOSTNAME = 64
 LONGEST_LABEL = 63  # RFC 1035, 2.3.4
@@ -297,3 +303,59 @@ def devices(value: object, key: str) -> tuple[tuple[str, str, str], ...]:
         order = "".join(letter for letter in "rwm" if letter in access)
         result.append((inside_path(source, where), inside_path(destination, where), order))
     return tuple(result)
+
+
+def landlock(value: object, key: str) -> Landlock:
+    """Take Landlock's rules: `pycgroups.security.landlock` has the letters and the scopes.
+
+    A dict, or a list of ``"KEY:VALUE"``: an absolute path and letters, ``"connect"`` or ``"bind"`` and TCP ports,
+    ``"scope"`` and names. Several ports or names are a list, or joined with commas.
+    """
+    from pycgroups.security.landlock import SCOPES, Landlock  # the usual run has no rules
+
+    if isinstance(value, Landlock):
+        return value
+    paths: dict[str, str] = {}
+    ports: dict[str, set[int]] = {}
+    scopes: set[str] = set()
+    for where, word, item in pairs(value, key, separator=":"):
+        if word in ("connect", "bind"):
+            ports.setdefault(word, set()).update(_port(part, where) for part in _several(item, where))
+        elif word == "scope":
+            scopes.update(choice(part, where, tuple(SCOPES)) for part in _several(item, where))
+        else:
+            paths[inside_path(word, where)] = _letters(item, where)
+    if not paths and not ports and not scopes:
+        raise invalid(key, value, "at least one rule, such as {'/usr': 'rx'}")
+    _check_below(paths, key)
+    connect, bind = (tuple(sorted(ports[word])) if word in ports else None for word in ("connect", "bind"))
+    return Landlock(paths=tuple(sorted(paths.items())), connect=connect, bind=bind, scopes=tuple(sorted(scopes)))
+
+
+def _several(value: object, key: str) -> Sequence[object]:
+    """Take one, a list, or text with commas between."""
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part]
+    return [value] if isinstance(value, int) else items(value, key, "one, or a list")
+
+
+def _letters(value: object, key: str) -> str:
+    from pycgroups.security.landlock import LETTERS
+
+    if isinstance(value, str) and value and set(value) <= LETTERS.keys():
+        return "".join(letter for letter in LETTERS if letter in value)
+    raise invalid(key, value, f"letters of {''.join(LETTERS)!r}")
+
+
+def _check_below(paths: dict[str, str], key: str) -> None:
+    """Rules add up: one that is less than another above it is meant to take away, and would not."""
+    for path, letters in paths.items():
+        for above, more in paths.items():
+            if path.startswith(above.rstrip("/") + "/") and set(letters) < set(more):
+                raise invalid(
+                    f"{key}[{path!r}]", letters, f"more than {more!r}, which the rule of {above!r} gives here"
+                )
+
+
+def _port(value: object, key: str) -> int:
+    return integer(int(value) if isinstance(value, str) and is_number(value) else value, key, 0, 65535)

@@ -63,8 +63,10 @@ def make_spec(
         outside(idmap.gids, identity.gid, "user")
         for gid in identity.groups:
             outside(idmap.gids, gid, "groups")
+    held = _capabilities(config)
+    path = () if interpreter is None else interpreter.path
     return oci.Spec(
-        process=_process(config, identity, interpreter),
+        process=_process(config, identity, held, path),
         root=oci.Root(path=config.rootfs or "/", readonly=config.read_only),
         hostname=(config.hostname or config.name or "pycgroups") if _is_own(fresh, "uts") else None,
         domainname=config.domainname,
@@ -84,21 +86,40 @@ def make_spec(
             resources=_resources(config, disks, devices),
             masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
             readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
-            seccomp=_seccomp(config),
+            seccomp=_seccomp(config, held),
         ),
+    )
+
+
+def make_process_spec(
+    config: ContainerConfig, *, identity: Identity, held: tuple[str, ...], path: tuple[str, ...], disks: Numbers = ()
+) -> oci.Spec:
+    """Describe a process without namespaces: `pycgroups.containers.levels`.
+
+    Args:
+        config: what was asked for.
+        identity: who the program is.
+        held: its capabilities.
+        path: what comes first on its PATH.
+        disks: the numbers of the block devices in ``io_limits``.
+    """
+    return oci.Spec(
+        process=_process(config, identity, held, path),
+        root=oci.Root(path="/"),
+        annotations=config.annotations,
+        linux=oci.Linux(resources=_resources(config, disks, ()), seccomp=_seccomp(config, held)),
     )
 
 
 # -- the process -----------------------------------------------------------------------------------------------
 
 
-def _process(config: ContainerConfig, identity: Identity, interpreter: Interpreter | None) -> oci.Process:
-    held = _capabilities(config)
+def _process(config: ContainerConfig, identity: Identity, held: tuple[str, ...], path: tuple[str, ...]) -> oci.Process:
     own = held if identity.uid == 0 else ()  # capabilities(7): what exec gives to root, and to nobody else
     return oci.Process(
         args=config.argv,
         cwd=config.cwd or (WORKSPACE if config.workspace else "/"),
-        env=_environment(config, identity, interpreter),
+        env=_environment(config, identity, path),
         terminal=config.tty,
         user=oci.User(uid=identity.uid, gid=identity.gid, additional_gids=identity.groups, umask=config.umask),
         rlimits=config.ulimits,
@@ -114,20 +135,17 @@ def _capabilities(config: ContainerConfig) -> tuple[str, ...]:
     return capabilities.resolve(("ALL",) if config.privileged else config.caps_add, config.caps_drop)
 
 
-def _seccomp(config: ContainerConfig) -> oci.Seccomp | None:
+def _seccomp(config: ContainerConfig, held: tuple[str, ...]) -> oci.Seccomp | None:
     if isinstance(config.seccomp, oci.Seccomp):
         return config.seccomp
-    if config.seccomp == "unconfined" or config.privileged:
+    if config.seccomp == "unconfined" or config.privileged or config.isolation == "none":
         return None
-    return seccomp.default_profile(frozenset(_capabilities(config)))
+    return seccomp.default_profile(frozenset(held))
 
 
-def _environment(config: ContainerConfig, identity: Identity, interpreter: Interpreter | None) -> tuple[str, ...]:
+def _environment(config: ContainerConfig, identity: Identity, path: tuple[str, ...]) -> tuple[str, ...]:
     """What the program finds: PATH, HOME, with a terminal TERM, and what was asked for; nothing of the caller's."""
-    path = PATH
-    if interpreter is not None:
-        path = ":".join(dict.fromkeys((*interpreter.path, *PATH.split(":"))))
-    variables = {"PATH": path, "HOME": identity.home}
+    variables = {"PATH": ":".join(dict.fromkeys((*path, *PATH.split(":")))), "HOME": identity.home}
     if config.tty:
         variables["TERM"] = "xterm"
     variables.update(config.environment)
@@ -222,7 +240,7 @@ def _interpreter_mounts(interpreter: Interpreter | None, caller: Caller) -> tupl
         return ()
     # A Python that is private to the caller is the container root's to read; nobody writes.
     return tuple(
-        _bind(place, place, "ro", "nosuid", "nodev", *(("idmap",) if private and caller.privileged else ()))
+        _bind(place, place, "ro", "nosuid", "nodev", *(("idmap",) if private and caller.owns_mounts else ()))
         for place, private in interpreter.directories
     )
 
@@ -235,7 +253,7 @@ def _workspace(config: ContainerConfig, identity: Identity, caller: Caller, idma
     if idmap.kind == "host":
         return (bind,)
     uid, gid = outside(idmap.uids, identity.uid, "user"), outside(idmap.gids, identity.gid, "user")
-    if not caller.privileged:
+    if not caller.owns_mounts:
         if (uid, gid) != (caller.uid, caller.gid):
             raise Unsupported(
                 "files that an ordinary user's container writes belong to its mapped ids: only 0 inside is the caller",

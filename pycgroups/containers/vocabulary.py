@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pycgroups.cgroups.words import Size, Words
 
 if TYPE_CHECKING:
+    from pycgroups.containers.levels import Isolation
     from pycgroups.containers.mounts import Mount
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.oci.runtime_spec import Seccomp
+    from pycgroups.security.landlock import Landlock
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
 # The key of a Mapping is invariant: a variable of type dict[str, str] is no Mapping[str | bytes, str].
@@ -51,14 +53,15 @@ class Options(Words, total=False):
     rootfs: Path | None
     image: str | None
     workspace: Path | None
-    network: Literal["none", "host"]
+    network: Literal["none", "host"] | None
     dns: Sequence[str] | None
     extra_hosts: Pairs | None
+    isolation: Isolation | None
     userns: str | IdMap
     namespaces: Mapping[str, str | int | PathLike[str]] | None
     caps_add: Names | None
     caps_drop: Names | None
-    seccomp: str | Mapping[str, Any] | PathLike[str] | Seccomp
+    seccomp: str | Mapping[str, Any] | PathLike[str] | Seccomp | None
     no_new_privileges: bool
     privileged: bool
     securebits: int | Sequence[str] | None
@@ -68,4 +71,4 @@ class Options(Words, total=False):
     apparmor: str | None
     selinux_label: str | None
     sysctls: Mapping[str, str | int] | None
-    landlock: None
+    landlock: Mapping[str, str | int | Sequence[int] | Sequence[str]] | Sequence[str] | Landlock | None

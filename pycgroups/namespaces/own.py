@@ -9,9 +9,10 @@ _NS_GET_USERNS = 0xB701  # linux/nsfs.h
 
 
 def effective() -> int:
-    """Return the bits of its capabilities; proc_pid_status(5), CapEff."""
-    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-        return next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
+    """Return the bits of its effective capabilities; capget(2)."""
+    from pycgroups._native import calls
+
+    return calls.effective_capabilities()
 
 
 def is_privileged() -> bool:

@@ -104,7 +104,7 @@ class Capabilities(Model):
     ambient: tuple[str, ...] = ()
 
 
-@frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False, cache_hash=True)
 class Process(Model):
     """The program; config.md, "Process". ``env`` holds ``KEY=VALUE`` strings.
 
@@ -182,7 +182,7 @@ class SyscallRule(Model):
     args: tuple[SyscallArg, ...] = ()
 
 
-@frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False, cache_hash=True)
 class Seccomp(Model):
     """A filter of system calls; config-linux.md, "Seccomp".
 
@@ -198,7 +198,7 @@ class Seccomp(Model):
     syscalls: tuple[SyscallRule, ...] = ()
 
 
-@frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False, cache_hash=True)
 class Linux(Model):
     """What only Linux has; config-linux.md."""
 
@@ -221,7 +221,7 @@ class Linux(Model):
     memory_policy: MemoryPolicy | None = None
 
 
-@frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, repr=False, cache_hash=True)
 class Spec(Model):
     """A container; config.md.
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.scoped import Scoped
     from pycgroups.oci.runtime_spec import IdMapping, Linux, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
-    from pycgroups.runtime.nodes import Nodes
     from pycgroups.runtime.program import Manner
     from pycgroups.runtime.steps import IdMaps, Plan
 else:
@@ -284,7 +283,6 @@ class Creation:
         self.group: Cgroup | None = None
         self.scope: Scoped | None = None
         self.running: Running | None = None
-        self.nodes: Nodes | None = None
         self.console = self.listener = self.master = -1
         self.given: list[int] = []
 
@@ -395,11 +393,9 @@ class Creation:
         is_confined = self.id_mappings() != ((), ()) and own.is_privileged() and not own.is_nested()
         if not (is_confined and self.spec.linux.devices):
             return ()
-        from pycgroups.runtime.nodes import Nodes  # few ask for devices in a user namespace
+        from pycgroups.runtime import nodes  # few ask for devices in a user namespace
 
-        self.nodes = Nodes(self.home)
-        self.nodes.make(self.spec)
-        return tuple(self.nodes.items())
+        return tuple(nodes.make(self.home, self.spec).items())
 
     def id_mappings(self) -> IdMaps:
         """Return the maps of a new user namespace; without any, this process is its root, as with crun."""
@@ -466,8 +462,6 @@ class Creation:
         for fd in (*self.given, self.console, self.listener, self.master):
             if fd >= 0:
                 os.close(fd)
-        if self.nodes is not None:
-            self.nodes.remove()
         if self.running is not None:
             self.running.close()
         if self.group is not None:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import Step
 
 _NO_USERNS = (
-    "user namespaces are blocked here; `pycgroups doctor` names the sysctl or AppArmor setting, "
-    "for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    "user namespaces are blocked here, by a container around or by the host; `pycgroups doctor` names the setting, "
+    'for example: sysctl kernel.apparmor_restrict_unprivileged_userns=0; or run without them: isolation="process"'
 )
 _SUBIDS = (
     "install uidmap, and give the account ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
@@ -64,8 +64,18 @@ _STEPS = {
     (lib.OP_NULL, errno.ELOOP): _SYMLINK,
     (lib.OP_NULL, errno.ENOENT): "the rootfs has no /dev/null to mask paths with; mount a tmpfs at /dev",
     (lib.OP_FS, errno.EPERM): "a user namespace may mount this only where the caller sees a whole one; inside another "
-    "container its masks on /proc and /sys are in the way",
+    "container its masks on /proc and /sys are in the way: podman's --security-opt unmask=ALL takes them off",
+    (
+        lib.OP_FS,
+        errno.EINVAL,
+    ): "an option that this file system does not know; or overlays that are stacked more than two "
+    "deep, in a container in a container: give the inner one a rootfs",
     (lib.OP_FS, errno.ENODEV): "the kernel does not have this file system",
+    (
+        lib.OP_HOSTNAME,
+        errno.EPERM,
+    ): "a seccomp filter around this process has no sethostname(2): inside another container"
+    " allow it, as with podman's --security-opt seccomp=unconfined",
     (lib.OP_SYSCTL, errno.EACCES): "this sysctl is not the container's to set",
     (lib.OP_SYSCTL, errno.ENOENT): "no such sysctl in the container's namespaces",
     (lib.OP_SYSCTL, errno.EXDEV): "/proc of the container is not procfs",
@@ -85,10 +95,15 @@ _STEPS = {
     (lib.OP_CHDIR, errno.EXDEV): "the working directory (cwd) is outside of the container's root",
     (lib.OP_JOIN, errno.EAGAIN): "the limit of processes of the cgroup is reached",
     (lib.OP_EXEC, errno.ENOEXEC): "no format that the kernel knows: a script without #!, or another architecture",
-    (lib.OP_EXEC, errno.EACCES): "no execute permission, a directory, or a mount with noexec",
+    (lib.OP_EXEC, errno.EACCES): "no execute permission, a directory, a mount with noexec, "
+    'or landlock rules without "rx" for it, or for its interpreter or loader',
     (lib.OP_EXEC, errno.E2BIG): "arguments and environment together are over the kernel's limit: execve(2)",
     (lib.OP_LABEL, errno.ENOENT): "no such AppArmor profile is loaded: apparmor_parser -r FILE",
     (lib.OP_LABEL, errno.EINVAL): "the security module does not know this label",
+    (lib.OP_ALLOW_PATH, errno.ENOENT): "landlock names a path that is not there",
+    (lib.OP_ALLOW_PATH, errno.ELOOP): "a magic link, such as /proc/self/fd/0, is no path that landlock can name",
+    (lib.OP_ALLOW_PATH, errno.EACCES): "the program's user may not reach this path; leave it out of landlock",
+    (lib.OP_RESTRICT, errno.E2BIG): "Landlock stacks 16 rulesets at most, and the caller is under that many",
     (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",
     (lib.OP_SECCOMP, errno.EINVAL): "the kernel does not take this filter",
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",

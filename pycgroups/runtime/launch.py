@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import IdMapping
     from pycgroups.runtime.steps import Plan, Step
 
-_SIGKILL = 9
+END: int = lib.PLAN_END_SIGNAL
+"""The signal by which an init kills all others, and tells what they used; helper.c. It gets some time: `GRACE`."""
+GRACE = 2.0
+
+_SIGCONT, _SIGKILL = 18, 9
+# A supervisor that does not answer, since somebody stops it again and again, is killed itself: after so many times.
+_ATTEMPTS = 10
 _START = "start of the program"
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
@@ -43,6 +49,7 @@ class Running:
         report: the helper's last report, with usage, once the program has ended.
         failure: what went wrong before the program ran.
         descriptors: what the helper handed over, by the step's operation (``OP_CONSOLE``, ``OP_SEND``).
+        told: the helper has all that it needs, and does not wait for us any more.
         waiting: the operation that waits for us or for others (``OP_WAIT``, ``OP_START``), while it does.
     """
 
@@ -56,7 +63,9 @@ class Running:
         self.failure: LaunchError | None = None
         self.descriptors: dict[int, int] = {}
         self.waiting: int | None = None
+        self.told = False
         self._reaped = False
+        self._ends = 0
 
     @property
     def pid(self) -> int:
@@ -97,7 +106,7 @@ class Running:
             self.waiting = self.plan.steps[report.step].op
         elif self.failure is None:
             step = self.plan.steps[report.step] if report.step >= 0 else None
-            self.failure = step_error(step, report.error)
+            self.failure = step_error(step, report.error, where="" if self.plan.supervised else " in the container")
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""
@@ -127,8 +136,16 @@ class Running:
         send_signal(self.pidfd, number)
 
     def kill(self) -> None:
-        """Kill PID 1, and with it every process of its pid namespace; pid_namespaces(7)."""
-        self.signal(_SIGKILL)
+        """Kill PID 1, and with it every process of its pid namespace; pid_namespaces(7).
+
+        Where there is none, it is the supervisor who kills all others, and that takes time: ask again after `GRACE`.
+        """
+        self._ends += 1
+        if self.plan.supervised and self.told and self._ends < _ATTEMPTS:
+            self.signal(_SIGCONT)
+            self.signal(END)
+        else:
+            self.signal(_SIGKILL)
 
     def wait(self) -> None:
         """Wait until it ends; a signal handler runs meanwhile, and its exception ends the wait, as that of Ctrl-C."""
@@ -163,10 +180,19 @@ class Running:
     def _end(self) -> None:
         """Kill and reap it, and who goes on for it: it may have forked, and we have not heard of that."""
         helper = self.pidfd
+        if self.plan.supervised and helper >= 0:
+            self._end_supervised()
         end(self.spawned)
         self.hear()
         if self.pidfd != helper:
             end(self.spawned)
+
+    def _end_supervised(self) -> None:
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        self.kill()
+        while not poll.poll(GRACE * 1000):
+            self.kill()
 
 
 def launch(
@@ -206,6 +232,7 @@ def launch(
         idmapped, limits = plan.has_idmapped_trees, rlimits.beyond(plan)
         early = 0 if uid_mappings or placed or idmapped or limits else calls.go_early(spawned)
         _check_step(running, early)
+        running.told = bool(early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             _map_ids(spawned, uid_mappings, gid_mappings)
@@ -217,6 +244,7 @@ def launch(
         if idmapped:
             _check_step(running, *calls.prepare(spawned, idmapped=True))
         if not early:
+            running.told = True
             _check_step(running, calls.go(spawned))
     except BaseException:
         running.close()
@@ -285,7 +313,7 @@ def end(spawned: calls.Spawned) -> None:
     calls.reap(spawned.pidfd)
 
 
-def step_error(step: Step | None, number: int) -> LaunchError:
+def step_error(step: Step | None, number: int, where: str = " in the container") -> LaunchError:
     """Name the step that failed, the path, the reason and what would mend it."""
     if step is None:
         return _refused(_START, number)
@@ -295,7 +323,7 @@ def step_error(step: Step | None, number: int) -> LaunchError:
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path
     if number in _MISSING:
-        return CommandNotFound("not found in the container", step="exec", path=program, errno=number)
+        return CommandNotFound(f"not found{where}", step="exec", path=program, errno=number)
     if number in _TOO_LONG:
         return LaunchError(step="exec", path=program, errno=number, hint=hints.for_step(step, number))
     return CommandNotExecutable(step="exec", path=program, errno=number, hint=hints.for_step(step, number))

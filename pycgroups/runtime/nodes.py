@@ -1,7 +1,8 @@
 """Device nodes for a container in a user namespace, which may make none itself; mknod(2).
 
-They are made in the state directory, shown to the container by bind mounts, and go away once they are: a mount keeps
-what it shows. Who has not the right to make them shows those of the host that have the same path.
+They are made in the state directory, shown to the container by bind mounts, and stay as long as it: a container inside
+could not bind again what has no name any more. Who has not the right to make them shows those of the host that have the
+same path.
 """
 
 from __future__ import annotations
@@ -20,33 +21,21 @@ MODES = {"b": stat.S_IFBLK, "c": stat.S_IFCHR, "u": stat.S_IFCHR, "p": stat.S_IF
 """The type of a file, by that of a device in config.json."""
 
 
-class Nodes(dict[str, str]):
-    """Paths of nodes, by those that they are to have in the container; `remove` removes them."""
-
-    def __init__(self, home: Home) -> None:
-        """Hold none yet."""
-        super().__init__()
-        self._home = home
-
-    def make(self, spec: Spec) -> None:
-        """Make all that a config.json asks for, as long as that is allowed."""
-        linux = spec.linux
-        try:
-            for number, device in enumerate(linux.devices):
-                name = f"device{number}"
-                mode = MODES[device.type] | (0o666 if device.file_mode is None else device.file_mode & 0o7777)
-                os.mknod(name, mode, os.makedev(device.major or 0, device.minor or 0), dir_fd=self._home.fd)
-                self[device.path] = f"{self._home.path}/{name}"
-                os.chmod(name, mode & 0o7777, dir_fd=self._home.fd)  # whatever the umask
-                owner = _outside(device.uid or 0, linux.uid_mappings), _outside(device.gid or 0, linux.gid_mappings)
-                os.chown(name, *owner, dir_fd=self._home.fd)
-        except PermissionError:
-            return
-
-    def remove(self) -> None:
-        """Remove them."""
-        while self:
-            os.unlink(self.popitem()[1])
+def make(home: Home, spec: Spec) -> dict[str, str]:
+    """Make all that a config.json asks for, as long as that is allowed: their paths, by those in the container."""
+    linux, made = spec.linux, {}
+    try:
+        for number, device in enumerate(linux.devices):
+            name = f"device{number}"
+            mode = MODES[device.type] | (0o666 if device.file_mode is None else device.file_mode & 0o7777)
+            os.mknod(name, mode, os.makedev(device.major or 0, device.minor or 0), dir_fd=home.fd)
+            made[device.path] = f"{home.path}/{name}"
+            os.chmod(name, mode & 0o7777, dir_fd=home.fd)  # whatever the umask
+            owner = _outside(device.uid or 0, linux.uid_mappings), _outside(device.gid or 0, linux.gid_mappings)
+            os.chown(name, *owner, dir_fd=home.fd)
+    except PermissionError:
+        pass
+    return made
 
 
 def _outside(id_: int, mappings: Iterable[IdMapping]) -> int:

@@ -15,7 +15,7 @@ import os
 from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.runtime import mount_options
-from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
+from pycgroups.runtime.program import RULESET, TERMINAL, Manner, Slots, program
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
 from pycgroups.runtime.steps import Plan, Step, Terminal
 from pycgroups.security import capabilities
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import IdMaps
 
 # Slots with a fixed use, from the top.
-TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, TERMINAL, -1)
+TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, RULESET, -1)
 
 # Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays and what
 # is made read-only at the end.

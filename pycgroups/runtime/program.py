@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from pycgroups.oci.runtime_spec import Process
+    from pycgroups.security.landlock import Ruleset
 else:
     from pycgroups.records import NamedTuple
 
-TERMINAL: int = lib.PLAN_SLOTS - 8
-"""The slot of the program's terminal."""
+RULESET: int = lib.PLAN_SLOTS - 8
+"""The slot of the program's Landlock ruleset, and of nothing else: by then what the others hold is closed."""
+TERMINAL: int = lib.PLAN_SLOTS - 9
+"""That of its terminal."""
 
 
 class Manner(NamedTuple):
@@ -30,6 +33,8 @@ class Manner(NamedTuple):
 
     Attributes:
         init: keep an init as PID 1, and the program as its child.
+        supervised: the init is in no pid namespace of its own.
+        bounding: capabilities leave the bounding set, too; that takes CAP_SETPCAP.
         detached: it outlives the process that starts it.
         start: it waits for a byte in a FIFO, which the launch hands over.
         waits: its creator has something to do before the root changes: run hooks, or move network devices.
@@ -43,11 +48,14 @@ class Manner(NamedTuple):
         secure_bits: securebits of capabilities(7).
         mount_label: the label of SELinux that mounts get, or None.
         labels: ``(attribute file, text)`` of the security modules.
+        landlock: what it is confined to; landlock(7).
         seccomp_filter: the compiled filter.
         seccomp_flags: ``SECCOMP_FILTER_FLAG_*``.
     """
 
     init: bool = True
+    supervised: bool = False
+    bounding: bool = True
     detached: bool = False
     start: bool = False
     waits: bool = False
@@ -61,6 +69,7 @@ class Manner(NamedTuple):
     secure_bits: int = 0
     mount_label: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    landlock: Ruleset | None = None
     seccomp_filter: bytes = b""
     seccomp_flags: int = 0
 
@@ -125,7 +134,7 @@ class _Program:
         if manner.keyring:
             self.then(lib.OP_KEYRING)
         if process.oom_score_adj is not None and manner.init:
-            self.then(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),))
+            self.then(lib.OP_OOM_SCORE, int(manner.supervised), texts=(str(process.oom_score_adj).encode(),))
         for limit in process.rlimits:
             # The kernel's RLIM64_INFINITY is all ones; a step's numbers are signed.
             soft, hard = (struct.unpack("=q", struct.pack("=Q", value))[0] for value in (limit.soft, limit.hard))
@@ -146,7 +155,8 @@ class _Program:
         cwd = Step(lib.OP_CHDIR, texts=(os.fsencode(process.cwd),))
         if not manner.init:
             self.steps.append(cwd._replace(optional=True))
-        self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
+        if manner.bounding:
+            self.then(lib.OP_BOUNDING, self.granted(caps.bounding))
         if manner.secure_bits:
             self.then(lib.OP_SECUREBITS, manner.secure_bits)
         if not process.no_new_privileges:  # it needs CAP_SYS_ADMIN then, which is gone later: seccomp(2)
@@ -163,7 +173,9 @@ class _Program:
         for path, text in manner.labels:
             self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
         self.steps.append(cwd)
-        if not manner.init and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
+        if (
+            not manner.init or manner.supervised
+        ) and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
             self.then(lib.OP_DEATH, 9)
 
     def granted(self, names: tuple[str, ...]) -> int:
@@ -172,7 +184,17 @@ class _Program:
     def confine(self) -> None:
         if self.process.no_new_privileges:
             self.then(lib.OP_NO_NEW_PRIVS)
+            if self.manner.landlock is not None:  # before the filter, which need not know its system calls
+                self.fence(self.manner.landlock)
             self.filter()
+
+    def fence(self, rules: Ruleset) -> None:
+        self.then(lib.OP_LANDLOCK, RULESET, rules.files, rules.network, rules.scopes)
+        for path, of_directory, of_file in rules.paths:
+            self.then(lib.OP_ALLOW_PATH, RULESET, of_directory, of_file, texts=(os.fsencode(path),))
+        for allowed, port in rules.ports:
+            self.then(lib.OP_ALLOW_PORT, RULESET, allowed, port)
+        self.then(lib.OP_RESTRICT, RULESET)
 
     def filter(self) -> None:
         if self.manner.seccomp_filter:

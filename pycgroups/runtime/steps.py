@@ -64,6 +64,8 @@ class Step(NamedTuple):
             yield os.fsdecode(self.texts[1].replace(b"\0", b","))
         elif self.op in _SHOW_ARGS:
             yield _SHOW_ARGS[self.op].format(*self.args)
+        elif self.op in _LANDLOCK:
+            yield _landlock_words(self)
         elif self.op == lib.OP_SECCOMP:
             yield f"{len(self.texts[0]) // 8} instructions"
         elif self.op == lib.OP_EXEC:
@@ -74,6 +76,17 @@ class Step(NamedTuple):
             yield "(if there)"
 
 
+def _landlock_words(step: Step) -> str:
+    from pycgroups.security import landlock
+
+    if step.op == lib.OP_LANDLOCK:
+        return landlock.describe_denied(*step.args[1:])
+    if step.op == lib.OP_ALLOW_PATH:
+        return landlock.describe_path(step.args[1])
+    return landlock.describe_port(*step.args[1:])
+
+
+_LANDLOCK = frozenset({lib.OP_LANDLOCK, lib.OP_ALLOW_PATH, lib.OP_ALLOW_PORT})
 _NAMED_LAST = frozenset({lib.OP_SYMLINK, lib.OP_FIND})
 _NAMELESS = frozenset({lib.OP_SECCOMP, lib.OP_GROUPS})
 _SHOW_ARGS = {
@@ -104,6 +117,7 @@ class Plan(NamedTuple):
         idmaps: what idmapped mounts need, each ``(uid mappings, gid mappings)``; None is the container's own.
         init: the helper stays as PID 1 and reaps.
         keep_caps: the capabilities that the steps need in a new user namespace, as a mask.
+        supervised: there is no pid namespace; the helper, which stays, ends its descendants.
     """
 
     namespaces: int
@@ -114,6 +128,7 @@ class Plan(NamedTuple):
     idmaps: tuple[IdMaps | None, ...]
     init: bool
     keep_caps: int
+    supervised: bool = False
 
     @property
     def steps(self) -> tuple[Step, ...]:

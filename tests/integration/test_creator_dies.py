@@ -98,7 +98,11 @@ ALL = pytest.param(10**6, marks=pytest.mark.long, id="all")
 
 
 @pytest.mark.requires("strace")
-@pytest.mark.parametrize("words", [{}, pytest.param({"userns": "host"}, marks=pytest.mark.requires("root"))], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [{}, pytest.param({"userns": "host"}, marks=pytest.mark.requires("root")), {"isolation": "process"}],
+    ids=str,
+)
 @pytest.mark.parametrize("everyday", [EVERYDAY, ALL])
 def test_killed_at_a_system_call(nest, tmp_path, everyday, words):
     log = tmp_path / "log"
@@ -138,12 +142,12 @@ def range_is_free(number):
         return struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_OFD_GETLK, question))[0] == fcntl.F_UNLCK
 
 
-@pytest.mark.parametrize("init", [True, False])
-def test_killed_while_the_program_runs(nest, init):
+@pytest.mark.parametrize("words", [{}, {"init": False}, {"isolation": "process"}, {"isolation": "none"}], ids=str)
+def test_killed_while_the_program_runs(nest, words):
     seconds = []
     for _ in range(3 if features.IN_VM else 12):
         subject = nest.subject()
-        subject.run(LONG, init=init, **LIMITS)
+        subject.run(LONG, **words, **LIMITS)
         time.sleep(random.uniform(0, 0.1))
         os.kill(subject.pid, signal.SIGKILL)
         assert subject.outcome() is None

@@ -24,8 +24,10 @@ NAMES = {
     "limits",
     "seccomp",
     "idmapped mounts",
+    "landlock",
     "security modules",
     "tools",
+    "without namespaces",
 }
 
 
@@ -45,6 +47,13 @@ def test_every_check_is_there_and_tells_what_mends_it():
 def test_where_containers_run_it_says_so():
     found = checks()
     assert [found[name].works for name in ("kernel", "namespaces", "containers", "overlay", "seccomp")] == 5 * [True]
+
+
+@pytest.mark.requires("landlock")
+def test_landlock_and_what_is_without_namespaces():
+    found = checks()
+    assert [found[name].works for name in ("landlock", "without namespaces")] == [True, True]
+    assert "TCP ports, scopes" in found["landlock"].detail
 
 
 def test_limits_are_what_this_world_has():

@@ -147,7 +147,7 @@ def test_it_raises_what_run_raises(root, scratch):
         ({"memory": "nonsense"}, pc.InvalidConfig),
         ({"rootfs": scratch / "missing"}, pc.NotFound),
         ({"rootfs": root, "user": "nobody-knows"}, pc.InvalidConfig),
-        ({"landlock": ["/"]}, pc.Unsupported),
+        ({"landlock": ["/"]}, pc.InvalidConfig),
     ):
         with pytest.raises(kind):
             pc.explain(["true"], **options)

@@ -822,10 +822,5 @@ def test_labels_of_absent_security_modules(inside):
         assert isinstance(caught.value, pc.Unsupported | pc.InvalidConfig | pc.LaunchError)
 
 
-def test_landlock_is_not_there_yet(inside):
-    with pytest.raises(pc.Unsupported, match="landlock"):
-        inside(["true"], landlock=["/"])
-
-
 def test_labels_and_annotations_change_nothing_inside(inside):
     assert inside(["true"], labels={"a": "b"}, annotations={"c": "d"}).returncode == 0

@@ -6,6 +6,7 @@ import pytest
 
 from pycgroups import features
 from pycgroups.errors import LaunchError
+from pycgroups.security import landlock
 
 CHECKS = (
     features.Check(name="one", works=True, detail="fine"),
@@ -105,3 +106,15 @@ def test_no_seccomp(monkeypatch):
     monkeypatch.setattr(features, "_read", lambda _: "")
     (check,) = features._seccomp()
     assert check.works is False
+
+
+@pytest.mark.parametrize(
+    ("version", "works", "text"),
+    [(7, True, "ABI 7: files"), (1, True, "ABI 1: files"), (-38, None, "built without"), (-95, None, "turned off")],
+)
+def test_landlock(monkeypatch, version, works, text):
+    monkeypatch.setattr(landlock, "abi", lambda: version)
+    (check,) = features._landlock()
+    assert check.works is works
+    assert text in check.detail + check.why
+    assert works or check.mend

@@ -5,6 +5,7 @@ Each word is a function here that returns None when the world has the feature, e
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import getpass
 import os
@@ -143,6 +144,13 @@ def _criu_check(*options: str) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
+def landlock() -> str | None:
+    """The kernel has Landlock with scopes (ABI 6, Linux 6.12): landlock_create_ruleset(2)."""
+    create_ruleset, ask_version = 444, 1
+    version = ctypes.CDLL(None).syscall(create_ruleset, None, 0, ask_version)
+    return None if version >= 6 else "needs Landlock of Linux 6.12"
+
+
 def capabilities() -> str | None:
     """This process has all capabilities that the kernel knows."""
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
@@ -163,11 +171,11 @@ def _program(name: str) -> Callable[[], str | None]:
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
     **{probe.__name__: probe for probe in (sys_resource, psi, systemd, session, userns, subuid, no_subuid, host)},
-    **{probe.__name__: probe for probe in (apparmor, capabilities, conformance, criu, dirty_pages)},
+    **{probe.__name__: probe for probe in (apparmor, capabilities, conformance, criu, dirty_pages, landlock)},
     **{
         name: _program(name)
         for name in (
-            *("busybox", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
+            *("busybox", "bwrap", "clang", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
             *("podman", "script", "strace", "unshare"),
         )
     },
@@ -177,11 +185,11 @@ PROMISES = {
     "host": ("root", "limits", "userns", "subuid"),
     "rootless": ("rootless", "userns", "subuid"),
     "rootless-single": ("rootless", "userns", "no_subuid"),
-    "vm": ("root", "cgroup_v2", "limits", "userns"),
-    "vm-bare": ("rootless", "cgroup_v2", "no_limits", "userns", "subuid"),
+    "vm": ("root", "cgroup_v2", "limits", "userns", "landlock"),
+    "vm-bare": ("rootless", "cgroup_v2", "no_limits", "userns", "subuid", "landlock"),
     "vm-systemd": ("root", "cgroup_v2", "limits", "systemd"),
     "vm-session": ("rootless", "cgroup_v2", "session", "userns", "subuid"),
-    "vm-user": ("rootless", "cgroup_v2", "limits", "userns", "subuid"),
+    "vm-user": ("rootless", "cgroup_v2", "limits", "userns", "subuid", "landlock"),
 }
 "What a world must have: a world that lost it would skip its tests without anybody noticing."
 

@@ -7,6 +7,7 @@ from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.mounts import Mount
 from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.security.landlock import Landlock
 
 RUN = (Flag("--rm", ""),)
 
@@ -97,6 +98,12 @@ def test_every_flag_is_an_option_of_run():
             "--mount type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=755",
             {"mounts": (Mount.tmpfs("/t", size="1m", mode=0o755),)},
         ),
+        (
+            "--landlock /a:rx --landlock /b:c:wr --landlock connect:80,443 --landlock connect:1",
+            {"landlock": Landlock((("/a", "rx"), ("/b:c", "rw")), connect=(1, 80, 443))},
+        ),
+        ("--landlock scope:signal", {"landlock": Landlock(scopes=("signal",))}),
+        ("--landlock bind:", {"landlock": Landlock(bind=())}),
         ("-v /a:/b:ro", {"volumes": (Mount.bind("/a", "/b", read_only=True),)}),
     ],
 )
@@ -142,6 +149,10 @@ def test_a_profile_beside_us_is_a_file():
         "--tmpfs relative",
         "-m lots",
         "--network moon",
+        "--landlock /a",
+        "--landlock a:r",
+        "--landlock scope:moon",
+        "--landlock connect:http",
     ],
 )
 def test_wrong_values_are_refused(flags):

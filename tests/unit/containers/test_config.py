@@ -136,7 +136,7 @@ def test_the_defaults():
 
 
 def test_every_option_is_in_the_test_and_in_the_docstring_and_has_a_parser():
-    assert set(WORDS) == {*EVERYTHING, "env_file", "rootfs", "landlock"}
+    assert set(WORDS) == {*EVERYTHING, "env_file", "rootfs", "landlock", "isolation"}
     assert set(WORDS) == {*_PARSERS, *LIMITS}
     documented = [line.split(":")[0].strip() for line in (ContainerConfig.__doc__ or "").splitlines()]
     assert [word for word in documented if word in WORDS] == WORDS
@@ -239,6 +239,9 @@ def test_any_part_of_a_valid_config_is_valid_or_contradicts_itself(words):
         ({"apparmor": "a\nb"}, "apparmor"),
         ({"selinux_label": ""}, "selinux_label"),
         ({"sysctls": {"vm.swappiness": 1}}, "sysctls['vm.swappiness']"),
+        ({"landlock": {"/a": "rq"}}, "landlock['/a']"),
+        ({"landlock": {"/": "rw", "/a": "r"}}, "landlock['/a']"),
+        ({"landlock": {"/a": "r"}, "no_new_privileges": False}, "no_new_privileges"),
         ({"image": "host", "rootfs": "/r"}, "rootfs"),
         ({"rootfs": "/r", "disk": "1G"}, "disk"),
         ({"mounts": [Mount.tmpfs("/a")], "volumes": {"/b": "/a/"}}, "volumes[0]"),
@@ -264,7 +267,6 @@ def test_what_is_refused_and_where(words, key):
         ({"image": "debian:13"}, "image"),
         ({"network": "bridge"}, "network"),
         ({"network": "container:x"}, "network"),
-        ({"landlock": {}}, "landlock"),
         ({"mounts": [Mount.volume("data", "/d")]}, "mounts[0]"),
         ({"volumes": {"data": "/d"}}, "volumes[0]"),
         ({"extra_hosts": {"a": "host-gateway"}}, "extra_hosts['a']"),

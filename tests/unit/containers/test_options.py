@@ -10,6 +10,7 @@ import pytest
 from pycgroups.containers import options, values
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.oci.runtime_spec import Rlimit
+from pycgroups.security.landlock import Landlock
 
 INFINITY = 2**64 - 1
 
@@ -237,3 +238,53 @@ def test_the_error_shows_what_was_got_whatever_it_is():
     assert "type Rude" in str(values.invalid("pids", Rude(), "less"))
     assert len(str(values.invalid("pids", "x" * 10**6, "less"))) < 200
     assert str(values.invalid("memory", "12Q", "a size")) == "option memory: got '12Q', allowed: a size"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"/usr/": "xr", "/tmp": "wr"}, Landlock(paths=(("/tmp", "rw"), ("/usr", "rx")))),
+        ({pathlib.Path("/f"): "d", b"/g": "rwxd"}, Landlock(paths=(("/f", "d"), ("/g", "rwxd")))),
+        (["/a:r", ("/b:c", "w")], Landlock(paths=(("/a", "r"), ("/b:c", "w")))),
+        ({"/": "r", "/a": "rw", "/ab": "r", "/a/b": "wx", "/a/b/c": "d"}, None),
+        ({"connect": 443}, Landlock(connect=(443,))),
+        ({"connect": [443, 80, 443], "bind": []}, Landlock(connect=(80, 443), bind=())),
+        (["connect:443", "connect:80", "bind:"], Landlock(connect=(80, 443), bind=())),
+        ({"connect": ("80", 1)}, Landlock(connect=(1, 80))),
+        ({"scope": "signal"}, Landlock(scopes=("signal",))),
+        ({"scope": ["signal", "abstract_unix_socket"]}, Landlock(scopes=("abstract_unix_socket", "signal"))),
+    ],
+)
+def test_landlock_rules(value, expected):
+    made = options.landlock(value, "landlock")
+    assert expected is None or made == expected
+    assert options.landlock(made, "landlock") is made
+    assert hash(made)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        "/usr:rx",
+        {"usr": "r"},
+        {"/a/../b": "r"},
+        {"/usr": ""},
+        {"/usr": "rq"},
+        {"/usr": 4},
+        {"/usr": ["r"]},
+        {"connect": 65536},
+        {"connect": -1},
+        {"connect": True},
+        {"connect": "http"},
+        {"connect": None},
+        {"bind": [None]},
+        {"scope": "everything"},
+        {"scope": []},
+        {"/": "rw", "/etc": "r"},
+        {"/a": "rwx", "/a/b/c": "rx"},
+    ],
+)
+def test_landlock_rules_that_are_none(value):
+    refused(options.landlock, value)

@@ -17,10 +17,11 @@ from pycgroups.runtime import plan as plans
 from pycgroups.runtime import steps as parts
 from pycgroups.runtime.cgroup_mounts import Shown
 from pycgroups.runtime.plan import make_plan
-from pycgroups.runtime.program import Manner, candidates
+from pycgroups.runtime.program import RULESET, Manner, candidates
 from pycgroups.runtime.rootfs import Directory, Layer, Layered
 from pycgroups.runtime.steps import Step, Terminal
 from pycgroups.security import capabilities
+from pycgroups.security.landlock import Ruleset
 
 MAP = (IdMapping(0, 100_000, 65536),)
 ALL = ("user", "pid", "mount", "uts", "ipc", "cgroup", "network")
@@ -272,6 +273,12 @@ def test_the_filter_is_last_with_no_new_privileges_and_early_without():
     """Without, it takes a right that is given up later: seccomp(2)."""
     late = make(spec(process={"no_new_privileges": True}), seccomp_filter=b"x" * 16)
     assert names(late.main)[-3:] == ["no new privs", "seccomp", "exec"]
+    rules = Ruleset(files=7, network=1, scopes=2, paths=(("/a", 5, 4),), ports=((1, 80),))
+    fenced = make(spec(process={"no_new_privileges": True}), seccomp_filter=b"x" * 16, landlock=rules).main[-7:]
+    assert names(fenced) == [*("no new privs", "landlock", "allow path", "allow port", "restrict", "seccomp", "exec")]
+    assert [step.args[1:] for step in fenced[1:4]] == [(7, 1, 2), (5, 4), (1, 80)]
+    slots = {step.args[0] for step in fenced[1:5]}
+    assert slots == {RULESET}
     early = names(make(spec(process={"no_new_privileges": False}), seccomp_filter=b"x" * 16).main)
     assert early.index("seccomp") < early.index("ids")
     assert "no new privs" not in early
