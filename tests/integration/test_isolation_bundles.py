@@ -361,3 +361,31 @@ def test_nothing_in_a_name_steers_the_terminal(bundle, scratch, root):
             assert all(letter.isprintable() or letter == "\n" for letter in text), text
     finally:
         other.clean_up()
+
+
+# -- tools
+
+
+TOOLS = "ps ip nft iptables newuidmap newgidmap tar xz mount umount modprobe criu systemd-run unshare nsenter sh-tool"
+
+
+def test_tools_of_the_root_run_on_no_host(bundle, own_root, canary):
+    """CVE-2019-14271, CVE-2022-1227: all that a runtime might call is there, and tells if it sees the host."""
+    bundle.config["root"]["path"] = str(own_root)
+    tell = f"#!/bin/sh\ntest -e {canary} && : > {canary}/hostexec\nexit 0\n"
+    for name in TOOLS.split():
+        for place in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin"):
+            (own_root / place).mkdir(parents=True, exist_ok=True)
+            (own_root / place / name).unlink(missing_ok=True)
+            (own_root / place / name).write_text(tell)
+            (own_root / place / name).chmod(0o755)
+    (own_root / "etc/nsswitch.conf").write_text("passwd: evil\n")
+    (own_root / "etc/ld.so.preload").write_text("/lib/evil.so\n")
+    oci = Oci(bundle)
+    oci.running()
+    oci.call("exec", "web", "true")
+    oci.call("ps", "web")
+    oci.call("state", "web")
+    oci.call("list")
+    oci.call("delete", "--force", "web")
+    pc.run(["true"], rootfs=own_root, user="user", dns=["192.0.2.1"], check=True)
