@@ -11,6 +11,7 @@ import hashlib
 import os
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -426,6 +427,30 @@ def test_mounts_of_the_container_stay_in_it(inside, mounts_unchanged):
         "mount -t tmpfs t /tmp; mount --bind /etc /home; umount -l /proc; mkdir -p /tmp/x; mount -t tmpfs u /tmp/x"
     )
     inside(["sh", "-c", program], caps_add=["SYS_ADMIN"], mounts=[Mount.tmpfs("/tmp")])
+
+
+@needs_root
+@pytest.mark.requires("unshare")
+@pytest.mark.parametrize("propagation", ["shared", "slave", "private"])
+def test_mounts_stay_in_it_whatever_the_hosts_root_is(root, propagation):
+    """A host where every mount is handed on, as systemd has it, and one where none is."""
+    code = """
+import sys, pycgroups as pc
+def mounts():
+    return open("/proc/self/mountinfo").read()
+before = mounts()
+program = "mount -t tmpfs t /tmp && mount --bind /etc /home && umount -l /proc"
+program += "&& mkdir /tmp/x && mount -t tmpfs u /tmp/x"
+for options in ({"userns": "host"}, {}):
+    r = pc.run(["sh", "-c", program], rootfs=sys.argv[1], caps_add=["SYS_ADMIN"], mounts=[pc.Mount.tmpfs("/tmp")],
+               text=True, **options)
+    assert r.returncode == 0, r
+    assert mounts() == before
+print("unchanged")
+"""
+    command = ["unshare", "--mount", f"--propagation={propagation}", sys.executable, "-c", code, root]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    assert done.stdout == "unchanged\n"
 
 
 def test_flags_and_sizes_of_the_containers_file_systems(inside, facts):

@@ -17,7 +17,10 @@ import pycgroups as pc
 from tests.integration.bundles import QUIET, Bundle, executed, output
 from tests.integration.oci import Oci
 
-pytestmark = pytest.mark.requires("userns", "busybox", "gcc")
+pytestmark = [
+    pytest.mark.requires("userns", "busybox", "gcc"),
+    pytest.mark.slow_in_vm("a hundred containers, and nothing of cgroups"),
+]
 for_root = pytest.mark.requires("root")
 
 SECRET = "canary-secret-4711"

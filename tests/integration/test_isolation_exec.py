@@ -26,6 +26,7 @@ from tests.worlds import features
 
 pytestmark = pytest.mark.requires("userns", "busybox", "gcc")
 for_root = pytest.mark.requires("root")
+without_cgroups = pytest.mark.slow_in_vm("nothing of cgroups")
 times = pytest.mark.parametrize("count", [10 if features.IN_VM else 40, pytest.param(1000, marks=pytest.mark.long)])
 
 SECRET = "canary-secret-4711"
@@ -108,6 +109,7 @@ else:
 """
 
 
+@without_cgroups
 @pytest.mark.parametrize("preserved", [0, 1])
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("verb", ["create", "exec"])
@@ -125,6 +127,7 @@ def test_no_descriptor_comes_over(bundle, script, verb, terminal, preserved):
     assert all(place.startswith(("pipe:", "/dev/pts/0", "/dev/null")) for place in lines.values()), lines
 
 
+@without_cgroups
 @pytest.mark.parametrize("number", [*range(3, 12), 64])
 def test_a_working_directory_by_a_descriptor(bundle, scratch, number):
     """CVE-2024-21626: of a config.json and of a process."""
@@ -153,6 +156,7 @@ def test_no_variable_of_the_caller_comes_over(bundle, monkeypatch):
     assert facts(text.replace("=", " ")).keys() >= {"PATH", "HOME"}
 
 
+@without_cgroups
 def test_secrets_are_on_no_command_line_and_in_no_file_of_others(bundle, inside):
     """What is in an environment: of a run, of a container, of what is executed in it."""
     bundle.config["process"]["env"].append(f"TOKEN={SECRET}")
@@ -192,6 +196,7 @@ container = runtime.get("web", root=sys.argv[1])
 """
 
 
+@without_cgroups
 def test_the_signal_state_is_clean(bundle, script):
     running(bundle)
     code = """
@@ -208,6 +213,7 @@ run("sh", "-c", "sh -c 'kill -USR1 $$' 2>/dev/null; echo $?")
     assert ({yes, pipe}, signalled) == ({"y", "141"}, "138")  # died of SIGPIPE and of SIGUSR1
 
 
+@without_cgroups
 def test_keyrings_are_not_the_callers(bundle, script):
     running(bundle)
     code = """
@@ -315,6 +321,7 @@ HOSTILE_USERS: tuple[str, ...] = (
 HOSTILE_USERS += ("0:4294967296", "0:-1", "root\n", "root", "a:b:c", ":", "0:", ":0", "", "../root", "\udcff")
 
 
+@without_cgroups
 @pytest.mark.parametrize("user", HOSTILE_USERS)
 def test_users_that_are_tricks(bundle, capfd, user):
     """CVE-2024-40635, CVE-2026-30892."""
@@ -326,6 +333,7 @@ def test_users_that_are_tricks(bundle, capfd, user):
     assert err.count("\n") == 1
 
 
+@without_cgroups
 @for_root
 def test_supplementary_groups_of_the_caller_do_not_come_over(bundle, script):
     """CVE-2022-2989, CVE-2022-36109, CVE-2023-25173."""
@@ -352,6 +360,7 @@ def mask(*names):
     return sum(1 << NUMBERS[name] for name in names)
 
 
+@without_cgroups
 def test_capabilities_are_the_containers_and_no_more(bundle, oci):
     """CVE-2025-27612, CVE-2022-29162: nothing inheritable, and more only by the flag that says so."""
     ours = mask(*CAPABILITIES)
@@ -370,6 +379,7 @@ def test_capabilities_of_a_user(bundle, oci):
     assert of_caps(text) == [0, 0, 0, mask(*CAPABILITIES), 0]
 
 
+@without_cgroups
 def test_without_capabilities_there_are_none_in_what_is_executed(bundle, oci):
     """All dropped: root gains nothing by a program of its own, either."""
     bundle.config["process"]["capabilities"] = {}
@@ -421,6 +431,7 @@ def test_devices_stay_closed(bundle):
     assert executed(container, bundle.process("sh", "-c", "head -c 3 /dev/zero | wc -c")) == "3\n"  # the control
 
 
+@without_cgroups
 def test_nothing_can_be_typed_for_the_caller(bundle, script):
     """CVE-2017-5226: on a terminal of the caller's that the process inherits, and on one of its own."""
     running(bundle)
@@ -461,6 +472,7 @@ def test_a_container_that_has_ended_is_not_joined(bundle):
         container.exec(bundle.process("touch", "/tmp/ran"))
 
 
+@without_cgroups
 @pytest.mark.parametrize("kind", ["network", "pid", "ipc", "uts", "cgroup", "mount", "user"])
 def test_a_path_that_is_no_such_namespace(bundle, scratch, kind):
     """A file, a link to one, a namespace of another kind, one of a process that is gone: no run without it."""

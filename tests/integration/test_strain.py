@@ -16,7 +16,10 @@ from tests.subjects import nursery
 from tests.waiting import PATIENCE
 from tests.worlds import features
 
-pytestmark = pytest.mark.requires("userns", "busybox", "gcc")
+pytestmark = [
+    pytest.mark.requires("userns", "busybox", "gcc"),
+    pytest.mark.slow_in_vm("hundreds of starts, and nothing of cgroups"),
+]
 for_root = pytest.mark.requires("root")
 
 
