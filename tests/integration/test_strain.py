@@ -298,3 +298,60 @@ print(len(os.listdir("/proc/self/fd")))
 """
     bundle.run("sleep", "1000")
     assert int(script(code, root, bundle.write(), bundle.state, count, timeout=3600)) < 20
+
+
+KILLED = """
+import os, random, sys, threading, time
+from pathlib import Path
+import pycgroups as pc
+from pycgroups import runtime
+from pycgroups.oci.reading import part_of
+from pycgroups.oci.runtime_spec import Process
+root, bundle, state, count = *sys.argv[1:4], int(sys.argv[4])
+null = os.open("/dev/null", os.O_RDWR)
+streams = (null, null, null)
+process = part_of(Process, {"args": ["true"], "cwd": "/", "env": ["PATH=/bin"]}, "process")
+def children():
+    return [int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
+def attempt():
+    pc.run(["true"], rootfs=root)
+    container = runtime.create(bundle, "web", root=state, stdio=streams)
+    try:
+        container.start()
+        container.exec(process, stdio=streams).wait()
+    finally:
+        container.delete(force=True)
+def kill():
+    while not stop:
+        time.sleep(random.uniform(0, 0.05))
+        try:
+            for pid in children(): os.kill(pid, 9)
+        except OSError:
+            pass
+stop = False
+attempt()
+before = len(os.listdir("/proc/self/fd"))
+killer = threading.Thread(target=kill)
+killer.start()
+outcomes = set()
+for _ in range(count):
+    try:
+        attempt()
+        outcomes.add("success")
+    except pc.Error:
+        outcomes.add("error")
+stop = True
+killer.join()
+for each in runtime.containers(root=state):
+    each.delete(force=True)
+attempt()
+print(len(os.listdir("/proc/self/fd")) - before, children(), runtime.containers(root=state), outcomes)
+"""
+
+
+@rounds(60, 2000)
+def test_the_first_process_is_killed_at_any_time(script, bundle, root, count):
+    """runc#1697: no command waits for it for ever, and nothing is left."""
+    bundle.run("sleep", "1000")
+    said = script(KILLED, root, bundle.write(), bundle.state, count, timeout=3600)
+    assert said.startswith("0 [] () ")
