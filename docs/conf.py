@@ -44,7 +44,7 @@ def write_help() -> None:
     """Write what ``--help`` says, for the pages that show it."""
     target = HERE / "reference/_generated"
     target.mkdir(exist_ok=True)
-    for command in ("", "run", "explain", "doctor"):
+    for command in ("", "run", "explain", "record", "doctor"):
         _write(target / f"help-{command or 'pycgroups'}.txt", "pycgroups", command)
     for command in ("", *COMMANDS):
         _write(target / f"oci-{command or 'pycgroups-oci'}.txt", "pycgroups.oci_cli", command)

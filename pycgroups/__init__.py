@@ -6,7 +6,7 @@ r"""Linux containers as Python objects.
 
 From the top down, each a package of its own that may be used alone:
 
-    run, explain, doctor    the faces
+    run, explain, doctor    the faces; seccomp
     containers              options, verdicts, streams: one container
     runtime                 OCI Spec -> launch plan -> running process; OCI containers by name
     security                capabilities, seccomp, masked paths, labels
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pycgroups import cgroups, runtime
+    from pycgroups import cgroups, runtime, seccomp
     from pycgroups.cgroups import Cgroup, Event, Limits, PressureTrigger, Watch, in_cgroup
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.explain import Explanation, explain
@@ -88,6 +88,7 @@ __all__ = [
     "in_cgroup",
     "run",
     "runtime",
+    "seccomp",
 ]
 
 _HOMES = {
@@ -126,7 +127,7 @@ def __getattr__(name: str) -> Any:
     """Import the module that holds a public name (PEP 562)."""
     from importlib import import_module
 
-    if name in {"cgroups", "runtime"}:
+    if name in {"cgroups", "runtime", "seccomp"}:
         return import_module(f"pycgroups.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,6 +55,9 @@ RESOLVE_NO_SYMLINKS
 RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK
 RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME
 SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW SECCOMP_FILTER_FLAG_NEW_LISTENER
+SECCOMP_IOCTL_NOTIF_RECV SECCOMP_IOCTL_NOTIF_SEND SECCOMP_IOCTL_NOTIF_ID_VALID SECCOMP_IOCTL_NOTIF_ADDFD
+SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_USER_NOTIF_FLAG_CONTINUE SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+SECCOMP_ADDFD_FLAG_SEND
 BPF_PROG_TYPE_CGROUP_DEVICE BPF_CGROUP_DEVICE BPF_F_ALLOW_MULTI BPF_F_REPLACE BPF_OBJ_NAME_LEN BPF_PROGRAMS_MOST
 NATIVE_AUDIT_ARCH
 IN_DELETE IN_MODIFY
@@ -70,8 +73,10 @@ SOURCE = """
 #include <linux/seccomp.h>
 #include <asm/unistd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include "bpf.h"
 #include "landlock.h"
+#include "seccomp.h"
 #include "spawn.h"
 
 #if defined(__x86_64__)
@@ -86,6 +91,11 @@ __asm__(".section .rodata\\n"
         "pycgroups_helper: .incbin \\"%(helper)s\\"\\n"
         "pycgroups_helper_end: .byte 0\\n"
         ".previous\\n");
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* 6.6 */
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
 
 struct syscall_name { const char *name; int number; };
 const struct syscall_name syscall_names[] = {
@@ -124,7 +134,7 @@ def make() -> FFI:
         depends=[str(helper), *map(str, HERE.glob("*.h"))],
         sources=[
             f"pycgroups/_native/{name}"
-            for name in ("bpf.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")
+            for name in ("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")
         ],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused

@@ -221,6 +221,11 @@ def syscall_numbers() -> dict[str, int]:
     }
 
 
+def seccomp_takes(flags: int) -> bool:
+    """Tell whether this kernel's seccomp(2) knows these flags."""
+    return bool(lib.seccomp_takes(flags))
+
+
 def bpf_load(type_: int, attach_type: int, name: str, code: bytes) -> tuple[int, str]:
     """Load an eBPF program for cgroups; a descriptor or -errno, and then what the verifier says."""
     count = len(code) // _INSTRUCTION_BYTES

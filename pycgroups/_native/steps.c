@@ -690,20 +690,27 @@ static int do_call(struct run *run, const struct plan_step *step)
 }
 
 /* Who installs a filter with a listener may not be able to send that any more: the filter may forbid sendmsg(2), or have
- * it wait for who has yet to get the listener. So a thread that the filter does not apply to does that; we get by with
- * write(2) and read(2), which are in every program's filter. seccomp(2), seccomp_unotify(2) */
+ * it wait for who has yet to get the listener. So a thread that the filter does not apply to does that. It is told in
+ * memory, without any call that the filter could be about. seccomp(2), seccomp_unotify(2) */
 struct delivery {
     struct run *run;
     const struct plan_step *step;
-    int pipe[2];
+    long listener; /* 0 as long as there is none; or -errno */
+    int done;
 };
 
 static void __attribute__((noreturn)) deliver(void *argument)
 {
-    const struct delivery *delivery = argument;
-    int listener;
-    if (SYS_RETRY(read, delivery->pipe[0], &listener, sizeof listener) == sizeof listener)
-        send_fd(delivery->run, delivery->step, listener);
+    static const struct { long sec, nsec; } moment = {0, 20000};
+    struct delivery *delivery = argument;
+    long listener;
+    while ((listener = __atomic_load_n(&delivery->listener, __ATOMIC_ACQUIRE)) == 0)
+        SYS(nanosleep, &moment, 0);
+    if (listener > 0) {
+        send_fd(delivery->run, delivery->step, (int)listener);
+        SYS(close, listener); /* or the init would keep it, which has these descriptors as well */
+    }
+    __atomic_store_n(&delivery->done, 1, __ATOMIC_RELEASE);
     for (;;)
         SYS(exit, 0);
 }
@@ -717,16 +724,15 @@ static int do_seccomp(struct run *run, const struct plan_step *step)
     if (!((uint64_t)step->arg[0] & SECCOMP_FILTER_FLAG_NEW_LISTENER))
         return (int)SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
     struct delivery delivery = {.run = run, .step = step};
-    long ret = SYS(pipe2, delivery.pipe, O_CLOEXEC);
-    if (ret == 0)
-        ret = start_thread(deliver, &delivery);
+    long ret = start_thread(deliver, &delivery);
     if (ret < 0)
         return (int)ret;
-    int listener = (int)SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
-    if (listener < 0)
-        return listener;
-    ret = SYS_RETRY(write, delivery.pipe[1], &listener, sizeof listener);
-    return ret < 0 ? (int)ret : read_word(run->control);
+    long listener = SYS(seccomp, SECCOMP_SET_MODE_FILTER, step->arg[0], &program);
+    __atomic_store_n(&delivery.listener, listener ? listener : -EBADF, __ATOMIC_RELEASE);
+    ret = listener < 0 ? listener : read_word(run->control);
+    while (!__atomic_load_n(&delivery.done, __ATOMIC_ACQUIRE)) /* an exec must not end the thread before its close */
+        ;
+    return (int)ret;
 }
 
 /* What a filter says that is older than a system call, or that refuses it; or a kernel: seccomp(2). */

@@ -1,4 +1,4 @@
-"""The command line: ``pycgroups run|explain|doctor``, also as ``python -m pycgroups``.
+"""The command line: ``pycgroups run|explain|record|doctor``, also as ``python -m pycgroups``.
 
     __init__.py     which command; errors and exit codes
     flags.py        docker's grammar of flags, from a table
@@ -10,6 +10,7 @@
     terminal.py     -t: the program has a terminal
     console.py      which is shown on ours
     explain.py      pycgroups explain
+    record.py       pycgroups record
     doctor.py       pycgroups doctor
 
 A command is a process of its own, so its start and end count: what a command does not need, it does not import. That
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "run a program in a container",
     "explain": "show what run would do, and do nothing",
+    "record": "run a program, and write down the system calls that it needs",
     "doctor": "tell what works on this host, and what mends the rest",
 }
 # docker-run(1), "Exit Status"; timeout(1) has 124.

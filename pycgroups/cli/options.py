@@ -90,6 +90,12 @@ def _host(text: str) -> tuple[str, str]:
     return host, address.removeprefix("[").removesuffix("]")
 
 
+def _profile(text: str) -> str:
+    """Take a word, docker's "builtin" among them, or the path of a file."""
+    words = {"builtin": "default", "default": "default", "strict": "strict", "unconfined": "unconfined"}
+    return words.get(text) or os.path.join(".", text)
+
+
 def _rule(text: str) -> tuple[str, str]:
     """Take a rule of Landlock's; a path may have a colon in it."""
     key, found, value = text.rpartition(":")
@@ -200,9 +206,10 @@ FLAGS = (
     Flag("--cgroupns", "likewise", word="cgroup", value="NAMESPACE"),
     Flag("--cap-add --caps-add", "a capability, or ALL", word="caps_add", value="NAME", many=True),
     Flag("--cap-drop --caps-drop", "likewise", word="caps_drop", value="NAME", many=True),
+    Flag("--seccomp", "default, strict (pure computing), unconfined, or FILE", value="PROFILE", read=_profile),
     Flag(
         "--security-opt",
-        "no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=, label=, systempaths=unconfined",
+        "no-new-privileges, seccomp=PROFILE, apparmor=, label=, systempaths=unconfined",
         value="OPTION",
         many=True,
     ),
@@ -285,8 +292,7 @@ def _security(option: str) -> dict[str, Any]:
     if name == "no-new-privileges" and value in {"", "true", "false"}:
         return {"no_new_privileges": value != "false"}
     if name == "seccomp" and value:
-        named = {"builtin": "default", "default": "default", "unconfined": "unconfined"}
-        return {"seccomp": named.get(value) or os.path.join(".", value)}
+        return {"seccomp": _profile(value)}
     if name == "apparmor" and value:
         return {"apparmor": value}
     if name == "label" and value:

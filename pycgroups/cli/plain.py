@@ -10,16 +10,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.job import Outcome
+    from pycgroups.containers.supervisor import Supervisor
 
 
-def run(config: ContainerConfig, *, interactive: bool) -> Outcome:
-    """Run it until it ends.
+def run(config: ContainerConfig, *, interactive: bool, supervisor: Supervisor | None = None) -> Outcome:
+    """Run it until it ends; the supervisor answers its system calls.
 
     Raises:
         Error: of the kinds that `pycgroups.run` names.
     """
     streams = Streams(stdin=None if interactive else DEVNULL, stdout=None, stderr=None, data=None)
-    job = Job(config, streams)
+    job = Job(config, streams, supervisor=supervisor)
     try:
         signals.start(job)
         return job.wait()

@@ -1,7 +1,8 @@
 """`ContainerConfig`: everything that was asked for one container, checked and in one normal form.
 
 The words are those of `pycgroups.run` and of every other face. Nothing here looks at the host, but for the
-files that ``env_file`` and ``seccomp`` name: whether the host can do it is found out later.
+files that ``env_file`` and ``seccomp`` name, and the kernel's version that rules of such a profile ask for: whether the
+host can do it is found out later.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from attrs import field, fields, frozen
 
     from pycgroups.containers.levels import Isolation
+    from pycgroups.security.docker_profile import DockerProfile
     from pycgroups.security.landlock import Landlock
 else:
     from pycgroups.frozen import field, fields, frozen
@@ -105,7 +107,8 @@ class ContainerConfig:
         namespaces: (OCI kind, absolute path | "host" | "private"); default private; namespaces(7).
         caps_add: capabilities(7) added to the default ones.
         caps_drop: capabilities taken away from them.
-        seccomp: "default", "unconfined" or a profile: an OCI dict, or the path of a JSON file; seccomp(2).
+        seccomp: "default", "strict" for pure computing (`pycgroups.security.strict`), "unconfined", or a profile: a
+            dict in OCI's or Docker's form, or the path of a JSON file; seccomp(2).
         no_new_privileges: whether execve(2) can give no privileges; PR_SET_NO_NEW_PRIVS(2const).
         privileged: whether nothing is held back: all capabilities and devices, no filter, no masked paths.
         securebits: capabilities(7), "The securebits flags".
@@ -179,7 +182,7 @@ class ContainerConfig:
     namespaces: tuple[tuple[str, str], ...] = field(default=(), converter=_as_given)
     caps_add: tuple[str, ...] = field(default=(), converter=_as_given)
     caps_drop: tuple[str, ...] = field(default=(), converter=_as_given)
-    seccomp: Literal["default", "unconfined"] | Seccomp | None = field(default=None, converter=_as_given)
+    seccomp: Literal["default", "strict", "unconfined"] | Seccomp | None = field(default=None, converter=_as_given)
     no_new_privileges: bool = field(default=True, converter=_as_given)
     privileged: bool = field(default=False, converter=_as_given)
     securebits: int = field(default=0, converter=_as_given)
@@ -211,6 +214,7 @@ class ContainerConfig:
             from pycgroups.security.capabilities import resolve  # the usual run names none
 
             resolve(self.caps_add, self.caps_drop)
+        _settle_seccomp(self, self.seccomp)
         if self.landlock is not None and not self.no_new_privileges:
             raise invalid("no_new_privileges", self.no_new_privileges, "True with landlock, which takes it")
         _check_mounts(self)
@@ -291,6 +295,22 @@ def _settle_namespaces(config: ContainerConfig) -> None:
             raise invalid(option, asked, f"{option} or a {kind} namespace, not both")
         if where == "host":
             _set(config, option, host)
+
+
+def _settle_seccomp(config: ContainerConfig, given: str | Seccomp | DockerProfile | None) -> None:
+    """Choose among the rules of Docker's form: capabilities, which are options too, decide on some."""
+    if given == "strict" and not config.no_new_privileges:
+        message = (
+            "with no_new_privileges: else the filter comes before the user and capabilities, which it refuses to set"
+        )
+        raise invalid("seccomp", given, message)
+    if given is None or isinstance(given, str | Seccomp):
+        return
+    from pycgroups.security import capabilities
+    from pycgroups.security.docker_profile import this_host
+
+    held = capabilities.resolve(("ALL",) if config.privileged else config.caps_add, config.caps_drop)
+    _set(config, "seccomp", given.resolve(this_host(frozenset(held))))
 
 
 def _check_mounts(config: ContainerConfig) -> None:
@@ -379,7 +399,7 @@ def _namespaces(value: object, key: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(result.items()))
 
 
-def _seccomp(value: object, key: str) -> str | Seccomp:
+def _seccomp(value: object, key: str) -> str | Seccomp | DockerProfile:
     if isinstance(value, Seccomp):
         return value
     document: object = value
@@ -388,9 +408,14 @@ def _seccomp(value: object, key: str) -> str | Seccomp:
 
         document = parse(values.read_text(values.host_path(value, key), key), key)
     elif not isinstance(value, Mapping):
-        return values.choice(value, key, ("default", "unconfined", "a profile: a dict or a path with a slash"))
+        return values.choice(
+            value, key, ("default", "strict", "unconfined", "a profile: a dict or a path with a slash")
+        )
     from pycgroups.oci.reading import from_json  # likewise
+    from pycgroups.security import docker_profile
 
+    if docker_profile.is_docker(document):
+        return docker_profile.read(document, key)
     return from_json(Seccomp, document, key)
 
 

@@ -11,10 +11,11 @@ from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.clock import seconds_until
 from pycgroups.containers import assemble, ids
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
-from pycgroups.errors import Error, LaunchError, own_errors
+from pycgroups.errors import Error, InvalidConfig, LaunchError, own_errors
 from pycgroups.namespaces.files import open_namespace
 from pycgroups.runtime import launch
 from pycgroups.runtime import plan as plans
+from pycgroups.security.seccomp_policy import has_listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.sample import Sample
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.streams import Streams
+    from pycgroups.containers.supervisor import Supervisor
     from pycgroups.containers.verdict import Hits, Reason, Usage
     from pycgroups.namespaces.ranges import Range
     from pycgroups.oci.resources import DeviceRule
@@ -55,11 +57,18 @@ class Job:
     Use: `start`, `wait` until it answers, always `close`.
     """
 
-    def __init__(self, config: ContainerConfig, streams: Streams, terminal: Terminal | None = None) -> None:
+    def __init__(
+        self,
+        config: ContainerConfig,
+        streams: Streams,
+        terminal: Terminal | None = None,
+        supervisor: Supervisor | None = None,
+    ) -> None:
         """Take the options; nothing is started."""
         self.config = config
         self.streams = streams
         self.terminal = terminal
+        self.supervisor = supervisor
         self.master = -1
         self._group: Cgroup | None = None
         self._range: Range | None = None
@@ -89,6 +98,7 @@ class Job:
         if self.config.limits != NO_LIMITS or rules:
             joins, cgroup = self._make_group(rules)
         parts = assemble.assemble(self.config, joins=len(joins), terminal=self.terminal, devices=rules)
+        self._check_listener(parts)
         plan, uids, gids = self._lease_ids(parts)
         self._running = launch.Running(plan)
         joined: list[int] = []
@@ -108,6 +118,13 @@ class Job:
             for fd in joined:
                 os.close(fd)
         self.streams.started()
+
+    def _check_listener(self, parts: assemble.Assembly) -> None:
+        profile = parts.spec.linux.seccomp
+        if self.supervisor is None and profile is not None and has_listener(profile):
+            raise InvalidConfig(
+                "SCMP_ACT_NOTIFY needs somebody who answers: on_syscall", operation="option", path="seccomp"
+            )
 
     def _make_group(self, devices: tuple[DeviceRule, ...]) -> tuple[tuple[int, ...], int]:
         from pycgroups.cgroups import Cgroup
@@ -139,18 +156,27 @@ class Job:
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
-    @own_errors("wait")
     def wait(self) -> Outcome:
         """Serve the streams until every process of the container has ended.
 
         Raises:
             LaunchError: the program did not start.
+            BaseException: what a handler of system calls raised.
         """
+        try:
+            return self._wait()
+        finally:
+            if self.supervisor is not None and self.supervisor.error is not None:
+                raise self.supervisor.error  # it comes first: the container was killed for it
+
+    @own_errors("wait")
+    def _wait(self) -> Outcome:
         running = self._running
         assert running is not None
         poll = self._poll
         poll.register(running.pidfd, select.POLLIN)
-        if self.terminal is not None:  # else what the helper says can wait: each wake-up is time of the program's
+        # Else what the helper says can wait: each wake-up is time of the program's.
+        if self.terminal is not None or self.supervisor is not None:
             poll.register(running.control, select.POLLIN)
         self.streams.attach(poll, terminal=self.terminal is not None)
         timeout = self.config.timeout
@@ -185,8 +211,19 @@ class Job:
             return
         if not running.hear():
             self._poll.unregister(fd)
+        self._adopt_listener(running)
         if running.started:  # before, it is not yet the program's: a typed ^C would be for nobody
             self._adopt_terminal(running)
+
+    def _adopt_listener(self, running: launch.Running) -> None:
+        """The filter is there: from now on its calls are answered, and the helper may go on."""
+        listener = running.descriptors.pop(lib.OP_SECCOMP, -1)
+        if listener >= 0 and self.supervisor is not None:
+            self.supervisor.start(listener, running)
+            try:
+                running.go_on()
+            except OSError:  # it was killed
+                return
 
     def _adopt_terminal(self, running: launch.Running) -> None:
         """The program's terminal has come: what is written to it is the output."""
@@ -224,6 +261,8 @@ class Job:
         self._adopt_terminal(running)
         own_status, usage = running.reap()
         wall_time = time.monotonic() - self._begin
+        if self.supervisor is not None:
+            self.supervisor.finish(None if self.config.timeout is None else self._begin + self.config.timeout)
         self.streams.drain()
         if running.failure is not None:
             raise running.failure
@@ -277,6 +316,8 @@ class Job:
         if self._running is not None:
             self._running.close()
             self._running = None
+        if self.supervisor is not None:
+            self.supervisor.finish(time.monotonic())
         master, self.master = self.master, -1
         if master >= 0:
             os.close(master)

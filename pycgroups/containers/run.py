@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from pycgroups.containers.handlers import OnSyscall
+    from pycgroups.containers.job import Outcome
     from pycgroups.containers.result import Result
     from pycgroups.containers.streams import Stream
+    from pycgroups.containers.supervisor import Supervisor
     from pycgroups.containers.vocabulary import Options, Path
 
 __all__ = ["DEVNULL", "PIPE", "STDOUT", "run"]
@@ -35,6 +38,7 @@ def run(
     encoding: str | None = None,
     errors: str | None = None,
     check: bool = False,
+    on_syscall: OnSyscall | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Run a program in a container of its own and wait for its end; `subprocess.run` with walls and limits.
@@ -52,6 +56,9 @@ def run(
         encoding: likewise, in this encoding.
         errors: how to treat what cannot be encoded or decoded; `open` has the words.
         check: raise an exception if the program does not exit 0, or the timeout passes.
+        on_syscall: decides on system calls: a function for each name, ``{"mkdir": function}``, or one function for
+            those that the profile ``seccomp`` has ``SCMP_ACT_NOTIFY`` for. It is called in a thread with a
+            `pycgroups.seccomp.Call`, one after the other, and returns one of the answers of `pycgroups.seccomp`.
         **options: see `pycgroups.containers.config.ContainerConfig`: `memory="256M"`, `cpus=1`, `pids=64`,
             `timeout=5` (seconds), `rootfs=...`, `volumes=...`, `network=...`, `user=...` and the others.
 
@@ -67,43 +74,79 @@ def run(
         LaunchError: a step of the set-up failed; names it. Nothing is left.
         CalledProcessError: with ``check``: the program did not exit 0.
         TimeoutExpired: with ``check``: the timeout passed.
+        BaseException: whatever ``on_syscall`` raised; everything in the container was killed.
 
     Linux 5.12 or newer. Sources: namespaces(7), cgroups(7), capabilities(7), seccomp(2), the OCI runtime spec.
     """
     is_text = bool(text) or encoding is not None or errors is not None
     _check_codec(encoding, errors)
     config = ContainerConfig(command=command, **options)
+    supervisor = None
+    if on_syscall is not None:
+        from pycgroups.containers import handlers  # the usual run has none
+
+        options["seccomp"], supervisor = handlers.supervised(config, on_syscall)
+        config = ContainerConfig(command=command, **options)
     data = _encoded(input, encoding, errors, is_text=is_text)
+    streams = open_streams(stdin, stdout, stderr, data)
+    outcome = complete(config, streams, supervisor)
+    out, err = (None if output is None else output.getvalue() for output in streams.captured)
+    if is_text:
+        result = make_result(config, outcome, _decoded(out, encoding, errors), _decoded(err, encoding, errors))
+    else:
+        result = make_result(config, outcome, out, err)
+    return checked(result, config) if check else result
+
+
+def open_streams(stdin: Stream, stdout: Stream, stderr: Stream, data: bytes | memoryview | None) -> Streams:
+    """Open them; the caller's own input is not handed on unasked."""
     if stdin is None and data is None:
-        stdin = DEVNULL  # the caller's own is not handed on unasked
-    streams = Streams(stdin=stdin, stdout=stdout, stderr=stderr, data=data)
+        stdin = DEVNULL
+    return Streams(stdin=stdin, stdout=stdout, stderr=stderr, data=data)
+
+
+def complete(config: ContainerConfig, streams: Streams, supervisor: Supervisor | None = None) -> Outcome:
+    """Run a container from start to end, and give everything back but what was read."""
     try:
-        job = Job(config, streams, Terminal() if config.tty else None)
+        job = Job(config, streams, Terminal() if config.tty else None, supervisor)
         try:
             job.start()
-            outcome = job.wait()
+            return job.wait()
         finally:
             job.close()
     finally:
         streams.close()
 
-    from pycgroups.containers.result import CalledProcessError, Result, TimeoutExpired  # slow: subprocess
 
-    out, err = (None if output is None else output.getvalue() for output in streams.captured)
-    result = Result(
+def make_result(config: ContainerConfig, outcome: Outcome, out: str | bytes | None, err: str | bytes | None) -> Result:
+    """Say how it ended, and what was read."""
+    from pycgroups.containers.result import Result  # slow: subprocess
+
+    return Result(
         config.argv,
         outcome.returncode,
-        _decoded(out, encoding, errors) if is_text else out,
-        _decoded(err, encoding, errors) if is_text else err,
+        out,
+        err,
         reason=outcome.reason,
         hits=outcome.hits,
         usage=outcome.usage,
         unenforced=outcome.unenforced,
     )
-    if check and result.reason == "timeout":
+
+
+def checked(result: Result, config: ContainerConfig) -> Result:
+    """Return it if all is well.
+
+    Raises:
+        CalledProcessError: the program did not exit 0.
+        TimeoutExpired: the timeout passed.
+    """
+    from pycgroups.containers.result import CalledProcessError, TimeoutExpired
+
+    if result.reason == "timeout":
         assert config.timeout is not None
         raise TimeoutExpired(result, config.timeout)
-    if check and result.returncode:
+    if result.returncode:
         raise CalledProcessError(result)
     return result
 

@@ -63,7 +63,7 @@ def make_spec(
         outside(idmap.gids, identity.gid, "user")
         for gid in identity.groups:
             outside(idmap.gids, gid, "groups")
-    held = _capabilities(config)
+    held = capabilities_of(config)
     path = () if interpreter is None else interpreter.path
     return oci.Spec(
         process=_process(config, identity, held, path),
@@ -86,7 +86,7 @@ def make_spec(
             resources=_resources(config, disks, devices),
             masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
             readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
-            seccomp=_seccomp(config, held),
+            seccomp=seccomp_profile(config, held),
         ),
     )
 
@@ -107,7 +107,7 @@ def make_process_spec(
         process=_process(config, identity, held, path),
         root=oci.Root(path="/"),
         annotations=config.annotations,
-        linux=oci.Linux(resources=_resources(config, disks, ()), seccomp=_seccomp(config, held)),
+        linux=oci.Linux(resources=_resources(config, disks, ()), seccomp=seccomp_profile(config, held)),
     )
 
 
@@ -131,13 +131,19 @@ def _process(config: ContainerConfig, identity: Identity, held: tuple[str, ...],
     )
 
 
-def _capabilities(config: ContainerConfig) -> tuple[str, ...]:
+def capabilities_of(config: ContainerConfig) -> tuple[str, ...]:
+    """Return the capabilities of a container."""
     return capabilities.resolve(("ALL",) if config.privileged else config.caps_add, config.caps_drop)
 
 
-def _seccomp(config: ContainerConfig, held: tuple[str, ...]) -> oci.Seccomp | None:
+def seccomp_profile(config: ContainerConfig, held: tuple[str, ...]) -> oci.Seccomp | None:
+    """Return what the option ``seccomp`` stands for with these capabilities; None for no filter."""
     if isinstance(config.seccomp, oci.Seccomp):
         return config.seccomp
+    if config.seccomp == "strict":
+        from pycgroups.security.strict import strict_profile  # the usual run is not
+
+        return strict_profile()
     if config.seccomp == "unconfined" or config.privileged or config.isolation == "none":
         return None
     return seccomp.default_profile(frozenset(held))

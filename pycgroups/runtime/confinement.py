@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pycgroups.runtime.launch import Running
     from pycgroups.runtime.state import State
 
-_NOTIFY = "SCMP_ACT_NOTIFY"
-
 
 def manner(process: Process, profile: Seccomp | None) -> Manner:
     """Say how the process is started, as far as the Spec does; the rest is the launch's.
@@ -62,25 +60,14 @@ def _filter(profile: Seccomp) -> tuple[bytes, int]:
     from pycgroups.security.bpf import compile_filter, syscall_table
     from pycgroups.security.seccomp_policy import filter_flags
 
-    flags = filter_flags(profile)
-    if has_listener(profile):
-        if _asks(profile, "write"):
-            key = "linux.seccomp"
-            message = "SCMP_ACT_NOTIFY for write: nobody could be told of the listener, who would have to answer"
-            raise InvalidConfig(message, operation="option", path=key, hint="allow write")
-        # A process of one thread; and with both flags a failure would tell of a thread: seccomp(2).
-        flags = flags & ~lib.SECCOMP_FILTER_FLAG_TSYNC | lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
-    return compile_filter(profile, syscall_table()), flags
+    return compile_filter(profile, syscall_table()), filter_flags(profile)
 
 
 def has_listener(profile: Seccomp) -> bool:
     """Tell whether somebody else decides on some system calls; seccomp_unotify(2)."""
-    return profile.default_action == _NOTIFY or any(rule.action == _NOTIFY for rule in profile.syscalls)
+    from pycgroups.security import seccomp_policy  # many have no filter
 
-
-def _asks(profile: Seccomp, call: str) -> bool:
-    rules = [rule.action for rule in profile.syscalls if call in rule.names]
-    return _NOTIFY in rules or (not rules and profile.default_action == _NOTIFY)
+    return seccomp_policy.has_listener(profile)
 
 
 def connect(profile: Seccomp) -> int:

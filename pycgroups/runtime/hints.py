@@ -106,6 +106,7 @@ _STEPS = {
     (lib.OP_RESTRICT, errno.E2BIG): "Landlock stacks 16 rulesets at most, and the caller is under that many",
     (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",
     (lib.OP_SECCOMP, errno.EINVAL): "the kernel does not take this filter",
+    (lib.OP_SECCOMP, errno.EBUSY): "a filter around this process has a listener, and the kernel allows one: seccomp(2)",
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
 }
 

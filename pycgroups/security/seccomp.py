@@ -22,7 +22,7 @@ else:
     from pycgroups.caches import lru_cache
 
 # linux/sched.h: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. CLONE_NEWTIME is a signal to clone(2).
-_CLONE_NAMESPACES = 0x7E020000
+CLONE_NAMESPACES = 0x7E020000
 # linux/personality.h: PER_LINUX, PER_LINUX32, each also with UNAME26; and the question which one it is.
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 # asm-generic/ioctls.h: push a character into the terminal's input (CVE-2017-5226); the same on a console
@@ -31,7 +31,7 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 # linux/socket.h
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _AF_PACKET = 1, 2, 10, 16, 17
 
-_LOW_32_BITS = 0xFFFFFFFF
+LOW_32_BITS = 0xFFFFFFFF
 
 
 @lru_cache(maxsize=32)
@@ -44,7 +44,7 @@ def default_profile(capabilities: frozenset[str]) -> Seccomp:
     rules = (
         SyscallRule(names=tuple(sorted(names)), action="SCMP_ACT_ALLOW"),
         *_clone(capabilities),
-        *(_allow_if("personality", 0, _LOW_32_BITS, value) for value in _PERSONALITIES),
+        *(allow_if("personality", 0, LOW_32_BITS, value) for value in _PERSONALITIES),
         *_sockets(capabilities),
         *_ioctl(),
     )
@@ -56,7 +56,7 @@ def _clone(capabilities: frozenset[str]) -> tuple[SyscallRule, ...]:
     if "CAP_SYS_ADMIN" in capabilities:
         return ()
     return (
-        _allow_if("clone", 0, _CLONE_NAMESPACES, 0),
+        allow_if("clone", 0, CLONE_NAMESPACES, 0),
         SyscallRule(names=("clone3",), action="SCMP_ACT_ERRNO", errno_ret=ENOSYS),
     )
 
@@ -65,8 +65,8 @@ def _sockets(capabilities: frozenset[str]) -> tuple[SyscallRule, ...]:
     packet = (_AF_PACKET,) if "CAP_NET_RAW" in capabilities else ()
     families = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, *packet)
     return (
-        *(_allow_if("socket", 0, _LOW_32_BITS, family) for family in families),
-        _allow_if("socketpair", 0, _LOW_32_BITS, _AF_UNIX),
+        *(allow_if("socket", 0, LOW_32_BITS, family) for family in families),
+        allow_if("socketpair", 0, LOW_32_BITS, _AF_UNIX),
     )
 
 
@@ -74,7 +74,7 @@ def _ioctl() -> tuple[SyscallRule, ...]:
     return (
         *(
             SyscallRule(
-                names=("ioctl",), action="SCMP_ACT_ERRNO", errno_ret=EPERM, args=(_masked(1, _LOW_32_BITS, request),)
+                names=("ioctl",), action="SCMP_ACT_ERRNO", errno_ret=EPERM, args=(masked(1, LOW_32_BITS, request),)
             )
             for request in (_TIOCSTI, _TIOCLINUX)
         ),
@@ -82,10 +82,11 @@ def _ioctl() -> tuple[SyscallRule, ...]:
     )
 
 
-def _allow_if(name: str, index: int, mask: int, value: int) -> SyscallRule:
-    return SyscallRule(names=(name,), action="SCMP_ACT_ALLOW", args=(_masked(index, mask, value),))
+def allow_if(name: str, index: int, mask: int, value: int) -> SyscallRule:
+    """Allow a call where ``(args[index] & mask) == value``."""
+    return SyscallRule(names=(name,), action="SCMP_ACT_ALLOW", args=(masked(index, mask, value),))
 
 
-def _masked(index: int, mask: int, value: int) -> SyscallArg:
+def masked(index: int, mask: int, value: int) -> SyscallArg:
     """``(args[index] & mask) == value``."""
     return SyscallArg(index=index, op="SCMP_CMP_MASKED_EQ", value=mask, value_two=value)

@@ -44,6 +44,7 @@ ACTIONS: dict[str, int] = {
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_NOTIFY": 0x7FC00000,
 }
+NOTIFY = "SCMP_ACT_NOTIFY"
 NO_SUCH_CALL = RET_ERRNO | errno.ENOSYS
 
 # The data of an action, and the largest: the kernel cuts an error number at MAX_ERRNO, linux/err.h.
@@ -66,22 +67,35 @@ FLAGS: dict[str, int] = {
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 1 << 2,
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 1 << 5,
 }
+# A filter that makes calls wait for somebody else is installed with this one, and by a process of one thread: with both
+# flags a failure would tell of a thread.
+_NEW_LISTENER, _TSYNC = 1 << 3, FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
 
 # x86_64 marks calls of x32, which see 64-bit structures as 32-bit ones, by this bit of the number: asm/unistd.h.
 X32_BIT = 0x40000000
 
 
 def filter_flags(profile: Seccomp) -> int:
-    """Return the flags of the profile as seccomp(2) takes them.
+    """Return the flags of the profile as seccomp(2) takes them, with the one for a listener where it needs that.
 
     Raises:
         InvalidConfig: a flag is unknown.
     """
+    bits = _flags(profile)
+    return bits & ~_TSYNC | _NEW_LISTENER if has_listener(profile) else bits
+
+
+def _flags(profile: Seccomp) -> int:
     bits = 0
     _check_tuple("flags", profile.flags, "str")
     for position, name in enumerate(profile.flags):
         bits |= FLAGS[_one_of(f"flags[{position}]", name, FLAGS)]
     return bits
+
+
+def has_listener(profile: Seccomp) -> bool:
+    """Tell whether somebody else decides on some system calls; seccomp_unotify(2)."""
+    return profile.default_action == NOTIFY or any(rule.action == NOTIFY for rule in profile.syscalls)
 
 
 def read_policy(profile: Seccomp, numbers: Mapping[str, int]) -> list[tuple[int, Decision]]:
@@ -96,7 +110,7 @@ def read_policy(profile: Seccomp, numbers: Mapping[str, int]) -> list[tuple[int,
     """
     if not _is(profile, "Seccomp"):
         raise _invalid("", profile, "a Seccomp")
-    filter_flags(profile)
+    _flags(profile)
     _check_tuple("architectures", profile.architectures, "str")
     for position, name in enumerate(profile.architectures):
         _one_of(f"architectures[{position}]", name, ARCHITECTURES)

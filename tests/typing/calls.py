@@ -29,8 +29,19 @@ def runs(variables: dict[str, str], folders: dict[Path, str], pages: dict[str, s
     pc.run(["true"], namespaces={"net": os.getpid(), "ipc": Path("/run/ipc"), "uts": "host"})
     pc.run(["true"], userns=pc.IdMap.parse("0:100000:65536"), caps_add={"NET_ADMIN"}, caps_drop=["ALL"])
     pc.run(["true"], seccomp=Path("profile.json"), sysctls=settings, devices=["/dev/fuse"], network="host")
+    profile = pc.seccomp.record(["true"], input=b"", timeout=5)
+    pc.run(["true"], seccomp=profile, on_syscall={"mkdir": decide}, timeout=5)
+    pc.run(["true"], seccomp="strict", on_syscall=decide)
+    pc.run(["true"], on_syscall={"mkdir": int})  # type: ignore[dict-item]
     pc.run(["true"], memory=1.5)  # type: ignore[arg-type]
     pc.run(["true"], memroy="64M")  # type: ignore[call-arg]
+
+
+def decide(call: pc.seccomp.Call) -> pc.seccomp.Answer:
+    assert_type(call.args, tuple[int, ...])
+    if call.read_string(call.args[0]) == b"/":
+        return pc.seccomp.Fail(13)
+    return pc.seccomp.Return(0) if call.waits else pc.seccomp.CONTINUE
 
 
 def groups(group: pc.Cgroup) -> None:

@@ -67,8 +67,11 @@ def test_the_first_run_imports_nothing_slow():
 def test_what_an_oci_runtime_needs_is_cheap():
     rooms = [Path(pycgroups.__file__).parent / room for room in ("runtime", "security")]
     names = [f"pycgroups.{path.parent.name}.{path.stem}" for room in rooms for path in room.glob("[a-z]*.py")]
-    # The default profile, which `run` has; and what runs criu.
-    others = {"pycgroups.security.seccomp", "pycgroups.runtime.checkpoint"}
+    # Profiles by other names, which `run` has; and what runs criu.
+    profiles = {
+        f"pycgroups.security.{name}" for name in ("docker_profile", "notification", "recorder", "seccomp", "strict")
+    }
+    others = {*profiles, "pycgroups.runtime.checkpoint"}
     needed = sorted({*names, "pycgroups.oci.reading"} - others)
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
 

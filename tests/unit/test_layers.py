@@ -14,7 +14,7 @@ ROOMS = [
     {"__main__", "demo"},
     {"oci_cli"},
     {"cli", "pytest_plugin", "executor", "aio"},
-    {"features"},
+    {"features", "seccomp"},
     {"containers"},
     {"runtime"},
     {"images"},

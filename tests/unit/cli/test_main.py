@@ -52,6 +52,14 @@ def test_an_unknown_command(capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"), [("-- true", "--output"), ("-o p -t -- true", "--tty"), ("-o p", "which program")]
+)
+def test_what_cannot_be_recorded(arguments, said, capsys):
+    assert cli.main(["record", *arguments.split()]) == 125
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("error", "code"),
     [
         (errors.CommandNotFound(step="exec"), 127),

@@ -82,6 +82,9 @@ def test_every_flag_is_an_option_of_run():
         ("--security-opt no-new-privileges:false", {"no_new_privileges": False}),
         ("--security-opt seccomp=unconfined", {"seccomp": "unconfined"}),
         ("--security-opt seccomp=builtin", {"seccomp": "default"}),
+        ("--security-opt seccomp=strict", {"seccomp": "strict"}),
+        ("--seccomp strict", {"seccomp": "strict"}),
+        ("--seccomp unconfined", {"seccomp": "unconfined"}),
         ("--security-opt apparmor=mine", {"apparmor": "mine"}),
         ("--security-opt label=a_u:b_r:c_t:s0", {"selinux_label": "a_u:b_r:c_t:s0"}),
         ("--security-opt systempaths=unconfined", {"masked_paths": (), "readonly_paths": ()}),
@@ -120,6 +123,7 @@ def test_a_variable_alone_is_the_callers(monkeypatch):
 
 def test_a_profile_beside_us_is_a_file():
     assert read("--security-opt", "seccomp=profile.json", "--", "true")["seccomp"] == "./profile.json"
+    assert read("--seccomp", "profile.json", "--", "true")["seccomp"] == "./profile.json"
     assert read("--security-opt", "seccomp=/etc/profile.json", "--", "true")["seccomp"] == "/etc/profile.json"
 
 

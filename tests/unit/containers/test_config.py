@@ -235,6 +235,7 @@ def test_any_part_of_a_valid_config_is_valid_or_contradicts_itself(words):
         ({"caps_add": ["FLY"]}, "caps_add[0]"),
         ({"caps_add": ["CHOWN"], "caps_drop": ["chown"]}, "caps_add"),
         ({"seccomp": "unconfind"}, "seccomp"),
+        ({"seccomp": "strict", "no_new_privileges": False}, "seccomp"),
         ({"seccomp": {"defaultAction": 1}}, "seccomp.defaultAction"),
         ({"apparmor": "a\nb"}, "apparmor"),
         ({"selinux_label": ""}, "selinux_label"),

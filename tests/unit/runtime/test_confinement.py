@@ -42,21 +42,6 @@ def test_who_asks_for_a_listener(of, listens):
     assert bool(flags & lib.SECCOMP_FILTER_FLAG_NEW_LISTENER) is listens
 
 
-@pytest.mark.parametrize(
-    "of",
-    [
-        profile(rule(NOTIFY, "mkdir", "write")),
-        profile(default=NOTIFY),
-        profile(rule(ALLOW, "read"), default=NOTIFY),
-        profile(rule(ALLOW, "write"), rule(NOTIFY, "write")),
-    ],
-)
-def test_write_has_to_be_possible(of):
-    """Or the process could not tell of its listener."""
-    with pytest.raises(InvalidConfig, match="write"):
-        confinement.manner(PROCESS, of)
-
-
 def test_threads_are_not_synchronised_where_there_is_one():
     flags = ("SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG")
     asked = confinement.manner(PROCESS, profile(rule(NOTIFY, "mkdir"), flags=flags)).seccomp_flags
