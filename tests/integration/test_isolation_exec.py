@@ -447,12 +447,12 @@ if pid == 0:
     attributes[3] &= ~(termios.ICANON | termios.ECHO)
     termios.tcsetattr(0, termios.TCSANOW, attributes)
     print("typed:", os.read(0, 100) if select.select([0], [], [], 0.2)[0] else b"", flush=True)
+    os.read(0, 1)
     os._exit(0)
 text = b""
-while True:
-    try: chunk = os.read(master, 1024)
-    except OSError: break
-    text += chunk
+while b"typed:" not in text or not text.endswith(b"\\n"):
+    text += os.read(master, 1024)
+os.write(master, b"\\n")  # it waits for that: what is on its way when a terminal closes may be lost
 os.waitpid(pid, 0)
 print(text.decode())
 """
