@@ -391,4 +391,4 @@ def test_tools_of_the_root_run_on_no_host(bundle, own_root, canary):
     oci.call("state", "web")
     oci.call("list")
     oci.call("delete", "--force", "web")
-    pc.run(["true"], rootfs=own_root, user="user", dns=["192.0.2.1"], check=True)
+    pc.run(["true"], rootfs=own_root, user="root", dns=["192.0.2.1"], check=True)
