@@ -120,6 +120,7 @@ def test_a_path_does_not_climb(bundle, path):
     """An error, or a group that is below what containers may have."""
     before = directories()
     bundle.config["linux"]["cgroupsPath"] = path
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 50}}  # without a limit it may do without a group
     bundle.run("sleep", "1000")
     with contextlib.suppress(pc.Error):
         container = bundle.create("web")
