@@ -27,7 +27,8 @@ from tests.worlds import features
 pytestmark = pytest.mark.requires("userns", "busybox", "gcc")
 for_root = pytest.mark.requires("root")
 without_cgroups = pytest.mark.slow_in_vm("nothing of cgroups")
-times = pytest.mark.parametrize("count", [10 if features.IN_VM else 40, pytest.param(1000, marks=pytest.mark.long)])
+SOME, MANY = (10, 100) if features.IN_VM else (40, 1000)
+times = pytest.mark.parametrize("count", [SOME, pytest.param(MANY, marks=pytest.mark.long)])
 
 SECRET = "canary-secret-4711"
 

@@ -25,8 +25,9 @@ for_root = pytest.mark.requires("root")
 
 def rounds(everyday, every):
     """How often: some each day, all in a long run."""
-    some = max(everyday // 5, 2) if features.IN_VM else everyday
-    return pytest.mark.parametrize("count", [some, pytest.param(every, marks=pytest.mark.long)])
+    if features.IN_VM:
+        everyday, every = max(everyday // 5, 2), every // 20
+    return pytest.mark.parametrize("count", [everyday, pytest.param(every, marks=pytest.mark.long)])
 
 
 # -- old kernels
