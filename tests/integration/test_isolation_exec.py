@@ -54,17 +54,17 @@ def with_capabilities(bundle, *names):
 
 @contextlib.contextmanager
 def watching(container, bundle, script):
-    """Have a script run in the container for so long; what it printed is in the list."""
-    read, write = os.pipe()
+    """Have a script run in the container for so long; what it printed is in the list. A pipe would fill up."""
     told: list[str] = []
-    watcher = container.exec(bundle.process("sh", "-c", script), stdio=(0, write, write))
-    os.close(write)
-    with open(read) as file:
-        assert file.readline() == "ready\n"
-        yield told
-        executed(container, bundle.process("touch", "/tmp/stop"))
-        told += file.read().splitlines()
+    path = bundle.path / "told"
+    with path.open("w") as file:
+        stdio = (0, file.fileno(), file.fileno())
+        watcher = container.exec(bundle.process("sh", "-c", script), stdio=stdio)
+    wait_for(lambda: path.read_text().startswith("ready\n"))
+    yield told
+    executed(container, bundle.process("touch", "/tmp/stop"))
     assert watcher.wait() == 0
+    told += path.read_text().splitlines()[1:]
 
 
 # -- descriptors, environment, signals, keys
