@@ -289,7 +289,7 @@ class Container:
                 resctrl.remove(record.resctrl_made)
             self._poststop(record)
             home.remove()
-        if self._running is not None:
+        if self._running is not None and self._running.wait(0):  # not while we have yet to wait for what it executed
             self.wait()
 
     def _remove_damaged(self, home: Home) -> None:
