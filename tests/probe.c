@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -280,7 +281,119 @@ static int nodes(char **args)
     return 0;
 }
 
+/* ---- other processes ----------------------------------------------------------------------------------------------- */
+
+static void tell_links(const char *pid)
+{
+    static const char *const links[] = {"exe", "cwd", "root", "fd/0", "fd/3", "fd/4", "fd/5", "fd/6", "fd/7"};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        char path[64], target[512];
+        snprintf(path, sizeof path, "/proc/%.20s/%s", pid, links[i]);
+        ssize_t length = readlink(path, target, sizeof target - 1);
+        if (length >= 0)
+            printf("link %s %.*s\n", links[i], (int)length, target);
+    }
+}
+
+/* Attach to every process that appears, and look at it before and after, until a file is there (CVE-2016-9962). */
+static int trace(char **args)
+{
+    static char seen[1 << 22];
+    seen[getpid()] = seen[getppid()] = seen[1] = 1;
+    printf("ready\n");
+    fflush(stdout);
+    while (access(args[0], F_OK) < 0) {
+        DIR *proc = opendir("/proc");
+        for (struct dirent *entry; proc && (entry = readdir(proc));) {
+            pid_t pid = atoi(entry->d_name);
+            if (pid <= 0 || seen[pid])
+                continue;
+            tell_links(entry->d_name);
+            if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0)
+                continue;
+            seen[pid] = 1;
+            printf("attached\n");
+            ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+            waitpid(pid, NULL, __WALL);
+            tell_links(entry->d_name);
+            ptrace(PTRACE_DETACH, pid, 0, 0);
+        }
+        if (proc)
+            closedir(proc);
+    }
+    printf("end\n");
+    return 0;
+}
+
 /* ---- system calls ------------------------------------------------------------------------------------------------- */
+
+/* Open the inode 2 of the file system that a file is on by its handle alone: the "shocker" of docker 0.11. */
+static int open_by_handle(char **args)
+{
+    struct { struct file_handle head; unsigned char bytes[128]; } handle = {.head.handle_bytes = 128};
+    int mount;
+    int place = open(args[0], O_RDONLY);
+    tell("name", name_to_handle_at(AT_FDCWD, args[0], &handle.head, &mount, 0));
+    tell("same", open_by_handle_at(place, &handle.head, O_RDONLY));
+    handle.head.handle_bytes = 8;
+    handle.head.handle_type = 1; /* FILEID_INO32_GEN */
+    for (unsigned generation = 0; generation < 1000; generation++) {
+        unsigned inode[2] = {2, generation};
+        memcpy(handle.head.f_handle, inode, sizeof inode);
+        if (open_by_handle_at(place, &handle.head, O_RDONLY) >= 0)
+            tell("root", 0);
+    }
+    return 0;
+}
+
+/* Mount cgroups and have the kernel run a program for them (CVE-2022-0492). */
+static int release_agent(char **args)
+{
+    static const char *const kinds[][2] = {{"cgroup2", ""}, {"cgroup", "memory"}, {"cgroup", "rdma"}, {"cgroup", "pids"},
+                                           {"cgroup", "none,name=pycgroups-attack"}, {"cgroup", "all"}};
+    char path[512];
+    if (args[1])
+        tell("unshare", unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        printf("mount-%zu ", i);
+        tell("", mount("none", args[0], kinds[i][0], 0, kinds[i][1]));
+        for (const char **name = (const char *[]){"release_agent", "notify_on_release", "cgroup.procs", NULL}; *name; name++) {
+            snprintf(path, sizeof path, "%s/%s", args[0], *name);
+            int fd = open(path, O_WRONLY | O_TRUNC);
+            tell(*name, fd < 0 ? -1 : write(fd, "/evil", 5));
+        }
+        snprintf(path, sizeof path, "release_agent=/evil,%s", kinds[i][1]);
+        printf("asked ");
+        tell("", mount("none", args[0], kinds[i][0], 0, path));
+        umount2(args[0], MNT_DETACH);
+    }
+    return 0;
+}
+
+/* Make nodes of devices that no container has to do with, and open them, and those that are there. */
+static int devices(char **args)
+{
+    static const struct { const char *name; mode_t kind; int major, minor; } all[] = {
+        {"mem", S_IFCHR, 1, 1}, {"port", S_IFCHR, 1, 4}, {"kmsg", S_IFCHR, 1, 11}, {"tty1", S_IFCHR, 4, 1},
+        {"loop-control", S_IFCHR, 10, 237}, {"loop0", S_IFBLK, 7, 0}, {"fuse", S_IFCHR, 10, 229},
+        {"kvm", S_IFCHR, 10, 232}, {"tun", S_IFCHR, 10, 200}, {"sda", S_IFBLK, 8, 0}, {"vda", S_IFBLK, 253, 0},
+        {"vda-too", S_IFBLK, 254, 0}};
+    char path[512];
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        snprintf(path, sizeof path, "/dev/%s", all[i].name);
+        int fd = open(path, O_RDONLY | O_NONBLOCK);
+        snprintf(path, sizeof path, "there-%s", all[i].name);
+        tell(path, fd);
+        snprintf(path, sizeof path, "%s/%s-%d", args[0], all[i].name, getpid());
+        if (mknod(path, all[i].kind | 0666, (dev_t)(all[i].major << 8 | all[i].minor)) < 0) {
+            tell(all[i].name, -1);
+            continue;
+        }
+        tell(all[i].name, open(path, O_RDONLY | O_NONBLOCK));
+        unlink(path);
+    }
+    return 0;
+}
 
 /* Each with arguments that do no harm where the call is not blocked. */
 #define CALL(name, ...) {#name, SYS_##name, {__VA_ARGS__}}
@@ -643,12 +756,14 @@ static const struct {
 } commands[] = {
     {"burn", burn},          {"burn-and-tell", burn_and_tell}, {"burn-as-daemon", burn_as_daemon},
     {"clocks", clocks},      {"compat-calls", compat_calls}, {"connects", connects}, {"creates", creates},
-    {"die", die},            {"does", does},             {"environment", environment},   {"escape", escape},         {"executables", executables},
-    {"fds", descriptors},    {"fill", fill},                 {"flood", flood},           {"fork-bomb", fork_bomb},
-    {"identity", identity},  {"keys", keys},                 {"nodes", nodes},           {"notify", notify},
-    {"orphans", orphans},    {"push-input", push_input},     {"reads", reads},          {"runaway", runaway},           {"scheduling", scheduling},
+    {"devices", devices},    {"die", die},                   {"does", does},             {"environment", environment},
+    {"escape", escape},      {"executables", executables},   {"fds", descriptors},       {"fill", fill},
+    {"flood", flood},        {"fork-bomb", fork_bomb},       {"identity", identity},     {"keys", keys},
+    {"nodes", nodes},        {"notify", notify},             {"open-by-handle", open_by_handle},
+    {"orphans", orphans},    {"push-input", push_input},     {"reads", reads},           {"release-agent", release_agent},
+    {"runaway", runaway},    {"scheduling", scheduling},
     {"stubborn", stubborn},  {"system-calls", system_calls}, {"threads", threads},       {"touch", touch},
-    {"touch-in-child", touch_in_child},
+    {"touch-in-child", touch_in_child},                      {"trace", trace},
     {"unknown-calls", unknown_calls}, {"unmounts", unmounts}, {"writes", writes},
 };
 

@@ -614,6 +614,8 @@ static int do_terminal(struct run *run, const struct plan_step *step)
 
 static int do_ids(const struct plan_step *step)
 {
+    if (step->arg[0] == UINT32_MAX || step->arg[1] == UINT32_MAX) /* to the kernel: stay who you are, which is root */
+        return -EINVAL;
     /* capabilities(7): a change from uid 0 drops them all unless KEEPCAPS says otherwise; OP_CAPS sets them next. */
     long ret = SYS(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
     if (ret == 0 || ret == -EPERM) /* securebits have locked it: OP_CAPS finds what is left */

@@ -1,7 +1,8 @@
 """`linux.resources` as config.json gives it to an OCI runtime, and as runtimes understand it. Pure.
 
 Runtimes read a 0 as "not given" where it would mean "none at all", and allow the devices that every container has, as
-runc does (libcontainer/specconv, `AllowedDevices`; "Default Devices" of config-linux.md).
+runc does (libcontainer/specconv, `AllowedDevices`; "Default Devices" of config-linux.md). No processes at all are one,
+the container's own: since version 1.3 of the specification that 0 is a limit like another, and runc 1.4 sets 1.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 else:
     from pycgroups.frozen import evolve
 
+_UNLIMITED = -1
 _ZERO_IS_NONE = {
     "memory": ("limit", "reservation", "swap"),
     "cpu": ("shares", "quota", "period", "realtime_runtime", "realtime_period"),
-    "pids": ("limit",),
     "block_io": ("weight",),
 }
 
@@ -52,7 +53,7 @@ def for_new(resources: Resources | None, *, devices: bool) -> Resources:
         devices: whether there are device rules at all.
 
     Raises:
-        InvalidConfig: a name in `unified` is no file of a cgroup.
+        InvalidConfig: a name in `unified` is no file of a cgroup, or a limit is less than "none", which is -1.
     """
     given = resources or Resources()
     return _understood(given, (*given.devices, *_DEVICES) if devices else ())
@@ -62,7 +63,7 @@ def for_change(resources: Resources) -> Resources:
     """Understand changes; devices stay what they are, as with runc.
 
     Raises:
-        InvalidConfig: a name in `unified` is no file of a cgroup.
+        InvalidConfig: a name in `unified` is no file of a cgroup, or a limit is less than "none", which is -1.
     """
     return _understood(resources, ())
 
@@ -71,11 +72,23 @@ def _understood(resources: Resources, rules: tuple[DeviceRule, ...]) -> Resource
     for name, _ in resources.unified:
         if "/" in name or name.startswith("."):
             raise invalid("linux.resources.unified", name, "the name of a file in a cgroup")
+    _check_negative(resources)
     parts: dict[str, Any] = {"devices": rules}
     for part, names in _ZERO_IS_NONE.items():
         if value := getattr(resources, part):
             parts[part] = evolve(value, **{name: None for name in names if getattr(value, name) == 0})
+    if resources.pids and resources.pids.limit == 0:
+        parts["pids"] = evolve(resources.pids, limit=1)
     memory = resources.memory
     if memory and memory.disable_oom_killer is False:  # how it is; docker says so of every container
         parts["memory"] = evolve(parts["memory"], disable_oom_killer=None)
     return evolve(resources, **parts)
+
+
+def _check_negative(resources: Resources) -> None:
+    """Refuse what a kernel may take for "no limit" although only -1 says so."""
+    for part, names in (*_ZERO_IS_NONE.items(), ("pids", ("limit",))):
+        for name in names:
+            number = getattr(getattr(resources, part), name, None)
+            if number is not None and number < _UNLIMITED:
+                raise invalid(f"linux.resources.{part}.{name}", number, "-1 for no limit, or more")

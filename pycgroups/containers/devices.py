@@ -1,8 +1,9 @@
-"""The option `devices`, where it says less than reading and writing: that takes rules for the cgroup.
+"""Which devices a container may use, where that takes rules for the cgroup.
 
 A device that is handed in whole needs none: what there is of devices in a container is what was put there, and its
-user namespace makes no others. So containers have rules only if one of their devices asks for them; then these are
-what runc has by default, and what was asked for.
+user namespace makes no others. So containers have rules only if one of their devices is for reading or writing alone,
+or if they could make nodes of any: with CAP_MKNOD and without a user namespace. Then these are what runc has by
+default, and what was asked for.
 
 Source: https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#default-devices; AllowedDevices in
 libcontainer/specconv/spec_linux.go of runc.
@@ -14,8 +15,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from pycgroups.containers.config import HOST
 from pycgroups.errors import InvalidConfig, NotFound, Unsupported, invalid
 from pycgroups.runtime.plan import DEFAULT_DEVICES
+from pycgroups.security import capabilities
 
 if TYPE_CHECKING:
     from pycgroups.containers.config import ContainerConfig
@@ -36,9 +39,12 @@ def device_rules(config: ContainerConfig) -> tuple[DeviceRule, ...]:
     """
     _check_kinds(config)
     partial = [index for index, (_, _, access) in enumerate(config.devices) if not {"r", "w"} <= set(access)]
-    if not partial:
+    if partial:
+        _check_usable(f"devices[{partial[0]}]", "reading or writing alone", 'give "rw" or "rwm"')
+    elif _makes_nodes(config):
+        _check_usable("caps_add", "CAP_MKNOD without a user namespace", "leave it out")
+    else:
         return ()
-    _check_usable(f"devices[{partial[0]}]")
     from pycgroups.oci.resources import DeviceRule
 
     nodes = [_node(source, f"devices[{index}]") for index, (source, _, _) in enumerate(config.devices)]
@@ -52,6 +58,13 @@ def device_rules(config: ContainerConfig) -> tuple[DeviceRule, ...]:
         ]
         return (DeviceRule(allow=True, access=_ALL), *less, *asked)
     return (*_default_rules(), *asked)
+
+
+def _makes_nodes(config: ContainerConfig) -> bool:
+    """Whether its root could make the nodes of all disks of the host; one that is privileged is meant to."""
+    if config.userns != HOST or config.privileged or not config.caps_add:
+        return False
+    return "CAP_MKNOD" in capabilities.resolve(config.caps_add, config.caps_drop)
 
 
 def _check_kinds(config: ContainerConfig) -> None:
@@ -80,16 +93,16 @@ def _default_rules() -> tuple[DeviceRule, ...]:
     )
 
 
-def _check_usable(key: str) -> None:
+def _check_usable(key: str, what: str, instead: str) -> None:
     from pycgroups.cgroups import hints, places
 
     needed = frozenset({places.DEVICES})
     if not needed <= places.offered(places.places(needed)):
         raise Unsupported(
-            "reading or writing alone is for the cgroup controller of devices, which this process cannot use",
+            f"{what} is for the cgroup controller of devices, which this process cannot use",
             operation="option",
             path=key,
-            hint=f'give "rw" or "rwm"; {hints.for_missing(needed, ())}',
+            hint=f"{instead}; {hints.for_missing(needed, ())}",
         )
 
 
@@ -100,6 +113,6 @@ def _node(path: str, key: str) -> tuple[str, int, int]:
         raise NotFound(operation="open device", path=path, errno=error.errno) from None
     if not (stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode)):
         raise InvalidConfig(
-            f"{path!r} is no device, and only those can be readable or writable alone", operation="option", path=key
+            f"{path!r} is no device, and only those can have rules of their own", operation="option", path=key
         )
     return "b" if stat.S_ISBLK(status.st_mode) else "c", os.major(status.st_rdev), os.minor(status.st_rdev)

@@ -91,7 +91,7 @@ class Job:
         joins: tuple[int, ...] = ()
         cgroup = -1
         rules: tuple[DeviceRule, ...] = ()
-        if self.config.devices:
+        if self.config.devices or self.config.caps_add:  # of the few that have some, the fewest need rules
             from pycgroups.containers.devices import device_rules
 
             rules = device_rules(self.config)

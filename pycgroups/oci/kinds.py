@@ -95,6 +95,8 @@ def _is_bandwidth(text: str) -> bool:
 UInt16 = Annotated[int, _number(0, 2**16 - 1)]
 UInt32 = Annotated[int, _number(0, 2**32 - 1)]
 UInt64 = Annotated[int, _number(0, 2**64 - 1)]
+# Of a user or a group. 2**32 - 1 is -1 to the kernel, which then leaves the id as it is: setresuid(2), chown(2).
+Id = Annotated[int, _number(0, 2**32 - 2)]
 Int32 = Annotated[int, _number(-(2**31), 2**31 - 1)]
 Int64 = Annotated[int, _number(-(2**63), 2**63 - 1)]
 OomScore = Annotated[int, _number(-1000, 1000)]

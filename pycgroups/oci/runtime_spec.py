@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         AbsolutePath,
         Arguments,
         Clock,
+        Id,
         InterfaceName,
         NamespaceType,
         NotEmpty,
@@ -77,9 +78,9 @@ class IdMapping(Model):
 class User(Model):
     """Who the process is; config.md, "POSIX-platform User"."""
 
-    uid: UInt32 = 0
-    gid: UInt32 = 0
-    additional_gids: tuple[UInt32, ...] = ()
+    uid: Id = 0
+    gid: Id = 0
+    additional_gids: tuple[Id, ...] = ()
     umask: UInt32 | None = None
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BandwidthSchema,
         ClassOfService,
         DeviceType,
+        Id,
         Int32,
         Int64,
         InterfaceName,
@@ -140,8 +141,8 @@ class Device(Model):
     major: Int64 | None = None
     minor: Int64 | None = None
     file_mode: UInt32 | None = None
-    uid: UInt32 | None = None
-    gid: UInt32 | None = None
+    uid: Id | None = None
+    gid: Id | None = None
 
 
 @frozen(kw_only=True, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag
+from pycgroups.cli.text import escaped
 from pycgroups.errors import Error, NotFound
 from pycgroups.oci.json_text import dumps
 from pycgroups.oci_cli.command import FORMAT, Command
@@ -41,8 +42,9 @@ def run(given: Given) -> int:
 
 
 def table(states: list[State]) -> str:
-    """Write a line for each, as wide as the widest."""
-    rows = [_HEADER, *((one.id, str(one.pid), one.status, one.bundle, one.created, one.owner) for one in states)]
+    """Write a line for each, as wide as the widest; the name of a bundle steers no terminal."""
+    cells = ((one.id, str(one.pid), one.status, escaped(one.bundle), one.created, one.owner) for one in states)
+    rows = [_HEADER, *cells]
     widths = [max(_NARROWEST, _GAP + max(map(len, column))) for column in zip(*rows, strict=True)]
     widths[-1] = 0
     lines = ("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

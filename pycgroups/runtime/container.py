@@ -275,16 +275,21 @@ class Container:
                 raise StateError(message, operation="delete", path=self.id, hint=hint)
             if status == "creating":
                 _cancel(home, record)
-            _end(record)
-            with _group(record) as group:
-                group.remove()
+            dying = _kill(record)
+            try:
+                with _group(record) as group:
+                    group.remove()
+                _wait_for_end(dying)  # not before: what is frozen holds up the end of process 1
+            finally:
+                if dying >= 0:
+                    os.close(dying)
             if record.resctrl_made:
                 from pycgroups.runtime import resctrl
 
                 resctrl.remove(record.resctrl_made)
             self._poststop(record)
             home.remove()
-        if self._running is not None:
+        if self._running is not None and self._running.wait(0):  # not while we have yet to wait for what it executed
             self.wait()
 
     def _remove_damaged(self, home: Home) -> None:
@@ -359,6 +364,7 @@ class Container:
         """
         if self._running is None:
             raise StateError("only the process that created it can wait for it", operation="wait", path=self.id)
+        self._running.wait()
         running, self._running = self._running, None
         try:
             status, _ = running.reap()
@@ -429,22 +435,36 @@ def _signal(pid: int, signal: int, record: Record | None = None) -> bool:
         os.close(pidfd)
 
 
-def _end(record: Record) -> None:
-    """Kill its process, and wait until it is dead."""
+def _kill(record: Record) -> int:
+    """Kill its process; its pidfd, which the caller closes, or -1 if it is dead."""
     if not record.started_at or not record.is_alive():
-        return
+        return -1
     try:
         pidfd = os.pidfd_open(record.pid)
     except ProcessLookupError:
-        return
+        return -1
+    if record.is_alive():  # and so the pid was still its
+        send_signal(pidfd, _SIGKILL)
+        return pidfd
+    os.close(pidfd)
+    return -1
+
+
+def _end(record: Record) -> None:
+    """Kill its process, and wait until it is dead."""
+    dying = _kill(record)
     try:
-        if record.is_alive():
-            send_signal(pidfd, _SIGKILL)
-            gone = select.poll()
-            gone.register(pidfd, select.POLLIN)
-            gone.poll(_PATIENCE)
+        _wait_for_end(dying)
     finally:
-        os.close(pidfd)
+        if dying >= 0:
+            os.close(dying)
+
+
+def _wait_for_end(pidfd: int) -> None:
+    if pidfd >= 0:
+        gone = select.poll()
+        gone.register(pidfd, select.POLLIN)
+        gone.poll(_PATIENCE)
 
 
 def _cancel(home: Home, record: Record) -> None:

@@ -68,6 +68,7 @@ class Executed:
         Raises:
             StateError: somebody else in this process has taken the exit status.
         """
+        self._running.wait()
         status, _ = self._running.reap()
         self.close()
         if status is None:

@@ -150,6 +150,15 @@ class Running:
         else:
             self.signal(_SIGKILL)
 
+    def wait(self, patience: int | None = None) -> bool:
+        """Wait until it ends, or for some milliseconds; whether it has.
+
+        A signal handler runs meanwhile, and its exception ends the wait, as that of Ctrl-C.
+        """
+        gone = select.poll()
+        gone.register(self.pidfd, select.POLLIN)
+        return bool(gone.poll(patience))
+
     def reap(self) -> tuple[int | None, Report | None]:
         """Wait for PID 1, which has ended or will at once; its wait status, and a record with its usage.
 

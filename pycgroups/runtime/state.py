@@ -360,15 +360,19 @@ def _name_of(uid: int) -> str:
 
 
 def write_pid(path: str, pid: int) -> None:
-    """Write a pid into a file, which is there as a whole or not at all."""
+    """Write a pid into a file, which is there as a whole or not at all, and for nobody else to write or to plant."""
     directory, name = os.path.split(path)
     beside = os.path.join(directory, f".{name}.{os.getpid()}")
     try:
-        with open(beside, "w", encoding="utf-8") as file:
+        with open(beside, "x", encoding="utf-8", opener=_for_all_to_read) as file:
             file.write(str(pid))
         os.rename(beside, path)
     except OSError as error:
         raise Error(operation="write the pid file", path=path, errno=error.errno) from None
+
+
+def _for_all_to_read(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o644)
 
 
 def now() -> str:

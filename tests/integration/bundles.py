@@ -131,3 +131,17 @@ def output(bundle: Bundle, script: str, **options: Any) -> str:
         os.close(read)
         if write >= 0:
             os.close(write)
+
+
+def executed(container: runtime.Container, process: Any, **options: Any) -> str:
+    """Run a process in a container, and return what it prints."""
+    read, write = os.pipe()
+    with open(read) as file:
+        try:
+            with open("/dev/null", "rb") as null:
+                running = container.exec(process, stdio=(null.fileno(), write, write), **options)
+        finally:
+            os.close(write)
+        text = file.read()
+    assert running.wait() == 0, text
+    return text

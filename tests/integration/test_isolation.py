@@ -11,6 +11,7 @@ import hashlib
 import os
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -428,6 +429,30 @@ def test_mounts_of_the_container_stay_in_it(inside, mounts_unchanged):
     inside(["sh", "-c", program], caps_add=["SYS_ADMIN"], mounts=[Mount.tmpfs("/tmp")])
 
 
+@needs_root
+@pytest.mark.requires("unshare")
+@pytest.mark.parametrize("propagation", ["shared", "slave", "private"])
+def test_mounts_stay_in_it_whatever_the_hosts_root_is(root, propagation):
+    """A host where every mount is handed on, as systemd has it, and one where none is."""
+    code = """
+import sys, pycgroups as pc
+def mounts():
+    return open("/proc/self/mountinfo").read()
+before = mounts()
+program = "mount -t tmpfs t /tmp && mount --bind /etc /home && umount -l /proc"
+program += "&& mkdir /tmp/x && mount -t tmpfs u /tmp/x"
+for options in ({"userns": "host"}, {}):
+    r = pc.run(["sh", "-c", program], rootfs=sys.argv[1], caps_add=["SYS_ADMIN"], mounts=[pc.Mount.tmpfs("/tmp")],
+               text=True, **options)
+    assert r.returncode == 0, r
+    assert mounts() == before
+print("unchanged")
+"""
+    command = ["unshare", "--mount", f"--propagation={propagation}", sys.executable, "-c", code, root]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    assert done.stdout == "unchanged\n"
+
+
 def test_flags_and_sizes_of_the_containers_file_systems(inside, facts):
     text = inside(["cat", "/proc/self/mountinfo"]).stdout
     options = {line.split()[4]: (set(line.split()[5].split(",")), line.split()[-1]) for line in text.splitlines()}
@@ -717,12 +742,12 @@ if pid == 0:
     attributes[3] &= ~(termios.ICANON | termios.ECHO)
     termios.tcsetattr(0, termios.TCSANOW, attributes)
     print("typed:", os.read(0, 100) if select.select([0], [], [], 0.2)[0] else b"", flush=True)
+    os.read(0, 1)
     os._exit(0)
 text = b""
-while True:
-    try: chunk = os.read(master, 1024)
-    except OSError: break
-    text += chunk
+while b"typed:" not in text or not text.endswith(b"\\n"):
+    text += os.read(master, 1024)
+os.write(master, b"\\n")  # it waits for that: what is on its way when a terminal closes may be lost
 os.waitpid(pid, 0)
 os.close(master)
 print(text.decode())

@@ -96,6 +96,18 @@ def test_only_what_is_stopped_is_deleted_without_force(bundle):
     assert not Path(f"/proc/{pid}").exists()
 
 
+def test_it_is_deleted_before_somebody_waits_for_what_is_executed(bundle, monkeypatch):
+    """Of a pid namespace the first process ends last, and who is dead counts until he is waited for."""
+    monkeypatch.setattr("pycgroups.runtime.container._PATIENCE", 200)
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    executed = container.exec(bundle.process("sleep", "60"))
+    container.delete(force=True)
+    assert executed.wait() == -signal.SIGKILL
+    assert container.wait() == -signal.SIGKILL
+
+
 def test_a_created_one_can_be_killed(bundle):
     bundle.run("sleep", "60")
     container = bundle.create()

@@ -21,24 +21,10 @@ from pycgroups import runtime
 from pycgroups._native.calls import syscall_numbers
 from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, Unsupported
 from pycgroups.runtime import resctrl
-from tests.integration.bundles import output
+from tests.integration.bundles import executed, output
 from tests.subjects import TREE
 
 pytestmark = pytest.mark.requires("userns")
-
-
-def executed(container, process, **options):
-    """Run a process in a container, and return what it prints."""
-    read, write = os.pipe()
-    try:
-        with open("/dev/null", "rb") as null:
-            running = container.exec(process, stdio=(null.fileno(), write, write), **options)
-    finally:
-        os.close(write)
-    with open(read) as file:
-        text = file.read()
-    assert running.wait() == 0, text
-    return text
 
 
 def facts(text):

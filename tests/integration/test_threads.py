@@ -153,6 +153,30 @@ def test_threads_in_a_large_process_that_computes(runs):
     run(COMPUTING + THREADS, MEMORY, runs, env={"OPENBLAS_NUM_THREADS": "2"}, patience=1200 * SCALE)
 
 
+BUSY = """
+import importlib, io, logging, socket, warnings
+warnings.simplefilter("error", DeprecationWarning)
+logging.basicConfig(stream=io.StringIO())
+stop, lock, rlock = False, threading.Lock(), threading.RLock()
+def busy(number):
+    block = []
+    while not stop:
+        with lock, rlock:
+            block = [bytes(4096) for _ in range(20)]
+        logging.warning("thread %d", number)
+        importlib.import_module(("wave", "colorsys", "mailbox")[number % 3])
+        socket.getaddrinfo("localhost", None)
+        time.sleep(0.01)
+computing = [threading.Thread(target=busy, args=(number,)) for number in range(int(sys.argv[1]))]
+"""
+
+
+@pytest.mark.parametrize("runs", [RUNS // 4, pytest.param(250, marks=pytest.mark.long)])
+def test_threads_beside_many_that_hold_every_lock(runs):
+    """cpython#120998, pyroute2#1213: a fork among threads would hang sooner or later, and warn of it."""
+    run(BUSY + THREADS, 64, runs, patience=1200 * SCALE)
+
+
 def test_threads_under_a_debug_allocator():
     body = "computing = []\n" + THREADS
     run(body, 0, RUNS // 4, env={"PYTHONMALLOC": "debug", "MALLOC_PERTURB_": "85", "MALLOC_CHECK_": "3"})

@@ -169,13 +169,28 @@ def test_nought_is_not_given(fake, kernel):
     nought = Resources(
         memory=Memory(limit=0, swap=0, disable_oom_killer=False),
         cpu=Cpu(shares=0, quota=0, period=0),
-        pids=Pids(limit=0),
     )
     group = placed.create("/a", "ID", nought)
     group.set(resources=nought)
     group.let_go()
-    written = ("memory/a/memory.limit_in_bytes", "cpu/a/cpu.shares", "cpu/a/cpu.cfs_quota_us", "pids/a/pids.max")
-    assert [read(fake, file) for file in written] == ["", "", "", ""]
+    written = ("memory/a/memory.limit_in_bytes", "cpu/a/cpu.shares", "cpu/a/cpu.cfs_quota_us")
+    assert [read(fake, file) for file in written] == ["", "", ""]
+
+
+def test_no_processes_are_one(fake, kernel):
+    """The container's own; and not any number, as with youki#3634."""
+    kernel.put(legacy(fake, "pids"))
+    made(fake, placed.create("/a", "ID", Resources(pids=Pids(limit=0))))
+    assert read(fake, "pids/a/pids.max") == "1"
+
+
+@pytest.mark.parametrize(
+    "wanted", [Resources(pids=Pids(limit=-2)), Resources(memory=Memory(swap=-2)), Resources(cpu=Cpu(quota=-7))]
+)
+def test_less_than_no_limit_is_none(fake, kernel, wanted):
+    kernel.put(legacy(fake, "memory"), legacy(fake, "cpu"), legacy(fake, "pids"))
+    with pytest.raises(InvalidConfig, match="-1 for no limit"):
+        placed.create("/a", "ID", wanted)
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", ".a"])

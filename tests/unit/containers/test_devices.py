@@ -97,3 +97,17 @@ def test_a_socket_is_no_device(tmp_path):
 
 def test_a_directory_of_devices():
     assert rules(DIR) == ()
+
+
+@pytest.mark.parametrize("caps", [["MKNOD"], ["ALL"]])
+def test_who_could_make_any_node_opens_none(offered, caps):
+    given = rules(userns="host", caps_add=caps)
+    assert access(given, ("b", 8, 0)) == access(given, ("c", 1, 1)) == MKNOD
+    assert access(given, FULL) == ALL
+    assert rules(caps_add=caps) == ()  # nobody can in a user namespace
+    assert rules(userns="host", caps_add=["SYS_TIME"]) == ()
+    assert rules(userns="host", caps_add=caps, privileged=True) == ()
+    offered.clear()
+    with pytest.raises(Unsupported, match="CAP_MKNOD") as caught:
+        rules(userns="host", caps_add=caps)
+    assert caught.value.path == "caps_add"

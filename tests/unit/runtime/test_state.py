@@ -269,3 +269,18 @@ def test_a_pid_file_is_there_as_a_whole(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [tmp_path / "pid"]
     with pytest.raises(Error, match="pid file"):
         state.write_pid("nowhere/pid", 12)
+
+
+def test_a_pid_file_is_written_by_nobody_else(tmp_path):
+    """Whatever the umask; nor does it go through what somebody has put where it is made."""
+    before = os.umask(0)
+    try:
+        state.write_pid(str(tmp_path / "pid"), 12)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "pid").stat().st_mode & 0o777 == 0o644
+    (tmp_path / "other").write_text("as before")
+    (tmp_path / f".pid.{os.getpid()}").symlink_to("other")
+    with pytest.raises(Error, match="EEXIST"):
+        state.write_pid(str(tmp_path / "pid"), 13)
+    assert (tmp_path / "other").read_text() == "as before"
