@@ -71,7 +71,7 @@ class Containerd:
     def __init__(self, rootfs: Path) -> None:
         # Below /dev/shm for speed, and with a short name: that of a socket in it has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="pycgroups-containerd-", dir="/dev/shm"))
-        self.namespace = self.directory.name
+        self.namespace = self.directory.name.replace("_", "0")  # two signs in a row, or one at the end, are no name
         self.cgroup = f"/{self.namespace}"
         self.socket = self.directory / "socket"
         self._rootfs = rootfs
