@@ -63,6 +63,15 @@ static int environment(char **args)
     return 0;
 }
 
+/* What comes of opening a file for writing. One in memory that is sealed can be opened, and never written to. */
+static const char *opened(int fd)
+{
+    if (fd < 0)
+        return strerrorname_np(errno);
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && seals & F_SEAL_WRITE ? "SEALED" : "WRITABLE";
+}
+
 /* Every executable that /proc shows, opened for writing (CVE-2019-5736). */
 static int executables(char **args)
 {
@@ -76,11 +85,11 @@ static int executables(char **args)
         if (readlink(path, target, sizeof target - 1) < 0)
             snprintf(target, sizeof target, "unreadable:%s", strerrorname_np(errno));
         int fd = open(path, O_WRONLY);
-        printf("%.20s %s %s", entry->d_name, target, fd < 0 ? strerrorname_np(errno) : "WRITABLE");
+        printf("%.20s %s %s", entry->d_name, target, opened(fd));
         int found = open(path, O_PATH);
         snprintf(again, sizeof again, "/proc/self/fd/%d", found);
         fd = found < 0 ? found : open(again, O_RDWR);
-        printf(" %s\n", fd < 0 ? strerrorname_np(errno) : "WRITABLE");
+        printf(" %s\n", opened(fd));
     }
     return 0;
 }
