@@ -1,10 +1,10 @@
-"""Build the C shim: the cffi extension ``_shim`` with the helper's executable inside.
+"""Build the C shim: the cffi extension ``_shim`` with two executables inside, the helper's and the monitor's.
 
 Run by setuptools (``cffi_modules`` in pyproject.toml). Environment:
 
     CC                   the C compiler (default cc)
     PYCGROUPS_WERROR=1   warnings are errors; development and CI
-    PYCGROUPS_SANITIZE=1 AddressSanitizer and UndefinedBehaviorSanitizer in both the shim and the helper
+    PYCGROUPS_SANITIZE=1 AddressSanitizer and UndefinedBehaviorSanitizer in the shim and both executables
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ HARDEN = ["-fstack-protector-strong", "-fstack-clash-protection", "-Wl,-z,relro,
 FORTIFY = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
 BRANCHES = {"x86_64": ["-fcf-protection=full"], "aarch64": ["-mbranch-protection=standard"]}.get(os.uname().machine, [])
 
-# Not position independent: it would have to relocate itself, and lives for one container.
-HELPER = ["-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", *HARDEN]
-HELPER += ["-mstack-protector-guard=global"]  # the other is in the memory of a thread of the C library
-HELPER += ["-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns"]
-HELPER += ["-Wl,-z,noseparate-code,--build-id=none", "-s"]
+# Not position independent: they would have to relocate themselves, and live for one container.
+BARE = ["-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", *HARDEN]
+BARE += ["-mstack-protector-guard=global"]  # the other is in the memory of a thread of the C library
+BARE += ["-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns"]
+BARE += ["-Wl,-z,noseparate-code,--build-id=none", "-s"]
 HOSTED = ["-O1", "-DPYCGROUPS_HOSTED", *SANITIZE]
 
 # Named here, valued by the compiler.
@@ -43,7 +43,7 @@ OP_MASK OP_READONLY OP_ATTR OP_PROPAGATE OP_PIVOT OP_HOSTNAME OP_DOMAINNAME OP_S
 OP_JOIN OP_BECOME_ROOT OP_CONSOLE OP_SEND OP_DEATH OP_SESSION OP_TERMINAL OP_KEYRING OP_OOM_SCORE OP_RLIMIT OP_UMASK
 OP_GROUPS OP_IDS OP_BOUNDING OP_SECUREBITS OP_CAPS OP_AMBIENT OP_NO_NEW_PRIVS OP_LABEL OP_CHDIR OP_SECCOMP OP_EXEC
 OP_LANDLOCK OP_ALLOW_PATH OP_ALLOW_PORT OP_RESTRICT
-STEP_OPTIONAL TREE_MAP_TOP PLAN_INIT PLAN_END_SIGNAL
+STEP_OPTIONAL TREE_MAP_TOP TREE_INSIDE PLAN_INIT PLAN_END_SIGNAL
 PLAN_MAGIC PLAN_SLOTS PLAN_PASSED_MAX PLAN_ARGS PLAN_STRINGS
 REPORT_FAILED REPORT_STARTED REPORT_FD REPORT_FORKED REPORT_WAITING REPORT_EXITED
 SPAWN_SOCKET SPAWN_CLONE SPAWN_CHILD
@@ -60,7 +60,12 @@ SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_USER_NOTIF_FLAG_CONTINUE SECCOMP_USER_NOTI
 SECCOMP_ADDFD_FLAG_SEND
 BPF_PROG_TYPE_CGROUP_DEVICE BPF_CGROUP_DEVICE BPF_F_ALLOW_MULTI BPF_F_REPLACE BPF_OBJ_NAME_LEN BPF_PROGRAMS_MOST
 NATIVE_AUDIT_ARCH
-IN_DELETE IN_MODIFY PR_GET_DUMPABLE PR_SET_DUMPABLE PR_SET_PDEATHSIG
+TREE_PARENT TREE_TARGET TREE_MAKE TREE_WRITE TREE_OWNER TREE_ATTRIBUTE TREE_MODE TREE_TIMES NOBODY
+MONITOR_MAGIC MONITOR_PLAN MONITOR_DIRECTORY MONITOR_STATE MONITOR_PIDFD MONITOR_CONTROL MONITOR_STDOUT MONITOR_STDERR
+MONITOR_MEMORY MONITOR_EVENTS MONITOR_KEEPER MONITOR_CREATOR MONITOR_HELD MONITOR_HELD_LAST MONITOR_FDS MONITOR_JSON
+MONITOR_PLAIN MONITOR_LENDER MONITOR_INPUT MONITOR_LEND MONITOR_SHUT MONITOR_AGAIN MONITOR_IF_FAILED MONITOR_EARLY
+COMMAND_LOCK COMMAND_KEEPER COMMAND_CREATOR
+IN_CREATE IN_DELETE IN_MODIFY IN_MOVED_TO PR_GET_DUMPABLE PR_SET_DUMPABLE PR_SET_PDEATHSIG
 """
 
 SOURCE = """
@@ -76,10 +81,14 @@ SOURCE = """
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include "bpf.h"
+#include "hole.h"
 #include "landlock.h"
+#include "monitor.h"
 #include "namespace.h"
+#include "overlay.h"
 #include "seccomp.h"
 #include "spawn.h"
+#include "tree.h"
 
 #if defined(__x86_64__)
 #define NATIVE_AUDIT_ARCH AUDIT_ARCH_X86_64
@@ -88,10 +97,12 @@ SOURCE = """
 #endif
 
 __asm__(".section .rodata\\n"
-        ".globl pycgroups_helper, pycgroups_helper_end\\n"
-        ".hidden pycgroups_helper, pycgroups_helper_end\\n"
+        ".globl pycgroups_helper, pycgroups_helper_end, pycgroups_monitor, pycgroups_monitor_end\\n"
+        ".hidden pycgroups_helper, pycgroups_helper_end, pycgroups_monitor, pycgroups_monitor_end\\n"
         "pycgroups_helper: .incbin \\"%(helper)s\\"\\n"
         "pycgroups_helper_end: .byte 0\\n"
+        "pycgroups_monitor: .incbin \\"%(monitor)s\\"\\n"
+        "pycgroups_monitor_end: .byte 0\\n"
         ".previous\\n");
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* 6.6 */
@@ -110,12 +121,20 @@ const int syscall_count = sizeof syscall_names / sizeof *syscall_names - 1;
 
 def build_helper() -> Path:
     """Compile the helper; the answer is the executable's path."""
-    target = ROOT / "build" / "pycgroups-init"
+    return _build("pycgroups-init", "-Os", "helper.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")
+
+
+def build_monitor() -> Path:
+    """Compile the monitor, for speed: all output goes through it."""
+    return _build("pycgroups-monitor", "-O2", "monitor.c", "output.c")
+
+
+def _build(name: str, level: str, *files: str) -> Path:
+    target = ROOT / "build" / name
     target.parent.mkdir(exist_ok=True)
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else HELPER
-    sources = [str(HERE / name) for name in ("helper.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")]
-    subprocess.run([*compiler, *WARN, *mode, "-o", str(target), *sources], check=True)
+    mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else [level, *BARE]
+    subprocess.run([*compiler, *WARN, *mode, "-o", str(target), *(str(HERE / file) for file in files)], check=True)
     return target
 
 
@@ -128,15 +147,18 @@ def syscall_table() -> str:
 def make() -> FFI:
     """Declare the extension to cffi."""
     ffi = FFI()
-    helper = build_helper()
+    helper, monitor = build_helper(), build_monitor()
     ffi.cdef((HERE / "cdef.txt").read_text() + "".join(f"#define {name} ...\n" for name in CONSTANTS.split()))
     ffi.set_source(
         "pycgroups._native._shim",
-        SOURCE % {"helper": helper, "syscalls": syscall_table()},
-        depends=[str(helper), *map(str, HERE.glob("*.h"))],
+        SOURCE % {"helper": helper, "monitor": monitor, "syscalls": syscall_table()},
+        depends=[str(helper), str(monitor), *map(str, HERE.glob("*.h"))],
         sources=[
             f"pycgroups/_native/{name}"
-            for name in ("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")
+            for name in (
+                *("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"),
+                *("overlay.c", "tree.c"),
+            )
         ],
         include_dirs=["pycgroups/_native"],
         # cffi's own wrappers leave parameters and fields unused

@@ -90,9 +90,13 @@ def helper() -> int:
     return int(lib.spawn_helper())
 
 
-def begin(spawned: Spawned, plan: bytes | None) -> int:
-    """Make the control socket, and send as much of the plan, if there is one, as it takes; 0 or -errno."""
-    return int(lib.spawn_begin(spawned.out, ffi.NULL if plan is None else spawned.keep(plan), len(plan or b"")))
+def begin(spawned: Spawned, plan: bytes | None, above: int = -1) -> int:
+    """Make the control socket, and send as much of the plan, if there is one, as it takes; 0 or -errno.
+
+    The socket's number will be higher than ``above``, if that can be.
+    """
+    kept = ffi.NULL if plan is None else spawned.keep(plan)
+    return int(lib.spawn_begin(spawned.out, kept, len(plan or b""), above))
 
 
 def give(spawned: Spawned, fds: Sequence[int]) -> int:
@@ -134,6 +138,21 @@ def child(  # noqa: PLR0917 (those of the C function)
     return result, spawned.out.failed
 
 
+def monitor_plan(numbers: dict[str, int], members: bytes, words: Sequence[bytes]) -> bytes:
+    """Write what a monitor is to do: monitor.h, with the fields that are no offsets in `numbers`."""
+    head = ffi.sizeof("struct monitor_plan")
+    strings = b"".join(word + b"\0" for word in words)
+    offsets = {"members": head, "members_size": len(members), "words": head + len(members)}
+    size = head + len(members) + len(strings)
+    plan = ffi.new("struct monitor_plan *", {"magic": lib.MONITOR_MAGIC, "size": size, **offsets, **numbers})
+    return bytes(ffi.buffer(plan)) + members + strings
+
+
+def monitor(spawned: Spawned, plan: bytes, fds: Sequence[int]) -> int:
+    """Start a monitor with its descriptors, -1 where there is none; 0 or -errno."""
+    return int(lib.spawn_monitor(plan, len(plan), fds, spawned.out))
+
+
 def write_proc(spawned: Spawned, name: str, text: str) -> int:
     """Write ``/proc/PID/name`` of the helper (``uid_map`` and its like); 0 or -errno."""
     data = text.encode()
@@ -148,13 +167,17 @@ def report(control: int) -> tuple[int, Report | None]:
     return (result, _report(record, fd[0])) if result == 1 else (result, None)
 
 
-def reap(pidfd: int) -> tuple[int | None, Report | None]:
+def reap(pidfd: int, *, group: int = 0) -> tuple[int | None, Report | None]:
     """Wait for a child's end: its wait status, and a record with its usage.
 
     No usage when somebody else in this process has reaped it, and before Linux 6.15 no status either.
+
+    Args:
+        pidfd: the child's.
+        group: its pid, if it has ended and may lead a process group: all children in that are killed and reaped.
     """
     record = ffi.new("struct report *")
-    result = lib.spawn_reap(pidfd, record)
+    result = lib.spawn_reap_group(pidfd, group, record) if group else lib.spawn_reap(pidfd, record)
     return (None if result < 0 else record.value), (_report(record, -1) if result == 1 else None)
 
 
@@ -222,6 +245,58 @@ def bind(source: str, target: str) -> int:
 def unbind(target: str) -> int:
     """`umount2(2)`, of what others may have open, and not through a symlink; 0 or -errno."""
     return int(lib.mount_detach(os.fsencode(target)))
+
+
+def overlay(layers: Sequence[bytes]) -> int:
+    """Mount directories as one, the topmost first, read-only and attached nowhere: a descriptor or -errno."""
+    return int(lib.overlay_open(b"".join(layer + b"\0" for layer in layers), len(layers)))
+
+
+def overlay_upper(layers: Sequence[bytes], upper: bytes, work: bytes, *, user: bool) -> int:
+    """Mount directories as one, below one that takes what is written, attached nowhere: a descriptor or -errno."""
+    return int(lib.overlay_open_upper(b"".join(layer + b"\0" for layer in layers), len(layers), upper, work, user))
+
+
+def open_in_root(root: int, path: bytes, flags: int, *, links: bool = True) -> int:
+    """`openat2(2)` of a path resolved as if the directory were "/", through no magic link; a descriptor or -errno.
+
+    Args:
+        root: the directory.
+        path: absolute or not.
+        flags: of open(2); it is close-on-exec in any case.
+        links: whether a symlink on the way is followed, and at the end without O_NOFOLLOW; otherwise -ELOOP.
+    """
+    if b"\0" in path:
+        return -errno.EINVAL
+    return int(lib.open_in_root(root, path, flags, 0, 0 if links else lib.RESOLVE_NO_SYMLINKS))
+
+
+def is_mounted(directory: int, name: bytes = b"") -> bool:
+    """Tell whether something is mounted at a name in a directory, as far as the kernel tells (Linux 5.8).
+
+    Without a name: where the descriptor is of.
+    """
+    return int(lib.is_mounted(directory, name)) > 0
+
+
+def file_system(fd: int) -> int:
+    """Tell the type of the file system that a file is in; statfs(2). Or -errno."""
+    return int(lib.file_system(fd))
+
+
+def sync_file_system(fd: int) -> None:
+    """`syncfs(2)`.
+
+    Raises:
+        OSError: what was to be written could not be.
+    """
+    if lib.syncfs(fd) < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+
+
+def punch_hole(fd: int, at: int, size: int) -> int:
+    """`fallocate(2)` with FALLOC_FL_PUNCH_HOLE: the bytes are zeros, and take no room; 0 or -errno."""
+    return int(lib.punch_hole(fd, at, size))
 
 
 def process_control(option: int, value: int) -> int:

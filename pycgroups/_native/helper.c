@@ -27,30 +27,24 @@
 #include <linux/mman.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
-#include <linux/random.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/time.h>
 #include <linux/wait.h>
 
+#include "bare.h"
 #include "message.h"
 #include "sys.h"
 #include "text.h"
 
 enum {
-    SIGNAL_SET_BYTES = 8,
     SIGKILL_ = 9,
     SIGCHLD_ = 17,
+    SIGIO_ = 29,
 };
 
 static struct run run;
 static volatile int main_failed; /* written by the main child in our memory, before it gives up */
-
-static void __attribute__((noreturn)) leave(int status)
-{
-    SYS(exit_group, status);
-    __builtin_trap(); /* the program's seccomp filter may forbid even that */
-}
 
 /* What failed is no step of the plan. */
 static void __attribute__((noreturn)) give_up(long error)
@@ -153,12 +147,14 @@ static long __attribute__((noinline)) fork_main(void)
     return pid;
 }
 
-/* What an init needs no more: the program's streams, and every right but that to send a signal. */
+/* What an init needs no more: the program's streams, what stayed open until its exec, and every right but that to send a
+ * signal. */
 static void settle_down(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{.effective = 1U << CAP_KILL, .permitted = 1U << CAP_KILL}};
     SYS(close_range, 0, CONTROL - 1, 0);
+    SYS(close_range, CONTROL + 1, ~0U, 0);
     SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     SYS(capset, &header, data);
 }
@@ -248,11 +244,27 @@ static void reap(long main_pid)
     }
 }
 
+/* A process that ends closes its descriptors before PR_SET_PDEATHSIG tells its children. That can take for ever: to close
+ * the pipe of a program that holds its lock. So the end of the control socket is a signal, too: fcntl(2), O_ASYNC. */
+static void watch_creator(void)
+{
+    long self = SYS(getpid), flags = SYS(fcntl, CONTROL, F_GETFL, 0);
+    SYS(fcntl, CONTROL, F_SETOWN, self);
+    SYS(fcntl, CONTROL, F_SETFL, flags | FASYNC);
+}
+
+/* The kernel's own; another process's SIGIO is for the program. */
+static int is_of_creator(long signal, const siginfo_t *info)
+{
+    return signal == SIGIO_ && info->si_code > 0;
+}
+
 static void __attribute__((noreturn)) be_init(long main_pid)
 {
     struct report started = {.kind = REPORT_STARTED, .value = (int32_t)main_pid};
     settle_down();
     send_report(CONTROL, &started, -1);
+    watch_creator();
     uint64_t every = ~0ULL;
     /* The threads of a killed process end one by one: had the one that we are a child of ended just before OP_DEATH, the
      * others would end about now. So look once more, a bit later. */
@@ -263,57 +275,23 @@ static void __attribute__((noreturn)) be_init(long main_pid)
         long signal = SYS(rt_sigtimedwait, &every, &info, patience, SIGNAL_SET_BYTES);
         if (signal == PLAN_END_SIGNAL && (info.si_pid == 0 || !is_first())) /* 0: no pid of ours */
             kill_others();
-        else if (signal > 0 && signal != SIGCHLD_)
+        else if (signal > 0 && signal != SIGCHLD_ && !is_of_creator(signal, &info))
             SYS(kill, main_pid, signal);
-        if (signal == -EAGAIN) {
-            if (creator_is_gone(CONTROL)) {
-                end_others();
-                leave(0);
-            }
-            patience = 0;
+        if ((signal == -EAGAIN || is_of_creator(signal, &info)) && creator_is_gone(CONTROL)) {
+            end_others();
+            leave(0);
         }
+        if (signal == -EAGAIN)
+            patience = 0;
     }
 }
 
 /* ---- */
 
-/* CLONE_CLEAR_SIGHAND and exec leave what the caller ignores ignored: SIGPIPE in every Python, and with SIGCHLD no
- * child could be waited for. */
-static void reset_signals(void)
-{
-    static const uint64_t by_default[4]; /* struct sigaction of the kernel, with SIG_DFL */
-    for (int signal = 1; signal <= 64; signal++)
-        SYS(rt_sigaction, signal, by_default, 0, SIGNAL_SET_BYTES);
-}
-
-#ifndef PYCGROUPS_HOSTED
-
-/* What -fstack-protector compares: a number that nobody can know, and what is called when it has been overwritten. */
-uintptr_t __stack_chk_guard;
-
-void __attribute__((noreturn)) __stack_chk_fail(void)
-{
-    __builtin_trap();
-}
-
-static void __attribute__((no_stack_protector)) set_stack_guard(void)
-{
-    SYS(getrandom, &__stack_chk_guard, sizeof __stack_chk_guard, GRND_NONBLOCK);
-}
-
-#else
-
-static void set_stack_guard(void)
-{
-}
-
-#endif
-
-static void __attribute__((noreturn, used, no_stack_protector)) helper_main(void)
+static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
 {
     set_stack_guard();
-    uint64_t every = ~0ULL; /* a blocked signal waits, even for PID 1 without a handler */
-    SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, 0, SIGNAL_SET_BYTES);
+    mask_signals(~0ULL);
     reset_signals();
     SYS(prctl, PR_SET_NAME, "pycgroups-init", 0, 0, 0);
     long ret = receive_plan();
@@ -336,34 +314,3 @@ static void __attribute__((noreturn, used, no_stack_protector)) helper_main(void
         leave(125);
     be_init(pid);
 }
-
-#ifdef PYCGROUPS_HOSTED /* with a C library, for the sanitizers */
-
-int main(void)
-{
-    helper_main();
-}
-
-#else
-
-#if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n xor %ebp, %ebp\n and $-16, %rsp\n call helper_main\n");
-#elif defined(__aarch64__)
-__asm__(".globl _start\n_start:\n mov x29, #0\n mov x30, #0\n bl helper_main\n");
-#endif
-
-/* The compiler may write calls to these. */
-void *memcpy(void *to, const void *from, size_t length)
-{
-    text_copy(to, from, length);
-    return to;
-}
-
-void *memset(void *to, int byte, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        ((char *)to)[i] = (char)byte;
-    return to;
-}
-
-#endif

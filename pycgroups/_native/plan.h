@@ -96,7 +96,9 @@ enum plan_step_flags {
 };
 
 enum plan_tree_flags {
-    TREE_MAP_TOP = 1 << 30, /* beside the clone flags of OP_TREE: the id map is for the uppermost mount alone */
+    /* beside the clone flags of OP_TREE */
+    TREE_MAP_TOP = 1 << 30, /* the id map is for the uppermost mount alone */
+    TREE_INSIDE = 1 << 29,  /* the path is one inside the root, of what is mounted there by now; no directory slot */
 };
 
 enum plan_flags {

@@ -9,29 +9,35 @@
 #include <linux/sched.h>
 #include <linux/wait.h>
 #include <asm/siginfo.h>
+#include <asm/signal.h>
 
 #include "message.h"
+#include "monitor.h"
+#include "pidfd.h"
 #include "steps.h"
 #include "sys.h"
 #include "text.h"
 
 #ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U /* 6.3 */
+#define MFD_NOEXEC_SEAL 0x0008U /* 6.3 */
+#define MFD_EXEC 0x0010U
 #endif
 
 enum {
     HELPER = CREATOR + 1,
-    LAID = HELPER + 1,
+    LAID_MOST = MONITOR_FDS + 1,
     SIGNAL_SET_BYTES = 8,
+    SIGCHLD_ = 17,
     AF_UNIX_ = 1,
     SOCK_STREAM_ = 1,
     SOCK_CLOEXEC_ = 02000000,
 };
 
-/* The helper's executable, put here by the build. */
+/* The executables of the helper and of the monitor, put here by the build. */
 extern const unsigned char pycgroups_helper[], pycgroups_helper_end[];
+extern const unsigned char pycgroups_monitor[], pycgroups_monitor_end[];
 
-/* ---- the helper's executable ------------------------------------------------------------------------------------ */
+/* ---- executables in memory ------------------------------------------------------------------------------------- */
 
 static long write_all(long fd, const char *data, size_t length)
 {
@@ -59,20 +65,28 @@ static long reopen_read_only(long fd)
     return SYS(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 }
 
-int spawn_helper(void)
+/* A sealed copy; a descriptor or -errno. `flags` as well, where the kernel knows them. */
+static long seal(const char *name, const void *data, size_t length, unsigned flags)
 {
-    long fd = SYS(memfd_create, "pycgroups-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd == -EINVAL) /* before 6.3 every such file is executable */
-        fd = SYS(memfd_create, "pycgroups-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    long fd = SYS(memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
+    if (fd == -EINVAL)
+        fd = SYS(memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
-        return (int)fd;
-    long ret = write_all(fd, (const char *)pycgroups_helper, (size_t)(pycgroups_helper_end - pycgroups_helper));
+        return fd;
+    long ret = write_all(fd, data, length);
     if (ret == 0)
         ret = SYS(fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
     if (ret == 0)
         ret = reopen_read_only(fd);
     SYS(close, fd);
-    return (int)ret;
+    return ret;
+}
+
+/* Before 6.3 every such file is executable. */
+int spawn_helper(void)
+{
+    size_t length = (size_t)(pycgroups_helper_end - pycgroups_helper);
+    return (int)seal("pycgroups-init", pycgroups_helper, length, MFD_EXEC);
 }
 
 /* AddressSanitizer would mark the child's frames on a stack that is the parent's again, and ask the C library about a
@@ -99,44 +113,43 @@ static long IN_CHILD make_caps_ambient(uint64_t caps)
 }
 
 struct hatch { /* what child and parent share */
-    const struct spawn_request *request;
-    int control;
-    int creator;
-    int helper;
+    uint64_t keep_caps;
+    int fds[LAID_MOST]; /* become 0 and up, -1 none; the last one is executed */
+    int count;
+    const char *name;
     volatile long error; /* set on the way to an exit: to the compiler that is no way back to us */
 };
 
-/* Descriptors 0 to 5 are the program's streams, CONTROL, CREATOR and the helper; nothing else goes over. First all out
- * of the way, since any of them may have any number. */
+/* Nothing else goes over. First all out of the way, since any of them may have any number. */
 static long IN_CHILD lay_descriptors(const struct hatch *hatch)
 {
-    const int *stdio = hatch->request->stdio;
-    int from[LAID] = {stdio[0], stdio[1], stdio[2], hatch->control, hatch->creator, hatch->helper};
-    for (int i = 0; i < LAID; i++) {
-        long fd = SYS(fcntl, from[i], F_DUPFD_CLOEXEC, HELPER + 1);
-        if (fd < 0)
+    int from[LAID_MOST], count = hatch->count;
+    for (int i = 0; i < count; i++) {
+        long fd = hatch->fds[i] < 0 ? -1 : dup_from(hatch->fds[i], count);
+        if (fd < 0 && hatch->fds[i] >= 0)
             return fd;
         from[i] = (int)fd;
     }
-    for (int i = 0; i < LAID; i++) {
-        long ret = SYS(dup3, from[i], i, i == HELPER ? O_CLOEXEC : 0);
+    for (int i = 0; i < count; i++) {
+        long ret = from[i] < 0 ? 0 : SYS(dup3, from[i], i, i == count - 1 ? O_CLOEXEC : 0);
         if (ret < 0)
             return ret;
+        if (from[i] < 0)
+            SYS(close, i);
     }
-    return SYS(close_range, HELPER + 1, ~0U, 0);
+    return SYS(close_range, count, ~0U, 0);
 }
 
 /* Runs in the child, on the memory of the parent, whose thread waits. Raw system calls only: sys.h says why. */
 static long IN_CHILD child(const struct hatch *hatch)
 {
-    static const char *const argv[] = {"pycgroups-init", 0};
+    const char *const argv[] = {hatch->name, 0};
     static const char *const envp[] = {0};
-    uint64_t keep_caps = hatch->request->keep_caps;
-    long ret = keep_caps ? make_caps_ambient(keep_caps) : 0;
+    long ret = hatch->keep_caps ? make_caps_ambient(hatch->keep_caps) : 0;
     if (ret == 0)
         ret = lay_descriptors(hatch);
     if (ret == 0)
-        ret = SYS(execveat, HELPER, "", argv, envp, AT_EMPTY_PATH);
+        ret = SYS(execveat, hatch->count - 1, "", argv, envp, AT_EMPTY_PATH);
     return ret;
 }
 
@@ -168,20 +181,30 @@ static long IN_CHILD __attribute__((noinline)) clone_child_plainly(const struct 
     return pid;
 }
 
+static long IN_CHILD clone_either_way(struct clone_args *args, struct hatch *hatch)
+{
+    long pid = clone_child(args, hatch);
+    return pid == -ENOSYS && !(args->flags & CLONE_INTO_CGROUP) ? clone_child_plainly(args, hatch) : pid;
+}
+
 static long spawn_blocked(const struct spawn_request *request, int helper, struct spawned *out)
 {
     int pidfd = -1;
-    struct hatch hatch = {.request = request, .control = out->peer, .creator = out->creator, .helper = helper};
+    const int *stdio = request->stdio;
+    struct hatch hatch = {
+        .keep_caps = request->keep_caps,
+        .fds = {stdio[0], stdio[1], stdio[2], out->peer, out->creator, helper},
+        .count = HELPER + 1,
+        .name = "pycgroups-init",
+    };
     struct clone_args args = {
         .flags = request->clone_flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND
                  | (request->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
-        .exit_signal = 17, /* SIGCHLD */
+        .exit_signal = SIGCHLD_,
         .cgroup = request->cgroup >= 0 ? (uint64_t)request->cgroup : 0,
     };
-    long pid = clone_child(&args, &hatch);
-    if (pid == -ENOSYS && request->cgroup < 0)
-        pid = clone_child_plainly(&args, &hatch);
+    long pid = clone_either_way(&args, &hatch);
     if (pid < 0) {
         out->failed = SPAWN_CLONE;
         return pid;
@@ -214,39 +237,112 @@ int spawn_child(const struct spawn_request *request, int helper, struct spawned 
     return (int)ret;
 }
 
-/* ioctl_pidfd(2), PIDFD_GET_INFO: linux/pidfd.h has it since 6.13, and the exit code since 6.15, once the process is
- * reaped. The end is told before that; a hang-up tells that it has happened. */
-static int status_of_reaped(int pidfd)
+/* ---- the monitor ------------------------------------------------------------------------------------------------ */
+
+struct orphan {
+    struct hatch hatch;
+    int pidfd;
+    volatile long pid;
+};
+
+/* The monitor's parent, for a moment: it ends, and the monitor is nobody's child whom the application would have to reap.
+ * It shares our descriptors, and leaves the pidfd with us. */
+static void IN_CHILD __attribute__((noreturn, noinline)) parent_main(struct orphan *orphan)
 {
-    struct pollfd reaped = {.fd = pidfd};
-    struct { long sec, nsec; } patience = {0, 100000000};
-    SYS(ppoll, &reaped, 1, &patience, 0, SIGNAL_SET_BYTES);
-    enum { GET_INFO = 0xc040ff0b, INFO_EXIT = 1 << 3 };
-    struct { uint64_t mask, cgroup; uint32_t ids[11]; int32_t exit_code; } info = {.mask = INFO_EXIT};
-    long ret = SYS(ioctl, pidfd, GET_INFO, &info);
-    if (ret < 0)
-        return (int)ret;
-    return info.mask & INFO_EXIT ? info.exit_code : -ENODATA;
+    struct clone_args args = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+        .pidfd = (uint64_t)(uintptr_t)&orphan->pidfd,
+        .exit_signal = SIGCHLD_,
+    };
+    orphan->pid = clone_either_way(&args, &orphan->hatch);
+    for (;;)
+        SYS(exit_group, 0);
+}
+
+/* Without a signal at its end: the application hears nothing of it, and does not reap it by chance; clone(2), __WCLONE. */
+static long IN_CHILD __attribute__((noinline)) clone_parent(struct orphan *orphan)
+{
+    long pid = SYS(clone, CLONE_VM | CLONE_VFORK | CLONE_FILES);
+    if (pid == 0)
+        parent_main(orphan);
+    return pid;
+}
+
+static long spawn_orphan(struct orphan *orphan)
+{
+    uint64_t every = ~0ULL, before;
+    SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, &before, SIGNAL_SET_BYTES);
+    long pid = clone_parent(orphan);
+    if (pid > 0)
+        SYS_RETRY(wait4, pid, 0, __WALL, 0);
+    SYS(rt_sigprocmask, 2, &before, 0, SIGNAL_SET_BYTES);
+    if (pid < 0 || orphan->pid < 0)
+        return pid < 0 ? pid : orphan->pid;
+    if (orphan->hatch.error < 0)
+        close_once(&orphan->pidfd);
+    return orphan->hatch.error;
+}
+
+int spawn_monitor(const void *plan, uint32_t size, const int *fds, struct spawned *out)
+{
+    struct orphan orphan = {.pidfd = -1, .hatch = {.count = MONITOR_FDS + 1, .name = "pycgroups-monitor"}};
+    int *laid = orphan.hatch.fds;
+    for (int i = 0; i < MONITOR_FDS; i++)
+        laid[i] = fds[i];
+    laid[MONITOR_PLAN] = (int)seal("pycgroups-plan", plan, size, MFD_NOEXEC_SEAL);
+    laid[MONITOR_FDS] = (int)seal("pycgroups-monitor", pycgroups_monitor,
+                                  (size_t)(pycgroups_monitor_end - pycgroups_monitor), MFD_EXEC);
+    long ret = laid[MONITOR_PLAN] < 0 ? laid[MONITOR_PLAN] : laid[MONITOR_FDS] < 0 ? laid[MONITOR_FDS] : 0;
+    if (ret == 0)
+        ret = spawn_orphan(&orphan);
+    close_once(&laid[MONITOR_PLAN]);
+    close_once(&laid[MONITOR_FDS]);
+    out->pid = ret == 0 ? (int)orphan.pid : -1;
+    out->pidfd = orphan.pidfd;
+    return (int)ret;
+}
+
+/* ---- the end of a child ----------------------------------------------------------------------------------------- */
+
+static void take_end(struct report *report, const siginfo_t *info, const struct rusage *usage)
+{
+    enum { CORE_DUMPED = 0x80 };
+    report->value = info->si_code == CLD_EXITED ? info->si_status << 8
+                                                : info->si_status | (info->si_code == CLD_DUMPED ? CORE_DUMPED : 0);
+    report_usage(report, usage);
 }
 
 /* By pidfd: nobody can be mistaken for the child. And with usage: the kernel's waitid(2) has one argument more than the
  * C library's. */
 int spawn_reap(int pidfd, struct report *report)
 {
-    enum { P_PIDFD_ = 3, CORE_DUMPED = 0x80 };
+    enum { P_PIDFD_ = 3 };
     siginfo_t info;
     struct rusage usage;
     long ret = SYS_RETRY(waitid, P_PIDFD_, pidfd, &info, WEXITED | __WALL, &usage);
     if (ret == -ECHILD) {
-        report->value = status_of_reaped(pidfd);
+        report->value = status_of_reaped(pidfd, 100);
         return report->value < 0 ? report->value : 0;
     }
     if (ret < 0)
         return (int)ret;
-    report->value = info.si_code == CLD_EXITED ? info.si_status << 8
-                                               : info.si_status | (info.si_code == CLD_DUMPED ? CORE_DUMPED : 0);
-    report_usage(report, &usage);
+    take_end(report, &info, &usage);
     return 1;
+}
+
+/* The helper, dead and not reaped, keeps its pid from being another's, and so the group's id. */
+int spawn_reap_group(int pidfd, int pid, struct report *report)
+{
+    siginfo_t info;
+    struct rusage usage;
+    int found = 0;
+    SYS(kill, -pid, SIGKILL);
+    while (SYS_RETRY(waitid, P_PGID, pid, &info, WEXITED | __WALL, &usage) == 0)
+        if (info.si_pid == pid) {
+            take_end(report, &info, &usage);
+            found = 1;
+        }
+    return found ? found : spawn_reap(pidfd, report);
 }
 
 /* Open a file of /proc/PID of a child, and see that the number is still the child's, and not a later owner's. */
@@ -308,7 +404,17 @@ static long send_plan(struct spawned *out, int flags)
     return 0;
 }
 
-int spawn_begin(struct spawned *out, const void *plan, uint32_t size)
+/* The same descriptor with a higher number; as it is, where there is none left. */
+static int raised(int fd, int above)
+{
+    long higher = fd > above ? -1 : dup_from(fd, above + 1);
+    if (higher < 0)
+        return fd;
+    SYS(close, fd);
+    return (int)higher;
+}
+
+int spawn_begin(struct spawned *out, const void *plan, uint32_t size, int above)
 {
     int pair[2];
     out->failed = SPAWN_SOCKET;
@@ -317,7 +423,7 @@ int spawn_begin(struct spawned *out, const void *plan, uint32_t size)
         ret = (int)SYS(socketpair, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, pair);
     if (ret < 0)
         return ret;
-    out->control = pair[0];
+    out->control = raised(pair[0], above);
     out->peer = pair[1];
     long self = SYS(getpid);
     out->creator = (int)SYS(pidfd_open, self, 0);

@@ -38,7 +38,7 @@ int spawn_helper(void);
 
 /* Check the plan, make the control socket, and send as much of the plan as it takes. 0 or -errno. The plan must stay
  * where it is. Without a plan the helper just waits, until it is killed. */
-int spawn_begin(struct spawned *out, const void *plan, uint32_t size);
+int spawn_begin(struct spawned *out, const void *plan, uint32_t size, int above);
 
 /* Fill the plan's first slots; they stay the caller's. 0 or -errno. */
 int spawn_give(struct spawned *out, const int *fds, uint32_t count);
@@ -61,12 +61,20 @@ int spawn_go(struct spawned *out);
  * The calling thread stands still until the exec; other threads do not. */
 int spawn_child(const struct spawn_request *request, int helper, struct spawned *out);
 
+/* Start a monitor (monitor.h), nobody's child; `fds` are MONITOR_FDS descriptors, -1 where there is none, and stay the
+ * caller's. Its pid and pidfd are in `out`. 0 or -errno. */
+int spawn_monitor(const void *plan, uint32_t size, const int *fds, struct spawned *out);
+
 /* Close the descriptors of a child, if they are open. */
 void spawn_close(struct spawned *spawned);
 
 /* Wait for the end of a child. 1 with wait status and usage in the record; 0 with the status alone, when somebody else
  * in this process has reaped it (Linux 6.15); or -errno. */
 int spawn_reap(int pidfd, struct report *report);
+
+/* The same for a helper that has ended, perhaps between its fork and its report, so that we know nothing of the child:
+ * all our children in the process group `pid`, which is its own, are killed and reaped with it. */
+int spawn_reap_group(int pidfd, int pid, struct report *report);
 
 /* Write one file of /proc/PID (uid_map, gid_map, setgroups) of a child that is still alive. 0 or -errno. */
 int spawn_write(const struct spawned *child, const char *name, const char *text, uint32_t length);

@@ -72,6 +72,7 @@ void run_init(struct run *run, const struct plan_header *plan, int control)
     run->control = control;
     run->root = run->parent = -1;
     run->arrived = 0;
+    run->masks = 0;
     run->home = 0;
     for (int i = 0; i < PLAN_SLOTS; i++)
         run->slot[i] = -1;
@@ -163,9 +164,18 @@ static int do_tree(struct run *run, const struct plan_step *step)
 {
     int directory = step->arg[6] < 0 ? AT_FDCWD : fd_of(run, step->arg[6]);
     const char *path = str(run, step, 0);
+    int inside = (step->arg[1] & TREE_INSIDE) != 0;
+    if (inside) {
+        directory = open_in_root(run->root, path, O_PATH, 0, 0);
+        if (directory < 0)
+            return directory;
+        path = "";
+    }
     int recursive = (step->arg[1] & AT_RECURSIVE) != 0;
-    int64_t flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step->arg[1] & ~TREE_MAP_TOP) | (*path ? 0 : AT_EMPTY_PATH);
-    long fd = SYS(open_tree, directory, path, flags);
+    int64_t clone = step->arg[1] & ~(TREE_MAP_TOP | TREE_INSIDE);
+    long fd = SYS(open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | clone | (*path ? 0 : AT_EMPTY_PATH));
+    if (inside)
+        SYS(close, directory);
     int ret = keep(run, step->arg[0], fd);
     if (ret < 0)
         return ret;
@@ -255,21 +265,30 @@ static int not_there(const struct plan_step *step, int error)
     return error == -ENOENT && step->flags & STEP_OPTIONAL ? 0 : error;
 }
 
+/* The first directory is hidden by the empty file system itself, the others by copies of it: before 6.15 only what is
+ * attached somewhere can be cloned; and what never was is taken apart at its close, which waits for RCU. */
+static int cover(struct run *run, const struct plan_step *step, int target, int is_directory)
+{
+    int source = fd_of(run, step->arg[is_directory ? 0 : 1]);
+    if (is_directory && !run->masks) {
+        run->masks = 1;
+        return attach(source, target);
+    }
+    long copy = SYS(open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (copy < 0)
+        return (int)copy;
+    int ret = attach((int)copy, target);
+    SYS(close, copy);
+    return ret;
+}
+
 static int do_mask(struct run *run, const struct plan_step *step)
 {
     int target = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
     if (target < 0)
         return not_there(step, target);
     int type = file_type(target);
-    int source = fd_of(run, step->arg[type == MODE_DIR ? 0 : 1]);
-    long copy = type < 0 ? type : SYS(open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    int ret = (int)copy;
-    if (copy >= 0)
-        ret = attach((int)copy, target);
-    else if (copy == -EINVAL) /* before 6.15 only what is attached somewhere can be cloned: this is the first mask */
-        ret = attach(source, target);
-    if (copy >= 0)
-        SYS(close, copy);
+    int ret = type < 0 ? type : cover(run, step, target, type == MODE_DIR);
     SYS(close, target);
     return ret;
 }
@@ -534,12 +553,14 @@ static int read_word(int fd)
 
 /* In a pid namespace that was joined or unshared only children are: setns(2). They are our parent's (CLONE_PARENT), who
  * knows them by their pidfd. The child says nothing before that is told: a failure would be taken for ours, and nobody
- * would reap it, for whom the end of its pid namespace waits. It goes on when we have told. */
+ * would reap it, for whom the end of its pid namespace waits. It goes on when we have told. If we are killed before, the
+ * library knows it by the process group that it has of us, and that nobody else is in. */
 static int do_fork(struct run *run)
 {
     int pidfd = -1, ends[2];
     struct clone_args args = {.flags = CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd};
-    long ret = SYS(pipe2, ends, O_CLOEXEC);
+    long ret = SYS(setpgid, 0, 0);
+    ret = ret < 0 ? ret : SYS(pipe2, ends, O_CLOEXEC);
     long pid = ret < 0 ? ret : SYS(clone3, &args, sizeof args);
     if (pid < 0)
         return (int)pid;
@@ -886,9 +907,9 @@ static int do_ready(struct run *run, const struct plan_step *step)
         return -EINVAL;
     long above = CONTROL + count, last = above + (kept >= 0), ret = 0;
     for (int64_t i = 0; i < count && ret >= 0; i++) /* out of the way first: each may have any number */
-        ret = keep(run, slot + i, SYS(fcntl, fd_of(run, slot + i), F_DUPFD_CLOEXEC, last + 1));
+        ret = keep(run, slot + i, dup_from(fd_of(run, slot + i), last + 1));
     if (kept >= 0 && ret >= 0)
-        ret = keep(run, kept, SYS(fcntl, fd_of(run, kept), F_DUPFD_CLOEXEC, last + 1));
+        ret = keep(run, kept, dup_from(fd_of(run, kept), last + 1));
     if (ret >= 0 && run->control != above)
         ret = SYS(dup3, run->control, above, 0);
     if (ret >= 0)
@@ -958,7 +979,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_TIME_OFFSETS: return write_own_proc("/proc/self/timens_offsets", str(run, step, 0), step->len[0]);
     case OP_FORK: return do_fork(run);
     case OP_SETNS: return (int)SYS(setns, fd_of(run, step->arg[0]), step->arg[1]);
-    case OP_JOIN: return write_and_close(SYS(fcntl, fd_of(run, step->arg[0]), F_DUPFD_CLOEXEC, 0), "0", 1);
+    case OP_JOIN: return write_and_close(dup_from(fd_of(run, step->arg[0]), 0), "0", 1);
     case OP_BECOME_ROOT: return do_become_root(step);
     case OP_CONSOLE: return do_console(run, step);
     case OP_SEND: return send_fd(run, step, fd_of(run, step->arg[0]));

@@ -13,6 +13,7 @@
 
 #include <asm/unistd.h>
 #include <linux/errno.h>
+#include <linux/fcntl.h>
 
 /* Always in line: a child on its parent's stack must not return from a function that the parent has yet to return from. */
 static inline __attribute__((always_inline)) long sys_raw(long n, long a, long b, long c, long d, long e, long f)
@@ -59,5 +60,13 @@ static inline __attribute__((always_inline)) long sys_raw(long n, long a, long b
         while (sys_ret == -EINTR);                       \
         sys_ret;                                         \
     })
+
+/* The same descriptor with a number from `least` on; fcntl(2) has another word for a limit below that than for one that is
+ * reached. */
+static inline __attribute__((always_inline)) long dup_from(int fd, long least)
+{
+    long ret = SYS(fcntl, fd, F_DUPFD_CLOEXEC, least);
+    return ret == -EINVAL ? -EMFILE : ret;
+}
 
 #endif
