@@ -53,13 +53,13 @@ class Hierarchy(NamedTuple):
 @cache
 def hierarchies() -> tuple[Hierarchy, ...]:
     """Hierarchies in which this process can see its own cgroup; v1's first, then v2's. Cached."""
-    return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"))
+    return _match(_mounted(), read_path("/proc/self/cgroup"))
 
 
 @cache
 def named() -> tuple[Hierarchy, ...]:
     """Hierarchies of v1 that have a name and no controller, as systemd's: book-keeping. Cached."""
-    return parse(read_path("/proc/self/mountinfo"), read_path("/proc/self/cgroup"), named=True)
+    return _match(_mounted(), read_path("/proc/self/cgroup"), named=True)
 
 
 def everything() -> tuple[Hierarchy, ...]:
@@ -69,8 +69,8 @@ def everything() -> tuple[Hierarchy, ...]:
 
 def forget() -> None:
     """Look again at the next question: the cgroup of this process was removed or another was entered."""
-    hierarchies.cache_clear()
-    named.cache_clear()
+    for cached in (_mounted, hierarchies, named):
+        cached.cache_clear()
 
 
 def kind(found: tuple[Hierarchy, ...]) -> str:
@@ -104,9 +104,22 @@ def parse(mountinfo: str, own_cgroups: str, *, named: bool = False) -> tuple[Hie
     So are hierarchies of v1 that have a name instead of controllers; or all others, if `named` is asked for.
     Of several mounts of a hierarchy the first that can be written to is taken, else the first.
     """
+    return _match(_mounts(mountinfo), own_cgroups, named=named)
+
+
+@cache
+def _mounted() -> list[_Mount]:
+    return _mounts(read_path("/proc/self/mountinfo"))
+
+
+def _mounts(mountinfo: str) -> list[_Mount]:
+    """Mounts of cgroups; those that can be written to first."""
     # A later mount at the same point hides an earlier one, of whatever kind.
     at = {mount.point: mount for mount in map(_mount, mountinfo.splitlines())}
-    mounts = sorted((mount for mount in at.values() if mount.version), key=lambda mount: mount.read_only)
+    return sorted((mount for mount in at.values() if mount.version), key=lambda mount: mount.read_only)
+
+
+def _match(mounts: list[_Mount], own_cgroups: str, *, named: bool = False) -> tuple[Hierarchy, ...]:
     found = []
     for line in own_cgroups.splitlines():
         number, names, path = line.split(":", 2)
@@ -122,7 +135,7 @@ def parse(mountinfo: str, own_cgroups: str, *, named: bool = False) -> tuple[Hie
 
 
 class _Mount(NamedTuple):
-    """One mount: `root` is the cgroup that appears at `point`. The version is 0 where it is none of cgroups."""
+    """One mount: `root` is the cgroup that appears at `point`. The version is 0, and no more known, of other kinds."""
 
     version: int
     root: str
@@ -147,6 +160,8 @@ def _mount(line: str) -> _Mount:
     _, _, _, root, point, own_options, *_ = before.split(" ")
     kind_of_fs, _, last = after.split(" ", 2) if after.count(" ") > 1 else ("", "", "")
     version = {"cgroup": V1, "cgroup2": V2}.get(kind_of_fs, 0)
+    if not version:
+        return _Mount(version, "", _unescape(point), frozenset(), read_only=False)
     options = frozenset(last.split(","))
     return _Mount(version, _unescape(root), _unescape(point), options, "ro" in options.union(own_options.split(",")))
 

@@ -85,7 +85,7 @@ def letters(access: int) -> str:
 
 def bits(text: str) -> int:
     """Read access: the reverse of `letters`."""
-    return sum(_LETTERS[letter] for letter in set(text))
+    return READ * ("r" in text) | WRITE * ("w" in text) | MKNOD * ("m" in text)
 
 
 class _Rule(NamedTuple):
@@ -109,11 +109,11 @@ def _read(rule: DeviceRule, key: str) -> _Rule:
     if not isinstance(access, str) or not access or not set(access) <= _LETTERS.keys():
         raise invalid(f"{key}.access", access, 'some of "rwm"')
     return _Rule(
-        allow=rule.allow,
-        types="bc" if rule.type in (None, "a") else rule.type,
-        major=_number(rule.major, f"{key}.major", _GREATEST["major"]),
-        minor=_number(rule.minor, f"{key}.minor", _GREATEST["minor"]),
-        access=bits(access),
+        rule.allow,
+        "bc" if rule.type in (None, "a") else rule.type,
+        _number(rule.major, f"{key}.major", _GREATEST["major"]),
+        _number(rule.minor, f"{key}.minor", _GREATEST["minor"]),
+        bits(access),
     )
 
 

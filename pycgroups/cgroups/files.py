@@ -32,7 +32,7 @@ class Directory:
         fd: the open descriptor, close-on-exec.
     """
 
-    __slots__ = ("_seen", "fd", "path")
+    __slots__ = ("_names", "_seen", "fd", "path")
 
     def __init__(self, path: str, fd: int | None = None) -> None:
         """Open it.
@@ -43,6 +43,7 @@ class Directory:
         self.path = path
         self.fd = os.open(path, _DIRECTORY) if fd is None else fd
         self._seen: set[str] = set()  # files that this kernel has
+        self._names: tuple[str, ...] | None = None
 
     def close(self) -> None:
         """Close the descriptor, once."""
@@ -124,15 +125,16 @@ class Directory:
         except OSError as error:
             raise self._error("read", _ALWAYS_THERE, error) from None
 
-    def write(self, name: str, value: str) -> None:
-        """Write a value to an interface file.
+    def write(self, name: str, *values: str) -> None:
+        """Write a value to an interface file, or several, one after the other.
 
         Raises:
-            CgroupError: the kernel refuses it.
+            CgroupError: the kernel refuses one; the others are not written.
         """
         fd = self.open(name, os.O_WRONLY)
         try:
-            os.write(fd, value.encode())
+            for value in values:
+                os.write(fd, value.encode())
         except OSError as error:
             raise self._error(f"write {value!r} to", name, error) from None
         finally:
@@ -165,12 +167,26 @@ class Directory:
         for name, value in refused:
             self.write(name, value)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What was in it when this was first asked for: its files come and go with its controllers alone."""
+        if self._names is None:
+            self._names = tuple(os.listdir(self.fd))
+        return self._names
+
     def exists(self, name: str) -> bool:
         """Tell whether there is an interface file of this name."""
         return os.access(name, os.F_OK, dir_fd=self.fd)
 
-    def subgroups(self) -> Iterator[Directory]:
-        """Open each child cgroup in turn; it is closed when the next one is asked for."""
+    def subgroups(self, *, open_ones: bool = False) -> Iterator[Directory]:
+        """Open each child cgroup in turn; it is closed when the next one is asked for.
+
+        Args:
+            open_ones: pass over those that others have closed to this user.
+
+        Raises:
+            CgroupError: one cannot be opened.
+        """
         if os.fstat(self.fd).st_nlink == _CHILDLESS:
             return
         with os.scandir(self.fd) as entries:
@@ -180,6 +196,10 @@ class Directory:
                 fd = os.open(name, _DIRECTORY, dir_fd=self.fd)
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                if open_ones and error.errno == errno.EACCES:
+                    continue
+                raise self._error("open", name, error) from None
             with Directory(f"{self.path}/{name}", fd) as child:
                 yield child
 

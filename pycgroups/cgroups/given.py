@@ -12,10 +12,12 @@ from pycgroups.oci.resources import DeviceRule, Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from functools import lru_cache
     from typing import Any
 
     from attrs import evolve
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.frozen import evolve
 
 _UNLIMITED = -1
@@ -68,6 +70,7 @@ def for_change(resources: Resources) -> Resources:
     return _understood(resources, ())
 
 
+@lru_cache(64)  # a program may start the same container a thousand times
 def _understood(resources: Resources, rules: tuple[DeviceRule, ...]) -> Resources:
     for name, _ in resources.unified:
         if "/" in name or name.startswith("."):

@@ -350,8 +350,11 @@ class Cgroup:
         tree.move(self.processes, other.add, self.name, _deadline(timeout))
 
     def processes(self) -> tuple[int, ...]:
-        """Pids inside, subgroups included; 0 stands for one outside this process's pid namespace."""
-        found = (tree.processes(manager.directory) for manager in self._managers)
+        """Pids inside, subgroups included; 0 stands for one outside this process's pid namespace.
+
+        Subgroups that other users have closed, as root can, are left out.
+        """
+        found = (tree.processes(manager.directory, open_ones=True) for manager in self._managers)
         return tuple(sorted(set().union(*found)))
 
     def set(self, *, resources: Resources | None = None, **words: Unpack[Words]) -> None:
@@ -483,10 +486,14 @@ class Cgroup:
         """Put together what the directories count. v2's, the first, wins: it counts CPU time in finer steps."""
         self.check()
         counts: Counts = {}
+        asked = []
         for manager in reversed(self._managers):
-            for section, fields in manager.count(whole=whole).items():
+            found = manager.count(whole=whole)
+            for section, fields in found.items():
                 counts[section] = counts.get(section, {}) | fields
-        for manager in self._managers:
+            if found:
+                asked.append(manager)
+        for manager in asked or self._managers:
             manager.directory.check()
         return counts
 
@@ -636,7 +643,8 @@ class Cgroup:
     def _unfreeze_dead(self) -> None:
         """Kill what v1's freezer stops: elsewhere one would wait in vain for it to die."""
         for manager in self._managers:
-            if "freezer" in manager.controllers and os.getpid() not in self.processes():
+            stopped = "freezer" in manager.controllers and tree.processes(manager.directory)
+            if stopped and os.getpid() not in self.processes():
                 manager.kill_all(manager.directory)
 
     def let_go(self) -> None:

@@ -152,7 +152,7 @@ class Manager(abc.ABC):
         directory: the open directory of the cgroup.
         controllers: names of the controllers that it has.
         clone_fd: descriptor for CLONE_INTO_CGROUP (v2), or None.
-        join_fd: descriptor of a file that a thread writes "0" to, to enter (v1), or None.
+        join_fd: descriptor of a file that a thread writes "0" to, to enter (v1), or None, as where nobody is to enter.
     """
 
     __slots__ = ("clone_fd", "controllers", "directory", "join_fd")
@@ -160,8 +160,8 @@ class Manager(abc.ABC):
     modules: ClassVar[Modules]
     """The controllers of this version that we know."""
 
-    def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
-        """Take over an open directory."""
+    def __init__(self, directory: Directory, controllers: frozenset[str], *, to_enter: bool = True) -> None:  # noqa: ARG002
+        """Take over an open directory, `to_enter` it or only to look at it and to change it."""
         self.directory = directory
         self.controllers = controllers & self.modules.names
         self.clone_fd: int | None = None

@@ -36,10 +36,11 @@ from pycgroups.errors import AlreadyExists, CgroupError, InvalidConfig, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Unpack
 
     from pycgroups.cgroups.detect import Hierarchy
+    from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.manager import Manager
     from pycgroups.cgroups.unit import Unit
     from pycgroups.cgroups.words import Words
@@ -67,13 +68,13 @@ class Placed(Cgroup):
         """Note the scope that it is in."""
         self._scope, self.unit = unit, unit.name
 
-    def hold(self, path: str) -> Manager:
-        """Open one of its directories.
+    def hold(self, path: str, *, to_enter: bool = True) -> Manager:
+        """Open one of its directories, `to_enter` it or not.
 
         Raises:
             CgroupError: it cannot be opened.
         """
-        self._managers.append(places.held(_place(path)))
+        self._managers.append(places.held(_place(path), to_enter=to_enter))
         return self._managers[-1]
 
     def set(self, *, resources: Resources | None = None, **words: Unpack[Words]) -> None:
@@ -88,13 +89,25 @@ class Placed(Cgroup):
         else:
             self._change(None, given.for_change(resources))
 
-    def limit(self, asked: Resources) -> None:
+    def limit(self, asked: Resources, optional: Limits | None = None) -> None:
         """Write the first limits.
+
+        Args:
+            asked: what they are.
+            optional: the same by words, if those that cannot be enforced are only to be noted, in `unenforced`.
 
         Raises:
             Unsupported: the group has no controller for one of them, or this kernel cannot enforce it.
             CgroupError: the kernel refuses one.
         """
+        if optional is not None:
+            self.unenforced = unenforced.among(self._managers, optional, asked)
+        else:
+            self._check(asked)
+        for manager in self._managers:
+            manager.apply(asked)
+
+    def _check(self, asked: Resources) -> None:
         have = frozenset({"cgroup"} if self.clone_fd is not None else ()).union(
             *(m.controllers for m in self._managers)
         )
@@ -102,17 +115,16 @@ class Placed(Cgroup):
             lacking = [f"resources.{path}" for path, name in resources.given(asked).items() if name in missing]
             raise unenforced.without(missing, operation="limit", path=", ".join(lacking))
         unenforced.check_change(self._managers, None, asked, known=())
-        for manager in self._managers:
-            manager.apply(asked)
 
 
-def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
+def create(path: str | None, id_: str, wanted: Resources | None, optional: Limits | None = None) -> Placed:
     """Make a group, or take one that is there and empty.
 
     Args:
         path: as `linux.cgroupsPath` has it.
         id_: the container's, its place where there is no path.
         wanted: the limits, `linux.resources`.
+        optional: as for `Placed.limit`.
 
     Raises:
         InvalidConfig: the path leads nowhere.
@@ -134,7 +146,7 @@ def create(path: str | None, id_: str, wanted: Resources | None) -> Placed:
             except CgroupError as error:
                 if error.errno not in _REFUSED or (privileged and not _is_extra(hierarchy)):
                     raise
-        group.limit(asked)
+        group.limit(asked, optional)
     except BaseException:
         group.let_go()
         for directory in reversed(made):
@@ -163,12 +175,13 @@ def discard(paths: Iterable[str]) -> None:
             continue
 
 
-def open_(paths: Iterable[str], unit: str = "") -> Placed:
+def open_(paths: Iterable[str], unit: str = "", *, to_enter: bool = True) -> Placed:
     """Take hold of a group by its directories; those that are gone are left out.
 
     Args:
         paths: as `Placed.paths` had them.
         unit: as `Placed.unit` had it.
+        to_enter: processes are to be started in it; without, on v1 half as many files are opened.
 
     Raises:
         CgroupError: one cannot be opened.
@@ -181,7 +194,7 @@ def open_(paths: Iterable[str], unit: str = "") -> Placed:
     try:
         for path in paths:
             try:
-                group.hold(path)
+                group.hold(path, to_enter=to_enter)
                 group.name = group.name or path
             except CgroupError as error:
                 if error.errno not in GONE:
@@ -190,6 +203,22 @@ def open_(paths: Iterable[str], unit: str = "") -> Placed:
         group.let_go()
         raise
     return group
+
+
+def is_frozen(paths: Iterable[str]) -> bool:
+    """Tell whether every process of a group stands still, by those of its directories that know."""
+    freezers = (path for path in paths if _place(path).version != detect.V1 or "freezer" in _place(path).controllers)
+    with open_(freezers, to_enter=False) as group:
+        return group.frozen
+
+
+def having(controller: str, paths: Iterable[str]) -> Iterator[str]:
+    """Name those directories of a group that have a controller.
+
+    Raises:
+        CgroupError: ENOENT; one is in no hierarchy.
+    """
+    return (path for path in paths if controller in _place(path).controllers)
 
 
 def sub(group: Placed, name: str) -> Placed:
@@ -218,27 +247,30 @@ def sub(group: Placed, name: str) -> Placed:
     return open_(found)
 
 
-def beside(group: Placed, pid: int) -> Placed:
-    """Take hold of the group that a process who joins the container is to be born in.
+def beside(paths: Iterable[str], pid: int) -> Placed:
+    """Take hold of the group that a process who joins a container is to be born in.
 
     On v2 what hands controllers down may have no processes, so where the container has groups of its own it is the one
     that its first process is in.
 
     Args:
-        group: the container's.
+        paths: of the container's, as `Placed.paths` had them.
         pid: of its first process.
 
     Raises:
         CgroupError: it cannot be opened.
     """
+    unified = next((each.mount for each in detect.hierarchies() if each.version == detect.V2), None)
     return open_(
-        _current(path, pid) if read_path(f"{path}/cgroup.subtree_control").strip() else path for path in group.paths
+        path if unified is None or not path.startswith(f"{unified}/") else _current(unified, path, pid)
+        for path in paths
     )
 
 
-def _current(path: str, pid: int) -> str:
-    """Where a process is now in the tree of v2, if that is below a directory; else the directory."""
-    mount = next((each.mount for each in detect.hierarchies() if each.version == detect.V2), "")
+def _current(mount: str, path: str, pid: int) -> str:
+    """Where a process is now in the tree of v2, if that is below a directory which hands controllers down."""
+    if not read_path(f"{path}/cgroup.subtree_control").strip():
+        return path
     lines = read_path(f"/proc/{pid}/cgroup").splitlines()
     own = mount + next((line[3:] for line in lines if line.startswith("0::")), "")
     return own if own.startswith(f"{path}/") else path

@@ -162,15 +162,15 @@ def opened(path: str) -> Directory:
         raise CgroupError(operation="open", path=path, errno=error.errno) from None
 
 
-def held(place: Place) -> Manager:
-    """Open a group that is there.
+def held(place: Place, *, to_enter: bool = True) -> Manager:
+    """Open a group that is there, `to_enter` it or not.
 
     Raises:
         CgroupError: it cannot be opened.
     """
     directory = opened(place.path)
     try:
-        return MANAGERS[place.version](directory, place.controllers)
+        return MANAGERS[place.version](directory, place.controllers, to_enter=to_enter)
     except BaseException:
         directory.close()
         raise

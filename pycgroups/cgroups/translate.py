@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from pycgroups.cgroups import convert
 from pycgroups.cgroups.limits import CPU_PERIOD
+from pycgroups.errors import invalid
 from pycgroups.oci import resources as oci
 from pycgroups.oci.resources import Resources
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from attrs import evolve
+
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.cgroups.limits import Limits
     from pycgroups.oci.resources import DeviceRule
+else:
+    from pycgroups.frozen import evolve
 
 _THROTTLES = {
     "rbps": "throttle_read_bps_device",
@@ -52,6 +59,24 @@ def of_limits(limits: Limits, disks: Numbers = (), devices: tuple[DeviceRule, ..
         hugepage_limits=tuple(oci.HugepageLimit(page_size=size, limit=most) for size, most in pages),
         unified=tuple(unified),
     )
+
+
+def lifted(resources: Resources, words: Iterable[str]) -> Resources:
+    """Return them without limits for some words: OCI's -1.
+
+    Raises:
+        InvalidConfig: OCI has no such value for one of the words.
+    """
+    for word in words:
+        if word == "memory":
+            resources = evolve(resources, memory=evolve(resources.memory or oci.Memory(), limit=-1, swap=-1))
+        elif word == "cpus":
+            resources = evolve(resources, cpu=evolve(resources.cpu or oci.Cpu(), quota=-1))
+        elif word == "pids":
+            resources = evolve(resources, pids=oci.Pids(limit=-1))
+        elif word != "memory_swap":  # what there is of it is of the limit of memory
+            raise invalid(word, None, "a value: a container that runs keeps such a limit")
+    return resources
 
 
 def _memory(limits: Limits) -> oci.Memory | None:

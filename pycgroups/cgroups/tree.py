@@ -23,11 +23,19 @@ _BATCH = 200  # descriptors held at once: the usual limit is 1024
 _SHOWN = 20  # pids in a message
 
 
-def processes(directory: Directory) -> list[int]:
-    """Pids of the processes here and below; 0 stands for one outside this process's pid namespace."""
+def processes(directory: Directory, *, open_ones: bool = False) -> list[int]:
+    """Pids of the processes here and below; 0 stands for one outside this process's pid namespace.
+
+    Args:
+        directory: where.
+        open_ones: leave out what is below groups that others have closed to this user.
+
+    Raises:
+        CgroupError: a group may not be looked into.
+    """
     found = _processes_of(directory)
-    for child in directory.subgroups():
-        found += processes(child)
+    for child in directory.subgroups(open_ones=open_ones):
+        found += processes(child, open_ones=open_ones)
     return found
 
 

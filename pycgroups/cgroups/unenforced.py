@@ -9,7 +9,7 @@ from pycgroups.errors import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.manager import Lack, Manager
@@ -44,6 +44,22 @@ def check(
     return homeless + resources.names(rest, limits)
 
 
+def among(managers: Sequence[Manager], limits: Limits, asked: Resources) -> tuple[str, ...]:
+    """Name the limits of a group that is there which its directories cannot enforce.
+
+    Args:
+        managers: its directories.
+        limits: what was asked for by words.
+        asked: the same in OCI's words.
+    """
+    lacks = [lack.path for manager in managers for lack in _lacks(manager, asked)]
+    return _homeless(_controllers(managers), limits, asked) + resources.names(lacks, limits)
+
+
+def _controllers(managers: Iterable[Manager]) -> frozenset[str]:
+    return frozenset({"cgroup"}).union(*(manager.controllers for manager in managers))
+
+
 def check_change(
     managers: Iterable[Manager], limits: Limits | None, asked: Resources, *, known: tuple[str, ...]
 ) -> None:
@@ -58,8 +74,7 @@ def check_change(
     Raises:
         Unsupported: the group has no controller for one, or the controller lacks what it needs.
     """
-    have = frozenset({"cgroup"}).union(*(manager.controllers for manager in managers))
-    homeless = [word for word in _homeless(have, limits, asked) if word not in known]
+    homeless = [word for word in _homeless(_controllers(managers), limits, asked) if word not in known]
     if homeless:
         raise Unsupported(
             f"the group was made without {', '.join(homeless)}",

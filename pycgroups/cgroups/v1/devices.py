@@ -45,6 +45,8 @@ class Devices(Controller):
         """Write what the rules change."""
         if not resources.devices:
             return
+        from itertools import groupby
+
         from pycgroups.cgroups import device_exceptions as words
 
         wanted = words.state_of(resources.devices)
@@ -57,8 +59,8 @@ class Devices(Controller):
                 path=directory.path,
                 hint="write the rules as devices that are allowed, or make a new group",
             )
-        for file, line in words.steps(now, wanted):
-            _write(directory, file, line)
+        for file, steps in groupby(words.steps(now, wanted), key=lambda step: step[0]):
+            _write(directory, file, [line for _, line in steps])
         if wanted.all_but:
             os.setxattr(directory.fd, _MEMORY, "\n".join(words.write(wanted.exceptions)).encode())
 
@@ -74,9 +76,9 @@ def _read(directory: Directory) -> tuple[bool, str]:
         return True, ""
 
 
-def _write(directory: Directory, file: str, line: str) -> None:
+def _write(directory: Directory, file: str, lines: list[str]) -> None:
     try:
-        directory.write(file, line)
+        directory.write(file, *lines)
     except CgroupError as error:
         above = f"{os.path.dirname(directory.path)}/{_LIST}"
         if error.errno == errno.EPERM:

@@ -69,13 +69,15 @@ class Manager(manager.Manager):
         },
     )
 
-    def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
+    def __init__(self, directory: Directory, controllers: frozenset[str], *, to_enter: bool = True) -> None:
         """Take over an open directory.
 
         Raises:
             CgroupError: it was removed meanwhile.
         """
         super().__init__(directory, controllers)
+        if not to_enter:
+            return
         # "tasks" moves one thread, which needs a lock less than cgroup.procs: a child that enters has just one.
         try:
             self.join_fd = directory.open(_THREADS, os.O_WRONLY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycgroups.cgroups.v2.stats import device_number, page_sizes, pids_now, working_set
+from pycgroups.cgroups.v2.stats import device_number, limit, page_sizes, pids_now, working_set
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.manager import Counts
 
 _NANOSECONDS = 1_000_000_000
-_NO_LIMIT = 1 << 60  # bytes; the kernel writes the greatest number of whole pages instead of "max"
 _MEMORY = {
     "swap": "total_swap",
     "anon": "total_rss",
@@ -88,7 +87,7 @@ def _memory(directory: Directory, *, whole: bool) -> dict[str, Any]:
     current, counts = directory.number("memory.usage_in_bytes"), directory.counts("memory.stat")
     return fields | {
         "current": current,
-        "limit": _limit(directory.number("memory.limit_in_bytes")),
+        "limit": limit(directory.number("memory.limit_in_bytes")),
         "kernel": directory.number("memory.kmem.usage_in_bytes"),
         "working_set": working_set(current, counts.get("total_inactive_file")),
         **{field: counts.get(name) for field, name in _MEMORY.items()},
@@ -100,15 +99,11 @@ def oom_kills(directory: Directory) -> int | None:
     kills = directory.counts("memory.oom_control").get("oom_kill")
     if kills is None:
         return None
-    return kills + sum(oom_kills(child) or 0 for child in directory.subgroups())
+    return kills + sum(oom_kills(child) or 0 for child in directory.subgroups(open_ones=True))
 
 
 def _sum(first: int | None, second: int | None) -> int | None:
     return None if first is None else first + (second or 0)
-
-
-def _limit(size: int | None) -> int | None:
-    return None if size is None or size > _NO_LIMIT else size
 
 
 def _pids(directory: Directory, *, whole: bool) -> dict[str, Any]:
@@ -121,7 +116,7 @@ def _refused(directory: Directory) -> int | None:
     refused = directory.counts("pids.events").get("max")
     if refused is None:
         return None
-    return refused + sum(_refused(child) or 0 for child in directory.subgroups())
+    return refused + sum(_refused(child) or 0 for child in directory.subgroups(open_ones=True))
 
 
 def _io(directory: Directory) -> dict[tuple[int, int], dict[str, int]]:
@@ -140,7 +135,7 @@ def _hugetlb(directory: Directory) -> dict[str, dict[str, Any]]:
         size: {
             "current": directory.number(f"hugetlb.{size}.usage_in_bytes"),
             "peak": directory.number(f"hugetlb.{size}.max_usage_in_bytes"),
-            "limit": _limit(directory.number(f"hugetlb.{size}.limit_in_bytes")),
+            "limit": limit(directory.number(f"hugetlb.{size}.limit_in_bytes")),
             "refused": directory.number(f"hugetlb.{size}.failcnt"),
         }
         for size in page_sizes(directory)

@@ -137,7 +137,7 @@ class Manager(manager.Manager):
         },
     )
 
-    def __init__(self, directory: Directory, controllers: frozenset[str]) -> None:
+    def __init__(self, directory: Directory, controllers: frozenset[str], *, to_enter: bool = True) -> None:  # noqa: ARG002
         """Take over an open directory.
 
         Raises:

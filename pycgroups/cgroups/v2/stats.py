@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -12,6 +10,9 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.manager import Counts
 
 _MICROSECONDS = 1_000_000
+_NO_LIMIT = (
+    1 << 60
+)  # bytes; v1, and for some sizes of huge pages v2, have the greatest number of whole pages, not "max"
 _TIMES = {
     "total": "usage_usec",
     "user": "user_usec",
@@ -110,13 +111,18 @@ def _hugetlb(directory: Directory) -> dict[str, dict[str, Any]]:
     return {
         size: {
             "current": directory.number(f"hugetlb.{size}.current"),
-            "limit": directory.number(f"hugetlb.{size}.max"),
+            "limit": limit(directory.number(f"hugetlb.{size}.max")),
             "refused": directory.counts(f"hugetlb.{size}.events").get("max"),
         }
         for size in page_sizes(directory)
     }
 
 
+def limit(size: int | None) -> int | None:
+    """Take a limit as it was written; None for no limit."""
+    return None if size is None or size > _NO_LIMIT else size
+
+
 def page_sizes(directory: Directory) -> list[str]:
     """Sizes of huge pages that are counted here, as in the names of files: "hugetlb.2MB.current"."""
-    return sorted({name.split(".")[1] for name in os.listdir(directory.fd) if name.startswith("hugetlb.")})
+    return sorted({name.split(".")[1] for name in directory.names if name.startswith("hugetlb.")})
