@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from pycgroups.runtime.calling import call
     from pycgroups.runtime.unsharing import create
+    from pycgroups.runtime.working import Worker as Worker
 
 __all__ = ["call", "create"]
 
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from pycgroups.runtime.unsharing import create
 
         return create
+    if name == "Worker":
+        from pycgroups.runtime.working import Worker
+
+        return Worker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

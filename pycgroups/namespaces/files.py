@@ -88,30 +88,24 @@ def _other(path: str, what: str, kind: str | None) -> InvalidConfig:
     return InvalidConfig(f"{what}, and {wanted} is wanted", operation="open namespace", path=path)
 
 
-def open_others(pid: int) -> dict[str, int]:
-    """Open the namespaces of a process that this one is not in; descriptors by OCI's kinds, in the order to join them.
+def others(pid: int) -> tuple[str, ...]:
+    """Name the namespaces of a process that this one is not in, by OCI's kinds.
 
     Raises:
         NotFound: the process has ended.
         Error: this user may not look at it.
     """
-    found: dict[str, int] = {}
+    return tuple(kind for kind, name in FILES.items() if not _is_shared(pid, name))
+
+
+def _is_shared(pid: int, name: str) -> bool:
     try:
-        for kind, name in FILES.items():
-            if not os.path.exists(f"/proc/self/ns/{name}"):  # a kernel without this kind
-                continue
-            fd = open_namespace(f"/proc/{pid}/ns/{name}")
-            if os.fstat(fd).st_ino == os.stat(f"/proc/self/ns/{name}").st_ino:
-                os.close(fd)
-            else:
-                found[kind] = fd
-    except BaseException:
-        close_all(found)
-        raise
-    return found
-
-
-def close_all(namespaces: dict[str, int]) -> None:
-    """Close what `open_others` opened."""
-    while namespaces:
-        os.close(namespaces.popitem()[1])
+        own = os.stat(f"/proc/self/ns/{name}")
+    except FileNotFoundError:  # a kernel without this kind
+        return True
+    path = f"/proc/{pid}/ns/{name}"
+    try:
+        return os.stat(path).st_ino == own.st_ino
+    except OSError as error:
+        missing = NotFound if error.errno in _GONE else Error
+        raise missing(operation="look at namespace", path=path, errno=error.errno) from None

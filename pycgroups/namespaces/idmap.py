@@ -170,6 +170,28 @@ def _lay_out(caller: int, ranges: tuple[tuple[int, int], ...]) -> tuple[IdMappin
     return tuple(mappings)
 
 
+def is_single(idmap: IdMap) -> bool:
+    """Tell whether a map has one user and one group alone."""
+    return all(sum(mapping.size for mapping in mappings) == 1 for mappings in (idmap.uids, idmap.gids))
+
+
+def covers(mappings: tuple[IdMapping, ...], others: tuple[IdMapping, ...]) -> bool:
+    """Tell whether each id that the others map is mapped to the same one here."""
+    for other in others:
+        inside, end, shift = other.container_id, other.container_id + other.size, other.host_id - other.container_id
+        while inside < end:
+            for each in mappings:
+                if (
+                    each.container_id <= inside < each.container_id + each.size
+                    and each.host_id - each.container_id == shift
+                ):
+                    inside = each.container_id + each.size
+                    break
+            else:
+                return False
+    return True
+
+
 def subordinate_ranges(name: str, uid: int, path: str = "/etc/subuid") -> tuple[tuple[int, int], ...]:
     """Read an account's ranges from ``/etc/subuid`` or ``/etc/subgid``; none when the file is not there.
 

