@@ -35,6 +35,8 @@ def _word(*words: str) -> Rule:
 
 
 _DIGITS = frozenset("0123456789")
+_LONGEST_MEDIA_TYPE = 255
+_LOWER_HEX = frozenset("0123456789abcdef")
 _OF_A_SUFFIX = frozenset("-+.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -86,6 +88,18 @@ def _is_class_of_service(text: str) -> bool:
 
 def _is_one_line(text: str) -> bool:
     return "\n" not in text
+
+
+def _is_digest(text: str) -> bool:
+    """Take the registered algorithms; descriptor.md, "Digests". It becomes a file name, so nothing else."""
+    algorithm, _, encoded = text.partition(":")
+    return len(encoded) == {"sha256": 64, "sha512": 128}.get(algorithm) and _LOWER_HEX.issuperset(encoded)
+
+
+def _is_media_type(text: str) -> bool:
+    """Take what RFC 6838, 4.2 does, and parameters after it."""
+    kind, _, name = text.partition("/")
+    return bool(kind and name) and len(text) <= _LONGEST_MEDIA_TYPE and text.isascii() and text.isprintable()
 
 
 def _is_bandwidth(text: str) -> bool:
@@ -155,3 +169,10 @@ MemoryFlag = Annotated[str, _word("MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODE
 ClassOfService = Annotated[str, Rule(_is_class_of_service, "the name of a directory, or '/'")]
 OneLine = Annotated[str, Rule(_is_one_line, "text of one line")]
 BandwidthSchema = Annotated[str, Rule(_is_bandwidth, "one line that begins with 'MB:'")]
+
+DIGEST = Rule(_is_digest, "'sha256:' or 'sha512:' and the digest in lower hexadecimal")
+DigestText = Annotated[str, DIGEST]
+MediaType = Annotated[str, Rule(_is_media_type, "a media type such as 'application/json'")]
+Size = Annotated[int, _number(0, 2**63 - 1)]
+Nanoseconds64 = Annotated[int, _number(0, 2**63 - 1)]
+SchemaVersion = Annotated[int, _number(2, 2)]

@@ -5,11 +5,19 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from functools import cache
     from typing import Any
+else:
+    from pycgroups.caches import cache
 
 
 # Fields whose JSON form is an object with keys of its own; here they are tuples of pairs.
-_MAPS = frozenset({"annotations", "net_devices", "rdma", "sysctl", "time_offsets", "unified"})
+_MAPS = frozenset(
+    (
+        *("annotations", "net_devices", "rdma", "sysctl", "time_offsets", "unified"),
+        *("exposed_ports", "labels", "volumes"),
+    )
+)
 
 
 class Model:
@@ -26,10 +34,11 @@ class Model:
 
     def given(self) -> Iterator[tuple[str, str, Any]]:
         """Walk what is set: the field, its property in JSON, and the value."""
-        for field in self.__frozen__.all:  # type: ignore[attr-defined]
-            value, name = getattr(self, field.name), json_name(field)
-            if value is not None and not value == () == field.default and name is not None:
-                yield field.name, name, value
+        values = vars(self)
+        for field, name, is_empty_by_default in _properties(self.__frozen__):  # type: ignore[attr-defined]
+            value = values[field]
+            if value is not None and not (is_empty_by_default and value == ()):
+                yield field, name, value
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars in OCI's camelCase; None, and what is empty by default, is left out."""
@@ -40,11 +49,20 @@ class Model:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, (str, int)):
+        return value
     if isinstance(value, Model):
         return value.to_json()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
+
+
+@cache
+def _properties(fields: Any) -> tuple[tuple[str, str, bool], ...]:
+    """Name the fields of a class, with their properties in JSON, and whether what is empty is left out."""
+    named = ((field, json_name(field)) for field in fields.all)
+    return tuple((field.name, name, field.default == ()) for field, name in named if name is not None)
 
 
 def json_name(field: Any) -> str | None:

@@ -50,12 +50,13 @@ def config_text(path: str | os.PathLike[str], *, pipe: bool = False) -> bytes:
 
     try:
         with open(path, "rb", opener=_open_at_once) as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if pipe and stat.S_ISFIFO(mode):
+            facts = os.fstat(file.fileno())
+            if pipe and stat.S_ISFIFO(facts.st_mode):
                 os.set_blocking(file.fileno(), True)
-            elif not stat.S_ISREG(mode):
+                return file.read(LARGEST_TEXT + 1)
+            if not stat.S_ISREG(facts.st_mode):
                 raise InvalidConfig("no regular file", operation="read", path=path)
-            return file.read(LARGEST_TEXT + 1)
+            return file.read(min(facts.st_size, LARGEST_TEXT) + 1)
     except FileNotFoundError as error:
         hint = "a bundle is a directory with a config.json"
         raise NotFound(operation="read", path=path, errno=error.errno, hint=hint) from None
@@ -118,7 +119,7 @@ def _new(annotation: str) -> Read:
 
 def _class(name: str) -> Any:
     """Find a model, and load its module only now: few documents have uncommon ones."""
-    for home in ("runtime_spec", "resources", "uncommon"):
+    for home in ("runtime_spec", "resources", "uncommon", "image_spec"):
         module = __import__(f"pycgroups.oci.{home}", fromlist=[home])
         if name in vars(module):
             return vars(module)[name]

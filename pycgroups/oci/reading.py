@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
+    from functools import lru_cache
     from typing import Any, TypeVar
 
     from attrs import evolve
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound=Model)
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.frozen import evolve
 
 _CHECKS: dict[str, Callable[[Any, str], None]] = {"Process": check_process, "Resources": check_resources}
@@ -71,6 +73,12 @@ def spec_of(document: object) -> Spec:
     spec: Spec = read(Spec, document, (), ignore)
     check(spec)
     return spec
+
+
+@lru_cache(16)  # of one container it is asked for again and again
+def spec_of_text(text: bytes) -> Spec:
+    """Do so with what is in its config.json."""
+    return spec_of(parse(text, CONFIG))
 
 
 def part_of(model: type[M], document: object, key: str) -> M:
