@@ -1,0 +1,59 @@
+"""Files that are there whole or not at all: written beside, synced, renamed; and what was begun, found again."""
+
+from __future__ import annotations
+
+import os
+
+from pycgroups.images.files import open_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Buffer
+
+
+def write_all(fd: int, data: Buffer) -> None:
+    """Write all of it: write(2) may take a part."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def replace(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> None:
+    """Put a small file in place of what has its name, so that readers see the old one or the new one.
+
+    The caller has a lock that keeps others from the same. Beside it is ``NAME.new``, also after a crash.
+    """
+    beside = f"{name}.new"
+    try:
+        os.unlink(beside, dir_fd=dir_fd)
+    except FileNotFoundError:
+        pass
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(beside, flags, mode, dir_fd=dir_fd)
+    try:
+        os.fchmod(fd, mode)
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(beside, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    os.fsync(dir_fd)
+
+
+def read_file(name: str, *, dir_fd: int, most: int) -> bytes | None:
+    """Return what is in a small regular file, or None when there is none.
+
+    Args:
+        name: of the file.
+        dir_fd: the directory it is in.
+        most: bytes; what is larger is cut after one more than that, so that the caller sees it.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or a symlink.
+    """
+    try:
+        fd = open_file(name, dir_fd)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb", buffering=0) as file:
+        return file.read(min(os.fstat(fd).st_size, most) + 1)  # no room for the most: that takes two system calls more
