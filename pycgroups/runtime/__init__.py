@@ -11,7 +11,7 @@ Any other process finds it: ``pycgroups.runtime.get("web")``. There is no daemon
     container.py        Container: what can be done to one that is there
     creation.py         how one comes to be; hooks.py
     execution.py        another process in one
-    checkpoint.py       one as files, and back
+    checkpoint.py       one as files, and back; criu.py
     state.py            what is known of one, on disk
     confinement.py, terminals.py, handing.py   filter and labels; ptys; descriptors for others
     plan.py             Spec -> launch plan; entering.py: of what joins a container; program.py: their last steps
@@ -32,14 +32,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycgroups.oci.runtime_spec import Spec
-    from pycgroups.runtime.checkpoint import Images
+    from pycgroups.runtime.checkpoint import CheckpointImages
     from pycgroups.runtime.container import Container
     from pycgroups.runtime.execution import Executed
     from pycgroups.runtime.state import State
 
-__all__ = ["Container", "Executed", "Images", "State", "containers", "create", "default_root", "get", "restore"]
+__all__ = [
+    "CheckpointImages",
+    "Container",
+    "Executed",
+    "State",
+    "containers",
+    "create",
+    "default_root",
+    "get",
+    "restore",
+]
 
-_HOMES = {"Container": "container", "Images": "checkpoint", "Executed": "execution", "State": "state"}
+_HOMES = {"Container": "container", "CheckpointImages": "checkpoint", "Executed": "execution", "State": "state"}
 
 
 def __getattr__(name: str) -> Any:
@@ -159,13 +169,13 @@ def create(
         id_=id or os.urandom(16).hex(),
         root=_root(root),
     )
-    return Container(*created)
+    return Container(created.directory, created)
 
 
 def restore(
     bundle: str | os.PathLike[str],
     id: str,  # noqa: A002
-    images: Images,
+    images: CheckpointImages,
     *,
     root: str | os.PathLike[str] | None = None,
     pid_file: str | None = None,
@@ -173,7 +183,8 @@ def restore(
 ) -> Container:
     """Bring the processes of a checkpoint back as a new container, which runs; with criu(8).
 
-    Hooks are not run. The streams of its first process are those of this process.
+    Hooks of the kinds prestart and createRuntime run when its namespaces are there and before anything in it does, as
+    with runc; those of poststop at its end. The streams of its first process are those of this process.
 
     Args:
         bundle: what the container was created from, or an equal one.
@@ -181,12 +192,12 @@ def restore(
         images: where `Container.checkpoint` saved it.
         root: as for `create`.
         pid_file: likewise.
-        cgroup_manager: likewise, but not "systemd".
+        cgroup_manager: likewise.
 
     Raises:
         InvalidConfig, AlreadyExists, NotFound: as `create`.
         Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
-        LaunchError: criu failed; says why. Nothing is left.
+        LaunchError: criu failed, or a hook; says why. Nothing is left.
     """
     from pycgroups.oci.json_text import parse
     from pycgroups.oci.reader import CONFIG, config_text
@@ -205,7 +216,7 @@ def restore(
         root=_root(root),
         perform=lambda begun: checkpoint.restore(begun, images),
     )
-    return Container(*created)
+    return Container(created.directory, created)
 
 
 def get(id: str, *, root: str | os.PathLike[str] | None = None) -> Container:  # noqa: A002

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import marshal
 import os
 import pickle
-import select
 import sys
 import traceback
 
-from pycgroups._native.calls import lib
-from pycgroups.errors import Error, Unsupported, invalid, own_errors
+from pycgroups.errors import Error, invalid, own_errors
 from pycgroups.namespaces import inside
-from pycgroups.namespaces.inside import LENGTH_BYTES, OPERATION, Answer, Job
+from pycgroups.namespaces.inside import OPERATION, Answer, Job
 from pycgroups.namespaces.namespace import Namespace, in_order
-from pycgroups.runtime import launch
-from pycgroups.runtime.steps import Plan, Step
+from pycgroups.runtime import interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import TypeVar, TypeVarTuple
+    from typing import Any, TypeVar, TypeVarTuple
 
     T = TypeVar("T")
     Ts = TypeVarTuple("Ts")
 
-# The interpreter finds here what it is to do, and writes what came of it; the namespaces come after.
-_JOB, _ANSWER, _SPACES = 3, 4, 5
-# All that it imports it finds where the caller does.
-_PROGRAM = (
-    f"import marshal, sys; job = open({_JOB}, 'rb'); sys.path[:] = marshal.load(job); "
-    f"from pycgroups.namespaces.inside import main; main(job, {_ANSWER})"
-)
+_SPACES = interpreter.FIRST + 1  # the first is for the answer
 _MAINS = (b"__main__", inside.MAIN.encode())
+
+
+class Handed(int):
+    """A descriptor among the arguments of `call`: it is handed to the function, under the number that it has there.
+
+    A negative one is none, and stays what it is.
+    """
+
+    __slots__ = ()
 
 
 def call(namespaces: Iterable[Namespace], fn: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -63,7 +62,7 @@ def call(namespaces: Iterable[Namespace], fn: Callable[[*Ts], T], *args: *Ts) ->
     Args:
         namespaces: which, in any order, no kind twice. They stay open.
         fn: a function at the top level of a module that can be imported, or whatever else can be pickled and called.
-        *args: its arguments; they can be pickled.
+        *args: its arguments; they can be pickled. One that is a `Handed` is a descriptor, which the child gets too.
 
     Returns:
         Its value, a copy by way of `pickle`. That trusts the function as much as the caller does itself: what it
@@ -90,7 +89,7 @@ def call(namespaces: Iterable[Namespace], fn: Callable[[*Ts], T], *args: *Ts) ->
     given = [space.fileno() for space in (*before, *after)]
     numbers = range(_SPACES, _SPACES + len(given))
     name = getattr(fn, "__qualname__", None) or repr(fn)
-    function = _pickled(fn, args)
+    function = pickled(fn, _there(args, given))
     job = Job(
         name=name,
         caller=os.getpid(),
@@ -99,11 +98,15 @@ def call(namespaces: Iterable[Namespace], fn: Callable[[*Ts], T], *args: *Ts) ->
         main=_main(name) if any(main in function for main in _MAINS) else None,
         function=function,
     )
-    answer = _run(job, given)
+    value: T = outcome(_run(job, given))
+    return value
+
+
+def outcome(answer: Answer) -> Any:
+    """Return what a function has returned, or raise what it has raised."""
     if answer.error is None:
         assert answer.value is not None
-        value: T = pickle.loads(answer.value)
-        return value
+        return pickle.loads(answer.value)
     error = pickle.loads(answer.error)
     if answer.where:
         places = traceback.format_list([(*place, None) for place in answer.where])
@@ -121,7 +124,20 @@ def _checked(namespaces: Iterable[Namespace]) -> Sequence[Namespace]:
     return spaces
 
 
-def _pickled(fn: Callable[..., object], args: tuple[object, ...]) -> bytes:
+def _there(args: tuple[object, ...], given: list[int]) -> tuple[object, ...]:
+    """Return the arguments with the numbers that descriptors have in the child, and add those to what is given."""
+    there: list[object] = []
+    for arg in args:
+        if isinstance(arg, Handed) and arg >= 0:
+            there.append(_SPACES + len(given))
+            given.append(int(arg))
+        else:
+            there.append(arg)
+    return tuple(there)
+
+
+def pickled(fn: Callable[..., object], args: tuple[object, ...]) -> bytes:
+    """Pickle a function and its arguments; what cannot be pickled is named."""
     for key, value, allowed in (
         ("fn", fn, "a function at the top level of a module"),
         *((f"args[{position}]", value, "what can be pickled") for position, value in enumerate(args)),
@@ -152,75 +168,21 @@ def _main(name: str) -> tuple[str, str]:
 @own_errors(OPERATION)
 def _run(job: Job, spaces: Sequence[int]) -> Answer:
     """Have a fresh interpreter do it."""
-    plan = _plan(len(spaces))
-    running = launch.Running(plan)
-    # Files, and no pipes: all of the job is there at once, and nobody has to read while the other writes.
-    held = [os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)]
+    function = pickle.dumps(job, pickle.HIGHEST_PROTOCOL)
+    answer = os.memfd_create("answer")
     try:
-        held += [os.memfd_create("job"), os.memfd_create("answer")]
-        null, given, answer = held
-        with open(given, "wb", closefd=False) as file:
-            marshal.dump([path for path in sys.path if isinstance(path, str)], file)
-            pickle.dump(job, file, pickle.HIGHEST_PROTOCOL)
-        os.lseek(given, 0, os.SEEK_SET)
-        outputs = [fd if _is_open(fd) else null for fd in (1, 2)]
-        launch.launch(running, plan.encode(), stdio=(null, *outputs), given=(given, answer, *spaces))
-        running.until(lambda running: running.started)
-        _wait(running.pidfd)
-        status, _ = running.reap()
-        return _read(answer, job.name, status)
+        running = interpreter.start(inside.__name__, function, (answer, *spaces), operation=OPERATION)
+        try:
+            running.wait()
+            status, _ = running.reap()
+        finally:
+            running.close()
+        os.lseek(answer, 0, os.SEEK_SET)
+        with open(answer, "rb", closefd=False) as file:
+            found = inside.unpacked(file.read())
     finally:
-        running.close()
-        for fd in held:
-            os.close(fd)
-
-
-def _plan(spaces: int) -> Plan:
-    argv = [*_interpreter(), "-c", _PROGRAM]
-    env = [name + b"=" + value for name, value in os.environb.items()]
-    words = tuple(b"\0".join(map(os.fsencode, some)) for some in (argv, env, argv[:1]))
-    given = _SPACES - _JOB + spaces
-    main = (
-        Step(lib.OP_DEATH, (9,)),
-        Step(lib.OP_READY, (0, given, 0, 0, -1)),
-        Step(lib.OP_EXEC, (len(argv), len(env), 1), words),
-    )
-    setup = (Step(lib.OP_SESSION, (0,)),)  # ^C in a terminal is for the caller, who ends the child
-    return Plan(namespaces=0, prepare=(), setup=setup, main=main, given=given, idmaps=(), init=False, keep_caps=0)
-
-
-def _interpreter() -> list[str]:
-    """Return what starts an interpreter like this one."""
-    import subprocess
-
-    if not sys.executable or getattr(sys, "frozen", False):
-        raise Unsupported(
-            "this process has no interpreter to start", operation=OPERATION, hint="set sys.executable to a python3"
-        )
-    return [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]  # noqa: SLF001 (multiprocessing's way)
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
-
-
-def _wait(process: int) -> None:
-    poll = select.poll()
-    poll.register(process, select.POLLIN)
-    poll.poll()
-
-
-def _read(fd: int, name: str, status: int | None) -> Answer:
-    """Read the answer of a child that has ended."""
-    os.lseek(fd, 0, os.SEEK_SET)
-    with open(fd, "rb", closefd=False) as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), sys.byteorder)
-        data = file.read()
-    if not length or len(data) != length:
+        os.close(answer)
+    if found is None:
         code = "an unknown status" if status is None else os.waitstatus_to_exitcode(status)
-        raise Error(f"its process ended with {code}, and without an answer", operation=OPERATION, path=name)
-    return Answer(*pickle.loads(data))
+        raise Error(f"its process ended with {code}, and without an answer", operation=OPERATION, path=job.name)
+    return found

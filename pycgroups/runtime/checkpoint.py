@@ -24,7 +24,7 @@ from pycgroups.runtime.steps import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import NamedTuple
 
     from pycgroups.cgroups.detect import Hierarchy
@@ -48,7 +48,7 @@ _APART = ("unshare", "--mount", "--propagation", "slave")
 _IN_A_MOUNT = 'mount --rbind -- "$1" "$2" && shift 2 && exec "$@"'
 
 
-class Images(NamedTuple):
+class CheckpointImages(NamedTuple):
     """Where a checkpoint is, and how it is made or brought back.
 
     Attributes:
@@ -63,21 +63,33 @@ class Images(NamedTuple):
     program: str = "criu"
     options: Sequence[str] = ()
 
-    def run(self, verb: str, words: Iterable[str], *, inside: Sequence[str] = (), given: Sequence[int] = ()) -> None:
+    def run(
+        self,
+        verb: str,
+        words: Iterable[str],
+        *,
+        inside: Sequence[str] = (),
+        given: Sequence[int] = (),
+        place: Callable[[int], None] | None = None,
+        meet: Callable[[int], None] | None = None,
+    ) -> None:
         """Run criu.
 
         Args:
             verb: "dump", "pre-dump" or "restore".
             words: what it is told, beside the options.
             inside: a command that executes it.
-            given: descriptors that it gets.
+            given: as `criu.run` has it.
+            place: likewise.
+            meet: likewise.
 
         Raises:
             Unsupported: it is not installed, or this user may not use it.
             LaunchError: it failed; says why.
         """
         import shutil
-        import subprocess
+
+        from pycgroups.runtime import criu
 
         if os.geteuid() != 0 or own.is_nested():
             raise Unsupported("checkpoints need root", operation=verb, hint="run this as root of the host")
@@ -88,14 +100,13 @@ class Images(NamedTuple):
         log = f"{verb}.log"
         where = ("--images-dir", self.directory, "--work-dir", work, "--log-file", log, "-v4")
         command = [*inside, self.program, verb, *where, *words, *self.options]
-        done = subprocess.run(command, pass_fds=given, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            why = _errors(f"{work}/{log}") or f"criu ended with {done.returncode}"
+        if code := criu.run(command, given=given, place=place, meet=meet):
+            why = _errors(f"{work}/{log}") or f"criu ended with {code}"
             raise LaunchError(why, step=verb, path=f"{work}/{log}", hint="the log has the rest")
 
 
 @own_errors("checkpoint")
-def dump(record: Record, spec: Spec, images: Images, *, before: bool) -> None:
+def dump(record: Record, spec: Spec, images: CheckpointImages, *, before: bool) -> None:
     """Save the processes of a container, or `before` that their memory; see `Container.checkpoint`.
 
     Raises:
@@ -108,18 +119,19 @@ def dump(record: Record, spec: Spec, images: Images, *, before: bool) -> None:
     words = ["--tree", str(record.pid), "--root", record.rootfs]
     if freezer := _freezer(record):
         words += ["--freeze-cgroup", freezer]
-    words += _external(f"mnt[{place}]:{place}" for place, _ in _mounts(spec, record))
+    words += _external(f"mnt[{place}]:{place}" for place, _ in _mounts(spec, record, record.cgroups))
     if (network := _network(spec)) is not None:
         words += _external((f"net[{os.stat(network).st_ino}]:{_NETWORK}",))
     streams = [_stream(record.pid, number) for number in _STREAMS]
     words += _external(name for name in streams if name.startswith("file["))
+    words += _network_lock()
     images.run("pre-dump" if before else "dump", words, inside=_APART)
     with open(f"{images.directory}/{_OURS}", "w", encoding="utf-8") as file:
         file.write(dumps({"streams": streams}))
 
 
 @own_errors("restore")
-def restore(creation: Creation, images: Images) -> Created:
+def restore(creation: Creation, images: CheckpointImages) -> Created:
     """Bring saved processes back as the container that is being created.
 
     Raises:
@@ -128,15 +140,13 @@ def restore(creation: Creation, images: Images) -> Created:
     """
     spec, record = creation.spec, creation.record
     _check(spec)
-    if record.cgroup_manager == "systemd":
-        hint = "restore it without --systemd-cgroup"
-        raise Unsupported("criu cannot restore into a scope of systemd's", operation="restore", hint=hint)
     streams = _saved_streams(images.directory)
     creation.make_group()
+    cgroups = (creation.scope.planned,) if creation.scope else creation.record.cgroups
     root, pid_file = f"{creation.home.path}/criu-root", f"{creation.home.path}/criu.pid"
     words = ["--restore-detached", "--restore-sibling", "--pidfile", pid_file, "--root", root]
-    words += _external(f"mnt[{place}]:{source}" for place, source in _mounts(spec, creation.record))
-    words += _cgroup_roots(creation.record)
+    words += _external(f"mnt[{place}]:{source}" for place, source in _mounts(spec, record, cgroups))
+    words += _cgroup_roots(cgroups)
     given = []
     for number, name in zip(_STREAMS, streams, strict=True):
         if name:
@@ -149,7 +159,15 @@ def restore(creation: Creation, images: Images) -> Created:
         os.mkdir(root)
         mount_points.make(record.rootfs, record.bundle, spec)
         mounted = (*_APART, "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
-        images.run("restore", words, inside=mounted, given=given)
+        images.run(
+            "restore",
+            words,
+            inside=mounted,
+            given=given,
+            # A scope of systemd's needs a process; what criu makes is in it as well.
+            place=creation.place if creation.scope else None,
+            meet=creation.run_outer_hooks if spec.hooks else None,
+        )
     finally:
         for fd in given:
             os.close(fd)
@@ -175,14 +193,21 @@ def _external(names: Iterable[str]) -> list[str]:
     return [word for name in names for word in ("--external", name)]
 
 
-def _mounts(spec: Spec, record: Record) -> Iterator[tuple[str, str]]:
+def _mounts(spec: Spec, record: Record, cgroups: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Name what is bound from outside: where it is inside, and what it is."""
     for mount in spec.mounts:
         place = os.path.normpath(mount.destination)
         if mount.type == "cgroup":
-            yield from ((os.path.join(place, name).rstrip("/"), path) for name, path in shown(record.cgroups))
+            yield from ((os.path.join(place, name).rstrip("/"), path) for name, path in shown(cgroups))
         elif mount.type == "bind" or not {"bind", "rbind"}.isdisjoint(mount.options):
             yield place, os.path.join(record.bundle, mount.source or "")
+
+
+def _network_lock() -> list[str]:
+    """Have criu lock the network by what is there: of itself it calls iptables, which not every host has."""
+    import shutil
+
+    return [] if shutil.which("iptables-restore") else ["--network-lock", "nftables"]
 
 
 def _network(spec: Spec) -> str | None:
@@ -190,25 +215,25 @@ def _network(spec: Spec) -> str | None:
     return next((space.path for space in spec.linux.namespaces if space.type == "network" and space.path), None)
 
 
-def _hierarchies(record: Record) -> Iterator[tuple[Hierarchy, str]]:
-    """Yield the directories of its cgroup, and what they are in."""
+def _hierarchies(cgroups: Sequence[str]) -> Iterator[tuple[Hierarchy, str]]:
+    """Yield the directories of a cgroup, and what they are in."""
     from pycgroups.cgroups import detect
 
-    for path in record.cgroups:
+    for path in cgroups:
         yield next(each for each in detect.everything() if path.startswith(f"{each.mount}/")), path
 
 
 def _freezer(record: Record) -> str | None:
     """Find the directory by which all its processes can be stopped at once."""
-    found = list(_hierarchies(record))
+    found = list(_hierarchies(record.cgroups))
     frozen = [path for hierarchy, path in found if "freezer" in hierarchy.controllers]
     return next(iter(frozen or [path for hierarchy, path in found if hierarchy.version == _V2]), None)
 
 
-def _cgroup_roots(record: Record) -> list[str]:
+def _cgroup_roots(cgroups: Sequence[str]) -> list[str]:
     """Say where the new cgroup is, in the place of the old one: per controller of v1, and for the rest."""
     words = []
-    for hierarchy, path in _hierarchies(record):
+    for hierarchy, path in _hierarchies(cgroups):
         place = path.removeprefix(hierarchy.mount)
         controllers = sorted(hierarchy.controllers) if hierarchy.version != _V2 else []
         for prefix in [f"{_V1_NAMES.get(name, name)}:" for name in controllers] or [""]:

@@ -6,20 +6,20 @@ import os
 import select
 
 from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, StateError, own_errors
-from pycgroups.runtime.signals import send_signal
+from pycgroups.runtime.signals import open_process, send_signal
 from pycgroups.runtime.state import Home, Record, State, make_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.oci.resources import Resources
     from pycgroups.oci.runtime_spec import Process, Spec
-    from pycgroups.runtime.checkpoint import Images
+    from pycgroups.runtime.checkpoint import CheckpointImages
+    from pycgroups.runtime.creation import Created
     from pycgroups.runtime.execution import Executed
-    from pycgroups.runtime.launch import Running
 
 _SIGKILL, _SIGTERM = 9, 15
 _GO, _END = b"\0", b"\1"  # what a container's process may read in the FIFO that it waits on
@@ -39,15 +39,13 @@ class Container:
 
     __slots__ = ("_running", "directory", "id", "master", "notices")
 
-    def __init__(
-        self, directory: str, running: Running | None = None, master: int = -1, notices: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, directory: str, created: Created | None = None) -> None:
         """Not for users: `pycgroups.runtime.create` and `get` make them."""
         self.directory = directory
         self.id = os.path.basename(directory)
-        self.master = master
-        self.notices = [*notices]
-        self._running = running
+        self.master = -1 if created is None else created.master
+        self.notices = [] if created is None else [*created.notices]
+        self._running = None if created is None else created.running
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -67,10 +65,12 @@ class Container:
         Raises:
             NotFound: it has been removed.
         """
+        from pycgroups.runtime.members import members
+
         with Home(self.directory) as home:
             record = home.load()
         with _group(record) as group:
-            return group.processes() if group.paths else (record.pid,) if record.is_alive() else ()
+            return members(group, record.pid) if group.paths or record.is_alive() else ()
 
     def cgroup(self) -> Cgroup:
         """Open its cgroup, to measure or to watch it; a context manager.
@@ -79,7 +79,7 @@ class Container:
             NotFound: it has been removed.
         """
         with Home(self.directory) as home:
-            return _group(home.load())
+            return _group(home.load(), to_enter=True)
 
     def spec(self) -> Spec:
         """Return what it was created from.
@@ -87,12 +87,8 @@ class Container:
         Raises:
             NotFound: it has been removed.
         """
-        from pycgroups.oci.json_text import parse
-        from pycgroups.oci.reader import CONFIG, config_text
-        from pycgroups.oci.reading import spec_of
-
         with Home(self.directory) as home:
-            return spec_of(parse(config_text(home.config), CONFIG))
+            return _spec(home)
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
@@ -162,21 +158,23 @@ class Container:
 
         Raises:
             StateError: it is not running.
+            Error: the kernel refuses the signal.
         """
         with Home(self.directory) as home:
             record = home.load()
             status = _status(home, record)
-        with _group(record) as group:
-            is_all = every or (signal == _SIGKILL and not record.own_pids)
-            is_over = status == "creating" or (status == "stopped" and not every)
-            if is_over and not (is_all and group.processes()):
-                raise StateError("container not running", operation="kill", path=self.id)
-            if is_all:
-                for pid in group.processes():
-                    _signal(pid, signal)
-            else:
-                _signal(record.pid, signal, record)
-            if signal == _SIGKILL and status == "paused":
+        is_all = every or (signal == _SIGKILL and not record.own_pids)
+        is_over = status == "creating" or (status == "stopped" and not every)
+        pids = self.processes() if is_all else ()
+        if is_over and not pids:
+            raise StateError("container not running", operation="kill", path=self.id)
+        if is_all:
+            for pid in pids:
+                _signal(pid, signal)
+        else:
+            _signal(record.pid, signal, record)
+        if signal == _SIGKILL and status == "paused":
+            with _group(record) as group:
                 group.thaw()  # a frozen process of cgroup v1 does not die
 
     def pause(self) -> None:
@@ -223,7 +221,7 @@ class Container:
             with _group(record) as group:
                 group.set(resources=resources)
 
-    def checkpoint(self, images: Images, *, before: bool = False) -> None:
+    def checkpoint(self, images: CheckpointImages, *, before: bool = False) -> None:
         """Save its processes as files, with criu(8). They end, unless the options have ``--leave-running``.
 
         Args:
@@ -301,13 +299,13 @@ class Container:
         except Error:
             path = None
         if path and ":" not in path:
-            with placed.open_(placed.planned(path, self.id)) as group:
+            with placed.open_(placed.planned(path, self.id), to_enter=False) as group:
                 group.remove()
         home.remove()
 
     def exec(
         self,
-        process: Process,
+        process: Process | Callable[[Process, int], Process],
         *,
         stdio: Sequence[int] = (0, 1, 2),
         console_socket: str | None = None,
@@ -315,12 +313,14 @@ class Container:
         preserve_fds: int = 0,
         detached: bool = False,
         cgroups: Sequence[str] = (),
+        supervised: bool = False,
         ignore_paused: bool = False,
     ) -> Executed:
         """Start another process in it.
 
         Args:
-            process: the program, and who it is; as isolated as the container's own.
+            process: the program, and who it is; as isolated as the container's own. Or what makes it of that, and the
+                pid of the container's first process.
             stdio: descriptors that become its 0, 1 and 2, unless it has a terminal.
             console_socket: the path of a Unix socket that gets the terminal's master; without, it is `Executed.master`.
             pid_file: a file for its pid.
@@ -328,6 +328,7 @@ class Container:
             detached: it outlives this process.
             cgroups: a path below the container's cgroup that it is to be in, which exists; or "CONTROLLER:PATH" for
                 each hierarchy of v1.
+            supervised: with an init of its own, all that it has started ends with it.
             ignore_paused: start it in a paused container, where it waits.
 
         Raises:
@@ -344,15 +345,17 @@ class Container:
             preserved=preserved.find(preserve_fds, stdio[0]),
             detached=detached,
             cgroups=cgroups,
+            supervised=supervised,
+            ignore_paused=ignore_paused,
         )
         with Home(self.directory) as home:
-            record = home.load()
-            status = _status(home, record)
-        if status in {"stopped", "creating"}:
+            record, spec = home.load(), _spec(home)
+        if not record.is_alive():
             raise StateError("container not running", operation="exec", path=self.id)
-        if status == "paused" and not ignore_paused:
-            raise StateError("cannot exec in a paused container", operation="exec", path=self.id)
-        return execution.execute(record, self.spec(), process, wishes)
+        if callable(process):
+            assert spec.process is not None  # `create` has seen to that
+            process = process(spec.process, record.pid)
+        return execution.execute(record, spec, process, wishes)
 
     # -- for its creator --------------------------------------------------------------------------------------------
 
@@ -405,6 +408,13 @@ class Container:
         return f"<Container {self.id!r}>"
 
 
+def _spec(home: Home) -> Spec:
+    from pycgroups.oci.reader import config_text
+    from pycgroups.oci.reading import spec_of_text
+
+    return spec_of_text(config_text(home.config))
+
+
 def _status(home: Home, record: Record) -> str:
     """Tell the status, in runtime.md's words and with runc's "paused"."""
     if not record.started_at:
@@ -413,21 +423,25 @@ def _status(home: Home, record: Record) -> str:
         return "stopped"
     if home.is_waiting():
         return "created"
-    with _group(record) as group:
-        return "paused" if group.frozen else "running"
+    return "paused" if _is_frozen(record) else "running"
 
 
-def _group(record: Record) -> Cgroup:
+def _is_frozen(record: Record) -> bool:
     from pycgroups.cgroups import placed
 
-    return placed.open_(record.cgroups, record.unit)
+    return placed.is_frozen(record.cgroups)
+
+
+def _group(record: Record, *, to_enter: bool = False) -> Cgroup:
+    from pycgroups.cgroups import placed
+
+    return placed.open_(record.cgroups, record.unit, to_enter=to_enter)
 
 
 def _signal(pid: int, signal: int, record: Record | None = None) -> bool:
     """Send a signal to a process; with a record, if it is still that one. False if it has ended."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
+    pidfd = open_process(pid)
+    if pidfd < 0:
         return False
     try:
         return (record is None or record.is_alive()) and send_signal(pidfd, signal)
@@ -439,15 +453,16 @@ def _kill(record: Record) -> int:
     """Kill its process; its pidfd, which the caller closes, or -1 if it is dead."""
     if not record.started_at or not record.is_alive():
         return -1
+    pidfd = open_process(record.pid)
     try:
-        pidfd = os.pidfd_open(record.pid)
-    except ProcessLookupError:
+        if pidfd >= 0 and record.is_alive():  # and so the pid was still its
+            send_signal(pidfd, _SIGKILL)
+            kept, pidfd = pidfd, -1
+            return kept
         return -1
-    if record.is_alive():  # and so the pid was still its
-        send_signal(pidfd, _SIGKILL)
-        return pidfd
-    os.close(pidfd)
-    return -1
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
 
 
 def _end(record: Record) -> None:

@@ -14,6 +14,8 @@
                          <-----------------  FD        its terminal
                          <-----------------  WAITING   in the FIFO of the state directory
     record with its pid
+
+Who starts it at once has its pid in the record before it goes on at all, and the program runs in the end (STARTED).
 """
 
 from __future__ import annotations
@@ -35,16 +37,21 @@ if TYPE_CHECKING:
     from functools import lru_cache
     from typing import Any, NamedTuple
 
+    from attrs import evolve
+
     from pycgroups.cgroups import Cgroup
+    from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.scoped import Scoped
     from pycgroups.oci.runtime_spec import IdMapping, Linux, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.program import Manner
+    from pycgroups.runtime.rootfs import Rootfs
     from pycgroups.runtime.steps import IdMaps, Plan
 
     Mappings = tuple[IdMapping, ...]
 else:
     from pycgroups.caches import lru_cache
+    from pycgroups.frozen import evolve
     from pycgroups.records import NamedTuple
 
 
@@ -53,7 +60,14 @@ _KEEP_GROUPS = "run.oci.keep_original_groups"
 
 
 class Wishes(NamedTuple):
-    """What a creator may ask for, beside the Spec; see `pycgroups.runtime.create`."""
+    """What a creator may ask for, beside the Spec; see `pycgroups.runtime.create`.
+
+    Attributes:
+        rootfs: what the root is made of, where that is no directory.
+        manner: how the program is started, where the Spec does not say all of that.
+        optional: limits, if those that this host cannot enforce are only to be told of, and are no error.
+        at_once: start it, too, which is two conversations less; for a Spec without hooks.
+    """
 
     console_socket: str | None = None
     pid_file: str | None = None
@@ -63,15 +77,24 @@ class Wishes(NamedTuple):
     cgroup_manager: str = "cgroupfs"
     notify: bool = False
     stdio: Sequence[int] = (0, 1, 2)
+    rootfs: Rootfs | None = None
+    manner: Manner | None = None
+    optional: Limits | None = None
+    at_once: bool = False
 
 
 class Created(NamedTuple):
-    """What came of it: the state directory, the process, the master of its terminal, or -1, and what was left out."""
+    """What came of it: the state directory, the process, the master of its terminal, or -1, and what was left out.
+
+    Its cgroup, too: one directory in each hierarchy; and the limits that are not in force.
+    """
 
     directory: str
     running: Running
     master: int
     notices: Sequence[str]
+    cgroups: tuple[str, ...]
+    unenforced: tuple[str, ...] = ()
 
 
 def create(
@@ -154,11 +177,11 @@ def _check_host(linux: Linux) -> None:
 def _manner(spec: Spec, wishes: Wishes) -> Manner:
     """Say how its program is started."""
     assert spec.process is not None
-    return confinement.manner(spec.process, spec.linux.seccomp)._replace(
+    return (wishes.manner or confinement.manner(spec.process, spec.linux.seccomp))._replace(
         grantable=granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces)),
         detached=True,
         mount_label=confinement.mount_label(spec.linux.mount_label),
-        start=True,
+        start=not wishes.at_once,
         waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
         handed=len(wishes.preserved.fds),
         holes=wishes.preserved.holes,
@@ -242,10 +265,17 @@ def _caller(spec: Spec) -> _Caller:
     return _Caller(own.is_privileged(), own.is_nested(), own.may_set_groups() and not keeps)
 
 
+def _shape(spec: Spec) -> Spec:
+    """Leave out what no plan depends on and is another one for each container, so that they share theirs."""
+    linux = spec.linux
+    uids, gids = (tuple(evolve(each, host_id=0) for each in maps) for maps in (linux.uid_mappings, linux.gid_mappings))
+    return evolve(spec, linux=evolve(linux, cgroups_path=None, uid_mappings=uids, gid_mappings=gids))
+
+
 @lru_cache(64)  # a program may start the same container a thousand times
 def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     spec: Spec,
-    rootfs: str,
+    rootfs: Rootfs,
     manner: Manner,
     bundle: str,
     cgroups: tuple[Shown, ...],
@@ -256,7 +286,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     assert spec.process is not None
     made = plan.make_plan(
         spec,
-        Directory(path=rootfs, devices=True),
+        rootfs,
         privileged=caller.privileged,
         nested=caller.nested,
         groups=caller.groups,
@@ -298,13 +328,16 @@ class Creation:
         if self.manner.waits:
             self.wait(running, lib.OP_WAIT)
             self.move_devices(running)
-            self.run_hooks(running)
+            self.run_hooks(running.pid)
             running.go_on()
         if self.listener >= 0 and self.spec.linux.seccomp is not None:
             listener, self.listener = self.listener, -1
             state = make_state(self.record._replace(pid=running.pid), "creating")
             confinement.hand_on(running, listener, self.spec.linux.seccomp, state)
-        self.wait(running, lib.OP_START)
+        if self.manner.start:
+            self.wait(running, lib.OP_START)
+        else:
+            running.until_started()
         self.master = terminals.hand_on(running, self.console)
         return self.done(running)
 
@@ -330,7 +363,7 @@ class Creation:
 
             self.group = self.scope = scoped.create(linux.cgroups_path, record.id, linux.resources)
         else:
-            self.group = placed.create(linux.cgroups_path, record.id, linux.resources)
+            self.group = placed.create(linux.cgroups_path, record.id, linux.resources, self.wishes.optional)
         self.note(planned_cgroups=(), cgroups=self.group.paths)
 
     def make_class(self) -> None:
@@ -345,7 +378,12 @@ class Creation:
         resctrl.make(plan)
 
     def place(self, pid: int) -> None:
-        """Have systemd put the new process into a scope, and note which; and put it into its class of service."""
+        """Have systemd put the new process into a scope, and note which; and put it into its class of service.
+
+        Who is started at once is noted before it does anything.
+        """
+        if not self.manner.start:
+            self.note(pid=pid, started_at=start_of(pid))
         if self.scope is not None:
             self.scope.place(pid)
             self.note(cgroups=self.scope.paths, unit=self.scope.unit)
@@ -356,8 +394,9 @@ class Creation:
 
     def note(self, **changes: Any) -> None:
         """Write down what is there by now."""
-        self.record = self.record._replace(**changes)
-        self.home.save(self.record)
+        before, self.record = self.record, self.record._replace(**changes)
+        if self.record != before:
+            self.home.save(self.record)
 
     # -- the process ------------------------------------------------------------------------------------------------
 
@@ -367,15 +406,15 @@ class Creation:
         assert group is not None
         assert spec.process is not None
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
-        made, encoded = _plan(
-            spec, self.record.rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller(spec)
-        )
+        rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
+        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller(spec))
         self.running = Running(made)
         uids, gids = self.id_mappings()
         if spaces := plan.joined(spec):
             self.open_namespaces(spaces, uids, gids)
             uids = gids = ()
-        self.given.append(self.home.make_fifo())
+        if self.manner.start:
+            self.given.append(self.home.make_fifo())
         launch(
             self.running,
             encoded,
@@ -384,7 +423,7 @@ class Creation:
             given=[*joins, *self.given, *self.wishes.preserved.fds],
             uid_mappings=uids,
             gid_mappings=gids,
-            placed=self.place if self.scope or self.record.resctrl else None,
+            placed=self.place if self.scope or self.record.resctrl or not self.manner.start else None,
         )
         return self.running
 
@@ -439,22 +478,32 @@ class Creation:
         names = [(name, device.name or name) for name, device in self.spec.linux.net_devices]
         devices.move(names, inside, running.pid)
 
-    def run_hooks(self, running: Running) -> None:
-        """Run the hooks of `create`."""
+    def run_hooks(self, pid: int) -> None:
+        """Run the hooks of `create`, which are for a process that has its namespaces."""
         if self.spec.hooks is None:
             return
         from pycgroups.runtime import hooks
 
-        self.note(pid=running.pid)
+        self.run_outer_hooks(pid)
+        state = make_state(self.record, "created")
+        hooks.run("createContainer", self.spec.hooks.create_container, state, inside=pid)
+
+    def run_outer_hooks(self, pid: int) -> None:
+        """Run those of them that run outside; all that a restored container has, as with runc."""
+        if self.spec.hooks is None:
+            return
+        from pycgroups.runtime import hooks
+
+        self.note(pid=pid)
         # By now "created": that is what a container is after step 2 of the lifecycle, and these are steps 3 to 5.
         state = make_state(self.record, "created")
         hooks.run("prestart", self.spec.hooks.prestart, state)
         hooks.run("createRuntime", self.spec.hooks.create_runtime, state)
-        hooks.run("createContainer", self.spec.hooks.create_container, state, inside=running.pid)
 
     def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
-        self.note(pid=running.pid, started_at=start_of(running.pid))
+        if not self.record.started_at or self.record.pid != running.pid:
+            self.note(pid=running.pid, started_at=start_of(running.pid))
         if self.wishes.pid_file is not None:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
@@ -463,7 +512,8 @@ class Creation:
         notices = granting.notices(self.spec.process, self.manner.grantable)
         if self.spec.linux.mount_label is not None and self.manner.mount_label is None:
             notices.append("option linux.mountLabel: SELinux is not enabled in this kernel")
-        created = Created(self.home.path, running, self.master, notices)
+        cgroups, unenforced = self.record.cgroups, self.group.unenforced
+        created = Created(self.home.path, running, self.master, notices, cgroups, unenforced)
         self.running, self.group, self.master = None, None, -1
         return created
 

@@ -33,9 +33,9 @@ def make_exec(
     Args:
         process: the program.
         linux: the container's own, of which it gets what no namespace has.
-        kinds: the namespaces to join, in order; the launch hands over their descriptors.
-        joins: how many cgroup files the launch hands over before those.
-        manner: how it is started; without an init of its own.
+        kinds: the namespaces to join; the launch hands over a pidfd of a process that is in them.
+        joins: how many cgroup files the launch hands over before that.
+        manner: how it is started; an init is no process 1 here, but ends all that the program has started with it.
         terminal: make a pty in the container.
         groups: the container's user namespace allows setgroups(2).
     """
@@ -44,11 +44,14 @@ def make_exec(
         *(Step(lib.OP_JOIN, (slot,)) for slot in range(joins)),
         *_affinity(process, "final"),
     ]
-    if process.oom_score_adj is not None:  # by the host's /proc: the container need not have one
+    if process.oom_score_adj is not None and not manner.init:  # by the host's /proc: the container need not have one
         setup.append(Step(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),)))
     setup += _join(kinds, joins)
     if "user" in kinds:
         setup.append(Step(lib.OP_BECOME_ROOT, (int(groups),)))
+    if manner.init:
+        manner = manner._replace(supervised=True)
+        setup.append(Step(lib.OP_DEATH, (lib.PLAN_END_SIGNAL,)))
     setup += [Step(lib.OP_SESSION, (0,)), Step(lib.OP_UMASK, (0,)), Step(lib.OP_ROOT)]
     if linux.personality is not None or linux.memory_policy is not None:
         from pycgroups.runtime import scheduling  # few ask for it
@@ -56,9 +59,9 @@ def make_exec(
         setup += scheduling.linux_steps(linux)
     if terminal:
         setup.append(terminal.step(TERMINAL, process.user))
-    given = joins + len(kinds)
+    given = joins + bool(kinds)
     main = program(process, manner, Slots(handed=given), terminal=terminal is not None, groups=groups)
-    return _plan(setup, main, given + manner.handed)
+    return _plan(setup, main, given + manner.handed)._replace(init=manner.init, supervised=manner.init)
 
 
 def make_inner_hook(
@@ -78,7 +81,7 @@ def make_hook(hook: Hook, env: Sequence[str], kinds: Sequence[str], cwd: str) ->
         Step(lib.OP_READY, (-1, 0, 0, 0, -1)),
         _exec(hook, env),
     )
-    return _plan(setup, main, len(kinds))
+    return _plan(setup, main, int(bool(kinds)))
 
 
 def _exec(hook: Hook, env: Sequence[str]) -> Step:
@@ -96,8 +99,11 @@ def _affinity(process: Process, when: str) -> list[Step]:
     return [scheduling.affinity(cpus)]
 
 
-def _join(kinds: Sequence[str], first: int) -> list[Step]:
-    steps = [Step(lib.OP_SETNS, (slot, NAMESPACES[kind]), (kind.encode(),)) for slot, kind in enumerate(kinds, first)]
+def _join(kinds: Sequence[str], slot: int) -> list[Step]:
+    """Join all in one go, by the pidfd of a process: the kernel takes a user namespace first; setns(2), Linux 5.8."""
+    if not kinds:
+        return []
+    steps = [Step(lib.OP_SETNS, (slot, sum(NAMESPACES[kind] for kind in kinds)), (", ".join(kinds).encode(),))]
     if "pid" in kinds:  # of which only children are
         steps.append(Step(lib.OP_FORK))
     return steps

@@ -9,20 +9,24 @@ from pycgroups.errors import StateError, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
+from pycgroups.runtime.signals import open_process
 from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from functools import lru_cache
     from typing import NamedTuple
 
+    from pycgroups._native.calls import Report
     from pycgroups.cgroups import Cgroup
-    from pycgroups.oci.runtime_spec import Process, Spec
+    from pycgroups.oci.runtime_spec import Linux, Process, Spec
     from pycgroups.oci.uncommon import Hook
     from pycgroups.runtime.program import Manner
     from pycgroups.runtime.state import Record
     from pycgroups.runtime.steps import Plan
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.records import NamedTuple
 
 
@@ -38,22 +42,26 @@ class Wishes(NamedTuple):
     preserved: Preserved = Preserved()
     detached: bool = False
     cgroups: Sequence[str] = ()
+    supervised: bool = False
+    ignore_paused: bool = False
 
 
 class Executed:
     """A process that was started in a container.
 
     Attributes:
+        args: the command.
         pid: its pid, as this process sees it.
         master: of its terminal, where it has one that no console socket got; else -1.
         notices: what went wrong and is no error, such as a capability that there is none of.
     """
 
-    __slots__ = ("_running", "master", "notices", "pid")
+    __slots__ = ("_running", "args", "master", "notices", "pid")
 
-    def __init__(self, running: launch.Running, master: int, notices: list[str]) -> None:
+    def __init__(self, running: launch.Running, args: Sequence[str], master: int, notices: list[str]) -> None:
         """Take over the process."""
         self._running = running
+        self.args = args
         self.pid = running.pid
         self.master = master
         self.notices = notices
@@ -75,9 +83,21 @@ class Executed:
             raise StateError("somebody else has taken the exit status", operation="wait", path=str(self.pid))
         return os.waitstatus_to_exitcode(status)
 
+    def finish(self) -> tuple[int | None, Report | None]:
+        """Close what is held of one that has ended; its wait status, if that is known, and what it used."""
+        self._running.hear()
+        own, usage = self._running.reap()
+        told = self._running.report
+        self.close()
+        return (own, usage) if told is None else (told.value, told)
+
     def signal(self, number: int) -> None:
         """Send it a signal; none is sent to the dead."""
         self._running.signal(number)
+
+    def kill(self) -> None:
+        """Kill it; one that is supervised with all that it has started. That takes time: ask again after a while."""
+        self._running.kill()
 
     def let_go(self) -> None:
         """Close what is held; the process goes on."""
@@ -101,7 +121,7 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
     profile = spec.linux.seccomp
     grantable = _grantable(spec)
     manner = confinement.manner(process, profile)
-    manner = manner._replace(detached=wishes.detached, grantable=grantable)
+    manner = manner._replace(detached=wishes.detached, grantable=grantable, init=wishes.supervised)
     manner = manner._replace(handed=len(wishes.preserved.fds), holes=wishes.preserved.holes)
     console = listener = -1
     try:
@@ -118,7 +138,7 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
-            return Executed(running, master, granting.notices(process, grantable))
+            return Executed(running, process.args, master, granting.notices(process, grantable))
         except BaseException:
             running.close()
             raise
@@ -154,33 +174,40 @@ def _grantable(spec: Spec) -> int:
 
 def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:
     """Start a process in the container's namespaces and cgroup."""
-    namespaces = files.open_others(record.pid)
+    pidfd = open_process(record.pid) if record.started_at else -1
     try:
+        # In this order: the descriptor is not of somebody who has got the pid since.
+        if pidfd < 0 or not record.is_alive():
+            raise StateError("container not running", operation="exec", path=record.id)
         with _group(record, wishes.cgroups) as group:
-            joins = group.join_fds
-            plan = entering.make_exec(
-                process,
-                spec.linux,
-                tuple(namespaces),
-                joins=len(joins),
-                manner=manner,
-                terminal=terminals.wanted(process),
-                groups=own.may_set_groups(record.pid),
-            )
-            if not record.is_alive():  # the pid may be somebody else's by now, and so what was opened
-                raise StateError("container not running", operation="exec", path=record.id)
+            if not wishes.ignore_paused and group.frozen:
+                raise StateError("cannot exec in a paused container", operation="exec", path=record.id)
+            kinds, joins = files.others(record.pid), group.join_fds
+            groups = own.may_set_groups(record.pid)
+            plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, groups)
             running = launch.Running(plan)
             launch.launch(
                 running,
-                plan.encode(),
+                encoded,
                 stdio=wishes.stdio,
                 cgroup=-1 if group.clone_fd is None else group.clone_fd,
-                given=[*joins, *namespaces.values(), *wishes.preserved.fds],
+                given=[*joins, *([pidfd] if kinds else ()), *wishes.preserved.fds],
                 placed=_classifier(record),
             )
     finally:
-        files.close_all(namespaces)
+        if pidfd >= 0:
+            os.close(pidfd)
     return running
+
+
+@lru_cache(64)  # a program may be executed a thousand times
+def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
+    process: Process, linux: Linux, kinds: tuple[str, ...], joins: int, manner: Manner, groups: bool
+) -> tuple[Plan, bytes]:
+    made = entering.make_exec(
+        process, linux, kinds, joins=joins, manner=manner, terminal=terminals.wanted(process), groups=groups
+    )
+    return made, made.encode()
 
 
 def _classifier(record: Record) -> Callable[[int], None] | None:
@@ -196,10 +223,9 @@ def _group(record: Record, below: Sequence[str]) -> Cgroup:
     """Open the cgroup that the process is to be in."""
     from pycgroups.cgroups import placed
 
-    group = placed.open_(record.cgroups)
     if not below:
-        with group:
-            return placed.beside(group, record.pid)
+        return placed.beside(record.cgroups, record.pid)
+    group = placed.open_(record.cgroups)
     for name in below:
         with group as above:
             group = placed.sub(above, name)

@@ -46,7 +46,7 @@ _SYMLINK = "the image has a symlink on this path, where only a directory or file
 _UNMAPPED = "the container's root has no right here: the owner on the host is not in its id map (userns, idmap=True)"
 
 _STEPS = {
-    (lib.OP_TREE, errno.ENOENT): "the directory does not exist on the host",
+    (lib.OP_TREE, errno.ENOENT): "it does not exist on the host, or in an earlier mount that hides the place",
     (lib.OP_TREE, errno.EACCES): "the caller may not reach this path",
     (lib.OP_TREE, errno.EINVAL): "the file system does not know idmapped mounts (5.12 and newer, not all), "
     'or holds mounts that must stay hidden; try userns="host" or another directory',
@@ -84,6 +84,8 @@ _STEPS = {
         errno.EPERM,
     ): "joining takes CAP_SYS_ADMIN in the user namespace that it belongs to: an ordinary user "
     "has it where that is joined as well, namespaces={'user': ...}",
+    (lib.OP_FORK, errno.ENOMEM): "process 1 of the pid namespace that was joined has ended, and with it the namespace: "
+    "pid_namespaces(7)",
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",
     (lib.OP_RLIMIT, errno.EPERM): "above the caller's hard limit, and raising that needs CAP_SYS_RESOURCE",
     (lib.OP_OOM_SCORE, errno.EACCES): "below the caller's own value, and lowering it needs CAP_SYS_RESOURCE",

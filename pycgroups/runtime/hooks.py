@@ -60,18 +60,16 @@ def run(
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
     for position, hook in enumerate(hooks):
-        namespaces = files.open_others(inside) if inside else {}
-        plan = (make or _planner(kind, state))(hook, tuple(namespaces))
+        kinds = files.others(inside) if inside else ()
+        plan = (make or _planner(kind, state))(hook, kinds)
         try:
-            _run(f"hooks.{kind}[{position}]", hook, plan, state, namespaces)
+            _run(f"hooks.{kind}[{position}]", hook, plan, state, inside if kinds else 0)
         except LaunchError as error:
             said = f"error running {kind} hook #{position}"  # runc's words
             error.message = f"{said}: {error.message}" if error.message else said
             if failed is None:
                 raise
             failed.append(error)
-        finally:
-            files.close_all(namespaces)
 
 
 def _planner(kind: str, state: State) -> Callable[[Hook, Sequence[str]], Plan]:
@@ -85,7 +83,8 @@ def _planner(kind: str, state: State) -> Callable[[Hook, Sequence[str]], Plan]:
     return plan
 
 
-def _run(name: str, hook: Hook, plan: Plan, state: State, namespaces: dict[str, int]) -> None:
+def _run(name: str, hook: Hook, plan: Plan, state: State, inside: int) -> None:
+    given = [os.pidfd_open(inside)] if inside else []
     told = os.memfd_create("state")  # not a pipe: it is there as a whole, and nobody waits for who reads it
     said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(output, True)
@@ -93,7 +92,7 @@ def _run(name: str, hook: Hook, plan: Plan, state: State, namespaces: dict[str, 
     try:
         os.write(told, dumps(state.to_json()).encode())
         os.lseek(told, 0, os.SEEK_SET)
-        launch.launch(running, plan.encode(), stdio=(told, output, output), given=tuple(namespaces.values()))
+        launch.launch(running, plan.encode(), stdio=(told, output, output), given=given)
         running.until(lambda running: running.started)
     except LaunchError as error:
         raise LaunchError(step=name, path=hook.path, errno=error.errno, hint="a program of the host") from None
@@ -105,7 +104,7 @@ def _run(name: str, hook: Hook, plan: Plan, state: State, namespaces: dict[str, 
             raise LaunchError(": ".join(filter(None, (f"ended with {code}", text))), step=name, path=hook.path)
     finally:
         running.close()
-        for fd in (told, said, output):
+        for fd in (*given, told, said, output):
             os.close(fd)
 
 

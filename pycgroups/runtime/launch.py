@@ -12,7 +12,7 @@ import select
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
-from pycgroups.errors import CommandNotExecutable, CommandNotFound, LaunchError
+from pycgroups.errors import CommandNotExecutable, CommandNotFound, Error, LaunchError
 from pycgroups.runtime import rlimits
 from pycgroups.runtime.signals import send_signal
 
@@ -84,9 +84,12 @@ class Running:
         """Our end of the control socket."""
         return self.spawned.control
 
-    def hear(self) -> bool:
-        """Take in all that the helper has said; False when there is nothing more to come."""
-        while True:
+    def hear(self, *, most: int = -1) -> bool:
+        """Take in all that the helper has said, or so many records; False when there is nothing more to come."""
+        while self.report is None:
+            if most == 0:
+                return True
+            most -= 1
             result, report = calls.report(self.control)
             if report is None:
                 # An end of file without init is the close-on-exec of a program that now runs.
@@ -94,6 +97,7 @@ class Running:
                 self.started = self.started or (ended and not self.plan.init)
                 return result == -errno.EAGAIN
             self._take(report)
+        return False
 
     def _take(self, report: Report) -> None:
         if report.kind == lib.REPORT_STARTED:
@@ -128,6 +132,22 @@ class Running:
             poll.poll()
         if self.failure is not None:
             raise self.failure
+
+    def until_started(self) -> None:
+        """Listen until the program runs, and no further: who takes over from us hears how it ends.
+
+        Raises:
+            LaunchError: it does not run.
+        """
+        self.waiting = None
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        while self.hear(most=1) and not self.started and self.failure is None:
+            poll.poll()
+        if self.failure is not None:
+            raise self.failure
+        if not self.started:
+            raise LaunchError("the container's process was killed", step=_START)
 
     def go_on(self) -> None:
         """Let it go on that waits for us (``OP_WAIT``)."""
@@ -165,9 +185,24 @@ class Running:
         Somebody else in this process may have reaped it: a SIGCHLD handler that waits for any child, or SIGCHLD
         ignored. There is no usage then, and before Linux 6.15 no status. The helper's report has the facts.
         """
-        answer = calls.reap(self.pidfd)
+        self._hear_of_child()
+        answer = self._reap()
         self._reaped = True
         return answer
+
+    def _hear_of_child(self) -> None:
+        """If it forks: wait for the helper, which has ended or will at once, and hear whether it has forked."""
+        if self.plan.forks and not self.has_forked:
+            self.wait()
+            self.hear()
+
+    def _reap(self) -> tuple[int | None, Report | None]:
+        """Reap it, and if it has died between its fork and its report, its child as well.
+
+        That is our child, and the end of the pid namespace that it is in would wait for us to reap it.
+        """
+        unheard = self.plan.forks and not self.has_forked
+        return calls.reap(self.pidfd, group=self.pid if unheard else 0)
 
     def let_go(self) -> None:
         """Close all descriptors, and leave the process to itself; it must outlive us by its plan."""
@@ -175,9 +210,17 @@ class Running:
         self.close()
 
     def close(self) -> None:
-        """Kill what has not ended, and close all descriptors. May be called again when an exception came between."""
+        """Kill what has not ended, and close all descriptors. May be called again when an exception came between.
+
+        Raises:
+            Error: it may not be killed. All is closed, and it ends with this process by its plan: PR_SET_PDEATHSIG.
+        """
         if not self._reaped:
-            self._end()
+            try:
+                self._end()
+            except Error:
+                self.let_go()
+                raise
             self._reaped = True
         while self.descriptors:
             os.close(self.descriptors.popitem()[1])
@@ -185,13 +228,15 @@ class Running:
 
     def _end(self) -> None:
         """Kill and reap it, and who goes on for it: it may have forked, and we have not heard of that."""
-        helper = self.pidfd
-        if self.plan.supervised and helper >= 0:
+        if self.pidfd < 0:
+            return
+        if self.plan.supervised:
             self._end_supervised()
-        end(self.spawned)
-        self.hear()
-        if self.pidfd != helper:
-            end(self.spawned)
+        self.signal(_SIGKILL)
+        self._hear_of_child()
+        if self.has_forked:
+            self.signal(_SIGKILL)
+        self._reap()
 
     def _end_supervised(self) -> None:
         poll = select.poll()
@@ -206,6 +251,7 @@ def launch(
     encoded: bytes,
     *,
     stdio: Sequence[int],
+    above: int = -1,
     cgroup: int = -1,
     given: Sequence[int] = (),
     uid_mappings: tuple[IdMapping, ...] = (),
@@ -218,6 +264,9 @@ def launch(
         running: what to do, and what holds the process.
         encoded: ``plan.encode()``, which a caller may keep.
         stdio: descriptors that become 0, 1 and 2.
+        above: the highest descriptor of a pipe that the program has the other end of. By the control socket an init
+            learns that the caller ends, and of the descriptors of a process that ends the highest is closed first: to
+            close a pipe may have to wait for the program, which holds its lock.
         cgroup: a cgroup v2 directory to be born in (clone3(2), CLONE_INTO_CGROUP; Linux 5.7).
         given: the descriptors of the plan's first slots, without the user namespace.
         uid_mappings: the map of the new user namespace.
@@ -230,7 +279,7 @@ def launch(
     spawned, plan = running.spawned, running.plan
     namespaces: list[int] = []
     try:
-        _check_spawn(calls.begin(spawned, encoded), lib.SPAWN_SOCKET)
+        _check_spawn(calls.begin(spawned, encoded, above), lib.SPAWN_SOCKET)
         for maps in plan.idmaps:
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
         _check_step(running, calls.give(spawned, [*given, *namespaces]))

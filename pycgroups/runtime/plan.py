@@ -17,7 +17,7 @@ from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces import files
 from pycgroups.runtime import mount_options
 from pycgroups.runtime.program import RULESET, TERMINAL, Manner, Slots, program
-from pycgroups.runtime.rootfs import Directory, Layer, Layered
+from pycgroups.runtime.rootfs import Directory, Layered, Stacked
 from pycgroups.runtime.steps import Plan, Step, Terminal
 from pycgroups.security import capabilities
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pycgroups.oci.runtime_spec import IdMapping, Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
+    from pycgroups.runtime.rootfs import Layer, Rootfs
     from pycgroups.runtime.steps import IdMaps
 
 # Slots with a fixed use, from the top.
@@ -66,6 +67,8 @@ _SETUP_CAPABILITIES = (
     *("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"),
 )
 
+_LONGEST_OPTION = 255
+
 _CHAR_DEVICE = 0o020000
 _BLOCK_DEVICE = 0o060000
 _FIFO = 0o010000
@@ -76,7 +79,7 @@ _NONE: Mapping[str, str] = {}
 
 def make_plan(
     spec: Spec,
-    rootfs: Directory | Layered,
+    rootfs: Rootfs,
     *,
     privileged: bool,
     nested: bool = False,
@@ -121,6 +124,7 @@ def make_plan(
     if terminal:
         plan.make_terminal(terminal)
     plan.finish_setup()
+    manner = manner._replace(supervised=plan.supervised)
     main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=plan.may_set_groups())
     return plan.done(main)
 
@@ -131,7 +135,7 @@ class _Planner:
     def __init__(
         self,
         spec: Spec,
-        rootfs: Directory | Layered,
+        rootfs: Rootfs,
         manner: Manner,
         order: tuple[str, ...],
         *,
@@ -154,6 +158,8 @@ class _Planner:
         # Of these only children are: setns(2), unshare(2).
         self.forks = "pid" in kinds or not self.late.isdisjoint(("pid", "time"))
         self.userns = "user" in self.fresh or "user" in kinds
+        # An init that is not process 1 ends its descendants itself.
+        self.supervised = manner.init and "pid" not in self.fresh
         self.binds_devices = self.userns or nested
         self.idmaps = self.wanted_idmaps() if privileged else ()
         start = joins + len(self.joined)
@@ -177,7 +183,7 @@ class _Planner:
 
     def wanted_idmaps(self) -> tuple[IdMaps | None, ...]:
         wanted: dict[IdMaps | None, None] = {}
-        if isinstance(self.rootfs, Directory) and self.rootfs.idmapped:
+        if not isinstance(self.rootfs, Layered) and self.rootfs.idmapped:
             wanted[None] = None
         for mount in self.spec.mounts:
             if _is_idmapped(mount):
@@ -246,8 +252,10 @@ class _Planner:
             self.early.append(Step(lib.OP_FORK))
         if self.userns:
             self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()), *self.root_ids())
-        if self.manner.init:
-            self.add(lib.OP_DEATH, 9)
+        if (
+            self.manner.init and not self.manner.detached
+        ):  # a supervisor has still something to do when the creator dies
+            self.add(lib.OP_DEATH, lib.PLAN_END_SIGNAL if self.supervised else 9)
         self.add(lib.OP_SESSION, 0)
         self.add(lib.OP_UMASK, 0)
         self.add(lib.OP_PROPAGATE, lib.MS_PRIVATE)
@@ -282,6 +290,11 @@ class _Planner:
             self.make_scratch(rootfs.size)
             self.stage_layers(overlays)
             self.make_layers(rootfs)
+            return
+        if isinstance(rootfs, Stacked):
+            self.make_scratch(rootfs.size)
+            self.stage_layers(overlays)
+            self.make_stack(rootfs)
             return
         # Devices of a rootfs are not the container's to open, unless its cgroup decides that.
         attributes = 0 if rootfs.devices else lib.MOUNT_ATTR_NODEV
@@ -387,6 +400,52 @@ class _Planner:
             options.append("userxattr")
         self.file_system("overlay", slot, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options)
 
+    def make_stack(self, rootfs: Stacked) -> None:
+        """Overlay the layers of an image with a fresh upper directory.
+
+        They are found below one tree for each store: to show a hundred of them costs no more than to show one, and
+        their names, which are digests, need no escapes.
+        """
+        lowers = self.appended(rootfs) if rootfs.appends else self.joined_lowers(rootfs)
+        above = ""
+        if rootfs.top:
+            self.stage_tree(rootfs.top, "top", rootfs, writable=True)
+            above = "top/"
+        self.add(lib.OP_MKDIR, rootfs.mode, 0, texts=(f"{above}upper".encode(),))
+        self.add(lib.OP_MKDIR, 0o700, 0, texts=(f"{above}work".encode(),))
+        self.add(lib.OP_FCHDIR, SCRATCH)
+        options = [*lowers, f"upperdir={above}upper", f"workdir={above}work"]
+        if self.userns:
+            options.append("userxattr")
+        self.file_system("overlay", ROOT, lib.MOUNT_ATTR_NODEV, options)
+        self.use_root(ROOT)
+        if rootfs.size is not None:
+            self.add(lib.OP_SEND, SCRATCH)
+
+    def appended(self, rootfs: Stacked) -> list[str]:
+        for number, path in enumerate(rootfs.trees):
+            self.stage_tree(path, f"image{number}", rootfs)
+        return [f"lowerdir+=image{tree}/{path}" for tree, path in rootfs.layers]
+
+    def joined_lowers(self, rootfs: Stacked) -> list[str]:
+        """Mount each by itself, so that all their names fit in one option: fsconfig(2) takes 255 bytes."""
+        names = [f"{number:x}" for number in range(len(rootfs.layers))]
+        lowers = f"lowerdir={':'.join(names)}"
+        if len(lowers) - len("lowerdir=") > _LONGEST_OPTION:
+            raise Unsupported(
+                f"{len(names)} layers are more than this kernel takes",
+                operation="mount overlay",
+                hint="Linux 6.7, which takes them one by one; or an image with fewer layers",
+            )
+        for name, (tree, path) in zip(names, rootfs.layers, strict=True):
+            self.stage_tree(f"{rootfs.trees[tree]}/{path}", name, rootfs)
+        return [lowers]
+
+    def stage_tree(self, path: str, name: str, rootfs: Stacked, *, writable: bool = False) -> None:
+        attributes = lib.MOUNT_ATTR_NODEV if writable else lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NODEV
+        slot = self.tree(path, recursive=False, attributes=attributes, idmap=None if rootfs.idmapped else False)
+        self.add(lib.OP_MOUNT, slot, 0, texts=(name.encode(),))
+
     # -- mounts -----------------------------------------------------------------------------------------------
 
     def file_system(
@@ -406,9 +465,15 @@ class _Planner:
             self.mount_cgroups(mount, options)
             return
         slot = self.mount_slot(mount, options)
-        if _is_bind(mount, options):
+        source = os.path.join(self.bundle, mount.source or "")
+        if _is_bind(mount, options) and (inside := self.of_earlier_mount(mount, source)) is not None:
+            flags = (lib.AT_RECURSIVE if options.recursive else 0) | lib.TREE_INSIDE
+            propagation = options.propagation or self.propagation()
+            args = (slot, flags, options.attributes, options.clear, propagation, -1, -1)
+            self.add(lib.OP_TREE, *args, texts=(os.fsencode(inside),))
+        elif _is_bind(mount, options):
             slot = self.tree(
-                os.path.join(self.bundle, mount.source or ""),
+                source,
                 recursive=options.recursive,
                 attributes=options.attributes,
                 clear=options.clear,
@@ -428,6 +493,25 @@ class _Planner:
             self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
+
+    def of_earlier_mount(self, mount: Mount, source: str) -> str | None:
+        """Return where a bind's source is in the container, if what was mounted there before hides that of the host.
+
+        A config.json may count on mounts being made one after the other below the root's path, as by runc.
+        """
+        if not isinstance(self.rootfs, Directory) or _is_idmapped(mount):
+            return None
+        root, source = os.path.normpath(self.rootfs.path), os.path.normpath(source)
+        if not source.startswith(f"{root}/"):
+            return None
+        place = source.removeprefix(root)
+        for earlier in self.spec.mounts:
+            if earlier is mount:
+                break
+            above = os.path.normpath(f"/{earlier.destination.strip('/')}").rstrip("/")
+            if f"{place}/".startswith(f"{above}/"):
+                return place
+        return None
 
     def mount_slot(self, mount: Mount, options: mount_options.Options) -> int:
         """Return where a file system is held. One that others are mounted in cannot be read-only before they are."""
@@ -578,6 +662,7 @@ class _Planner:
             idmaps=self.idmaps,
             init=self.manner.init,
             keep_caps=self.needed_capabilities(),
+            supervised=self.supervised,
         )
 
 
@@ -632,7 +717,12 @@ def _is_idmapped(mount: Mount) -> bool:
 def _is_strict(mount: Mount) -> bool:
     """Tell whether a mount belongs at a place of its own, where nothing in the image may lead it elsewhere."""
     place = mount.destination
-    return mount.type in _STRICT_TYPES or place == "/dev" or place.startswith("/dev/") or place in _PROC_FILES
+    return (
+        mount.type in _STRICT_TYPES
+        or place in {"/dev", "/proc", "/sys"}
+        or place.startswith("/dev/")
+        or place in _PROC_FILES
+    )
 
 
 def _idmaps(mount: Mount) -> IdMaps | None:

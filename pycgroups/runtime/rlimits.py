@@ -43,7 +43,7 @@ def allow(pid: int, limits: list[tuple[int, int]]) -> None:
 
 def _has_user_namespace(plan: Plan) -> bool:
     joined = (step.args[1] for step in plan.setup if step.op == lib.OP_SETNS)
-    return bool(plan.namespaces & lib.CLONE_NEWUSER) or lib.CLONE_NEWUSER in joined
+    return any(kinds & lib.CLONE_NEWUSER for kinds in (plan.namespaces, *joined))
 
 
 def _is_above(limit: int, other: int) -> bool:

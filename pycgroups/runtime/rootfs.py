@@ -1,4 +1,7 @@
-"""What a container's root is made of, as data: a directory used as it is, or layers under a throw-away top."""
+"""What a container's root is made of, as data: a directory used as it is, or layers under a throw-away top.
+
+The layers are pieces of the host (`Layered`), or those of an image (`Stacked`).
+"""
 
 from __future__ import annotations
 
@@ -60,3 +63,32 @@ class Layered(NamedTuple):
     writable: tuple[str, ...] = ()
     size: int | None = None
     files: tuple[tuple[str, str], ...] = ()
+
+
+class Stacked(NamedTuple):
+    """The unpacked layers of an image, under a top of the container's own that vanishes with it, or is on disk.
+
+    Attributes:
+        trees: directories of the host that have the layers below them, as a store has them all in one.
+        layers: ``(number of the tree, path in it)`` of each layer, the topmost first, in overlayfs's form.
+        mode: of the root directory.
+        idmapped: show them through the container's id map (overlays know such layers since Linux 5.19).
+        appends: the kernel takes layers one by one, any number of them (Linux 6.7); otherwise all have to fit in one
+            option, and each is mounted by itself.
+        size: bytes that may be written, or None for the kernel's default (half of the memory).
+        files: as in `Directory`.
+        top: a directory of the host whose ``upper`` takes what is written, with ``work`` beside it; both are made
+            unless they are there. "" for a tmpfs.
+    """
+
+    trees: tuple[str, ...]
+    layers: tuple[tuple[int, str], ...]
+    mode: int = 0o755
+    idmapped: bool = False
+    appends: bool = True
+    size: int | None = None
+    files: tuple[tuple[str, str], ...] = ()
+    top: str = ""
+
+
+Rootfs = Directory | Layered | Stacked

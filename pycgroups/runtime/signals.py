@@ -1,15 +1,52 @@
-"""Signals to processes that are held by a pidfd; pidfd_send_signal(2)."""
+"""Processes by their pidfd, and signals to them; pidfd_open(2), pidfd_send_signal(2)."""
 
 from __future__ import annotations
 
 # signal itself makes enums of all numbers, which takes a millisecond.
-from _signal import pidfd_send_signal  # type: ignore[import-not-found]
+import _signal as signal  # type: ignore[import-not-found]
+import os
+
+from pycgroups.errors import Error
+
+HANDED_ON = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGTERM,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
+"""Signals to a command that are its program's, while that is in the foreground."""
+_HINT = "the process is another user's, or a seccomp filter or security module around this one forbids it"
+
+
+def open_process(pid: int) -> int:
+    """Open a process; its pidfd, or -1 if it has ended.
+
+    Raises:
+        Error: the kernel refuses, or this process has no descriptors left.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
+    except OSError as error:
+        raise Error(operation="open process", path=str(pid), errno=error.errno) from None
 
 
 def send_signal(pidfd: int, number: int) -> bool:
-    """Send a signal to a process; False if it has ended."""
+    """Send a signal to a process; False if it has ended.
+
+    Raises:
+        Error: the kernel refuses: it may go on running.
+    """
     try:
-        pidfd_send_signal(pidfd, number)
+        signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         return False
+    except OSError as error:
+        raise Error(operation=f"send signal {number}", errno=error.errno, hint=_HINT) from None
     return True

@@ -117,7 +117,7 @@ class Plan(NamedTuple):
         idmaps: what idmapped mounts need, each ``(uid mappings, gid mappings)``; None is the container's own.
         init: the helper stays as PID 1 and reaps.
         keep_caps: the capabilities that the steps need in a new user namespace, as a mask.
-        supervised: there is no pid namespace; the helper, which stays, ends its descendants.
+        supervised: there is no pid namespace of its own; the helper, which stays, ends its descendants.
     """
 
     namespaces: int
@@ -138,7 +138,7 @@ class Plan(NamedTuple):
     @property
     def forks(self) -> bool:
         """Tell whether the helper goes on in a child of its own (``OP_FORK``)."""
-        return any(step.op == lib.OP_FORK for step in self.setup)
+        return lib.OP_FORK in [step.op for step in self.setup]
 
     @property
     def has_idmapped_trees(self) -> bool:
