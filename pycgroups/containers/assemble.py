@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 
-from pycgroups.containers import caller as callers
+from pycgroups import kernel
 from pycgroups.containers import hostroot, ids
 from pycgroups.containers.config import KEEP_ID
 from pycgroups.containers.identity import Identity, identify
 from pycgroups.containers.joining import NOTHING
 from pycgroups.containers.spec import make_spec
 from pycgroups.errors import InvalidConfig, NotFound
+from pycgroups.namespaces import caller as callers
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import Manner
-from pycgroups.runtime.rootfs import Directory, Layered
+from pycgroups.runtime.rootfs import Directory, Stacked
 from pycgroups.security import lsm
 from pycgroups.security.bpf import compile_filter, syscall_table
-from pycgroups.security.seccomp_policy import filter_flags
+from pycgroups.security.seccomp_policy import filter_flags, has_listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from pycgroups.cgroups.disks import Numbers
-    from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.hostroot import HostRoot
     from pycgroups.containers.joining import Joined
+    from pycgroups.images.collection import Root
+    from pycgroups.namespaces.caller import Caller
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.runtime.rootfs import Rootfs
     from pycgroups.runtime.steps import Plan, Terminal
     from pycgroups.security.landlock import Ruleset
 else:
@@ -43,15 +46,60 @@ else:
 
 
 class Assembly(NamedTuple):
-    """All that a launch needs, but for the descriptors and ids of the moment."""
+    """All that a launch needs, but for the descriptors and ids of the moment.
+
+    Attributes:
+        encoded: the plan, as the helper reads it.
+        has_listener: somebody has to answer some of the program's system calls.
+    """
 
     config: ContainerConfig
     caller: Caller
     idmap: IdMap
     spec: Spec
-    rootfs: Directory | Layered
+    rootfs: Rootfs
     plan: Plan
     encoded: bytes
+    has_listener: bool
+
+
+class Description(NamedTuple):
+    """A container in the words of the OCI runtime specification, and what these do not say.
+
+    Attributes:
+        manner: how its program is started.
+        groups: its user namespace, or the one that it joins, allows setgroups(2).
+    """
+
+    config: ContainerConfig
+    caller: Caller
+    idmap: IdMap
+    spec: Spec
+    rootfs: Rootfs
+    manner: Manner
+    groups: bool
+
+
+def describe(
+    config: ContainerConfig,
+    *,
+    devices: tuple[DeviceRule, ...] = (),
+    joined: Joined = NOTHING,
+    image: Root | None = None,
+) -> Description:
+    """Look at the host, and describe a container.
+
+    Args:
+        config: what was asked for; its ``isolation`` is "container".
+        devices: the rules that its cgroup will have.
+        joined: the namespaces that it joins.
+        image: the layers of its image.
+
+    Raises:
+        InvalidConfig: the rootfs is none, or a user is not in it; or a disk of ``io_limits`` is none.
+        Unsupported: this host or account cannot do it.
+    """
+    return _describe(*_facts(config, image), devices, joined)
 
 
 def assemble(
@@ -61,6 +109,7 @@ def assemble(
     terminal: Terminal | None,
     devices: tuple[DeviceRule, ...] = (),
     joined: Joined = NOTHING,
+    image: Root | None = None,
 ) -> Assembly:
     """Look at the host, and plan.
 
@@ -70,6 +119,7 @@ def assemble(
         terminal: the size of its terminal, if it gets one.
         devices: the rules that its cgroup will have.
         joined: the namespaces that it joins.
+        image: the layers of its image.
 
     Raises:
         InvalidConfig: the rootfs is none, or a user is not in it; or a disk of ``io_limits`` is none.
@@ -79,33 +129,47 @@ def assemble(
         from pycgroups.containers import process  # the usual run is a container
 
         return process.assemble(config, joins=joins, disks=_disks(config))
+    return _assemble(*_facts(config, image), devices, joined, joins, terminal)
+
+
+if TYPE_CHECKING:
+    _Facts = tuple[ContainerConfig, Caller, Identity, HostRoot | Root | None, tuple[tuple[str, str], ...], Numbers]
+
+
+def _facts(config: ContainerConfig, image: Root | None) -> _Facts:
+    """Find out all that a description is made of."""
     if config.rootfs is not None:
         check_rootfs(config.rootfs)
     caller = callers.caller()
     user = config.user
     if user is None and config.userns == KEEP_ID:
         user = caller.uid, caller.gid
-    identity = identify(user, config.groups, config.rootfs or "/")
-    host = None if config.rootfs is not None else hostroot.host_root(privileged=caller.owns_mounts)
-    files = _files(config)
-    return _assemble(config, caller, identity, host, files, _disks(config), joins, terminal, devices, joined)
+    identity = identify(user, config.groups, _places(config, image))
+    is_host = config.rootfs is None and image is None
+    root = hostroot.host_root(privileged=caller.owns_mounts) if is_host else image
+    return config, caller, identity, root, _files(config), _disks(config)
+
+
+def _places(config: ContainerConfig, image: Root | None) -> tuple[str, ...]:
+    """Return the directories that make up the root, the topmost first: accounts are looked up in them."""
+    if image is not None:
+        return tuple(f"{image.directory}/{layer}" for layer in image.layers)
+    return (config.rootfs or "/",)
 
 
 @lru_cache(maxsize=64)
-def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
+def _describe(  # noqa: PLR0917 (positional: keywords make a slower key)
     config: ContainerConfig,
     caller: Caller,
     identity: Identity,
-    host: HostRoot | None,
+    root: HostRoot | Root | None,
     files: tuple[tuple[str, str], ...],
     disks: Numbers,
-    joins: int,
-    terminal: Terminal | None,
     devices: tuple[DeviceRule, ...],
     joined: Joined,
-) -> Assembly:
+) -> Description:
     idmap = ids.choose_map(config, caller) if joined.user is None else joined.user.idmap
-    interpreter = None if host is None else host.interpreter
+    interpreter = root.interpreter if isinstance(root, hostroot.HostRoot) else None
     spec = make_spec(
         config,
         identity=identity,
@@ -116,12 +180,24 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         devices=devices,
         joined=joined.paths,
     )
-    rootfs: Directory | Layered
-    if host is not None:
-        rootfs = host.rootfs(config.disk, files)
+    idmapped = caller.owns_mounts and idmap.kind == "map"
+    rootfs: Rootfs
+    if isinstance(root, hostroot.HostRoot):
+        rootfs = root.rootfs(config.disk, files)
+    elif root is not None and root.copy is not None:
+        rootfs = Directory(path=root.copy, idmapped=idmapped, files=files)
+    elif root is not None:
+        rootfs = Stacked(
+            trees=(root.directory,),
+            layers=tuple((0, layer) for layer in root.layers),
+            mode=root.mode,
+            idmapped=idmapped,
+            appends=kernel.running() >= kernel.APPENDS_LAYERS,
+            size=config.disk,
+            files=files,
+        )
     else:
         assert config.rootfs is not None
-        idmapped = caller.owns_mounts and idmap.kind == "map"
         rootfs = Directory(path=config.rootfs, idmapped=idmapped, files=files)
     manner = Manner(
         init=config.init,
@@ -131,26 +207,57 @@ def _assemble(  # noqa: PLR0917 (positional: keywords make a slower key)
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
+    return Description(
+        config=config,
+        caller=caller,
+        idmap=idmap,
+        spec=spec,
+        rootfs=rootfs,
+        manner=manner,
+        groups=caller.groups and (joined.user is None or joined.user.groups),
+    )
+
+
+@lru_cache(maxsize=64)
+def _assemble(  # noqa: PLR0917 (likewise)
+    config: ContainerConfig,
+    caller: Caller,
+    identity: Identity,
+    root: HostRoot | Root | None,
+    files: tuple[tuple[str, str], ...],
+    disks: Numbers,
+    devices: tuple[DeviceRule, ...],
+    joined: Joined,
+    joins: int,
+    terminal: Terminal | None,
+) -> Assembly:
+    made = _describe(config, caller, identity, root, files, disks, devices, joined)
     plan = make_plan(
-        spec,
-        rootfs,
+        made.spec,
+        made.rootfs,
         privileged=caller.privileged,
         nested=caller.nested,
-        groups=caller.groups and (joined.user is None or joined.user.groups),
+        groups=made.groups,
         joins=joins,
-        manner=manner,
+        manner=made.manner,
         terminal=terminal,
         order=joined.kinds,
     )
     return Assembly(
         config=config,
         caller=caller,
-        idmap=idmap,
-        spec=spec,
-        rootfs=rootfs,
+        idmap=made.idmap,
+        spec=made.spec,
+        rootfs=made.rootfs,
         plan=plan,
         encoded=plan.encode(),
+        has_listener=listens(made.spec),
     )
+
+
+def listens(spec: Spec) -> bool:
+    """Tell whether somebody has to answer some of the program's system calls."""
+    return spec.linux.seccomp is not None and has_listener(spec.linux.seccomp)
 
 
 def check_rootfs(path: str) -> None:

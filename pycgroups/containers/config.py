@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from attrs import field, fields, frozen
 
     from pycgroups.containers.levels import Isolation
+    from pycgroups.containers.log_config import LogConfig
+    from pycgroups.images.image import Image
     from pycgroups.namespaces.namespace import Namespace
+    from pycgroups.oci.image_spec import Platform
     from pycgroups.security.docker_profile import DockerProfile
     from pycgroups.security.landlock import Landlock
 else:
@@ -76,12 +79,15 @@ class ContainerConfig:
         groups: supplementary groups.
         umask: 0 to 0o777; default 0o022.
         tty: whether stdin, stdout and stderr are a terminal of the container's own.
-        init: whether a tiny init is PID 1, reaps and forwards signals. Without one the program itself is PID 1, and
-            if it changes its ids it is no longer killed when the caller dies: prctl(2), PR_SET_PDEATHSIG.
+        init: whether a tiny init is PID 1, reaps and forwards signals; with a pid namespace of others it does that as
+            another process. Without one the program itself is PID 1, and if it changes its ids it is no longer killed
+            when the caller dies: prctl(2), PR_SET_PDEATHSIG.
         ulimits: limits of getrlimit(2); default the caller's.
         oom_score_adj: -1000 to 1000, proc_pid_oom_score_adj(5); default the caller's.
         stop_signal: what asks it to end; default SIGTERM.
         stop_timeout: seconds from that to SIGKILL; default 10.
+        log: how the output of a container that is held is kept, see `LogConfig`; also its form alone. What `run` runs
+            has its output in the result.
         name: the container's name; default made up.
         hostname: default made of the container's id.
         domainname: the NIS domain, setdomainname(2).
@@ -98,7 +104,7 @@ class ContainerConfig:
         io_weight: share of block devices against others, 1 to 10000.
         io_limits: (block device, (rbps, wbps, riops or wiops, most a second)).
         hugepages: (page size, bytes in such pages).
-        disk: bytes that may be written to the overlay.
+        disk: bytes that may be written to the overlay; not where an image is copied, `pycgroups doctor` tells.
         timeout: seconds until everything in it is killed.
         require_limits: whether a limit that cannot be enforced is an error.
         cgroup_manager: who makes the cgroup of a container with limits: "cgroupfs", the default, or, for root,
@@ -107,7 +113,12 @@ class ContainerConfig:
         volumes: docker's notation for the usual kinds, after ``mounts``.
         read_only: whether the root file system is.
         rootfs: a host directory that is the root file system; instead of ``image``.
-        image: "host", the default: the host's own root, with a throw-away overlay on top.
+        image: "host", the default: the host's own root, with a throw-away overlay on top. Or an image: a reference such
+            as "debian:13", "oci:DIR[:TAG]", "oci-archive:FILE", "docker-archive:FILE", or an `Image`; what it says of
+            how to run it holds where the options say nothing: `pycgroups.containers.image_root`.
+        pull: when an image is fetched from its registry: "missing", the default; "always"; or "never".
+        platform: of an image for several, which, as "linux/arm64"; default this machine's. One of another is refused
+            when this is given.
         workspace: a host directory to have at /workspace, files written there being the caller's.
         network: "none", the default of a container: loopback only; or "host".
         dns: addresses of name servers.
@@ -156,6 +167,7 @@ class ContainerConfig:
     oom_score_adj: int | None = field(default=None, converter=_as_given)
     stop_signal: int | None = field(default=None, converter=_as_given)
     stop_timeout: float = field(default=10.0, converter=_as_given)
+    log: LogConfig | None = field(default=None, converter=_as_given)
 
     name: str | None = field(default=None, converter=_as_given)
     hostname: str | None = field(default=None, converter=_as_given)
@@ -183,7 +195,9 @@ class ContainerConfig:
     volumes: tuple[Mount, ...] = field(default=(), converter=_as_given)
     read_only: bool = field(default=False, converter=_as_given)
     rootfs: str | None = field(default=None, converter=_as_given)
-    image: str | None = field(default=None, converter=_as_given)
+    image: str | Image | None = field(default=None, converter=_as_given)
+    pull: Literal["missing", "always", "never"] = field(default="missing", converter=_as_given)
+    platform: Platform | None = field(default=None, converter=_as_given)
     workspace: str | None = field(default=None, converter=_as_given)
 
     network: Literal["none", "host"] | None = field(default=None, converter=_as_given)
@@ -213,10 +227,11 @@ class ContainerConfig:
     def __attrs_post_init__(self) -> None:
         """Turn each option into its normal form, then check and settle what concerns several."""
         given: dict[str, Any] = {name: getattr(self, name) for name in ("namespaces", "userns", "landlock")}
+        made = vars(self)  # every run comes along here: no call for each of all these names
         for name, parse in _PARSERS.items():
-            value, default = getattr(self, name), _DEFAULTS[name]
+            value, default = made[name], _DEFAULTS[name]
             if value is not default:
-                _set(self, name, default if value is None else parse(value, name))
+                made[name] = default if value is None else parse(value, name)
         _settle_level(self, given)
         _set(self, "environment", _environment(self))
         _settle_limits(self)
@@ -238,6 +253,16 @@ class ContainerConfig:
         """The entry point and the command: what is executed."""
         return (self.entrypoint or ()) + (self.command or ())
 
+    @property
+    def names_volumes(self) -> bool:
+        """Whether it has volumes of the store: `pycgroups.containers.volumes.mounting`."""
+        return any(mount.kind == "volume" for mount in (*self.mounts, *self.volumes))
+
+    @property
+    def shares_pids(self) -> bool:
+        """Whether its pid namespace is that of others: then it ends by its cgroup, and not with its process 1."""
+        return any(kind == "pid" and where != "private" for kind, where in self.namespaces)
+
 
 _set = object.__setattr__  # how a frozen class fills its own fields
 
@@ -256,12 +281,10 @@ def _environment(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
 
 
 def _settle_limits(config: ContainerConfig) -> None:
-    words = {word: getattr(config, word) for word in WORDS}
-    if any(value is not None for value in words.values()):
+    made = vars(config)
+    if words := {word: made[word] for word in WORDS if made[word] is not None}:
         limits = Limits(**words)
-        _set(config, "limits", limits)
-        for word in words:
-            _set(config, word, getattr(limits, word))
+        made.update(vars(limits), limits=limits)
 
 
 def _settle_level(config: ContainerConfig, written: dict[str, Any]) -> None:
@@ -287,12 +310,18 @@ def _settle_level(config: ContainerConfig, written: dict[str, Any]) -> None:
 
 def _settle_root(config: ContainerConfig) -> None:
     if config.rootfs is None:
-        _set(config, "image", "host" if config.isolation == "container" else None)
+        if config.image is None and config.isolation == "container":
+            _set(config, "image", "host")
     elif config.image is not None:
         raise invalid("rootfs", config.rootfs, "rootfs or image, not both")
     elif config.disk is not None and config.require_limits:
         raise invalid("disk", config.disk, "with an image, whose overlay it limits; rootfs is used as it is")
-    if not config.argv:
+    if config.platform is not None and config.image in {None, "host"}:
+        from pycgroups.images.platforms import shown_platform
+
+        message = "with an image: the host's root and a directory are what they are"
+        raise invalid("platform", shown_platform(config.platform), message)
+    if not config.argv and config.image in {None, "host"}:
         raise invalid("command", config.command, "a program and its arguments: nothing else names one")
 
 
@@ -333,11 +362,6 @@ def _check_mounts(config: ContainerConfig) -> None:
     for option, some in (("mounts", config.mounts), ("volumes", config.volumes)):
         for index, mount in enumerate(some):
             where = f"{option}[{index}]"
-            if mount.kind == "volume":
-                message = "named volumes come with the store; this version has bind mounts"
-                raise Unsupported(
-                    message, operation="option", path=where, hint="Mount.bind, or volumes={'/host': '/in'}"
-                )
             if mount.destination in taken:
                 raise invalid(where, mount.destination, "one mount at each destination")
             if mount.idmap and config.userns == HOST:
@@ -350,6 +374,8 @@ def _check_shared_namespaces(config: ContainerConfig) -> None:
     shared = {kind: where for kind, where in config.namespaces if where != "private"}
     if config.network == "host":
         shared["network"] = "host"
+    if config.shares_pids and not config.init:
+        raise invalid("init", config.init, "with a pid namespace of the container's own")
     for option in ("hostname", "domainname"):
         if "uts" in shared and getattr(config, option) is not None:
             raise invalid(option, getattr(config, option), "with a UTS namespace of the container's own")
@@ -376,11 +402,31 @@ def _network(value: object, key: str) -> str:
     raise Unsupported(message, operation="option", path=key, hint='network="host" for the network of the host')
 
 
-def _image(value: object, key: str) -> str:
-    if not isinstance(value, str) or value in {"", "host"}:
-        return values.choice(value, key, ("host",))
-    message = f"got {shown(value)}: image references come with the image store"
-    raise Unsupported(message, operation="option", path=key, hint='image="host", or rootfs= an unpacked directory')
+def _image(value: object, key: str) -> str | Image:
+    if value == "host":
+        return "host"
+    from pycgroups.images.image import Image  # the usual run has the host's root
+    from pycgroups.images.reference import Location, is_digest
+
+    if isinstance(value, Image):
+        return value
+    if not isinstance(value, str):
+        raise invalid(key, value, "'host', a reference such as 'debian:13', or an Image")
+    if not is_digest(value):
+        Location.parse(value, key)
+    return value
+
+
+def _platform(value: Any, key: str) -> Platform:
+    from pycgroups.images.platforms import parse_platform
+
+    return parse_platform(value, key)
+
+
+def _log(value: object, key: str) -> LogConfig:
+    from pycgroups.containers.log_config import parse  # what is run has none
+
+    return parse(value, key)
 
 
 def _isolation(value: object, key: str) -> str:
@@ -471,6 +517,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "oom_score_adj": lambda value, key: integer(value, key, -1000, 1000),
     "stop_signal": options.signal_number,
     "stop_timeout": lambda value, key: values.seconds(value, key, zero=True),
+    "log": _log,
     "name": options.name,
     "hostname": options.hostname,
     "domainname": options.hostname,
@@ -485,6 +532,8 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "read_only": flag,
     "rootfs": values.host_path,
     "image": _image,
+    "pull": lambda value, key: values.choice(value, key, ("missing", "always", "never")),
+    "platform": _platform,
     "workspace": values.host_path,
     "network": _network,
     "dns": values.each(options.address, "a list of addresses"),

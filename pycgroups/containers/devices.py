@@ -81,6 +81,25 @@ def _check_kinds(config: ContainerConfig) -> None:
             raise invalid(f"devices[{index}]", source, "a device, or a directory of devices")
 
 
+def placed_rules(config: ContainerConfig) -> tuple[DeviceRule, ...]:
+    """Return the rules for a cgroup that has some by itself (`pycgroups.cgroups.given`): they name what is handed in.
+
+    Raises:
+        Unsupported, NotFound, InvalidConfig: as `device_rules`.
+    """
+    rules = device_rules(config)
+    if rules or not (config.devices or config.privileged):
+        return rules
+    from pycgroups.oci.resources import DeviceRule
+
+    if config.privileged or any(os.path.isdir(source) for source, _, _ in config.devices):
+        return (DeviceRule(allow=True, access=_ALL),)
+    nodes = [_node(source, f"devices[{index}]") for index, (source, _, _) in enumerate(config.devices)]
+    return tuple(
+        DeviceRule(allow=True, type=kind, major=major, minor=minor, access=_ALL) for kind, major, minor in nodes
+    )
+
+
 def _default_rules() -> tuple[DeviceRule, ...]:
     """Nothing but the default devices; any node may be made, which is not yet to open it."""
     from pycgroups.oci.resources import DeviceRule

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.containers import joining
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.devices import device_rules
+from pycgroups.containers.job import needs_group
 from pycgroups.runtime.steps import Terminal
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from pycgroups.containers.vocabulary import Options, Path
+    from pycgroups.images.collection import Root
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import Spec
-    from pycgroups.runtime.rootfs import Directory, Layered
+    from pycgroups.runtime.rootfs import Rootfs
     from pycgroups.runtime.steps import Plan
 else:
     from pycgroups.frozen import frozen
@@ -40,7 +41,7 @@ class Explanation:
 
     config: ContainerConfig
     spec: Spec
-    rootfs: Directory | Layered
+    rootfs: Rootfs
     plan: Plan
 
     def to_json(self) -> dict[str, Any]:
@@ -66,18 +67,34 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
         InvalidConfig: an option is wrong.
         Unsupported: this account cannot do it.
         NotFound: ``rootfs``, a device or a namespace does not exist.
+        ImageNotFound: the image is not here: it is not fetched, nor unpacked.
     """
     config = ContainerConfig(command=command, **options)
+    if config.image in {None, "host"}:
+        return _explain(config, None)
+    from pycgroups.containers import image_root  # the usual run has the host's root
+
+    with image_root.prepare(config, change=False) as image:
+        return _explain(image.config, image.root)
+
+
+def _explain(config: ContainerConfig, image: Root | None) -> Explanation:
+    if config.names_volumes:
+        from pycgroups.containers import volumes
+        from pycgroups.containers.volumes import mounting
+
+        config, _ = mounting.prepare(config, image, volumes.default(), change=False)
     rules = device_rules(config)
     terminal = Terminal() if config.tty else None
+    joins = _joins(config, rules)
     with joining.opened(config) as spaces:
-        assembly = assemble(config, joins=_joins(config, rules), terminal=terminal, devices=rules, joined=spaces.joined)
+        assembly = assemble(config, joins=joins, terminal=terminal, devices=rules, joined=spaces.joined, image=image)
     return Explanation(config=config, spec=assembly.spec, rootfs=assembly.rootfs, plan=assembly.plan)
 
 
 def _joins(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> int:
     """How many v1 hierarchies the process would enter by itself; into a v2 group it is born."""
-    if config.limits == NO_LIMITS and not rules:
+    if not needs_group(config, rules):
         return 0
     from pycgroups.cgroups import disks, resources, translate
     from pycgroups.cgroups.places import DEVICES, places

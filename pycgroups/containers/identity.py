@@ -35,8 +35,12 @@ class Identity(NamedTuple):
 ROOT = Identity()
 
 
-def identify(user: tuple[int | str, int | str | None] | None, groups: tuple[int | str, ...], root: str) -> Identity:
-    """Find the ids for the options ``user`` and ``groups`` in the root file system at `root`.
+def identify(
+    user: tuple[int | str, int | str | None] | None, groups: tuple[int | str, ...], root: tuple[str, ...]
+) -> Identity:
+    """Find the ids for the options ``user`` and ``groups`` in a root file system: a directory, or layers of an image.
+
+    The layers are directories in overlayfs's form, the topmost first.
 
     A user without a group has the group of their passwd entry, and 0 without an entry, as docker has it. A user
     given by name is in the supplementary groups that list them, too.
@@ -58,7 +62,7 @@ def identify(user: tuple[int | str, int | str | None] | None, groups: tuple[int 
     return Identity(uid=uid, gid=gid, groups=tuple(sorted(extra - {gid})), home=home or "/")
 
 
-def _passwd_entry(root: str, wanted: int | str) -> tuple[str, int, int, str] | None:
+def _passwd_entry(root: tuple[str, ...], wanted: int | str) -> tuple[str, int, int, str] | None:
     for fields in _lines(root, "/etc/passwd", 7):
         uid, gid = _number(fields[2]), _number(fields[3])
         if uid is not None and gid is not None and wanted == (uid if isinstance(wanted, int) else fields[0]):
@@ -66,14 +70,20 @@ def _passwd_entry(root: str, wanted: int | str) -> tuple[str, int, int, str] | N
     return None
 
 
-def _groups(root: str) -> Iterator[tuple[str, int, list[str]]]:
+def name_of(uid: int, root: str) -> str:
+    """Return the name of a user in a root file system; "" if there is none."""
+    entry = _passwd_entry((root,), uid)
+    return "" if entry is None else entry[0]
+
+
+def _groups(root: tuple[str, ...]) -> Iterator[tuple[str, int, list[str]]]:
     for fields in _lines(root, "/etc/group", 4):
         gid = _number(fields[2])
         if gid is not None:
             yield fields[0], gid, fields[3].split(",")
 
 
-def _group_id(root: str, wanted: int | str, option: str) -> int:
+def _group_id(root: tuple[str, ...], wanted: int | str, option: str) -> int:
     if isinstance(wanted, int):
         return wanted
     for name, gid, _ in _groups(root):
@@ -92,15 +102,17 @@ def _number(text: str) -> int | None:
     return int(text) if digits and int(text) <= LAST_ID else None
 
 
-def _lines(root: str, path: str, fields: int) -> Iterator[list[str]]:
+def _lines(root: tuple[str, ...], path: str, fields: int) -> Iterator[list[str]]:
     for line in _read(root, path).split("\n"):
         parts = line.split(":")
         if len(parts) == fields:
             yield parts
 
 
-def _read(root: str, path: str) -> str:
-    fd = calls.open_inside(os.fsencode(root), os.fsencode(path))
+def _read(root: tuple[str, ...], path: str) -> str:
+    if len(root) > 1:
+        return _read_layers(root, path)
+    fd = calls.open_inside(os.fsencode(root[0]), os.fsencode(path))
     if fd < 0:
         return ""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -108,3 +120,15 @@ def _read(root: str, path: str) -> str:
         return ""
     with open(fd, "rb") as file:
         return os.fsdecode(file.read(LARGEST))
+
+
+def _read_layers(layers: tuple[str, ...], path: str) -> str:
+    from pycgroups.images.lookup import Lookup  # few containers are of several layers and name a user
+
+    fds: list[int] = []
+    try:
+        fds.extend(os.open(layer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for layer in layers)
+        return os.fsdecode(Lookup(fds).read(os.fsencode(path), LARGEST) or b"")
+    finally:
+        for fd in fds:
+            os.close(fd)

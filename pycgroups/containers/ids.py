@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pycgroups.containers.caller import own_map
 from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.namespaces.caller import own_map
 from pycgroups.namespaces.idmap import IdMap, resolve_auto, resolve_keep_id
 from pycgroups.namespaces.ranges import FIRST
 from pycgroups.oci.runtime_spec import IdMapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
+    from pycgroups.namespaces.caller import Caller
 
 
 def choose_map(config: ContainerConfig, caller: Caller) -> IdMap:
@@ -55,7 +55,7 @@ def choose_map(config: ContainerConfig, caller: Caller) -> IdMap:
 def is_stranger(config: ContainerConfig) -> bool:
     """Tell whether the container shows nothing of the host that its user should own inside."""
     return (
-        config.rootfs is None
+        config.image == "host"
         and config.workspace is None
         and not any(mount.kind in {"bind", "overlay"} for mount in (*config.mounts, *config.volumes))
     )

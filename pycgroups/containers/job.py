@@ -11,9 +11,8 @@ from pycgroups.cgroups.limits import NO_LIMITS
 from pycgroups.clock import seconds_until
 from pycgroups.containers import assemble, ids, joining
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
-from pycgroups.errors import Error, InvalidConfig, LaunchError, own_errors
+from pycgroups.errors import Error, InvalidConfig, LaunchError, Unsupported, invalid, own_errors
 from pycgroups.runtime import launch
-from pycgroups.security.seccomp_policy import has_listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +22,12 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.sample import Sample
     from pycgroups.containers.assemble import Assembly
     from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.image_root import ImageRoot
     from pycgroups.containers.joining import Joining
     from pycgroups.containers.streams import Streams
     from pycgroups.containers.supervisor import Supervisor
     from pycgroups.containers.verdict import Hits, Reason, Usage
+    from pycgroups.images.locks import Lock
     from pycgroups.namespaces.ranges import Range
     from pycgroups.oci.resources import DeviceRule
     from pycgroups.oci.runtime_spec import IdMapping
@@ -37,6 +38,7 @@ else:
     from pycgroups.records import NamedTuple
 
 _SIGKILL = 9
+_NO_IMAGE = (None, "host")
 # A tmpfs does not count the writes it refused: it is looked at this often (seconds), and at the end.
 _DISK_INTERVAL = 0.1
 
@@ -51,6 +53,11 @@ class Outcome(NamedTuple):
     unenforced: tuple[str, ...]
 
 
+def needs_group(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> bool:
+    """Tell whether it has a cgroup of its own: for limits, for rules, or to end all of its processes."""
+    return config.limits != NO_LIMITS or bool(rules) or config.shares_pids
+
+
 class Job:
     """A container that runs until its program ends.
 
@@ -63,13 +70,24 @@ class Job:
         streams: Streams,
         terminal: Terminal | None = None,
         supervisor: Supervisor | None = None,
+        image: ImageRoot | None = None,
     ) -> None:
-        """Take the options; nothing is started."""
+        """Take the options; nothing is started.
+
+        Args:
+            config: the options.
+            streams: where the program's go.
+            terminal: makes one for it.
+            supervisor: answers its system calls.
+            image: the one of the options, when it is prepared already; it is released in the end.
+        """
         self.config = config
         self.streams = streams
         self.terminal = terminal
         self.supervisor = supervisor
         self.master = -1
+        self._image = image
+        self._volumes: list[Lock] = []
         self._group: Cgroup | None = None
         self._range: Range | None = None
         self._running: launch.Running | None = None
@@ -77,6 +95,7 @@ class Job:
         self._begin = 0.0
         self._timed_out = False
         self._disk_full = False
+        self._sample: Sample | None = None
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -87,6 +106,20 @@ class Job:
         Raises:
             Error: of the kinds that `pycgroups.run` names. Nothing is left; `close` is still to be called.
         """
+        if self.config.log is not None:
+            raise invalid("log", self.config.log, "with a container that is held: the output of a run is in its result")
+        if self._image is None and self.config.image not in _NO_IMAGE:
+            from pycgroups.containers import image_root  # the usual run has the host's root
+
+            self._image = image_root.prepare(self.config)
+        if self._image is not None:
+            self.config = self._image.config
+        if self.config.names_volumes:
+            from pycgroups.containers import volumes  # the usual run has none
+            from pycgroups.containers.volumes import mounting
+
+            root = None if self._image is None else self._image.root
+            self.config, self._volumes = mounting.prepare(self.config, root, volumes.default())
         self._begin = time.monotonic()
         joins: tuple[int, ...] = ()
         cgroup = -1
@@ -95,15 +128,40 @@ class Job:
             from pycgroups.containers.devices import device_rules
 
             rules = device_rules(self.config)
-        if self.config.limits != NO_LIMITS or rules:
+        if needs_group(self.config, rules):
             joins, cgroup = self._make_group(rules)
+        try:
+            self._assemble(rules, joins, cgroup)
+            if self._image is not None and self._running is not None:
+                self._image.await_overlay(self._running)
+        except (LaunchError, Unsupported) as error:
+            if self._image is None or not self._image.can_do_without(error):
+                raise
+            self._do_without_overlay()
+            self._assemble(rules, joins, cgroup)
+        self.streams.started()
+
+    def _do_without_overlay(self) -> None:
+        """Copy the image instead; the time for that is none of the program's."""
+        assert self._image is not None
+        if self._running is not None:
+            self._running.close()
+        self._image.copy()
+        self._begin = time.monotonic()
+
+    def _assemble(self, rules: tuple[DeviceRule, ...], joins: tuple[int, ...], cgroup: int) -> None:
         with joining.opened(self.config) as spaces:
             parts = assemble.assemble(
-                self.config, joins=len(joins), terminal=self.terminal, devices=rules, joined=spaces.joined
+                self.config,
+                joins=len(joins),
+                terminal=self.terminal,
+                devices=rules,
+                joined=spaces.joined,
+                image=None if self._image is None else self._image.root,
             )
             self._check_listener(parts)
+            self.streams.begin(terminal=self.terminal is not None)
             self._launch(parts, spaces, joins, cgroup)
-        self.streams.started()
 
     def _launch(self, parts: Assembly, spaces: Joining, joins: tuple[int, ...], cgroup: int) -> None:
         plan, uids, gids = parts.plan, parts.idmap.uids, parts.idmap.gids
@@ -120,6 +178,7 @@ class Job:
                 running,
                 parts.encoded,
                 stdio=self.streams.child,
+                above=self.streams.highest,
                 cgroup=cgroup,
                 given=[*joins, *(space.fileno() for space in spaces.spaces), *made],
                 uid_mappings=uids,
@@ -132,8 +191,7 @@ class Job:
             running.until(lambda running: running.has_forked)
 
     def _check_listener(self, parts: Assembly) -> None:
-        profile = parts.spec.linux.seccomp
-        if self.supervisor is None and profile is not None and has_listener(profile):
+        if self.supervisor is None and parts.has_listener:
             raise InvalidConfig(
                 "SCMP_ACT_NOTIFY needs somebody who answers: on_syscall", operation="option", path="seccomp"
             )
@@ -147,6 +205,13 @@ class Job:
             require_limits=self.config.require_limits,
             cgroup_manager=self.config.cgroup_manager,
         )
+        if self.config.shares_pids and not self._group.paths:
+            raise Unsupported(
+                "without a cgroup nothing would end all processes of a container that shares its pid namespace",
+                operation="option",
+                path="namespaces['pid']",
+                hint="leave it private; or `pycgroups doctor` tells how this account gets cgroups",
+            )
         clone_fd = self._group.clone_fd
         return self._group.join_fds, -1 if clone_fd is None else clone_fd
 
@@ -155,7 +220,8 @@ class Job:
         plan, uids, gids = parts.plan, parts.idmap.uids, parts.idmap.gids
         from pycgroups.namespaces import ranges
 
-        self._range = ranges.lease()
+        if self._range is None:
+            self._range = ranges.lease()
         first = self._range.first
         if any(plan.idmaps):
             moved = (
@@ -190,18 +256,20 @@ class Job:
         if listens:
             poll.register(running.control, select.POLLIN)
         self.streams.attach(poll, terminal=self.terminal is not None)
-        if listens and running.plan.forks:  # what it said since was heard with that
-            self._serve(running.control, running)
+        if listens:  # what it said since the start may have been heard with what that waited for
+            self._serve(running.control, select.POLLIN, running)
         timeout = self.config.timeout
         deadline = None if timeout is None else self._begin + timeout
         while True:
             ready = poll.poll(self._patience(running, deadline))
             if deadline is not None and time.monotonic() >= deadline:
                 deadline = self._time_out(running, deadline)
-            for fd, _ in ready:
+            for fd, events in ready:
                 if fd == running.pidfd:
                     return self._end(running)
-                self._serve(fd, running)
+                self._serve(fd, events, running)
+            if self.streams.due is not None and time.monotonic() >= self.streams.due:
+                self.streams.move()
 
     def _time_out(self, running: launch.Running, deadline: float) -> float | None:
         """End the container; the answer is when to ask anew how that goes."""
@@ -218,12 +286,17 @@ class Job:
         running.kill()
         return None
 
-    def _serve(self, fd: int, running: launch.Running) -> None:
+    def _serve(self, fd: int, events: int, running: launch.Running) -> None:
         if fd != running.control:
-            self.streams.serve(fd)
-            return
+            self.streams.ready(fd, events)
+            if not self.streams.ended:
+                return
+            # Most programs end now, and then their init, which takes a while: what there is to read is read meanwhile.
+            self._poll.register(running.control, select.POLLIN)
         if not running.hear():
-            self._poll.unregister(fd)
+            self._poll.unregister(running.control)
+        if running.report is not None:
+            self._measure()
         self._adopt_listener(running)
         if running.started:  # before, it is not yet the program's: a typed ^C would be for nobody
             self._adopt_terminal(running)
@@ -249,6 +322,9 @@ class Job:
     def _patience(self, running: launch.Running, deadline: float | None) -> float | None:
         """Milliseconds to wait at most, None for ever; the disk is looked at on the way."""
         seconds = seconds_until(deadline)
+        if self.streams.due is not None:
+            until = self.streams.due if deadline is None else min(deadline, self.streams.due)
+            seconds = seconds_until(until)
         if self.config.disk is not None and not self._disk_full:
             self._look_at_disk(running)
             seconds = _DISK_INTERVAL if seconds is None else min(seconds, _DISK_INTERVAL)
@@ -276,13 +352,14 @@ class Job:
         wall_time = time.monotonic() - self._begin
         if self.supervisor is not None:
             self.supervisor.finish(None if self.config.timeout is None else self._begin + self.config.timeout)
+        self.streams.stop()
         self.streams.drain()
         if running.failure is not None:
             raise running.failure
-        sample = self._sample()
+        self._measure()
         if self.config.disk is not None:
             self._look_at_disk(running)
-        hits = make_hits(sample, disk=self._disk_full)
+        hits = make_hits(self._sample, disk=self._disk_full)
         returncode = self._returncode(running, own_status)
         if self.config.init and not running.started and not self._timed_out and not hits["oom"]:
             raise LaunchError("the helper was killed", step="start of the program")
@@ -290,9 +367,14 @@ class Job:
             returncode=returncode,
             reason=make_reason(returncode, hits, timed_out=self._timed_out),
             hits=hits,
-            usage=make_usage(wall_time, sample, usage, running.report),
-            unenforced=() if self._group is None else self._group.unenforced,
+            usage=make_usage(wall_time, self._sample, usage, running.report),
+            unenforced=self._unenforced(),
         )
+
+    def _unenforced(self) -> tuple[str, ...]:
+        limits = () if self._group is None else self._group.unenforced
+        is_copy = self._image is not None and self._image.root.copy is not None
+        return (*limits, "disk") if is_copy and self.config.disk is not None else limits
 
     def _returncode(self, running: launch.Running, own_status: int | None) -> int:
         if running.status is not None:
@@ -307,14 +389,18 @@ class Job:
             hint="leave init at True, or use Linux 6.15 or newer",
         )
 
-    def _sample(self) -> Sample | None:
-        return None if self._group is None else self._group.sample()
+    def _measure(self) -> None:
+        """Read what the group has used, once: at the end, or when its init is the last one in it and has told so."""
+        if self._group is not None and self._sample is None:
+            self._sample = self._group.sample()
 
+    @own_errors("close")
     def close(self) -> None:
         """Kill what is left and give everything back. May be called at any time, and twice.
 
         Raises:
             CgroupError: the group could not be removed; the next process that makes one will try again.
+            Error: it may not be killed.
         """
         try:
             self._close()
@@ -325,10 +411,26 @@ class Job:
             raise
 
     def _close(self) -> None:
-        self.streams.close()
-        if self._running is not None:
-            self._running.close()
+        try:
+            if self._running is not None:
+                self._kill_group(self._running)
+                self._running.close()
+        except Error:  # it may not be killed, unless by its cgroup
             self._running = None
+            self._give_back()
+            raise
+        self._running = None
+        try:
+            self.streams.close()  # not before: a program can hold the lock of a pipe
+        finally:
+            self._give_back()
+
+    def _kill_group(self, running: launch.Running) -> None:
+        """Kill all at once, and what a supervisor cannot find."""
+        if self._group is not None and running.plan.supervised and running.pidfd >= 0 and not running.wait(0):
+            self._group.kill()
+
+    def _give_back(self) -> None:
         if self.supervisor is not None:
             self.supervisor.finish(time.monotonic())
         master, self.master = self.master, -1
@@ -345,3 +447,7 @@ class Job:
         finally:
             if self._range is not None:
                 self._range.close()
+            for volume in self._volumes:
+                volume.release()
+            if self._image is not None:
+                self._image.release()

@@ -35,6 +35,8 @@ _OF_CONTAINERS = {
     "read_only": _ROOT,
     "rootfs": _ROOT,
     "image": _ROOT,
+    "pull": _ROOT,
+    "platform": _ROOT,
     "dns": _ROOT,
     "extra_hosts": _ROOT,
     "network": "a network namespace",

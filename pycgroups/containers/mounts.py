@@ -155,10 +155,12 @@ class Mount:
 
     @classmethod
     def volume(cls, name: str, dst: Text, *, read_only: bool = False) -> Mount:
-        """Show a named volume of the store inside.
+        """Show a volume of the store inside: a directory with a name, which containers share and which outlives them.
+
+        It is made when there is none of the name. An empty one gets what the image, or the rootfs, has at ``dst``.
 
         Args:
-            name: the volume's name.
+            name: the volume's name; see `pycgroups.volumes`.
             dst: an absolute path in the container.
             read_only: refuse writing there.
 
@@ -232,6 +234,8 @@ def _volume(source: str, destination: Text, words: list[str]) -> Mount:
         raise invalid("volumes", ",".join(words), f"ro or rw, idmap, and one of {', '.join(PROPAGATIONS)}")
     read_only = "ro" in words
     if source[:1] not in {"/", "."}:
+        if not {*words} <= {"ro", "rw"}:
+            raise invalid("volumes", ",".join(words), "ro or rw, of a volume by its name")
         return Mount.volume(source, destination, read_only=read_only)
     propagation: Any = propagations[0] if propagations else "rprivate"
     return Mount.bind(source, destination, read_only=read_only, idmap="idmap" in words, propagation=propagation)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 
 from pycgroups.containers import assemble as assembling
-from pycgroups.containers import caller as callers
 from pycgroups.containers import hostroot
 from pycgroups.containers.identity import identify
 from pycgroups.containers.spec import make_process_spec
 from pycgroups.errors import Unsupported, invalid
+from pycgroups.namespaces import caller as callers
 from pycgroups.namespaces import own
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.runtime.process_plan import make_process_plan
@@ -21,7 +21,7 @@ from pycgroups.runtime.program import Manner
 from pycgroups.runtime.rootfs import Directory
 from pycgroups.security import capabilities, landlock
 from pycgroups.security.bpf import compile_filter, syscall_table
-from pycgroups.security.seccomp_policy import filter_flags
+from pycgroups.security.seccomp_policy import filter_flags, has_listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,13 +67,14 @@ def assemble(config: ContainerConfig, *, joins: int, disks: Numbers) -> Assembly
         rootfs=Directory(path="/"),
         plan=plan,
         encoded=plan.encode(),
+        has_listener=spec.linux.seccomp is not None and has_listener(spec.linux.seccomp),
     )
 
 
 def _identity(config: ContainerConfig, have: int) -> Identity:
     """Who the program is: who the caller is, unless another user is asked for."""
     own_ids = os.geteuid(), os.getegid()
-    identity = identify(config.user or own_ids, config.groups, "/")
+    identity = identify(config.user or own_ids, config.groups, ("/",))
     if (identity.uid, identity.gid) == own_ids and not config.groups:
         return identity._replace(groups=tuple(sorted({*os.getgroups()} - {own_ids[1]})))
     if not (_has(have, "CAP_SETUID") and _may_set_groups(have)):

@@ -71,7 +71,7 @@ def record(
     outcome = complete(config, streams, Supervisor(recorder.decide, recorder.note))
     if check:
         out, err = (None if output is None else output.getvalue() for output in streams.captured)
-        checked(make_result(config, outcome, out, err), config)
+        checked(make_result(config, outcome, out, err), config.timeout)
     return recorder.recorded()
 
 

@@ -79,7 +79,7 @@ def run(
     Linux 5.12 or newer. Sources: namespaces(7), cgroups(7), capabilities(7), seccomp(2), the OCI runtime spec.
     """
     is_text = bool(text) or encoding is not None or errors is not None
-    _check_codec(encoding, errors)
+    check_codec(encoding, errors)
     config = ContainerConfig(command=command, **options)
     supervisor = None
     if on_syscall is not None:
@@ -87,15 +87,15 @@ def run(
 
         options["seccomp"], supervisor = handlers.supervised(config, on_syscall)
         config = ContainerConfig(command=command, **options)
-    data = _encoded(input, encoding, errors, is_text=is_text)
+    data = encoded(input, encoding, errors, is_text=is_text)
     streams = open_streams(stdin, stdout, stderr, data)
     outcome = complete(config, streams, supervisor)
     out, err = (None if output is None else output.getvalue() for output in streams.captured)
     if is_text:
-        result = make_result(config, outcome, _decoded(out, encoding, errors), _decoded(err, encoding, errors))
+        result = make_result(config, outcome, decoded(out, encoding, errors), decoded(err, encoding, errors))
     else:
         result = make_result(config, outcome, out, err)
-    return checked(result, config) if check else result
+    return checked(result, config.timeout) if check else result
 
 
 def open_streams(stdin: Stream, stdout: Stream, stderr: Stream, data: bytes | memoryview | None) -> Streams:
@@ -134,7 +134,7 @@ def make_result(config: ContainerConfig, outcome: Outcome, out: str | bytes | No
     )
 
 
-def checked(result: Result, config: ContainerConfig) -> Result:
+def checked(result: Result, timeout: float | None) -> Result:
     """Return it if all is well.
 
     Raises:
@@ -144,14 +144,14 @@ def checked(result: Result, config: ContainerConfig) -> Result:
     from pycgroups.containers.result import CalledProcessError, TimeoutExpired
 
     if result.reason == "timeout":
-        assert config.timeout is not None
-        raise TimeoutExpired(result, config.timeout)
+        assert timeout is not None
+        raise TimeoutExpired(result, timeout)
     if result.returncode:
         raise CalledProcessError(result)
     return result
 
 
-def _check_codec(encoding: str | None, errors: str | None) -> None:
+def check_codec(encoding: str | None, errors: str | None) -> None:
     """Refuse before the program runs what its output could not be decoded with afterwards."""
     if encoding is not None:
         try:
@@ -165,9 +165,10 @@ def _check_codec(encoding: str | None, errors: str | None) -> None:
             raise invalid("errors", errors, "an error handler that Python knows, such as 'replace'") from None
 
 
-def _encoded(
+def encoded(
     given: str | bytes | memoryview | None, encoding: str | None, errors: str | None, *, is_text: bool
 ) -> bytes | memoryview | None:
+    """Encode input as subprocess does."""
     if given is None:
         return None
     if is_text != isinstance(given, str):
@@ -184,7 +185,7 @@ def _encoded(
         return buffer.getvalue()
 
 
-def _decoded(data: bytes | None, encoding: str | None, errors: str | None) -> str | None:
+def decoded(data: bytes | None, encoding: str | None, errors: str | None) -> str | None:
     """Decode as subprocess does, with universal newlines."""
     if data is None:
         return None

@@ -14,10 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers import mounts
-    from pycgroups.containers.caller import Caller
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.hostroot import Interpreter
     from pycgroups.containers.identity import Identity
+    from pycgroups.namespaces.caller import Caller
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.oci.resources import DeviceRule, Resources
 
@@ -165,12 +165,12 @@ def _environment(config: ContainerConfig, identity: Identity, path: tuple[str, .
 
 def _namespaces(config: ContainerConfig, idmap: IdMap, joined: dict[str, str]) -> tuple[oci.NamespaceSpec, ...]:
     chosen = dict(config.namespaces)
-    if chosen.get("pid", "private") != "private":
+    if "pid" in joined and "user" not in joined and idmap.kind == "map":
         raise Unsupported(
-            "the container's own pid namespace is how every process of it is found and killed",
+            "/proc of a pid namespace that is joined is for its owner to mount, and no other user namespace's",
             operation="option",
             path="namespaces['pid']",
-            hint="leave it private",
+            hint='join its user namespace as well, or set userns="host"',
         )
     chosen.setdefault("network", "host" if config.network == "host" else "private")
     chosen.setdefault("time", "host")
@@ -217,11 +217,13 @@ def _system_mounts(
             source=sysfs.source,
             options=tuple(word for word in sysfs.options if word not in {"ro", "rro"}),
         )
+    # Likewise, with all processes that the caller sees.
+    proc = _bind("/proc", "/proc", *_QUIET) if userns and dict(config.namespaces).get("pid") == "host" else _PROC
     # Shared with the host's IPC namespace: its shared memory too; a mqueue is only to be mounted by the owner.
     ipc = (_SHM, _MQUEUE) if _is_own(namespaces, "ipc") else (_bind("/dev/shm", "/dev/shm", *_QUIET),)  # noqa: S108
     if config.privileged:
-        return (_PROC, _bind("/dev", "/dev", "nosuid"), _devpts(idmap), sysfs)
-    return (_PROC, _DEV, _devpts(idmap), *ipc, sysfs)
+        return (proc, _bind("/dev", "/dev", "nosuid"), _devpts(idmap), sysfs)
+    return (proc, _DEV, _devpts(idmap), *ipc, sysfs)
 
 
 def _devpts(idmap: IdMap) -> oci.Mount:

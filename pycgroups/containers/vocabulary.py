@@ -11,9 +11,12 @@ from pycgroups.cgroups.words import Size, Words
 
 if TYPE_CHECKING:
     from pycgroups.containers.levels import Isolation
+    from pycgroups.containers.log_config import LogConfig
     from pycgroups.containers.mounts import Mount
+    from pycgroups.images.image import Image
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.namespaces.namespace import Namespace
+    from pycgroups.oci.image_spec import Platform
     from pycgroups.oci.runtime_spec import Seccomp
     from pycgroups.security.landlock import Landlock
 
@@ -39,6 +42,7 @@ class Options(Words, total=False):
     oom_score_adj: int | None
     stop_signal: int | str | None
     stop_timeout: float | None
+    log: str | Mapping[str, Any] | LogConfig | None
     name: str | None
     hostname: str | None
     domainname: str | None
@@ -52,7 +56,9 @@ class Options(Words, total=False):
     volumes: Mapping[Any, Any] | Sequence[str] | None
     read_only: bool
     rootfs: Path | None
-    image: str | None
+    image: str | Image | None
+    pull: Literal["missing", "always", "never"]
+    platform: str | Platform | None
     workspace: Path | None
     network: Literal["none", "host"] | None
     dns: Sequence[str] | None

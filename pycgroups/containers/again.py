@@ -1,0 +1,61 @@
+"""``python -m pycgroups.containers.again ID``: start a container again, by its restart policy.
+
+What its monitor becomes, after the delay (`pycgroups.containers.monitor.Command`). Nobody looks at its exit code or its
+output. If the start fails that is a run of the container that ended at once, and the policy goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pycgroups import images
+from pycgroups._native.calls import lib
+from pycgroups.containers import monitor, starting
+from pycgroups.containers.place import place
+from pycgroups.errors import Error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.containers.home import Home, Record
+
+
+def main(id_: str) -> None:
+    """Start the container of the default store, unless somebody has started, stopped or removed it meanwhile.
+
+    Raises:
+        NotFound: it was removed.
+    """
+    where = place(None, images.default())
+    with where.homes.open(id_) as home:
+        home.lock()
+        record = home.record()
+        turn = _turn(home, record)
+        if turn is None:
+            return
+        try:
+            starting.start(where, home, record, turn)
+        except (Error, OSError) as error:
+            starting.fail(where, home, record, turn, error)
+
+
+def _turn(home: Home, record: Record) -> starting.Turn | None:
+    """Return which start this is; None if it is none."""
+    end, last = monitor.read_exit(home.fd), home.start()
+    if end is None or end.next_pid != os.getpid() or last is None or home.is_stopped:
+        return None
+    return starting.Turn(
+        keeper=-1 if record.detach else lib.COMMAND_KEEPER,
+        creator=None if record.detach else lib.COMMAND_CREATOR,
+        restarts=last.restarts + 1,
+        waited=end.next_msec / 1000,
+    )
+
+
+if __name__ == "__main__":
+    for number in (lib.COMMAND_LOCK, lib.COMMAND_KEEPER, lib.COMMAND_CREATOR):
+        try:
+            os.set_inheritable(number, False)
+        except OSError:  # a detached one has no keeper
+            continue
+    main(sys.argv[1])

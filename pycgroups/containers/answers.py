@@ -1,0 +1,139 @@
+"""Waiting for a server: a request of HTTP, sent in a container's network, and the status of the answer. RFC 9112."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from pycgroups.clock import seconds_until
+from pycgroups.errors import invalid
+from pycgroups.network.listening import listeners
+
+if TYPE_CHECKING:
+    from pycgroups.containers.connecting import Sockets
+
+_HTTP_PORT = 80
+
+
+class Target(NamedTuple):
+    """Where a request goes.
+
+    Attributes:
+        address: an IP address; "" for one that listens.
+        port: likewise.
+        host: for the server, as it was given.
+        path: with the query.
+    """
+
+    address: str
+    port: int
+    host: str
+    path: str
+
+    @property
+    def request(self) -> bytes:
+        """What is sent; RFC 9112, 2.1."""
+        lines = (
+            f"GET {self.path} HTTP/1.1",
+            f"Host: {self.host}",
+            "User-Agent: pycgroups",
+            "Connection: close",
+            "",
+            "",
+        )
+        return "\r\n".join(lines).encode("ascii")
+
+
+def target(url: str, port: int | None) -> Target:
+    """Read a path, or a URL, whose port may be given apart.
+
+    Raises:
+        InvalidConfig: it is none; or not of HTTP, or not of an address, which names in a container's network are not.
+    """
+    wrong = invalid(
+        "http", url, "a path ('/healthz'), or a URL of localhost or an IP address ('http://127.0.0.1:8080/')"
+    )
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        raise wrong
+    if url.startswith("/"):
+        return Target("", port or _HTTP_PORT, "localhost", url)
+    try:
+        parts = urlsplit(url)
+        name, number = parts.hostname or "", parts.port or port or _HTTP_PORT
+        address = "" if name == "localhost" else _address(name)
+    except ValueError:
+        raise wrong from None
+    if parts.scheme != "http" or "@" in parts.netloc:
+        raise wrong
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(address, number, parts.netloc, path)
+
+
+def _address(name: str) -> str:
+    """Return an IP address as it is usually written; ValueError for anything else."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_ntop(family, socket.inet_pton(family, name))
+        except OSError:
+            continue
+    raise ValueError(name)
+
+
+class Answers:
+    """A request of HTTP is answered by a status below 400."""
+
+    _PATIENCE = 5.0  # seconds for one answer
+    _LONGEST_LINE = 1024
+    _STATUS = re.compile(rb"HTTP/1\.\d (\d{3})\b")
+    _FIRST_BAD = 400
+
+    def __init__(self, process: int, sockets: Sockets, asked: Target, deadline: float | None) -> None:
+        """Take a process by its directory in /proc, sockets of its network, what is asked for, and when to give up."""
+        self._process = process
+        self._sockets = sockets
+        self._asked = asked
+        self._deadline = deadline
+        self._last: int | None = None
+
+    def __call__(self) -> bool:
+        """Ask."""
+        return any(map(self._is_good, self._addresses()))
+
+    def _addresses(self) -> list[str]:
+        """Return whom to ask: without an address whoever listens, so that nobody is asked before."""
+        if self._asked.address:
+            return [self._asked.address]
+        return [address for address, port in listeners(self._process) if port == self._asked.port]
+
+    def _is_good(self, address: str) -> bool:
+        with self._sockets.take(socket.AF_INET6 if ":" in address else socket.AF_INET) as connection:
+            try:
+                found = self._STATUS.match(self._line(connection, address))
+            except OSError:  # nobody is there, or it takes too long
+                return False
+        self._last = self._last if found is None else int(found[1])
+        return found is not None and int(found[1]) < self._FIRST_BAD
+
+    def _line(self, connection: socket.socket, address: str) -> bytes:
+        """Return the first line of the answer, or what there is of it; in the time, however slowly it comes."""
+        own = time.monotonic() + self._PATIENCE
+        until = own if self._deadline is None else min(own, self._deadline)
+        connection.settimeout(seconds_until(until))
+        connection.connect((address, self._asked.port))
+        connection.sendall(self._asked.request)
+        line = b""
+        while b"\n" not in line and len(line) < self._LONGEST_LINE:
+            connection.settimeout(seconds_until(until))
+            piece = connection.recv(self._LONGEST_LINE)
+            if not piece:
+                break
+            line += piece
+        return line
+
+    def __str__(self) -> str:
+        """Name it, and what it was answered."""
+        answered = "" if self._last is None else f" (answered by {self._last})"
+        return f"http://{self._asked.host}{self._asked.path}{answered}"

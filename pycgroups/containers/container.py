@@ -1,0 +1,942 @@
+"""`Container`: a container that is held, by this process or any other: started, looked at, stopped, found again."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal as signals
+import time
+from functools import partial
+from typing import TYPE_CHECKING, overload
+
+from pycgroups.clock import seconds_until
+from pycgroups.containers import collection, ending, health, keeping, monitor, restarting, starting
+from pycgroups.containers.config_json import from_json, to_json
+from pycgroups.containers.contents import Contents
+from pycgroups.containers.home import boot_id
+from pycgroups.containers.looking import Looking
+from pycgroups.containers.options import signal_number
+from pycgroups.containers.streams import DEVNULL, PIPE
+from pycgroups.containers.values import integer, seconds
+from pycgroups.containers.verdict import Hits, make_reason
+from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut
+from pycgroups.runtime.signals import open_process
+from pycgroups.runtime.state import time_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any, Literal, Self, TypedDict
+
+    from attrs import evolve
+    from typing_extensions import Unpack
+
+    from pycgroups.cgroups.words import Words
+    from pycgroups.containers.attaching import Attachment
+    from pycgroups.containers.conditions import Text
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.health import Health
+    from pycgroups.containers.healthcheck import Healthcheck
+    from pycgroups.containers.home import Home, Record, Start
+    from pycgroups.containers.monitor import Exit
+    from pycgroups.containers.place import Place
+    from pycgroups.containers.popen import Popen
+    from pycgroups.containers.result import Result
+    from pycgroups.containers.streams import Stream
+    from pycgroups.containers.verdict import Reason
+    from pycgroups.containers.vocabulary import Options, Pairs, Path
+    from pycgroups.runtime.container import Container as Runtime
+    from pycgroups.runtime.execution import Executed
+
+    class Asked(TypedDict, total=False):
+        """Of another program in it; see `Container.popen`."""
+
+        env: Pairs | None
+        cwd: Path | None
+        user: int | str | None
+        tty: bool
+        size: tuple[int, int] | None
+
+    class LogOptions(TypedDict, total=False):
+        """See `Container.logs`."""
+
+        timestamps: bool
+        since: float | None
+        until: float | None
+        tail: int | None
+        stdout: bool
+        stderr: bool
+else:
+    from pycgroups.frozen import evolve
+
+DAMAGED = "damaged"
+"""The status of a container whose record on disk cannot be read: it can only be removed, by force."""
+_LIVE = frozenset({"running", "paused"})
+RESTARTING = "restarting"
+"""The status of one that has ended, and goes on by its restart policy."""
+_GOES_ON = _LIVE | {RESTARTING}
+_SHORT = 12
+# After SIGKILL the kernel takes some time, and then the monitor, to write down what there was (seconds).
+_PATIENCE = 30.0
+_MOST_FORKS = 1000
+
+
+class Container(Contents, Looking):
+    """A container. ``pc.Container([...])`` makes and starts one; the functions of `pycgroups.containers` find others.
+
+    ::
+
+        with pc.Container(["sleep", "inf"], memory="64M") as c:    # stopped and removed at the end
+            c.status, c.pid
+
+    It is no process of Python, and no daemon watches over it: whoever may write in the store can do with it all that
+    its maker can, from any process, also when that one has gone. It ends when the process that started it does, unless
+    it is detached.
+
+    Attributes:
+        id: 64 hexadecimal digits.
+    """
+
+    id: str
+    _place: Place
+
+    def __init__(
+        self,
+        command: Path | Sequence[Path] | None = None,
+        *,
+        detach: bool = False,
+        remove: bool = False,
+        stdin_open: bool = False,
+        restart: str = "no",
+        healthcheck: Healthcheck | Mapping[str, Any] | str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        """Make a container in the default store, and start it.
+
+        Args:
+            command: the program and its arguments; with an image, which may name one, it can be left out.
+            detach: it goes on when this process ends.
+            remove: once it has ended it is removed, whoever is there then.
+            stdin_open: its program reads what those write who `attach`; without, nothing.
+            restart: whether it is started again once it has ended: ``"no"``, ``"always"``, ``"on-failure"`` (unless its
+                program exited 0), ``"on-failure:3"`` (so often at most), ``"unless-stopped"`` (as always, but
+                `Containers.after_boot`). That is 0.1 s after its end, then twice as long each time, up to 60 s,
+                and 0.1 s again after it has run for 10 s. `stop` and `kill` end that.
+            healthcheck: how it is found out, now and then, whether it does its work: a `pycgroups.Healthcheck`, a dict
+                of its words, or a command for a shell; by default as its image says.
+            **options: see `pycgroups.containers.config.ContainerConfig`.
+
+        Raises:
+            Error: of the kinds that `pycgroups.run` raises; nothing is left.
+            AlreadyExists: the name is taken.
+
+        Linux 5.12 or newer. What is written goes to the disk and stays until it is removed, with an image; with the
+        host's own root, or with a limit (``disk``), it goes to memory, and stays until it ends.
+        """
+        made = collection.default().create(
+            command,
+            detach=detach,
+            remove=remove,
+            stdin_open=stdin_open,
+            restart=restart,
+            healthcheck=healthcheck,
+            **options,
+        )
+        self.id, self._place = made.id, made._place  # noqa: SLF001 (one of ours)
+        try:
+            self.start()
+        except BaseException:
+            self.remove(force=True)
+            raise
+
+    @classmethod
+    def of(cls, place: Place, id_: str) -> Self:
+        """Not for users: `pycgroups.containers.get` finds them."""
+        self = object.__new__(cls)
+        self.id, self._place = id_, place
+        return self
+
+    # -- what is known --------------------------------------------------------------------------------------------
+
+    def _home(self) -> Home:
+        return self._place.homes.open(self.id)
+
+    def _record(self) -> Record:
+        with self._home() as home:
+            return home.record()
+
+    def _runtime(self) -> Runtime:
+        from pycgroups import runtime
+
+        return runtime.get(self.id, root=self._place.runtime)
+
+    @property
+    def short_id(self) -> str:
+        """The first 12 digits of `id`."""
+        return self.id[:_SHORT]
+
+    @property
+    def name(self) -> str:
+        """Its name; of a damaged one what is known, or ""."""
+        return self._place.homes.name_of(self.id)
+
+    @property
+    def config(self) -> ContainerConfig:
+        """Its options, with what its image says."""
+        return from_json(self._record().config)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return dict(self.config.labels)
+
+    @property
+    def directory(self) -> str:
+        """What it is on the disk."""
+        return f"{self._place.homes.path}/{self.id}"
+
+    @property
+    def detached(self) -> bool:
+        """Whether it goes on when who started it ends."""
+        return self._record().detach
+
+    @property
+    def status(self) -> str:
+        """``"created"``, ``"running"``, ``"paused"``, ``"stopped"``, as OCI has it; or ``"restarting"``, ``"damaged"``.
+
+        One is restarting that has ended and is to be started again by its restart policy, or is being so.
+
+        Raises:
+            NotFound: it has been removed.
+        """
+        with self._home() as home:
+            return self._status(home)
+
+    def _status(self, home: Home) -> str:
+        try:
+            restart = home.record().restart
+        except InvalidConfig:
+            return DAMAGED
+        if (status := self._living(home)) in _LIVE:
+            return status
+        if restart != restarting.NEVER and not home.is_stopped and monitor.ending(home.fd) is None:
+            return RESTARTING
+        return "stopped" if home.was_started else "created"
+
+    def _living(self, home: Home) -> str:
+        """Ask how a container is that may run."""
+        usual = "stopped"
+        try:
+            start = home.start()
+            if start is None or not ending.is_alive(start):
+                return usual
+            usual = "running"  # if nothing else is known
+            return self._status_of_live(home)
+        except (NotFound, InvalidConfig, StateError):
+            return usual
+
+    def _status_of_live(self, home: Home) -> str:
+        runtime = self._runtime()
+        status = runtime.state().status
+        if status != "paused" or not home.was_left_frozen:
+            return status
+        runtime.resume()
+        home.forget_frozen()
+        return "running"
+
+    @property
+    def starts_after_boot(self) -> bool:
+        """Whether it is one of `Containers.after_boot`."""
+        with self._home() as home:
+            record = home.record()
+            is_due = restarting.starts_after_boot(record.restart, stopped=home.is_stopped)
+            return record.detach and is_due and self._status(home) == "stopped"
+
+    @property
+    def pid(self) -> int | None:
+        """Of its first process, as this process sees it; None when it does not run."""
+        with self._home() as home:
+            start = home.start()
+            return start.pid if start is not None and self._status(home) in _LIVE else None
+
+    def _end(self) -> Exit | None:
+        """Return how its last run ended; None if it has not, or nobody saw that."""
+        with self._home() as home:
+            return monitor.read_exit(home.fd)
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit status of the program, negative for a signal, as in `subprocess`; None as long as there is none.
+
+        It is None for a container that has stopped, too, when nobody saw its end: after a reboot, say.
+        """
+        end = self._end()
+        return None if end is None else end.returncode
+
+    @property
+    def reason(self) -> Reason | None:
+        """What ended it: ``"exited"``, ``"signal"`` or ``"oom"``, as in `pycgroups.Result`; None as `exit_code`."""
+        return _reason(self._end())
+
+    @property
+    def restart_count(self) -> int:
+        """How often its restart policy has started it again, since somebody has started it."""
+        with self._home() as home:
+            start = home.start()
+        return 0 if start is None else start.restarts
+
+    @property
+    def created(self) -> float:
+        """When it was made, in seconds since 1970."""
+        return self._record().created / 1e9
+
+    @property
+    def started(self) -> float | None:
+        """When it was last started, in seconds since 1970."""
+        with self._home() as home:
+            start = home.start()
+        return None if start is None else start.started / 1e9
+
+    @property
+    def finished(self) -> float | None:
+        """When it last ended, in seconds since 1970; None if it has not, or nobody saw that."""
+        end = self._end()
+        return None if end is None or end.finished is None else end.finished / 1e9
+
+    @property
+    def health(self) -> Health | None:
+        """What its healthcheck has said since its last start; None if it has none."""
+        with self._home() as home:
+            return health.read(home.fd, home.start()) if home.record().healthcheck else None
+
+    def inspect(self) -> dict[str, Any]:
+        """Return all that is known of it as plain dicts, lists and scalars; times are RFC 3339's."""
+        with self._home() as home:
+            record, start, end, status = home.record(), home.start(), monitor.read_exit(home.fd), self._status(home)
+            checked = health.read(home.fd, start)
+        return {
+            "id": self.id,
+            "name": record.name,
+            "created": time_text(record.created),
+            "image": record.image or None,
+            "detach": record.detach,
+            "remove": record.remove,
+            "stdin_open": record.stdin,
+            "restart": record.restart,
+            "restart_count": 0 if start is None else start.restarts,
+            "state": {
+                "status": status,
+                "pid": start.pid if start is not None and status in _LIVE else None,
+                "started": None if start is None else time_text(start.started),
+                "finished": None if end is None or end.finished is None else time_text(end.finished),
+                "exit_code": None if end is None else end.returncode,
+                "reason": _reason(end),
+                "oom": end is not None and end.oom,
+                "error": None if start is None else start.error or None,
+                "unenforced": [] if start is None else list(start.unenforced),
+                "health": _health(checked) if record.healthcheck else None,
+            },
+            "healthcheck": record.healthcheck or None,
+            "config": record.config,
+            "directory": self.directory,
+        }
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it; a stopped one anew, with what it has written; one that is restarting at once.
+
+        Raises:
+            StateError: it runs already.
+            Error: of the kinds that `pycgroups.run` raises; it is as it was before.
+        """
+        with self._home() as home:
+            home.lock()
+            status = self._status(home)
+            if status in _LIVE:
+                raise StateError(f"it is {status} already", operation="start", path=self._shown)
+            record = home.record()
+            starting.start(self._place, home, record, starting.Turn(-1 if record.detach else keeping.socket()))
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Ask it to end, by its stop signal; then kill it. A stopped one stays as it is, and one that is restarting so.
+
+        Args:
+            timeout: seconds between the two; by default its option ``stop_timeout``.
+
+        Raises:
+            NotFound: it has been removed.
+            Error: it may not be killed.
+        """
+        if self.status not in _GOES_ON:
+            return
+        record = self._record()
+        if record.restart != restarting.NEVER:
+            self._end_restarts()
+            if self.status not in _LIVE:
+                return
+        config = from_json(record.config)
+        patience = config.stop_timeout if timeout is None else timeout
+        self._signal(config.stop_signal or signals.SIGTERM)
+        if not self._ends(time.monotonic() + patience):
+            self._kill()
+
+    def _is_end(self, number: int) -> bool:
+        """Whether its restart policy ends with this signal."""
+        record = self._record()
+        return record.restart != restarting.NEVER and number in {
+            signals.SIGKILL,
+            from_json(record.config).stop_signal or signals.SIGTERM,
+        }
+
+    def _end_restarts(self) -> None:
+        """See that it is not started again but by a user, and wait for a start that has begun."""
+        with self._home() as home:
+            home.lock()
+            ending.end_restarts(home)
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal; False if there is nobody any more."""
+        try:
+            self._runtime().kill(number)
+        except StateError:
+            return False
+        except (NotFound, InvalidConfig):  # somebody has removed what the runtime knew of it
+            with self._home() as home:
+                return ending.signal(home.start(), number)
+        return True
+
+    def _kill(self) -> None:
+        """Kill all of it, and wait for the end."""
+        self._signal(signals.SIGKILL)
+        if not self._ends(time.monotonic() + _PATIENCE):
+            raise StateError("it was killed, and does not end", operation="kill", path=self._shown)
+
+    def kill(self, signal: int | str = signals.SIGKILL) -> None:
+        """Send a signal to its program.
+
+        Args:
+            signal: a number or a name, such as ``"TERM"``; SIGKILL ends all of it, and this waits for that. After
+                SIGKILL and its stop signal it is not started again by its restart policy; others leave that as it is.
+
+        Raises:
+            StateError: it does not run.
+        """
+        number, status = signal_number(signal, "signal"), self.status
+        if status in _GOES_ON and self._is_end(number):
+            self._end_restarts()
+            if status == RESTARTING:
+                return
+        if status not in _LIVE:
+            raise StateError("it does not run", operation="kill", path=self._shown)
+        if number == signals.SIGKILL:
+            self._kill()
+        else:
+            self._signal(number)
+
+    def pause(self) -> None:
+        """Freeze all its processes.
+
+        Raises:
+            StateError: it does not run.
+        """
+        runtime = self._runs("pause")
+        with self._home() as home:
+            if home.was_left_frozen:  # who has frozen it had let it go on, and then died
+                home.forget_frozen()
+        runtime.pause()
+
+    def resume(self) -> None:
+        """Let its processes go on.
+
+        Raises:
+            StateError: it is not paused.
+        """
+        self._runs("resume").resume()
+
+    def _runs(self, operation: str) -> Runtime:
+        if self.status not in _LIVE:
+            raise StateError("it does not run", operation=operation, path=self._shown)
+        return self._runtime()
+
+    def restart(self, timeout: float | None = None) -> None:
+        """Stop it, if it runs, and start it.
+
+        Args:
+            timeout: as for `stop`.
+        """
+        self.stop(timeout)
+        self.start()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended, and is not started again; its exit code, as in `exit_code`.
+
+        Args:
+            timeout: seconds; None for any time.
+
+        Raises:
+            StateError: it was never started, or nobody saw how it ended.
+            TimedOut: it goes on.
+            NotFound: it was removed.
+        """
+        with self._home() as home:
+            if not home.was_started:
+                raise StateError("it was never started", operation="wait", path=self._shown)
+        end = self._ends(None if timeout is None else time.monotonic() + timeout)
+        if end is None:
+            raise TimedOut(f"it goes on after {timeout} seconds", operation="wait for the end", path=self._shown)
+        if end.returncode is None:
+            raise StateError("nobody saw how it ended", operation="wait", path=self._shown)
+        return end.returncode
+
+    def wait_for(
+        self,
+        *conditions: Callable[[], object],
+        port: int | None = None,
+        log: Text | None = None,
+        http: str | None = None,
+        file: Path | None = None,
+        healthy: bool = False,
+        timeout: float | None = 60,
+    ) -> None:
+        """Wait until it is ready: until all that is named has been there.
+
+        Args:
+            *conditions: functions, called now and then until they return something true.
+            port: something listens on this port of TCP, on any address of the container's network. Nobody connects.
+            log: this is in what it has written since its start, on one stream: text, bytes, or a compiled pattern.
+            http: a request for this path is answered with a status below 400, by who listens on ``port``, or on 80. Or
+                a URL of ``http``, whose host is ``localhost`` or an IP address of the container's network.
+            file: something is at this path in the container.
+            healthy: its healthcheck says so; an unhealthy one may become healthy again.
+            timeout: seconds; None for any time.
+
+        Raises:
+            StateError: it does not run, or has ended meanwhile; with how it ended, and its last lines.
+            TimedOut: the time is over; with what is missing, and its last lines. It goes on.
+            InvalidConfig: nothing was named, or what cannot be.
+            NotFound: it has been removed.
+            BaseException: what one of the functions raises.
+
+        Sources: proc_pid_net(5), network_namespaces(7).
+        """
+        from pycgroups.containers import readiness
+
+        limit = None if timeout is None else seconds(timeout, "timeout", zero=True)
+        wishes = readiness.Wishes(conditions, port, log, http, file, healthy or None)
+        readiness.check(wishes)
+        with self._home() as home:
+            readiness.wait(home, self._shown, wishes, limit)
+
+    def _ends(self, deadline: float | None) -> Exit | None:
+        """Wait for its end, and for its monitor, which writes down how; None at the deadline."""
+        with self._home() as home:
+            start = home.start()
+            if start is None or start.boot != boot_id():
+                return monitor.read_exit(home.fd) or monitor.LOST
+            if not _has_ended(start, deadline):
+                return None
+            ending.reap()
+            return monitor.wait(home.fd, seconds_until(deadline))
+
+    def update(self, **limits: Unpack[Words]) -> None:
+        """Change limits: at once when it runs, and for the next starts.
+
+        Args:
+            **limits: those of `pycgroups.Limits`; the others stay. With None there is no such limit any more, which a
+                container that runs can have for ``memory``, ``cpus`` and ``pids``.
+
+        Raises:
+            InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`. Nothing is changed.
+        """
+        from pycgroups.cgroups import disks
+        from pycgroups.cgroups.translate import lifted, of_limits
+
+        with self._home() as home:
+            home.lock()
+            record = home.record()
+            config = evolve(from_json(record.config), **limits)
+            if self._status(home) in _LIVE:
+                asked = config.limits.only(limits)
+                gone = [word for word, value in limits.items() if value is None]
+                self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone))
+            home.write_record(record._replace(config=to_json(config)))
+
+    def rename(self, name: str) -> None:
+        """Give it another name.
+
+        Raises:
+            InvalidConfig: it is none.
+            AlreadyExists: it is taken.
+        """
+        from pycgroups.containers import options
+
+        wanted = options.name(name, "name")
+        with self._home() as home:
+            home.lock()
+            self._place.homes.rename(home, wanted)
+
+    def fork(self, n: int = 1) -> list[Self]:
+        """Make containers with its options, and with the files that it has now; they run if it does.
+
+        Each has a name, an id and a writable layer of its own, and is as independent as any: none sees what another
+        one writes from then on, and each may be removed at any time. They share the layers of the image, which are
+        not copied, and volumes. What it has written itself is copied, once for each; where the file system can share
+        the blocks of files (btrfs, XFS), these are not. It is frozen for the first of these copies, if it runs and can
+        be: then they are of one moment. Its processes and memory are not copied.
+
+        Args:
+            n: how many, 1 to 1000.
+
+        Raises:
+            Unsupported: it was not made of an image, or has a limit (``disk``): what it writes is in memory.
+            StateError: another process is at work on it.
+            Error: there is no room for the copies; or one cannot be started. None was made.
+        """
+        from pycgroups.containers import forking
+
+        count = integer(n, "n", 1, _MOST_FORKS)
+        with self._home() as home:
+            home.lock()
+            status = self._status(home)
+            ids = forking.fork(self._place, home, count, freezes=status == "running")
+        made = [self.of(self._place, id_) for id_ in ids]
+        try:
+            for each in made if status in _LIVE else ():
+                each.start()
+        except BaseException:
+            for each in made:
+                each.remove(force=True)
+            raise
+        return made
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove it, with what it has written.
+
+        Args:
+            force: kill it first, if it runs, or is restarting; and do so if its records are damaged.
+
+        Raises:
+            StateError: it runs, or is restarting.
+            NotFound: it has been removed.
+        """
+        with self._home() as home:
+            home.lock()
+            status = self._status(home)
+            if status not in collection.IDLE and not force:
+                hint = "stop it, or remove it by force: rm --force, remove(force=True)"
+                raise StateError(f"it is {status}", operation="remove container", path=self._shown, hint=hint)
+            if status in _GOES_ON:
+                ending.end_restarts(home)
+                self._kill()
+            ending.clean(self._place, home)
+            ending.drop_empty(self._place)
+            name = self.name
+            self._place.homes.remove(home)
+            self._place.events.append("container", "remove", id_=self.id, name=name)
+
+    @overload
+    def logs(self, *, follow: Literal[True], **options: Unpack[LogOptions]) -> Iterator[bytes]: ...
+
+    @overload
+    def logs(self, *, follow: Literal[False] = False, **options: Unpack[LogOptions]) -> bytes: ...
+
+    def logs(self, *, follow: bool = False, **options: Unpack[LogOptions]) -> bytes | Iterator[bytes]:
+        """Return what it has written, of all its runs.
+
+        Args:
+            follow: return an iterator instead, of lines and of pieces of long ones, which waits for more until the
+                container has ended.
+            **options: ``timestamps=True`` puts the time before each line (RFC 3339); ``since``, ``until`` are seconds
+                since 1970; ``tail`` is how many of the last lines are wanted; ``stdout=False`` and ``stderr=False``
+                leave one of the streams out. Bytes that are not UTF-8 have become U+FFFD.
+
+        Raises:
+            NotFound: it has been removed.
+            Error: the log cannot be read.
+        """
+        lines = (data for _, data in self.lines(follow=follow, **options))
+        return lines if follow else b"".join(lines)
+
+    def lines(self, *, follow: bool = False, **options: Unpack[LogOptions]) -> Iterator[tuple[str, bytes]]:
+        """Return what it has written as `logs` does with ``follow``, each with its stream: ``"stdout"``, ``"stderr"``.
+
+        Args:
+            follow: wait for more until the container has ended.
+            **options: as for `logs`.
+        """
+        return _lines(self._home(), follow, options)
+
+    def attach(self, *, start: bool = False, logs: bool = False) -> Attachment:
+        """Join it: read what it writes from now on, until it has ended, and write what it reads.
+
+        Any number of processes can do so at once, whoever started it, and come and go: it notices nothing. Its output
+        comes by way of its log, so nobody who reads slowly holds it up.
+
+        Args:
+            start: start it first; nothing of that run is missed.
+            logs: begin with all that it has written before.
+
+        Raises:
+            StateError: it does not run; with `start`, it does.
+            Error: with `start`, as that.
+        """
+        from pycgroups.containers.attaching import Attachment
+        from pycgroups.containers.logs import Spot, end
+
+        home = self._home()
+        try:
+            spot = Spot() if logs else end(home.fd)
+            if start:
+                self.start()
+            else:
+                self._runs("attach")
+            return Attachment(home, spot)
+        except BaseException:
+            home.close()
+            raise
+
+    # -- other programs in it -----------------------------------------------------------------------------------------
+
+    def exec(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        input: str | bytes | memoryview | None = None,  # noqa: A002 (subprocess's name)
+        stdin: Stream = None,
+        stdout: Stream = PIPE,
+        stderr: Stream = PIPE,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        check: bool = False,
+        timeout: float | None = None,
+        env: Pairs | None = None,
+        cwd: Path | None = None,
+        user: int | str | None = None,
+        tty: bool = False,
+    ) -> Result:
+        """Run another program in it, as isolated as its own, and wait for the end.
+
+        Args:
+            command: the program and its arguments.
+            input: as for `pycgroups.run`; so are the next seven.
+            stdin: likewise.
+            stdout: likewise.
+            stderr: likewise.
+            text: likewise.
+            encoding: likewise.
+            errors: likewise.
+            check: likewise.
+            timeout: seconds; then it is killed, and all that it has started. With a timeout, whatever it has started
+                ends with it; without, that goes on.
+            env: variables beside those of the container.
+            cwd: where to start; by default where the container's program did.
+            user: ``"uid[:gid]"`` or names; by default that of the container's program.
+            tty: whether it has a terminal.
+
+        Raises:
+            StateError: the container does not run, or is paused.
+            CommandNotFound, CommandNotExecutable: the program is not in the container, or cannot be executed.
+            LaunchError: a step of the set-up failed.
+            CalledProcessError, TimeoutExpired: with ``check``, as of `pycgroups.run`.
+        """
+        from pycgroups.containers import inner
+        from pycgroups.containers.result import Result
+        from pycgroups.containers.run import check_codec, checked, decoded, encoded, open_streams
+
+        is_text = bool(text) or encoding is not None or errors is not None
+        check_codec(encoding, errors)
+        limit = None if timeout is None else seconds(timeout, "timeout")
+        streams = open_streams(stdin, stdout, stderr, encoded(input, encoding, errors, is_text=is_text))
+        try:
+            asked: Asked = {"env": env, "cwd": cwd, "user": user, "tty": tty}
+            executed, args = self.launch(command, streams.child, supervised=limit is not None, **asked)
+            try:
+                returncode, reason, usage = inner.complete(executed, streams, limit)
+            finally:
+                executed.close()
+        finally:
+            streams.close()
+        captured = [None if output is None else output.getvalue() for output in streams.captured]
+        out, err = (decoded(data, encoding, errors) if is_text else data for data in captured)
+        result = Result(args, returncode, out, err, reason=reason, hits=Hits(), usage=usage)
+        return checked(result, limit) if check else result
+
+    def launch(
+        self,
+        command: Path | Sequence[Path],
+        stdio: Sequence[int],
+        *,
+        supervised: bool = False,
+        detached: bool = False,
+        **asked: Unpack[Asked],
+    ) -> tuple[Executed, Sequence[str]]:
+        """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; it, and its command."""
+        from pycgroups.containers import inner
+
+        with self._home() as home:
+            start = home.start()
+        # As long as its start is not noted, what the runtime knows may be of one whose root is still the host's.
+        if start is None or not ending.is_alive(start):
+            raise StateError("it does not run", operation="exec", path=self._shown)
+        describe = partial(inner.describe, command=command, **asked)
+        executed = self._runtime().exec(describe, stdio=stdio, supervised=supervised, detached=detached)
+        return executed, executed.args
+
+    def exec_detached(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        env: Pairs | None = None,
+        cwd: Path | None = None,
+        user: int | str | None = None,
+    ) -> int:
+        """Start another program in it, as isolated as its own, and leave it to itself; its pid as this process sees it.
+
+        It reads nothing, nobody has its output, and it goes on when this process ends, as long as the container does.
+
+        Args:
+            command: the program and its arguments.
+            env: as for `exec`; so are the next two.
+            cwd: likewise.
+            user: likewise.
+
+        Raises:
+            Error: as `exec`.
+        """
+        from pycgroups.containers.popen import Ends, leave
+
+        ends = Ends(DEVNULL, DEVNULL, DEVNULL)
+        try:
+            executed, _ = self.launch(command, ends.child, detached=True, env=env, cwd=cwd, user=user)
+        finally:
+            ends.close()
+        leave(executed)
+        return executed.pid
+
+    def popen(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        env: Pairs | None = None,
+        cwd: Path | None = None,
+        user: int | str | None = None,
+        tty: bool = False,
+        size: tuple[int, int] | None = None,
+    ) -> Popen:
+        """Start another program in it, as isolated as its own; `subprocess.Popen`. It ends with this process.
+
+        Args:
+            command: the program and its arguments.
+            stdin: `PIPE`, `DEVNULL`, a file or a descriptor; None for that of this process.
+            stdout: likewise.
+            stderr: likewise, or `STDOUT` for the same place.
+            text: streams are of str, in the locale's encoding.
+            encoding: likewise, in this one.
+            errors: how to treat what cannot be encoded or decoded.
+            env: as for `exec`; so are the next two.
+            cwd: likewise.
+            user: likewise.
+            tty: it has a terminal: its input and output are `Popen.stdin` and `Popen.stdout`.
+            size: rows and columns of that; `Popen.resize` changes them.
+
+        Raises:
+            Error: as `exec`.
+        """
+        from pycgroups.containers.popen import Ends, Popen
+        from pycgroups.containers.run import check_codec
+
+        check_codec(encoding, errors)
+        ends = Ends(*((DEVNULL,) * 3 if tty else (stdin, stdout, stderr)))
+        try:
+            executed, args = self.launch(command, ends.child, env=env, cwd=cwd, user=user, tty=tty, size=size)
+            ends.started()
+            is_text = bool(text) or encoding is not None or errors is not None
+            wrap = partial(io.TextIOWrapper, encoding=encoding, errors=errors, write_through=True) if is_text else None
+            return Popen(executed, args, ends, wrap)
+        finally:
+            ends.close()
+
+    # -- being held -------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """Stop and remove it at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop and remove it, unless somebody has."""
+        try:
+            self.stop()
+            self.remove(force=True)
+        except NotFound:
+            return
+
+    @property
+    def _shown(self) -> str:
+        try:
+            return self.name or self.short_id
+        except NotFound:
+            return self.short_id
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same container."""
+        return isinstance(other, Container) and self.id == other.id
+
+    def __hash__(self) -> int:
+        """Of its id."""
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return f"<Container {self.short_id}>"
+
+
+def _lines(home: Home, follow: bool, options: LogOptions) -> Iterator[tuple[str, bytes]]:
+    from pycgroups.containers import logs
+
+    asked: dict[str, Any] = {name: value for name, value in options.items() if name != "timestamps"}
+    for name in ("since", "until"):
+        if asked.get(name) is not None:
+            asked[name] = round(asked[name] * 1e9)
+    at_start: dict[str, bool] = {}
+    with home:
+        for record in logs.read(home.fd, follow=follow, **asked):
+            begins = options.get("timestamps") and at_start.get(record.stream, True)
+            yield record.stream, f"{record.stamp} ".encode() + record.data if begins else record.data
+            at_start[record.stream] = record.data.endswith(b"\n")
+
+
+def _health(found: Health) -> dict[str, Any]:
+    facts = health.to_json(found)
+    times = ("start", "end")
+    facts["log"] = [{**each, **{name: time_text(each[name]) for name in times}} for each in facts["log"]]
+    return facts
+
+
+def _reason(end: Exit | None) -> Reason | None:
+    if end is None or end.returncode is None:
+        return None
+    return make_reason(end.returncode, Hits(oom=int(end.oom)), timed_out=False)
+
+
+def _has_ended(start: Start, deadline: float | None) -> bool:
+    """Wait for the end of a container's first process, until a deadline."""
+    pidfd = open_process(start.pid)
+    if pidfd < 0:
+        return True
+    try:
+        if not ending.is_alive(start):  # or the pid is somebody else's
+            return True
+        gone = select.poll()
+        gone.register(pidfd, select.POLLIN)
+        left = seconds_until(deadline)
+        return bool(gone.poll(None if left is None else left * 1000 + 0.5))
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,84 @@
+"""Where a copy goes: docker cp's rules, as a table.
+
+    source                   destination            becomes
+    ---------------------    -------------------    ------------------------------------------
+    a file                   nothing                the destination; its directory must be there
+    a file                   nothing, with a /      an error: no such directory
+    a file                   a file                 the destination, which is replaced
+    a file                   a file, with a /       an error: no directory
+    a file                   a directory            destination/NAME
+    a directory              nothing                the destination
+    a directory              a file                 an error: no directory
+    a directory              a directory            destination/NAME, with what is there
+    a directory, with /.     a directory            the destination: what is in it joins what is there
+
+A file is whatever is no directory. A symlink is followed as the destination; as the source it is itself, but with a
+slash at its end it is the directory that it leads to.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from pycgroups.containers.spots import refused
+from pycgroups.errors import Error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
+
+_HERE = frozenset({b"", b".", b".."})
+
+
+class Goal(NamedTuple):
+    """Where something is to go in a root.
+
+    Attributes:
+        path: the destination.
+        name: what the source is called, used where the destination is a directory; ``b""`` when what is in the source
+            is to join it.
+        archive: the entries of somebody's archive go below the destination, a directory.
+    """
+
+    path: bytes
+    name: bytes = b""
+    archive: bool = False
+
+
+def name_of(source: bytes) -> bytes:
+    """Return what a source is called; ``b""`` when it is a root, or its path ends with ``.``."""
+    if source.endswith(b"/.") or source.rpartition(b"/")[2] in {b".", b".."}:
+        return b""
+    name = os.path.basename(source.rstrip(b"/"))
+    return b"" if name in _HERE else name
+
+
+def is_directory(source: bytes) -> bool:
+    """Tell whether a path says that it leads to a directory."""
+    return source.rpartition(b"/")[2] in _HERE
+
+
+def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None) -> bool:
+    """Tell whether a source becomes the destination, and not something in it.
+
+    Args:
+        goal: where to.
+        directory: the source is one.
+        there: what is at the destination.
+
+    Raises:
+        NotFound: the destination is to be a directory, and is not.
+        Error: a directory cannot take the place of a file.
+    """
+    if there is not None and stat.S_ISDIR(there.st_mode):
+        return directory and not goal.name
+    if there is not None and (directory or is_directory(goal.path)):
+        message = "a directory cannot take the place of a file" if directory else "no directory"
+        raise Error(message, operation="copy", path=goal.path)
+    if not directory and is_directory(goal.path):
+        raise refused("copy", goal.path, errno.ENOENT)
+    return True

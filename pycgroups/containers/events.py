@@ -1,0 +1,248 @@
+"""What has happened in a store: a file of lines that everybody appends to, and nobody locks.
+
+A line of it::
+
+    ROOT/containers/events  {"time":NANOSECONDS,"type":"volume","action":"create","id":"..","name":"..","attributes":{}}
+
+A line is one write(2) at the end of the file, so that those of several processes never mix. One that was cut off, when
+its writer was killed or the disk was full, is closed by the next writer, and left out by readers. When the file is
+large, its older half is made a hole (fallocate(2)): it is never replaced, and whoever has it open stays right.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from pycgroups._native import calls
+from pycgroups.clock import seconds_until
+from pycgroups.errors import InvalidConfig, invalid
+from pycgroups.images.files import io_errors
+from pycgroups.images.store import default_root
+from pycgroups.oci.json_text import dumps, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
+
+LONGEST = 4096
+"""Bytes of a line."""
+LARGEST = 8 * 2**20
+"""Bytes on the disk, from which on the older half is given up."""
+_FIELDS = ("type", "action", "id", "name")
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PIECE = 2**16
+_BLOCK = 512  # stat(2), st_blocks
+_PATIENCE = 1.0
+"""Seconds after which a follower looks by itself: not every file system tells of what other machines write."""
+
+
+class Event(NamedTuple):
+    """Something that has happened.
+
+    Attributes:
+        time: when, in seconds since 1970.
+        type: to what kind of thing: "volume", "container".
+        action: what: "create", "start", "die", "remove".
+        id: of the thing.
+        name: of the thing, or empty.
+        attributes: what else there is to know, text by name.
+    """
+
+    time: float
+    type: str
+    action: str
+    id: str
+    name: str
+    attributes: dict[str, str]
+
+
+class Events:
+    """The events of one store. Any number of processes may write and read at once."""
+
+    def __init__(self, root: str | None = None) -> None:
+        """Take the store's directory; by default that of the default store."""
+        self._root = root
+
+    @property
+    def path(self) -> str:
+        """The file, whether it is there or not."""
+        return f"{self._root or default_root()}/containers/events"
+
+    def append(
+        self, kind: str, action: str, *, id_: str, name: str = "", attributes: Mapping[str, str] | None = None
+    ) -> None:
+        """Tell of something that happens now; the words are those of `Event`, where ``kind`` is its type.
+
+        Where it cannot be written, it is dropped: what has happened does not fail for want of an audience. Attributes
+        that make the line longer than `LONGEST` are left out, the longest first.
+        """
+        line = _line((kind, action, id_, name), dict(attributes or {}))
+        try:
+            fd = self._open()
+        except OSError:
+            return
+        try:
+            size = os.fstat(fd).st_size
+            if size and os.pread(fd, 1, size - 1) != b"\n":  # a writer was killed, or the disk was full
+                line = b"\n" + line
+            os.write(fd, line)
+            if os.fstat(fd).st_blocks * _BLOCK > LARGEST:
+                _forget(fd)
+        except OSError:
+            return
+        finally:
+            os.close(fd)
+
+    def _open(self) -> int:
+        """Open the file for writing, and make it when it is not there."""
+        path = self.path
+        try:
+            return os.open(path, _APPEND, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(os.path.dirname(path)), mode=0o700, exist_ok=True)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            return os.open(path, _APPEND, 0o600)
+
+    def read(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        follow: bool = False,
+        filters: Mapping[str, str | Collection[str]] | None = None,
+    ) -> Iterator[Event]:
+        """Yield the events that there are, the oldest first.
+
+        Args:
+            since: those from this time on, in seconds since 1970; by default all that are kept, but with `follow`
+                those that come.
+            until: those up to this time; with `follow` it ends then.
+            follow: go on with those that come. Nothing is polled: inotify(7).
+            filters: what each must have: a text, or one of several, for ``"type"``, ``"action"``, ``"id"``, ``"name"``
+                or the name of an attribute.
+
+        Raises:
+            InvalidConfig: a time is no number.
+            Error: the file cannot be read.
+        """
+        for key, value in (("since", since), ("until", until)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise invalid(key, value, "seconds since 1970, as time.time() has them")
+        wanted = {key: {value} if isinstance(value, str) else {*value} for key, value in (filters or {}).items()}
+        return self._read(since, until, wanted, follow=follow)
+
+    def _read(
+        self, since: float | None, until: float | None, wanted: dict[str, set[str]], *, follow: bool
+    ) -> Iterator[Event]:
+        with io_errors("read events", self.path):
+            try:
+                fd = self._open() if follow else os.open(self.path, _READ)
+            except FileNotFoundError:
+                return
+            try:
+                end = None if until is None else time.monotonic() + until - time.time()
+                start = os.fstat(fd).st_size if follow and since is None else 0
+                for event in _followed(self.path, fd, start, end) if follow else _there(_Reader(fd, start)):
+                    in_time = (since is None or event.time >= since) and (until is None or event.time <= until)
+                    if in_time and _fits(event, wanted):
+                        yield event
+            finally:
+                os.close(fd)
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def _line(words: Sequence[str], attributes: dict[str, str]) -> bytes:
+    facts = {"time": time.time_ns(), **dict(zip(_FIELDS, words, strict=True))}
+    while True:
+        line = dumps({**facts, "attributes": attributes}).encode() + b"\n"
+        if len(line) < LONGEST or not attributes:  # one byte is for the end of a line that was cut off
+            return line
+        del attributes[max(attributes, key=lambda key: len(key) + len(attributes[key]))]
+
+
+def _forget(fd: int) -> None:
+    """Make a hole of the older half, up to the end of a line. A file system that has no holes keeps it."""
+    middle = os.fstat(fd).st_size - LARGEST // 2
+    if middle > 0:
+        calls.punch_hole(fd, 0, middle + os.pread(fd, LONGEST, middle).find(b"\n") + 1)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Reads lines from an offset on, and goes on where it was."""
+
+    def __init__(self, fd: int, at: int) -> None:
+        self._fd = fd
+        self._at = at
+        self._rest = b""
+
+    def events(self) -> list[Event] | None:
+        """Read some; None at the end of what there is."""
+        try:
+            at = os.lseek(self._fd, self._at, os.SEEK_DATA)
+        except OSError:  # ENXIO: there is none
+            return None
+        if at != self._at:  # over a hole that has come meanwhile
+            self._at, self._rest = at, b""
+        piece = os.pread(self._fd, _PIECE, self._at)
+        if not piece:
+            return None
+        self._at += len(piece)
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        return [event for event in map(_event, lines) if event is not None]
+
+
+def _there(reader: _Reader) -> Iterator[Event]:
+    while (events := reader.events()) is not None:
+        yield from events
+
+
+def _followed(path: str, fd: int, start: int, end: float | None) -> Iterator[Event]:
+    """Yield what there is and what comes, until a time of the monotonic clock."""
+    reader, poll = _Reader(fd, start), select.poll()
+    inotify = calls.inotify_open()
+    try:
+        if inotify >= 0 and calls.inotify_watch(inotify, os.fsencode(path), calls.lib.IN_MODIFY) >= 0:
+            poll.register(inotify, select.POLLIN)
+        while True:
+            yield from _there(reader)
+            left = seconds_until(end)
+            if left == 0:
+                return
+            if poll.poll(1000 * (_PATIENCE if left is None else min(left, _PATIENCE))):
+                os.read(inotify, _PIECE)
+    finally:
+        if inotify >= 0:
+            os.close(inotify)
+
+
+def _event(line: bytes) -> Event | None:
+    """Read a line; None when it is none: it was cut off, or is the end of a hole."""
+    line = line.lstrip(b"\0")
+    if not line:
+        return None
+    try:
+        facts = parse(line, "event")
+        kind, action, id_, name = words = [facts[field] for field in _FIELDS]
+        attributes = facts["attributes"]
+        moment = facts["time"] / 1e9
+    except (InvalidConfig, LookupError, TypeError):
+        return None
+    if not isinstance(attributes, dict) or not all(isinstance(one, str) for one in (*words, *attributes.values())):
+        return None
+    return Event(moment, kind, action, id_, name, attributes)
+
+
+def _fits(event: Event, wanted: dict[str, set[str]]) -> bool:
+    facts = event.attributes | dict(zip(_FIELDS, event[1:], strict=False))
+    return all(facts.get(key) in values for key, values in wanted.items())

@@ -1,0 +1,106 @@
+"""``fork``: containers that begin with the files that another one has now.
+
+They share the layers of the image. What the other has written is copied, into the writable layer of each. So none
+depends on another, and each can be changed, started, compared, committed and removed as any.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import nullcontext
+
+from pycgroups.containers import committing, image_root, opening
+from pycgroups.containers.config_json import from_json
+from pycgroups.containers.home import new_id
+from pycgroups.containers.starting import COPY
+from pycgroups.errors import Unsupported
+from pycgroups.images.duplicating import duplicate
+from pycgroups.images.files import io_errors
+from pycgroups.images.inside import Inside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.containers.home import Home, Record
+    from pycgroups.containers.place import Place
+    from pycgroups.images.unpack import Owner
+
+
+def fork(place: Place, home: Home, count: int, *, freezes: bool) -> list[str]:
+    """Make containers; their ids. The home is locked.
+
+    Args:
+        place: where it is.
+        home: of the one whose files they get.
+        count: how many.
+        freezes: it runs, and is not to change its files meanwhile. That takes as long as one copy.
+
+    Raises:
+        Unsupported: its files are not on disk, or not its own.
+        Error: they cannot be copied. No container was made.
+    """
+    record = home.record()
+    check(home, record)
+    records = [_fresh(record) for _ in range(count)]
+    homes: list[Home] = []
+    try:
+        for its in records:
+            homes.append(place.homes.begin(its))  # noqa: PERF401 (those that were made before one that fails count)
+        with Inside(image_root.idmap_of(from_json(record.config))) as inside:
+            with committing.paused(place, home, must=False) if freezes else nullcontext():
+                _copy(inside, home, homes[:1])
+            _copy(inside, homes[0], homes[1:])
+        for made, its in zip(homes, records, strict=True):
+            place.homes.finish(made, its)
+    except BaseException:
+        _remove(place, homes)
+        raise
+    finally:
+        for made in homes:
+            made.close()
+    for its in records:
+        place.events.append("container", "create", id_=its.id, name=its.name)
+    return [its.id for its in records]
+
+
+def _remove(place: Place, homes: list[Home]) -> None:
+    """Remove what was made, but for what has removed itself."""
+    for home in homes:
+        if home.fd >= 0:
+            place.homes.remove(home)
+
+
+def check(home: Home, record: Record) -> None:
+    """Refuse a container whose files cannot be copied.
+
+    Raises:
+        Unsupported: why.
+    """
+    in_memory = opening.is_in_memory(home, record)
+    if record.image and not in_memory:
+        return
+    why = "what it writes is in memory" if in_memory else "its root is a directory that it only uses"
+    hint = "containers made of an image, without disk=, can be forked"
+    raise Unsupported(why, operation="fork", path=record.name, hint=hint)
+
+
+def _fresh(record: Record) -> Record:
+    id_ = new_id()
+    config = {key: value for key, value in record.config.items() if key != "name"}
+    return record._replace(id=id_, name=f"c{id_[:11]}", created=time.time_ns(), config=config)
+
+
+@io_errors("fork")
+def _copy(inside: Inside, source: Home, homes: list[Home]) -> None:
+    owner: Owner = "kept" if inside.has_all_ids else "caller"
+    for name in ("upper", COPY):
+        if homes and os.path.isdir(f"{source.path}/{name}"):
+            inside.apart(copy, source.path, [home.path for home in homes], name, owner)
+
+
+def copy(source: str, places: list[str], name: str, owner: Owner) -> None:
+    """Copy what a container has written to directories of others, with the empty one that overlayfs wants beside it."""
+    for place in places:
+        duplicate(f"{source}/{name}", f"{place}/{name}", owner)
+        if name != COPY:
+            os.mkdir(f"{place}/work", 0o700)

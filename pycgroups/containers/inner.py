@@ -1,0 +1,141 @@
+"""Another program in a container that runs: which it is, and the loop that waits for its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+from pycgroups.clock import seconds_until
+from pycgroups.containers import options, values
+from pycgroups.containers.identity import identify
+from pycgroups.containers.verdict import Hits, make_reason, make_usage
+from pycgroups.errors import StateError, own_errors
+from pycgroups.oci.runtime_spec import Capabilities, User
+from pycgroups.oci.uncommon import ConsoleSize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attrs import evolve
+
+    from pycgroups.containers.streams import Streams
+    from pycgroups.containers.verdict import Reason, Usage
+    from pycgroups.containers.vocabulary import Pairs, Path
+    from pycgroups.oci.runtime_spec import Process
+    from pycgroups.runtime.execution import Executed
+else:
+    from pycgroups.frozen import evolve
+
+_SIGKILL = 9
+_GRACE = 2.0  # seconds; see `Executed.kill`
+
+
+def describe(
+    own: Process,
+    pid: int,
+    command: Path | Sequence[Path],
+    *,
+    env: Pairs | None = None,
+    cwd: Path | None = None,
+    user: int | str | None = None,
+    tty: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Process:
+    """Say what is to run: as the container's own program, but for what is asked.
+
+    Args:
+        own: that program.
+        pid: of the container's first process, in whose root users are looked up.
+        command: what is to run.
+        env: variables beside those that the container has.
+        cwd: where, inside.
+        user: who.
+        tty: whether it has a terminal.
+        size: rows and columns of that.
+
+    Raises:
+        InvalidConfig: an option is wrong.
+    """
+    words = dict(word.partition("=")[::2] for word in own.env)
+    held, who = own.capabilities.bounding, own.user
+    if user is not None:
+        found = identify(options.user(user, "user"), (), (f"/proc/{pid}/root",))
+        who = User(uid=found.uid, gid=found.gid, additional_gids=found.groups, umask=own.user.umask)
+        words["HOME"] = found.home
+    if tty:
+        words.setdefault("TERM", "xterm")
+    if env is not None:
+        words.update(options.environment(env, "env"))
+    usable = held if who.uid == 0 else ()
+    return evolve(
+        own,
+        args=options.command(command, "command"),
+        env=tuple(f"{name}={value}" for name, value in words.items()),
+        cwd=own.cwd if cwd is None else values.inside_path(cwd, "cwd"),
+        user=who,
+        capabilities=Capabilities(bounding=held, effective=usable, permitted=usable),
+        terminal=tty,
+        console_size=None if size is None else ConsoleSize(height=size[0], width=size[1]),
+    )
+
+
+@own_errors("wait")
+def complete(executed: Executed, streams: Streams, timeout: float | None) -> tuple[int, Reason, Usage]:
+    """Serve the streams until the program has ended; then it is given back.
+
+    Args:
+        executed: what runs; with a timeout it is supervised.
+        streams: its own.
+        timeout: seconds until it, and all that it has started, is killed.
+
+    Returns:
+        Its exit status, why it ended, and what it used.
+    """
+    begin, terminal = time.monotonic(), executed.master >= 0
+    deadline = None if timeout is None else begin + timeout
+    poll, timed_out = select.poll(), False
+    poll.register(executed.fileno(), select.POLLIN)
+    streams.started()
+    streams.attach(poll, terminal=terminal)
+    if terminal:
+        os.set_blocking(executed.master, False)
+        streams.use_terminal(executed.master)
+    while True:
+        until = min((each for each in (deadline, streams.due) if each is not None), default=None)
+        seconds = seconds_until(until)
+        ready = poll.poll(None if seconds is None else seconds * 1000 + 0.5)
+        now = time.monotonic()
+        if any(fd == executed.fileno() for fd, _ in ready):
+            break
+        for fd, events in ready:
+            streams.ready(fd, events)
+        if deadline is not None and now >= deadline:
+            executed.kill()
+            timed_out, deadline = True, now + _GRACE
+        if streams.due is not None and now >= streams.due:
+            streams.move()
+    streams.stop()
+    streams.drain()
+    status, usage = executed.finish()
+    wall_time = time.monotonic() - begin
+    returncode = returncode_of(status, killed=timed_out)
+    return (
+        returncode,
+        make_reason(returncode, Hits(), timed_out=timed_out),
+        make_usage(wall_time, None, usage, usage),
+    )
+
+
+def returncode_of(status: int | None, *, killed: bool = False) -> int:
+    """Return the exit status as `subprocess` has it.
+
+    Raises:
+        StateError: somebody else in this process has taken it.
+    """
+    if status is not None:
+        return os.waitstatus_to_exitcode(status)
+    if killed:
+        return -_SIGKILL
+    raise StateError("somebody else in this process has taken the exit status", operation="wait")

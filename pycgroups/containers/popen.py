@@ -1,0 +1,324 @@
+"""`Popen`: a program that runs beside a container's own, in the shape of `subprocess.Popen`."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import select
+import struct
+import subprocess
+import termios
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Any
+
+from pycgroups.clock import seconds_until
+from pycgroups.containers.inner import returncode_of
+from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
+from pycgroups.errors import StateError, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from pycgroups.containers.streams import Stream
+    from pycgroups.runtime.execution import Executed
+
+_SIGTERM, _SIGKILL = 15, 9
+_CHUNK = 65536
+
+
+class Ends:
+    """The descriptors that a program gets, and our ends of the pipes among them.
+
+    Attributes:
+        child: what becomes 0, 1 and 2.
+        ours: for each, our end of a pipe, or -1.
+    """
+
+    def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
+        """Make the pipes.
+
+        Raises:
+            InvalidConfig: a stream is none of those of subprocess.
+        """
+        self.child: list[int] = []
+        self.ours: list[int] = []
+        self._theirs: list[int] = []
+        try:
+            for number, (name, stream) in enumerate((("stdin", stdin), ("stdout", stdout), ("stderr", stderr))):
+                self._add(number, name, stream)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, number: int, name: str, stream: Stream) -> None:
+        if stream == PIPE:
+            read, write = os.pipe2(os.O_CLOEXEC)
+            os.fchmod(read, 0o666)  # else /dev/stdout would not open for other users inside: proc_pid_fd(5)
+            theirs, ours = (read, write) if number == 0 else (write, read)
+            self._theirs.append(theirs)
+            self.child.append(theirs)
+            self.ours.append(ours)
+            return
+        self.ours.append(-1)
+        if stream == STDOUT and name == "stderr":
+            self.child.append(self.child[1])
+        elif stream == DEVNULL:
+            self._theirs.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            self.child.append(self._theirs[-1])
+        else:
+            self.child.append(_given(stream, number, name))
+
+    def started(self) -> None:
+        """Close the program's ends: it has them now."""
+        while self._theirs:
+            os.close(self._theirs.pop())
+
+    def close(self) -> None:
+        """Close all that was made here."""
+        self.started()
+        for fd in self.ours:
+            if fd >= 0:
+                os.close(fd)
+        self.ours = []
+
+
+def _given(stream: Stream, inherited: int, name: str) -> int:
+    fd: Any = inherited if stream is None else stream
+    try:
+        fd = fd if isinstance(fd, int) and not isinstance(fd, bool) else fd.fileno()
+        os.fstat(fd)
+    except (AttributeError, OSError, OverflowError, ValueError):
+        raise invalid(name, stream, "PIPE, DEVNULL, None, a file or a descriptor") from None
+    return int(fd)
+
+
+class _Master(io.FileIO):
+    """The master of a terminal: at its end, a read gives EIO; pty(7)."""
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read, and take that for the end of the file."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return 0
+
+
+class Popen:
+    """A program in a container; made by `Container.popen`. Named and behaving as in `subprocess.Popen`.
+
+    Attributes:
+        args: the command.
+        pid: its pid, as this process sees it.
+        returncode: its exit status, once that was asked for; negative for a signal.
+        stdin: where to write its input to, if it was a `PIPE` or is a terminal; else None.
+        stdout: where its output is read; likewise.
+        stderr: likewise; of a terminal it is None.
+    """
+
+    def __init__(
+        self, executed: Executed, args: Sequence[str], ends: Ends, wrap: Callable[[IO[bytes]], IO[Any]] | None
+    ) -> None:
+        """Not for users."""
+        self.args = list(args)
+        self.pid = executed.pid
+        self.returncode: int | None = None
+        self._executed = executed
+        self._ended = threading.Event()
+        self._lock = threading.Lock()  # of what is held of it until it has ended
+        self._failure: StateError | None = None
+        self._master = executed.master
+        self._is_terminal = executed.master >= 0
+        self._read: dict[int, bytearray] = {}
+        self._rest: memoryview | None = None
+        if self._is_terminal:
+            ends.ours = [os.dup(executed.master), os.dup(executed.master), -1]
+        else:
+            ends.ours = ends.ours or [-1, -1, -1]
+        write, *reads = ends.ours
+        raw = _Master if self._is_terminal else io.FileIO
+        self.stdin: IO[Any] | None = None if write < 0 else _file(io.BufferedWriter(raw(write, "wb")), wrap)
+        self.stdout, self.stderr = (None if fd < 0 else _file(io.BufferedReader(raw(fd, "rb")), wrap) for fd in reads)  # type: IO[Any] | None, IO[Any] | None
+        ends.ours = []
+        # The container's end waits for the exit status to be taken: pid_namespaces(7). Nobody knows when we are asked.
+        threading.Thread(target=self._reap, name="pycgroups-popen", daemon=True).start()
+
+    def _reap(self) -> None:
+        ended = select.poll()
+        ended.register(self._executed.fileno(), select.POLLIN)
+        ended.poll()
+        with self._lock:
+            self._master = -1
+            try:
+                self.returncode = returncode_of(self._executed.finish()[0])
+            except StateError as error:
+                self._failure = error
+            self._ended.set()
+
+    def poll(self) -> int | None:
+        """Return the exit status if it has ended, else None."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; the exit status.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            subprocess.TimeoutExpired: it goes on.
+            StateError: somebody else in this process has taken the exit status.
+        """
+        if not self._ended.wait(timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        if self._failure is not None:
+            raise self._failure
+        assert self.returncode is not None
+        return self.returncode
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002
+        """Write its input, read what there is until the end, and wait for it; (stdout, stderr).
+
+        Args:
+            input: bytes, or str with text.
+            timeout: seconds. After one that has passed this can be called again, and nothing is lost.
+
+        Raises:
+            subprocess.TimeoutExpired: it goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._begin(input)
+        files = {file.fileno(): file for file in (self.stdout, self.stderr) if file is not None and not file.closed}
+        poll = select.poll()
+        for fd in files:
+            poll.register(fd, select.POLLIN)
+        if self._rest is not None and self.stdin is not None:
+            poll.register(self.stdin.fileno(), select.POLLOUT)
+        while files or self._rest is not None:
+            seconds = seconds_until(deadline)
+            ready = poll.poll(None if seconds is None else seconds * 1000 + 0.5)
+            if not ready:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            for fd, _ in ready:
+                if fd in files and not self._take(fd):
+                    poll.unregister(fd)
+                    del files[fd]
+                elif fd not in files and not self._feed():
+                    poll.unregister(fd)
+        self.wait(seconds_until(deadline))
+        return self._taken(self.stdout), self._taken(self.stderr)
+
+    def _begin(self, given: Any) -> None:
+        if self.stdin is None or self.stdin.closed:
+            return
+        if self._rest is None and given:
+            data = given.encode(self.stdin.encoding, self.stdin.errors) if isinstance(given, str) else given  # type: ignore[attr-defined]
+            self.stdin.flush()
+            self._rest = memoryview(data).cast("B")
+        elif self._rest is None and not self._is_terminal:
+            self._close_input()
+
+    def _feed(self) -> bool:
+        """Write some input; False when that was the last of it."""
+        assert self.stdin is not None
+        assert self._rest is not None
+        try:
+            self._rest = self._rest[os.write(self.stdin.fileno(), self._rest[: select.PIPE_BUF]) :]
+        except BrokenPipeError:
+            self._rest = self._rest[:0]
+        if self._rest:
+            return True
+        self._rest = None
+        if not self._is_terminal:
+            self._close_input()
+        return False
+
+    def _close_input(self) -> None:
+        assert self.stdin is not None
+        try:
+            self.stdin.close()
+        except BrokenPipeError:
+            pass
+
+    def _take(self, fd: int) -> bool:
+        """Read some output; False at the end."""
+        try:
+            chunk = os.read(fd, _CHUNK)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            chunk = b""
+        self._read.setdefault(fd, bytearray()).extend(chunk)
+        return bool(chunk)
+
+    def _taken(self, file: IO[Any] | None) -> Any:
+        if file is None or file.closed:
+            return None
+        data = bytes(self._read.pop(file.fileno(), b""))
+        file.close()
+        if not isinstance(file, io.TextIOWrapper):
+            return data
+        return io.TextIOWrapper(io.BytesIO(data), encoding=file.encoding, errors=file.errors).read()
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal, unless it has ended."""
+        with self._lock:
+            if not self._ended.is_set():
+                self._executed.signal(sig)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(_SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(_SIGKILL)
+
+    def resize(self, rows: int, cols: int) -> None:
+        """Tell its terminal, and it, another size: TIOCSWINSZ(2const).
+
+        Raises:
+            InvalidConfig: it has no terminal.
+        """
+        with self._lock:
+            if self._master < 0:
+                raise invalid("tty", None, "a program that runs, with a terminal")
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("4H", rows, cols, 0, 0))
+
+    def __enter__(self) -> Self:
+        """Close its streams and wait for it at the end of the block, as subprocess does."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do so."""
+        for file in (self.stdout, self.stderr):
+            if file is not None:
+                file.close()
+        if self.stdin is not None:
+            self._close_input()
+        self.wait()
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return f"<Popen: returncode: {self.returncode} args: {self.args!r}>"
+
+
+def leave(executed: Executed) -> None:
+    """Leave a program to itself; its exit status is taken when it ends, as that of a `Popen` is, and for its reason."""
+
+    def reap() -> None:
+        try:
+            executed.wait()
+        except StateError:  # somebody else in this process has taken it
+            return
+
+    threading.Thread(target=reap, name="pycgroups-left", daemon=True).start()
+
+
+def _file(raw: Any, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> IO[Any]:
+    return raw if wrap is None else wrap(raw)
