@@ -122,9 +122,8 @@ def _main(found: dict[str, Any], rest: list[str], settings: Settings) -> int:
     name, *arguments = rest
     if name not in COMMANDS:
         raise UsageError(f"{name!r} is not a command; see {PROGRAM} --help")
-    from importlib import import_module
-
-    return _perform(import_module(f"{__name__}.{name}").COMMAND, name, settings, arguments)
+    module = __import__(f"{__name__}.{name}", fromlist=["COMMAND"])  # importlib is another module to load
+    return _perform(module.COMMAND, name, settings, arguments)
 
 
 def _perform(command: Command, name: str, settings: Settings, arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from pycgroups.oci_cli.command import Command, one_of, warn
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci_cli.command import Given
-    from pycgroups.runtime import Images
+    from pycgroups.runtime import CheckpointImages
 
 _IMAGES = "checkpoint"  # runc's, in the current directory
 
@@ -73,7 +73,7 @@ def run(given: Given) -> int:
     return 0
 
 
-def images(name: str, given: Given, more: list[str]) -> Images:
+def images(name: str, given: Given, more: list[str]) -> CheckpointImages:
     """Say where the checkpoint is, and what criu is told.
 
     Args:
@@ -84,7 +84,7 @@ def images(name: str, given: Given, more: list[str]) -> Images:
     Raises:
         Unsupported: a flag asks for what is not done here.
     """
-    from pycgroups.runtime import Images
+    from pycgroups.runtime import CheckpointImages
 
     flags = given.flags
     for word, refused in _REFUSED.items():
@@ -95,7 +95,7 @@ def images(name: str, given: Given, more: list[str]) -> Images:
         options += ["--manage-cgroups", mode]
     if flags.get("empty_ns"):
         options += ["--empty-ns", "net"]
-    return Images(
+    return CheckpointImages(
         directory=os.path.abspath(flags.get("image_path", _IMAGES)),
         work=os.path.abspath(flags["work_path"]) if "work_path" in flags else "",
         program=given.settings.criu,

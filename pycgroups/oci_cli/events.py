@@ -11,9 +11,11 @@ import select
 import sys
 
 from pycgroups.cli.flags import Flag
+from pycgroups.cli.times import duration
 from pycgroups.errors import StateError, Unsupported
 from pycgroups.oci.json_text import dumps
 from pycgroups.oci_cli.command import Command
+from pycgroups.runtime.signals import open_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,31 +27,12 @@ if TYPE_CHECKING:
     from pycgroups.oci_cli.command import Given
 
 _NANO, _MICRO, _MILLI = 1_000_000_000, 1_000_000, 1_000
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _UNLIMITED = 2**64 - 1
-
-
-def seconds(text: str) -> float:
-    """Read a duration as Go writes it: "5s", "1m30s", "500ms"."""
-    total, number, unit = 0.0, "", ""
-    for char in f"{text}0":
-        if char in "0123456789.":
-            if unit:
-                if unit not in _UNITS or not number.strip("."):
-                    break
-                total += float(number) * _UNITS[unit]
-                number = unit = ""
-            number += char
-        else:
-            unit += char
-    if number != "0" or unit or total <= 0:
-        raise ValueError("a duration, as 5s, 1m30s or 500ms")
-    return total
 
 
 FLAGS = (
     Flag("--stats", "print once what it uses"),
-    Flag("--interval", "time between two lines; 5s by default", value="DURATION", read=seconds),
+    Flag("--interval", "time between two lines; 5s by default", value="DURATION", read=duration),
 )
 
 
@@ -59,7 +42,9 @@ def run(given: Given) -> int:
     state = container.state()
     if state.status in {"stopped", "creating"} or not state.pid:
         raise StateError("container not running", operation="events", path=state.id)
-    pidfd = os.pidfd_open(state.pid)
+    pidfd = open_process(state.pid)
+    if pidfd < 0:
+        raise StateError("container not running", operation="events", path=state.id)
     try:
         with container.cgroup() as group:
             _say("stats", state.id, data(group.stats()))

@@ -139,8 +139,12 @@ def changed(process: dict[str, Any], flags: dict[str, Any], args: list[str]) -> 
     ):
         if word in flags:
             result[key] = flags[word]
+    sets = process.get("capabilities", {})
+    if flags.get("user", {}).get("uid"):
+        # No more than execve(2) leaves to a user: what the process has before that, no_new_privs lets a file give it.
+        kept = sets.get("ambient", [])
+        sets = result["capabilities"] = {**sets, "effective": kept, "permitted": kept}
     if "cap" in flags:
-        sets = process.get("capabilities", {})
         more = {name: [*sets.get(name, []), *flags["cap"]] for name in ("bounding", "effective", "permitted")}
         result["capabilities"] = {**sets, **more}
     return result

@@ -7,6 +7,7 @@ import os
 import select
 
 from pycgroups.cli import BY_SIGNAL
+from pycgroups.runtime.signals import HANDED_ON, send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,30 +30,17 @@ else:
     import _signal as signal  # signal itself loads enum, which takes longer than the command
 
 
-_HANDED_ON = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGTERM,
-    signal.SIGCONT,
-    signal.SIGWINCH,
-)
-
-
 class Foreground:
     """A context manager: signals that come before the process is there wait for it, and nothing is left half made."""
 
     def __enter__(self) -> Self:
         """Hold signals back."""
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Take signals as before."""
-        for number in _HANDED_ON:
+        for number in HANDED_ON:
             if callable(signal.getsignal(number)):
                 signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
@@ -71,19 +59,16 @@ class Foreground:
             else:
                 _show(process.master, ended, pidfd)
         finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+            signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
         status = process.wait()
         return status if status >= 0 else BY_SIGNAL - status
 
     @staticmethod
     def _hand_on(pidfd: int) -> None:
         def handle(number: int, _: object) -> None:
-            try:
-                signal.pidfd_send_signal(pidfd, number)
-            except ProcessLookupError:
-                pass
+            send_signal(pidfd, number)
 
-        for number in _HANDED_ON:
+        for number in HANDED_ON:
             # What the caller ignores, nohup(1) for one, stays ignored.
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, handle)

@@ -56,6 +56,7 @@ COMMAND = Command(
     run,
     "[FLAGS] CONTAINER",
     "Bring the processes of a checkpoint back as a container of the same bundle, with criu(8). Unless it is detached,\n"
-    "the exit code is that of its first process, and it is removed at its end. Hooks are not run.",
+    "the exit code is that of its first process, and it is removed at its end. Of the hooks prestart,\n"
+    "createRuntime and poststop are run.",
     FLAGS,
 )
