@@ -1,4 +1,4 @@
-"""The command line: ``pycgroups run|explain|record|doctor``, also as ``python -m pycgroups``.
+"""The command line: ``pycgroups run|pull|images|...``, also as ``python -m pycgroups``.
 
     __init__.py     which command; errors and exit codes
     flags.py        docker's grammar of flags, from a table
@@ -13,6 +13,29 @@
     record.py       pycgroups record
     doctor.py       pycgroups doctor
 
+    create.py, ps.py, update.py, logs.py, exec_.py, cp.py, diff.py, commit.py, export.py    containers that are held
+    attach.py       pycgroups attach, and start -a
+    keys.py         what leaves a container that one is attached to
+    stats.py, top.py, events.py    what they use, which processes they have, what happens to them
+    verbs.py        what is done to one: pycgroups start, stop, rm and the like
+
+    filters.py      ps --filter
+    templates.py    --format '{{.Names}}'
+    usage.py        what a command takes, and its help
+    times.py        durations and moments
+    registries.py   the table of flags of what talks to registries
+    progress.py     how far a long operation is: for a terminal, or a line for each blob
+    bars.py         which on a terminal are bars
+    tables.py       rows and columns, sizes and ages
+    screen.py       a terminal that is redrawn
+    pull.py, ...    pycgroups pull, one module a command
+    image.py        pycgroups image df|prune|verify|repair
+    completion.py   pycgroups completion
+    volume.py       pycgroups volume create|ls|inspect|rm|prune
+    system.py       pycgroups system df|prune
+    login.py        pycgroups login
+    logout.py       pycgroups logout
+
 A command is a process of its own, so its start and end count: what a command does not need, it does not import. That
 holds for typing, too: ``TYPE_CHECKING = False`` is what type checkers take for true.
 """
@@ -26,14 +49,73 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-COMMANDS = {
+CONTAINERS = {
     "run": "run a program in a container",
     "explain": "show what run would do, and do nothing",
     "record": "run a program, and write down the system calls that it needs",
     "doctor": "tell what works on this host, and what mends the rest",
 }
-# docker-run(1), "Exit Status"; timeout(1) has 124.
-OURS, NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT, BY_SIGNAL = 125, 126, 127, 124, 128
+HELD = {
+    "ps": "list the containers that run",
+    "create": "make a container, to be started later",
+    "start": "start containers",
+    "stop": "stop containers: ask, then kill",
+    "restart": "stop containers, and start them",
+    "kill": "send a signal to containers",
+    "pause": "freeze containers",
+    "unpause": "let them go on",
+    "wait": "wait for the end of containers, and tell their exit codes",
+    "rm": "remove containers",
+    "rename": "give a container another name",
+    "update": "change limits of containers",
+    "exec": "run another program in a container",
+    "attach": "join a container that runs: its output, and its input",
+    "logs": "show what a container has written",
+    "stats": "show what containers use, as it changes",
+    "top": "list the processes of a container",
+    "events": "tell what happens to containers and volumes",
+    "cp": "copy files into a container, and out of it",
+    "diff": "tell what a container has changed of its image",
+    "commit": "make an image of a container",
+    "export": "write a tar of all files of a container",
+}
+IMAGES = {
+    "pull": "fetch images from a registry or another place",
+    "push": "send an image to a registry or another place",
+    "images": "list the images that are here",
+    "tag": "give an image another name",
+    "rmi": "take away names of images, and what no other image needs",
+    "inspect": "tell all of an image as JSON",
+    "history": "tell what made an image, step by step",
+    "save": "write images to an archive",
+    "load": "take the images of an archive",
+    "import": "make an image of a root file system",
+    "copy": "copy an image from anywhere to anywhere",
+    "image": "look after the store: df, prune, verify, repair",
+    "login": "try a user and a password at a registry, and keep them",
+    "logout": "forget them",
+}
+VOLUMES = {
+    "volume": "look after volumes: create, ls, inspect, rm, prune",
+}
+SYSTEM = {
+    "system": "look after all of the store: df, prune",
+}
+SHELL = {
+    "completion": "have a shell complete commands, flags and names",
+}
+COMMANDS = CONTAINERS | HELD | IMAGES | VOLUMES | SYSTEM | SHELL
+_OF_IMAGES = ("pull", "push", "tag", "inspect", "history", "save", "load", "import")
+DOCKERS: dict[str, dict[str, str]] = {
+    "container": {"ls": "ps", "list": "ps"} | {name: name for name in ["run", "inspect", *HELD]},
+    "image": {"ls": "images", "list": "images", "rm": "rmi"} | {name: name for name in _OF_IMAGES},
+}
+"""What docker has in two words, and we in one as well."""
+_OF_VERBS = frozenset({"start", "stop", "restart", "kill", "pause", "unpause", "wait", "rm", "rename"})
+_LIKE_RUN = {*CONTAINERS, "create", "exec"}
+_MODULES = {"import": "import_", "exec": "exec_"}
+# docker-run(1), "Exit Status"; timeout(1) has 124. Docker's other commands end with 1.
+OURS, NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT, BY_SIGNAL, FAILED = 125, 126, 127, 124, 128, 1
 _SIGINT = 2
 
 
@@ -60,26 +142,44 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _in_one_word(arguments: list[str]) -> list[str]:
+    first, second = [*arguments[:2], "", ""][:2]
+    one = DOCKERS.get(first, {}).get(second)
+    return arguments if one is None else [one, *arguments[2:]]
+
+
 def _guarded(arguments: list[str]) -> int:
+    arguments = _in_one_word(arguments)
+    failed = FAILED if arguments and arguments[0] in COMMANDS.keys() - _LIKE_RUN else OURS
     try:
         return _main(arguments)
     except KeyboardInterrupt:
+        if failed == FAILED:
+            _complain("interrupted")
         return BY_SIGNAL + _SIGINT
     except Exception as error:
         from pycgroups.errors import Error
 
         if not isinstance(error, (Error, OSError)):
             raise
-        return _tell(error)
+        return _tell(error, failed)
 
 
 def _main(arguments: list[str]) -> int:
     name, *rest = arguments or ["--help"]
     if name in COMMANDS:
-        from importlib import import_module
+        if name in _OF_VERBS:
+            from pycgroups.cli import verbs
 
-        command: int = import_module(f"pycgroups.cli.{name}").main(rest)
+            return verbs.main(rest, name)
+        # Not by importlib, which is another module to load.
+        module = _MODULES.get(name, name)
+        command: int = __import__(f"pycgroups.cli.{module}", fromlist=["main"]).main(rest)
         return command
+    if name == "__complete":
+        from pycgroups.cli.completion import complete
+
+        return complete(rest)
     if name in {"--help", "-h", "help"}:
         print(_help(), end="")
         return 0
@@ -88,12 +188,14 @@ def _main(arguments: list[str]) -> int:
 
         print(f"pycgroups {pycgroups.__version__}")
         return 0
-    _complain(f"{name!r} is not a command (see pycgroups --help)")
+    word = " ".join([name, *rest[:1]]) if name in DOCKERS else name
+    _complain(f"{word!r} is not a command (see pycgroups --help)")
     return OURS
 
 
-def _tell(error: Exception) -> int:
+def _tell(error: Exception, failed: int) -> int:
     """Say what went wrong, in one line."""
+    from pycgroups.cli.flags import UsageError
     from pycgroups.errors import CommandNotExecutable, CommandNotFound
 
     if isinstance(error, BrokenPipeError):  # who read our output has enough of it
@@ -101,7 +203,9 @@ def _tell(error: Exception) -> int:
     _complain(str(error))
     if isinstance(error, CommandNotFound):
         return NOT_FOUND
-    return NOT_EXECUTABLE if isinstance(error, CommandNotExecutable) else OURS
+    if isinstance(error, CommandNotExecutable):
+        return NOT_EXECUTABLE
+    return OURS if isinstance(error, UsageError) else failed
 
 
 def _complain(message: str) -> None:
@@ -118,7 +222,19 @@ def _help() -> str:
             "",
             "Run programs in real Linux containers: isolated, limited, measured.",
             "",
-            *(f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()),
+            *(f"  {name.ljust(width)}  {what}" for name, what in CONTAINERS.items()),
+            "",
+            *(f"  {name.ljust(width)}  {what}" for name, what in HELD.items()),
+            "",
+            *(f"  {name.ljust(width)}  {what}" for name, what in IMAGES.items()),
+            "",
+            *(f"  {name.ljust(width)}  {what}" for name, what in VOLUMES.items()),
+            "",
+            *(f"  {name.ljust(width)}  {what}" for name, what in SYSTEM.items()),
+            "",
+            *(f"  {name.ljust(width)}  {what}" for name, what in SHELL.items()),
+            "",
+            "As with docker, `container ls` is ps, `container rm` is rm, `image ls` is images, and so on.",
             "",
             "  --help     this; pycgroups COMMAND --help tells more",
             "  --version  which version this is",

@@ -61,6 +61,17 @@ class Flag:
 HELP = Flag("--help", "this")
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return what reads one of these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(", ".join(words))
+        return text
+
+    return read
+
+
 def parse(flags: Sequence[Flag], arguments: Sequence[str]) -> tuple[dict[str, Any], list[str], bool]:
     """Read the flags at the beginning.
 

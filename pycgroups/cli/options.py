@@ -70,7 +70,7 @@ def _pages(text: str) -> tuple[str, str]:
     return size, most
 
 
-def _variable(text: str) -> str | None:
+def variable(text: str) -> str | None:
     """``NAME`` alone hands on the caller's own, if there is one."""
     if "=" in text:
         return text
@@ -104,10 +104,30 @@ def _rule(text: str) -> tuple[str, str]:
     return key, value
 
 
+_DRIVERS = {"json-file": "json", "json": "json", "k8s-file": "plain", "plain": "plain"}
+
+
+def _driver(text: str) -> tuple[str, str]:
+    """Take the form of a log by its name here, docker's or podman's."""
+    if text not in _DRIVERS:
+        raise ValueError(" or ".join(_DRIVERS))
+    return "form", _DRIVERS[text]
+
+
+def _log_option(text: str) -> tuple[str, str | int | None]:
+    """Take docker's words of a log's sizes."""
+    key, _, value = text.partition("=")
+    if key == "max-size":
+        return "max_bytes", None if value == "-1" else value
+    if key == "max-file" and value.isdecimal():
+        return "max_files", int(value)
+    raise ValueError("max-size=SIZE or max-file=N")
+
+
 FLAGS = (
     # the process
     Flag("--entrypoint", "what comes before COMMAND", value="PROGRAM"),
-    Flag("--env -e", "a variable; NAME alone: the caller's own", value="NAME[=VALUE]", read=_variable, many=True),
+    Flag("--env -e", "a variable; NAME alone: the caller's own", value="NAME[=VALUE]", read=variable, many=True),
     Flag("--env-file", "a file of such lines", value="FILE", many=True),
     Flag("--workdir --cwd -w", "where it starts", word="cwd", value="DIR"),
     Flag("--user -u", "ids, or names that the container knows; default 0", value="USER[:GROUP]"),
@@ -126,6 +146,15 @@ FLAGS = (
     Flag("--oom-score-adj", "-1000 to 1000", value="N", read=_integer),
     Flag("--stop-signal", "what asks it to end", value="SIGNAL"),
     Flag("--stop-timeout", "from that to SIGKILL", value="SECONDS", read=_number),
+    Flag(
+        "--log-driver",
+        "how its output is kept: json-file or k8s-file",
+        word="log",
+        value="NAME",
+        read=_driver,
+        many=True,
+    ),
+    Flag("--log-opt", "max-size=20M, max-file=5", word="log", value="NAME=VALUE", read=_log_option, many=True),
     # identity
     Flag("--name", "the container's name", value="NAME"),
     Flag("--hostname -h", "default: its name, or pycgroups", value="NAME"),
@@ -166,7 +195,13 @@ FLAGS = (
     Flag("--no-require-limits", "go on if a limit cannot be enforced", word="require_limits", on=False),
     Flag("--cgroup-manager", "cgroupfs, the default, or systemd: who makes its cgroup", value="NAME"),
     # files
-    Flag("--volume --volumes -v", "a bind mount", word="volumes", value="SOURCE:DIR[:ro,...]", many=True),
+    Flag(
+        "--volume --volumes -v",
+        "a directory of the host, or a volume by its name",
+        word="volumes",
+        value="SOURCE:DIR[:ro,...]",
+        many=True,
+    ),
     Flag(
         "--mount",
         "as type=bind,src=,dst=,ro or type=tmpfs,dst=",
@@ -187,6 +222,8 @@ FLAGS = (
     Flag("--workspace", "a directory of the host at /workspace, written to as the caller", value="DIR"),
     Flag("--rootfs", "a directory that is the root, instead of IMAGE", value="DIR"),
     Flag("--image", "IMAGE as a flag", value="IMAGE"),
+    Flag("--pull", "when IMAGE is fetched: missing (the default), always or never", value="WHEN"),
+    Flag("--platform", "of an IMAGE for several, which; as linux/arm64; default: this machine's", value="PLATFORM"),
     # network
     Flag("--network --net", "none (the default) or host", value="NETWORK"),
     Flag("--dns", "a name server", value="ADDRESS", many=True),
@@ -237,13 +274,15 @@ FLAGS = (
 )
 
 PROGRAM = """\
-The program's root file system is a directory (--rootfs) or else IMAGE. This version knows one image, `host`, which is
-the default: the host's own root, read-only underneath, with a throw-away top. With --rootfs, or after `--`, the first
-word is the program: there is no IMAGE.
+The program's root file system is a directory (--rootfs) or else IMAGE, with a throw-away top. IMAGE is a name, as
+debian:13, the beginning of an id, or a place, as oci:DIR; or `host`, the default: the host's own root, read-only
+underneath. With --rootfs or --image, or after `--`, the first word is the program. An image may say itself what to run.
 
   pycgroups {command} -- COMMAND ...               in the host's root
   pycgroups {command} host COMMAND ...             the same
-  pycgroups {command} --rootfs DIR COMMAND ...     in another one
+  pycgroups {command} debian:13 COMMAND ...        in that of an image
+  pycgroups {command} --image debian:13 -- COMMAND ...
+  pycgroups {command} --rootfs DIR COMMAND ...     in a directory
 """
 
 
@@ -270,14 +309,14 @@ def read(command: str, arguments: Sequence[str], own: tuple[Flag, ...]) -> tuple
     if rest and not dashed and not {"rootfs", "image"} & found.keys():
         found["image"] = rest.pop(0)
         rest = rest[1:] if rest[:1] == ["--"] else rest
-    if not rest and "entrypoint" not in found:
+    if not rest and "entrypoint" not in found and found.get("image", "host") == "host":
         raise UsageError(f"which program? pycgroups {command} [FLAGS] -- COMMAND ...")
     if rest:
         found["command"] = rest
-    return _words(found), mine
+    return settled(found), mine
 
 
-def _words(found: dict[str, Any]) -> dict[str, Any]:
+def settled(found: dict[str, Any]) -> dict[str, Any]:
     """Settle the flags that have no word of their own."""
     if "env" in found:
         found["env"] = [variable for variable in found["env"] if variable is not None]
@@ -316,6 +355,6 @@ def _security(option: str) -> dict[str, Any]:
 def usage(command: str, about: str, own: tuple[Flag, ...]) -> str:
     """Return the help of such a command."""
     return (
-        f"usage: pycgroups {command} [FLAGS] [IMAGE] [--] COMMAND [ARGUMENT ...]\n\n{about}\n\n"
+        f"usage: pycgroups {command} [FLAGS] [IMAGE] [--] [COMMAND [ARGUMENT ...]]\n\n{about}\n\n"
         f"{PROGRAM.format(command=command)}\n{describe((*own, *FLAGS))}"
     )

@@ -9,6 +9,7 @@ OWN = (
     Flag("--output -o", "where the profile goes: JSON in the OCI form", value="FILE"),
     Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
     Flag("--rm", "for docker's sake: nothing ever stays"),
+    Flag("--quiet -q", "show nothing of how the image is fetched"),
 )
 ABOUT = """\
 Run a program as `pycgroups run` does, and write the smallest seccomp profile that it needs to a file, for
@@ -33,13 +34,14 @@ def main(arguments: list[str]) -> int:
     import json
 
     from pycgroups.cli import plain
-    from pycgroups.cli.run import exit_code
+    from pycgroups.cli.run import exit_code, with_image
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.record import recorder_for
     from pycgroups.containers.supervisor import Supervisor
 
     recorder = recorder_for(ContainerConfig(**words))
     config = ContainerConfig(**{**words, "seccomp": recorder.asking()})
+    config = with_image(config, quiet=bool(own.get("quiet")))
     supervisor = Supervisor(recorder.decide, recorder.note)
     outcome = plain.run(config, interactive=bool(own.get("interactive")), supervisor=supervisor)
     with open(own["output"], "w", encoding="utf-8") as file:

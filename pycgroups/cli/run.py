@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import sys
 
-from pycgroups.cli import BY_SIGNAL, TIMED_OUT, options
-from pycgroups.cli.flags import Flag
+from pycgroups.cli import BY_SIGNAL, TIMED_OUT, health, options
+from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.text import complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from attrs import evolve
+
+    from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.job import Outcome
+else:
+    from pycgroups.frozen import evolve
 
 OWN = (
-    Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
-    Flag("--rm", "for docker's sake: nothing ever stays"),
+    Flag("--interactive -i", "hand on stdin, with -d that of who attaches; without, the program reads nothing"),
+    Flag("--detach -d", "start it, tell its id, and leave it to itself; see pycgroups ps"),
+    Flag("--rm", "with -d, remove it once it has ended; without, nothing ever stays"),
+    Flag(
+        "--restart",
+        "with -d, start it again when it has ended: no, on-failure[:MOST], always, unless-stopped",
+        value="POLICY",
+    ),
+    *health.FLAGS,
     Flag("--usage", "tell on stderr, at the end, why it ended and what it took"),
+    Flag("--quiet -q", "show nothing of how the image is fetched"),
 )
 ABOUT = """\
 Run a program in a container of its own. Its exit code is this command's; else 124 says that the timeout passed, 125
@@ -44,7 +59,13 @@ def main(arguments: list[str]) -> int:
         return 0
     from pycgroups.containers.config import ContainerConfig
 
-    config = ContainerConfig(**words)
+    if own.get("detach"):
+        return _detach(words, own)
+    if own.get("restart", "no") != "no":
+        raise UsageError("flag '--restart': with -d, as this command tells of the first end")
+    if (health.asked(own) or {}).keys() - {"test"} or own.get("health_cmd"):
+        raise UsageError("flags '--health-...': with -d, as nobody asks for the health of this one")
+    config = with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
     interactive = bool(own.get("interactive"))
     if config.tty:
         from pycgroups.cli import terminal
@@ -56,6 +77,43 @@ def main(arguments: list[str]) -> int:
         outcome = plain.run(config, interactive=interactive)
     _report(outcome, usage=bool(own.get("usage")))
     return exit_code(outcome)
+
+
+def _detach(words: dict[str, Any], own: dict[str, Any]) -> int:
+    from pycgroups import containers
+    from pycgroups.containers.config import ContainerConfig
+
+    with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
+    made = containers.create(
+        detach=True,
+        remove=bool(own.get("rm")),
+        stdin_open=bool(own.get("interactive")),
+        restart=own.get("restart", "no"),
+        healthcheck=health.asked(own),
+        **words,
+    )
+    try:
+        made.start()
+    except BaseException:
+        made.remove(force=True)
+        raise
+    print(made.id)
+    return 0
+
+
+def with_image(config: ContainerConfig, *, quiet: bool) -> ContainerConfig:
+    """Fetch the image, where that is to be, and show how far it is.
+
+    Raises:
+        Error: of the kinds that `pycgroups.images.pull` names.
+    """
+    if not isinstance(config.image, str) or config.image == "host":
+        return config
+    from pycgroups.cli import progress
+    from pycgroups.containers.image_root import find
+
+    with progress.shown({"quiet": quiet}) as told:
+        return evolve(config, image=find(config, progress=told))
 
 
 def exit_code(outcome: Outcome) -> int:

@@ -4,46 +4,48 @@ from __future__ import annotations
 
 import time
 
+from pycgroups.runtime.signals import HANDED_ON
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
     from types import FrameType
 
     from pycgroups.containers.job import Job
 else:
     import _signal as signal  # the other takes milliseconds to make enums of all numbers
 
-_HANDED_ON = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGTERM,
-    signal.SIGCONT,
-    signal.SIGWINCH,
-)
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 # Who asks so often in so short a time (seconds) is not to be kept waiting.
 _TIMES, _WITHIN = 3, 2.0
 
 
+class held_back:  # noqa: N801 (a function that makes a context manager, without the module for that)
+    """Have signals wait meanwhile that are to be handed on: nothing is left half made."""
+
+    def __enter__(self) -> None:
+        """Block them."""
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
+
+    def __exit__(self, *_: object) -> None:
+        """Let them come."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+
 def start(job: Job) -> None:
-    """Start it; from then on signals are the program's. Those that come meanwhile wait: nothing is left half made.
+    """Start it; from then on signals are the program's.
 
     Raises:
         Error: as `Job.start` does.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
-    try:
+    with held_back():
         job.start()
-        _hand_on(job)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        hand_on(job.kill)
 
 
-def _hand_on(job: Job) -> None:
+def hand_on(kill: Callable[[int], object]) -> None:
+    """Give every signal that comes to a program, by what sends it one."""
     asked: list[float] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -51,9 +53,9 @@ def _hand_on(job: Job) -> None:
         if number in _ENDING:
             now = time.monotonic()
             asked[:] = [*(when for when in asked if now - when < _WITHIN), now]
-        job.kill(signal.SIGKILL if len(asked) >= _TIMES else number)
+        kill(signal.SIGKILL if len(asked) >= _TIMES else number)
 
-    for number in _HANDED_ON:
+    for number in HANDED_ON:
         # What the caller ignores, nohup(1) for one, stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handle)

@@ -15,3 +15,16 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join([char if char.isprintable() else ascii(char)[1:-1] for char in text])
+
+
+def is_sure(what: str) -> bool:
+    """Ask; only a clear yes is one."""
+    sys.stderr.write(f"{what} Are you sure? [y/N] ")
+    sys.stderr.flush()
+    answer = ""
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        if not answer.endswith("\n"):
+            sys.stderr.write("\n")
+    return answer.strip().lower() in {"y", "yes"}

@@ -1,0 +1,37 @@
+"""``pycgroups create``: make a container that is held, to be started later."""
+
+from __future__ import annotations
+
+from pycgroups.cli import health, options
+from pycgroups.cli.flags import Flag
+
+OWN = (
+    Flag("--interactive -i", "its program reads what is written by who attaches; without, nothing"),
+    Flag(
+        "--restart", "start it again when it has ended: no, on-failure[:MOST], always, unless-stopped", value="POLICY"
+    ),
+    *health.FLAGS,
+    Flag("--quiet -q", "show nothing of how the image is fetched"),
+)
+ABOUT = "Make a container, and tell its id; pycgroups start starts it. It goes on when whoever starts it ends."
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: of the kinds that `pycgroups.containers.create` names, or a UsageError.
+    """
+    words, own = options.read("create", arguments, OWN)
+    if "help" in own:
+        print(options.usage("create", ABOUT, OWN), end="")
+        return 0
+    from pycgroups import containers
+    from pycgroups.cli.run import with_image
+    from pycgroups.containers.config import ContainerConfig
+
+    with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
+    restart, healthcheck, stdin_open = own.get("restart", "no"), health.asked(own), bool(own.get("interactive"))
+    made = containers.create(detach=True, stdin_open=stdin_open, restart=restart, healthcheck=healthcheck, **words)
+    print(made.id)
+    return 0

@@ -1,0 +1,96 @@
+"""``pycgroups events``: what happens to containers and volumes, whichever process does it."""
+
+from __future__ import annotations
+
+import sys
+
+from pycgroups.cli.flags import Flag, one_of
+from pycgroups.cli.tables import as_object
+from pycgroups.cli.text import escaped
+from pycgroups.cli.times import moment
+from pycgroups.cli.usage import Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pycgroups.containers.events import Event
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not (key and sign):
+        raise ValueError("KEY=VALUE, as container=web, event=die, type=volume")
+    return key, value
+
+
+USAGE = Usage(
+    "events [FLAGS]",
+    """\
+Tell what happens to containers and volumes from now on, whichever process does it, until Ctrl-C.
+
+TIME is seconds since 1970, 2026-01-31T12:00:00Z, or 10m for that long ago. KEY is container or volume (a name, or the
+beginning of an id), type, event, id, name, or an attribute such as exit_code; values of one KEY are alternatives.""",
+    (
+        Flag("--since", "begin with what has happened since then", value="TIME", read=moment),
+        Flag("--until", "end then", value="TIME", read=moment),
+        Flag("--filter -f", "tell of these alone", value="KEY=VALUE", read=_pair, many=True),
+        Flag("--stream", "--stream=false tells what has happened, and waits for nothing"),
+        Flag("--format", "text, or json: an object a line", value="FORM", read=one_of("text", "json")),
+    ),
+    most=0,
+)
+_KINDS = ("container", "volume")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: the events cannot be read, or a UsageError.
+    """
+    import time
+
+    asked = USAGE.read(arguments)
+    if asked is None:
+        return 0
+    found, _ = asked
+    from pycgroups.containers import collection
+
+    things: dict[str, list[str]] = {}
+    facts: dict[str, set[str]] = {}
+    for key, value in found.get("filter", ()):
+        if key in _KINDS:
+            things.setdefault(key, []).append(value)
+        else:
+            facts.setdefault("action" if key == "event" else key, set()).add(value)
+    until = found.get("until")
+    follow = found.get("stream", True) and (until is None or until > time.time())
+    told = collection.default().events.read(since=found.get("since"), until=until, follow=follow, filters=facts)
+    try:
+        _tell((event for event in told if not things or _is_one(event, things)), is_json=found.get("format") == "json")
+    except KeyboardInterrupt:  # the usual end
+        return 0
+    return 0
+
+
+def _is_one(event: Event, things: dict[str, list[str]]) -> bool:
+    """Tell whether an event is of one of the things that are asked for."""
+    return any(event.name == word or (word and event.id.startswith(word)) for word in things.get(event.type, ()))
+
+
+def _tell(events: Iterable[Event], *, is_json: bool) -> None:
+    import json
+
+    for event in events:
+        print(json.dumps(as_object(event)) if is_json else _line(event))
+        sys.stdout.flush()
+
+
+def _line(event: Event) -> str:
+    from datetime import UTC, datetime
+
+    time = datetime.fromtimestamp(event.time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    known = {"name": event.name, **event.attributes}
+    shown = ", ".join(f"{key}={value}" for key, value in known.items() if value)
+    return escaped(f"{time} {event.type} {event.action} {event.id} ({shown})")

@@ -1,0 +1,94 @@
+"""``pycgroups exec``: another program in a container that runs, with the streams of the command itself."""
+
+from __future__ import annotations
+
+from pycgroups.cli.flags import Flag, UsageError, describe, parse
+from pycgroups.cli.options import variable
+from pycgroups.cli.verbs import shell_code
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycgroups.containers.container import Container
+
+FLAGS = (
+    Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
+    Flag("--tty -t", "a terminal of its own"),
+    Flag("--detach -d", "start it, and leave it to itself: it reads nothing, and nobody has its output"),
+    Flag("--env -e", "a variable; NAME alone: the caller's own", value="NAME[=VALUE]", read=variable, many=True),
+    Flag("--env-file", "a file of such lines", value="FILE", many=True),
+    Flag("--user -u", "who it is", value="USER[:GROUP]"),
+    Flag("--workdir -w", "where it starts", word="cwd", value="DIR"),
+)
+LINE = "exec [FLAGS] CONTAINER [--] COMMAND [ARG ...]"
+ABOUT = """\
+Run another program in a container; its exit code is this command's, as of pycgroups run. With -t, Ctrl-C and Ctrl-Z
+are inside; without, signals are passed on. It ends with this command, unless that has started it with -d."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: of the kinds that `Container.exec` names, or a UsageError.
+    """
+    found, words, _ = parse(FLAGS, arguments)
+    if words[1:2] == ["--"]:
+        del words[1]
+    if found.pop("help", False):
+        print(f"usage: pycgroups {LINE}\n\n{ABOUT}\n\n{describe(FLAGS)}", end="")
+        return 0
+    if len(words) < 2:  # noqa: PLR2004 (a container, and a program)
+        raise UsageError(f"it is: pycgroups {LINE}; see --help")
+    from pycgroups import containers
+
+    interactive, tty, detach = (found.pop(word, False) for word in ("interactive", "tty", "detach"))
+    _settle_environment(found)
+    held, command = containers.get(words[0]), words[1:]
+    if detach and (interactive or tty):
+        raise UsageError("flag '--detach': nobody is there to type, and to see; not with -i or -t")
+    if detach:
+        held.exec_detached(command, **found)
+        return 0
+    return _run(held, command, found, interactive=interactive, tty=tty)
+
+
+def _settle_environment(found: dict[str, Any]) -> None:
+    """Join what files and flags say of the environment; a flag wins."""
+    from pycgroups.containers import options, values
+
+    words: dict[str, str] = {}
+    for path in found.pop("env_file", ()):
+        words.update(options.env_file(values.read_text(path, "env_file"), "env_file"))
+    words.update(options.environment([word for word in found.pop("env", ()) if word is not None], "env"))
+    found["env"] = words
+
+
+def _run(held: Container, command: list[str], asked: dict[str, Any], *, interactive: bool, tty: bool) -> int:
+    import signal
+
+    from pycgroups.cli import signals
+    from pycgroups.cli.console import Console, raw, window_size
+    from pycgroups.containers import inner
+    from pycgroups.containers.streams import DEVNULL, Streams
+
+    if tty:
+        console = Console(keyboard=interactive)
+        streams: Streams = console
+        asked |= {"tty": True, "size": window_size()}
+    else:
+        streams = Streams(stdin=None if interactive else DEVNULL, stdout=None, stderr=None, data=None)
+    executed = None
+    try:
+        with signals.held_back():
+            executed, _ = held.launch(command, streams.child, **asked)
+            signals.hand_on(executed.signal)
+        with raw(wanted=tty and interactive):
+            if tty:
+                signal.signal(signal.SIGWINCH, lambda *_: console.resize())
+            return shell_code(inner.complete(executed, streams, None)[0])
+    finally:
+        if executed is not None:
+            executed.close()
+        streams.close()

@@ -1,0 +1,64 @@
+"""Docker's ``ps --filter``: which containers are wanted. Pure."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Facts = Mapping[str, Any]
+
+_DOCKERS = {"exited": "stopped"}
+_STATUSES = ("created", "running", "paused", "restarting", "stopped", "exited", "damaged")
+_LABELS = "label"
+
+
+def _has_label(facts: Facts, wanted: str) -> bool:
+    labels, (name, given, value) = _labels(facts), wanted.partition("=")
+    return name in labels and (not given or labels[name] == value)
+
+
+def _labels(facts: Facts) -> dict[str, str]:
+    return dict(facts.get("config", {}).get("labels", {}))
+
+
+_TESTS: dict[str, Callable[[Facts, str], bool]] = {
+    "id": lambda facts, wanted: facts["id"].startswith(wanted),
+    "name": lambda facts, wanted: wanted.removeprefix("/") in facts["name"],
+    _LABELS: _has_label,
+    "status": lambda facts, wanted: facts["state"]["status"] == _DOCKERS.get(wanted, wanted),
+    "exited": lambda facts, wanted: str(facts["state"].get("exit_code")) == wanted,
+    "ancestor": lambda facts, wanted: (
+        wanted in {facts.get("config", {}).get("image"), facts.get("image")}
+        or str(facts.get("config", {}).get("image")).partition(":")[0] == wanted
+    ),
+}
+WORDS = tuple(_TESTS)
+
+
+def read(text: str) -> tuple[str, str]:
+    """Read a filter.
+
+    Raises:
+        ValueError: what is allowed.
+    """
+    word, found, value = text.partition("=")
+    if not found or word not in _TESTS:
+        raise ValueError(", ".join(f"{each}=..." for each in WORDS))
+    if word == "status" and value not in _STATUSES:
+        raise ValueError(", ".join(f"status={each}" for each in _STATUSES))
+    return word, value
+
+
+def wants_all(filters: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether those that do not run are meant, too."""
+    return any(word in {"status", "exited"} for word, _ in filters)
+
+
+def matches(facts: Facts, filters: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether a container is wanted: one of the values of each word, and all labels, are its own."""
+    chosen: dict[str, list[bool]] = {}
+    for word, value in filters:
+        chosen.setdefault(word, []).append(_TESTS[word](facts, value))
+    return all(all(found) if word == _LABELS else any(found) for word, found in chosen.items())

@@ -1,0 +1,63 @@
+"""``pycgroups history``: what made an image."""
+
+from __future__ import annotations
+
+from pycgroups.cli.flags import Flag
+from pycgroups.cli.progress import short
+from pycgroups.cli.tables import FORMAT, NO_TRUNC, age, as_object, print_json, print_table, size
+from pycgroups.cli.usage import Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycgroups.images.image import HistoryStep
+
+USAGE = Usage(
+    "history [FLAGS] IMAGE",
+    """\
+Tell what made an image, step by step, the last one first. SIZE is that of the packed layer, whose digest is LAYER.""",
+    (
+        FORMAT,
+        NO_TRUNC,
+        Flag("--platform", "of an image for several, which; default: this machine's", value="PLATFORM"),
+    ),
+    least=1,
+    most=1,
+)
+_LONGEST = 45
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: of the kinds that `pycgroups.images.get` and `Image.history` name, or a UsageError.
+    """
+    asked = USAGE.read(arguments)
+    if asked is None:
+        return 0
+    found, (name,) = asked
+    from pycgroups import images
+
+    steps = list(reversed(images.get(name, platform=found.get("platform")).history()))
+    if found.get("format") == "json":
+        print_json([as_object(step) for step in steps])
+        return 0
+    rows = [_row(step, whole=bool(found.get("no_trunc"))) for step in steps]
+    print_table(("LAYER", "CREATED", "CREATED BY", "SIZE", "COMMENT"), rows, right=("SIZE",))
+    return 0
+
+
+def _row(step: HistoryStep, *, whole: bool) -> tuple[str, ...]:
+    layer, by = step.layer or "", " ".join(step.created_by.split())
+    if not whole:
+        layer, by = short(layer), by if len(by) <= _LONGEST else f"{by[: _LONGEST - 1]}…"
+    return layer, _age(step.created), by, size(step.size), step.comment
+
+
+def _age(text: str | None) -> str:
+    from datetime import datetime
+
+    try:
+        return age(None if text is None else datetime.fromisoformat(text))
+    except ValueError:
+        return ""

@@ -1,0 +1,57 @@
+"""``pycgroups logs``: what a container that is held has written."""
+
+from __future__ import annotations
+
+import sys
+
+from pycgroups.cli.flags import Flag
+from pycgroups.cli.times import moment
+from pycgroups.cli.usage import Usage
+
+
+def _count(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("a number of lines, or all")
+    return int(text)
+
+
+USAGE = Usage(
+    "logs [FLAGS] CONTAINER",
+    "Show what a container has written, each stream to our own.",
+    (
+        Flag("--follow -f", "wait for more, until it has ended"),
+        Flag("--tail -n", "the last lines only", value="LINES", read=_count),
+        Flag("--since", "what is not older", value="TIME", read=moment),
+        Flag("--until", "what is not younger", value="TIME", read=moment),
+        Flag("--timestamps -t", "when each line was written"),
+    ),
+    least=1,
+    most=1,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: there is no such container, or a UsageError.
+    """
+    asked = USAGE.read(arguments)
+    if asked is None:
+        return 0
+    found, (name,) = asked
+    from pycgroups import containers
+
+    for stream, data in containers.get(name).lines(
+        follow=bool(found.get("follow")),
+        tail=found.get("tail"),
+        since=found.get("since"),
+        until=found.get("until"),
+        timestamps=bool(found.get("timestamps")),
+    ):
+        out = sys.stderr.buffer if stream == "stderr" else sys.stdout.buffer
+        out.write(data)
+        out.flush()
+    return 0

@@ -1,0 +1,133 @@
+"""``pycgroups ps``: the containers that are held."""
+
+from __future__ import annotations
+
+from pycgroups.cli import filters
+from pycgroups.cli.flags import Flag
+from pycgroups.cli.tables import NO_TRUNC, age, print_json, print_table
+from pycgroups.cli.text import escaped
+from pycgroups.cli.usage import Usage
+from pycgroups.errors import Error, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycgroups.containers.container import Container
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("a number of containers")
+    return int(text)
+
+
+USAGE = Usage(
+    "ps [FLAGS]",
+    """\
+List the containers that run; those of `pycgroups run` without -d are nobody else's, and are not among them.
+
+A template has fields as {{.Names}}: ID, Names, Image, Command, CreatedAt, RunningFor, State, Status, Labels. After the
+word `table` there is a line of headings as well, and columns are what is between \\t.""",
+    (
+        Flag("--all -a", "those, too, that do not run"),
+        Flag("--quiet -q", "the ids alone"),
+        Flag(
+            "--filter -f",
+            f"those alone that are so: {', '.join(filters.WORDS)}; as name=web",
+            word="filters",
+            value="WORD=VALUE",
+            read=filters.read,
+            many=True,
+        ),
+        Flag("--last -n", "those that were made last, whatever becomes of them", value="N", read=_count),
+        Flag("--latest -l", "the one that was made last"),
+        Flag("--format", "table, json (one document with all that is known) or a template", value="FORM"),
+        NO_TRUNC,
+    ),
+    most=0,
+)
+_LONGEST = 30
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: the store cannot be opened, or a UsageError.
+    """
+    asked = USAGE.read(arguments)
+    if asked is None:
+        return 0
+    found, _ = asked
+    rows, form, whole = _chosen(found), found.get("format", "table"), bool(found.get("no_trunc"))
+    if found.get("quiet"):
+        for facts in rows:
+            print(facts["id"] if whole else facts["id"][:12])
+    elif form == "json":
+        print_json(rows)
+    elif form == "table":
+        columns = {"CONTAINER ID": "ID", "IMAGE": "Image", "COMMAND": "Command", "CREATED": "RunningFor"}
+        columns |= {"STATUS": "Status", "NAMES": "Names"}
+        shown = [_shown(facts, whole=whole) for facts in rows]
+        print_table(list(columns), [[row[name] for name in columns.values()] for row in shown])
+    else:
+        _print_lines(form, [_shown(facts, whole=whole) for facts in rows])
+    return 0
+
+
+def _chosen(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what is known of those that are asked for, the last first."""
+    from pycgroups import containers
+
+    wanted, last = found.get("filters", ()), 1 if found.get("latest") else found.get("last")
+    everything = bool(found.get("all") or last or filters.wants_all(wanted))
+    known = (facts for held in containers.list(all=everything) if (facts := _facts(held)) is not None)
+    return [facts for facts in known if filters.matches(facts, wanted)][:last]
+
+
+def _print_lines(form: str, rows: list[dict[str, str]]) -> None:
+    from pycgroups.cli.templates import headings, render
+
+    template = form.removeprefix("table ")
+    if template == form:
+        for row in rows:
+            print(render(template, {name: escaped(value) for name, value in row.items()}))
+        return
+    print_table(headings(template).split("\t"), [render(template, row).split("\t") for row in rows])
+
+
+def _facts(container: Container) -> dict[str, Any] | None:
+    """Return what is known of one, or None if it has been removed meanwhile."""
+    try:
+        known = container.inspect()
+    except NotFound:
+        return None
+    except Error as error:
+        return {"id": container.id, "name": container.name, "state": {"status": "damaged"}, "damaged": str(error)}
+    return known
+
+
+def _shown(facts: dict[str, Any], *, whole: bool) -> dict[str, str]:
+    """Return what is shown of one, by the names that docker gives to it."""
+    import shlex
+    from datetime import datetime
+
+    config, state = facts.get("config", {}), facts["state"]
+    command = shlex.join([*config.get("entrypoint", ()), *config.get("command", ())])
+    code = state.get("exit_code")
+    status = state["status"] if code is None else f"{state['status']} ({code})"
+    if state.get("health") and status == "running":
+        status = f"{status} ({state['health']['status']})"
+    created = None if "created" not in facts else datetime.fromisoformat(facts["created"][:19] + "+00:00")
+    return {
+        "ID": facts["id"] if whole else facts["id"][:12],
+        "Image": config.get("image") or config.get("rootfs") or "",
+        "Command": command if whole or len(command) <= _LONGEST else f"{command[: _LONGEST - 3]}...",
+        "CreatedAt": facts.get("created", ""),
+        "RunningFor": age(created),
+        "State": state["status"],
+        "Status": status,
+        "Names": facts["name"],
+        "Labels": ",".join(f"{name}={value}" for name, value in dict(config.get("labels", {})).items()),
+    }

@@ -1,0 +1,231 @@
+"""``pycgroups stats``: what containers use, as it changes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+
+from pycgroups.cli.flags import Flag
+from pycgroups.cli.tables import FORMAT, NO_TRUNC, drawing, print_json, print_table, size
+from pycgroups.cli.text import escaped
+from pycgroups.cli.times import duration
+from pycgroups.cli.usage import Usage
+from pycgroups.errors import NotFound, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NamedTuple, Self
+
+    from pycgroups.containers.container import Container
+    from pycgroups.containers.history import History
+    from pycgroups.containers.stats import ContainerStats, Sampler
+else:
+    from pycgroups.records import NamedTuple
+
+USAGE = Usage(
+    "stats [FLAGS] [CONTAINER ...]",
+    """\
+Show what containers use, all that run or these, until Ctrl-C, or until these have ended.
+
+CPU % is of one CPU, over the time since the table before. MEM USAGE is without page cache that is idle; where there is
+no limit, the machine's memory stands for it. "--" is what nobody counts here. json is an object a line for each
+container, again and again; with --no-stream it is one document.""",
+    (
+        Flag("--no-stream", "show one table, over one interval"),
+        Flag("--interval", "time between two tables; 1s by default", value="DURATION", read=duration),
+        Flag("--plot", "in the end, draw all of it over time: FILE.png, .svg or .html", value="FILE"),
+        FORMAT,
+        NO_TRUNC,
+    ),
+)
+_COLUMNS = ("CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS")
+_RIGHT = ("CPU %", "MEM %", "PIDS")
+_SHORT = 12
+_UNKNOWN = "--"
+
+
+class _Watched(NamedTuple):
+    """A container that is looked at."""
+
+    name: str
+    sampler: Sampler
+    history: History | None
+
+
+class _Board:
+    """The containers that are looked at: those that were named, or all that run. A context manager.
+
+    Attributes:
+        histories: all samples, by name, if that was asked for.
+    """
+
+    def __init__(self, named: list[Container], *, record: bool) -> None:
+        self._named = named
+        self._record = record
+        self._stack = ExitStack()
+        self._watched: dict[str, _Watched] = {}
+        self.histories: dict[str, History] = {}
+
+    def open(self) -> None:
+        """Take hold of those that there are.
+
+        Raises:
+            StateError: one that was named does not run.
+        """
+        from pycgroups import containers
+
+        for container in self._named or containers.list():
+            if container.id not in self._watched:
+                try:
+                    self._watch(container)
+                except (NotFound, StateError):
+                    if self._named:
+                        raise
+
+    def _watch(self, container: Container) -> None:
+        from pycgroups.containers.history import History
+
+        name, sampler = container.name, self._stack.enter_context(container.sampler())
+        history = self.histories.setdefault(name, History()) if self._record else None
+        self._watched[container.id] = _Watched(name, sampler, history)
+
+    def take(self) -> dict[str, tuple[str, ContainerStats]]:
+        """Take a sample of each that has not ended; names and samples by id."""
+        if not self._named:
+            self.open()
+        found = {}
+        for id_, (name, sampler, history) in [*self._watched.items()]:
+            try:
+                found[id_] = name, sampler.take()
+            except StateError:
+                sampler.close()
+                del self._watched[id_]
+                continue
+            if history is not None:
+                history.add(found[id_][1])
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code.
+
+    Raises:
+        Error: there is no such container, it does not run, nothing can be drawn, or a UsageError.
+    """
+    asked = USAGE.read(arguments)
+    if asked is None:
+        return 0
+    found, names = asked
+    from pycgroups import containers
+
+    if "plot" in found:
+        from pycgroups.containers import plotting
+
+        plotting.check(found["plot"])
+    with _Board([containers.get(name) for name in names], record="plot" in found) as board:
+        board.open()
+        interval = found.get("interval", 1.0)
+        try:
+            if found.get("no_stream"):
+                board.take()
+                time.sleep(interval)
+                _shown(found)(board.take())
+            else:
+                _stream(board, interval, is_endless=not names, found=found)
+        except KeyboardInterrupt:  # the usual end
+            pass
+        if "plot" in found:
+            plotting.plot(found["plot"], board.histories)
+    return 0
+
+
+def _stream(board: _Board, interval: float, *, is_endless: bool, found: dict[str, Any]) -> None:
+    with ExitStack() as stack:
+        show = _shown(found, stack)
+        due = time.monotonic()
+        while (samples := board.take()) or is_endless:
+            show(samples)
+            due = max(due + interval, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _shown(
+    found: dict[str, Any], stack: ExitStack | None = None
+) -> Callable[[dict[str, tuple[str, ContainerStats]]], None]:
+    """Return what shows samples; with a stack, again and again."""
+    is_whole = bool(found.get("no_trunc"))
+    if found.get("format") == "json":
+        return _print_lines if stack else lambda samples: print_json(_objects(samples))
+    if stack and sys.stdout.isatty() and (draw := _live(stack)):
+        return lambda samples: draw(_rows(samples, whole=is_whole))
+    return lambda samples: _print_rows(_rows(samples, whole=is_whole))
+
+
+def _print_rows(rows: list[list[str]]) -> None:
+    print_table(_COLUMNS, rows, right=_RIGHT)
+    sys.stdout.flush()
+
+
+def _print_lines(samples: dict[str, tuple[str, ContainerStats]]) -> None:
+    import json
+
+    for each in _objects(samples):
+        print(json.dumps(each))
+    sys.stdout.flush()
+
+
+def _live(stack: ExitStack) -> Callable[[list[list[str]]], None] | None:
+    """Return what redraws a table on the terminal; None where rich is not installed."""
+    try:
+        from rich.live import Live
+
+        from pycgroups.cli.screen import Screen
+    except ImportError:
+        return None
+    live = stack.enter_context(Live(console=Screen(highlight=False), auto_refresh=False))
+    return lambda rows: live.update(
+        drawing(_COLUMNS, [[escaped(cell) for cell in row] for row in rows], _RIGHT), refresh=True
+    )
+
+
+def _objects(samples: dict[str, tuple[str, ContainerStats]]) -> list[dict[str, Any]]:
+    import attrs
+
+    return [{"id": id_, "name": name, **attrs.asdict(sample)} for id_, (name, sample) in samples.items()]
+
+
+def _rows(samples: dict[str, tuple[str, ContainerStats]], *, whole: bool) -> list[list[str]]:
+    return [_row(id_ if whole else id_[:_SHORT], name, sample) for id_, (name, sample) in samples.items()]
+
+
+def _row(id_: str, name: str, sample: ContainerStats) -> list[str]:
+    memory = sample.memory
+    used = memory.current if memory.working_set is None else memory.working_set
+    limit = memory.limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return [
+        id_,
+        name,
+        _percent(sample.cpu_percent),
+        _UNKNOWN if used is None else f"{size(used)} / {size(limit)}",
+        _percent(None if used is None else 100 * used / limit),
+        _pair(sample.network_bytes),
+        _pair(sample.io_bytes),
+        _UNKNOWN if sample.pids.current is None else str(sample.pids.current),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.2f}%"
+
+
+def _pair(counts: tuple[int, int] | None) -> str:
+    return _UNKNOWN if counts is None else f"{size(counts[0])} / {size(counts[1])}"

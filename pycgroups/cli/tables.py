@@ -1,0 +1,108 @@
+"""Rows and columns for people: drawn by rich on a terminal, aligned by spaces elsewhere; sizes and ages in words."""
+
+from __future__ import annotations
+
+import sys
+
+from pycgroups.cli.flags import Flag, one_of
+from pycgroups.cli.text import escaped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from rich.table import Table
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_ROUNDED_UP = 999.5  # with three digits, 1000
+_AGES = (
+    ("year", 365 * 86400),
+    ("month", 30 * 86400),
+    ("week", 7 * 86400),
+    ("day", 86400),
+    ("hour", 3600),
+    ("minute", 60),
+    ("second", 1),
+)
+_TWICE = 2
+
+FORMAT = Flag("--format", "table, or json: one document", value="FORM", read=one_of("table", "json"))
+NO_TRUNC = Flag("--no-trunc", "nothing is shortened")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print a table to stdout; what would steer a terminal is written out.
+
+    Args:
+        columns: their headings.
+        rows: a text for each column.
+        right: the columns of numbers.
+    """
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    if not (sys.stdout.isatty() and _drawn(columns, cells, right)):
+        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        for row in (columns, *cells):
+            placed = [
+                cell.rjust(width) if column in right else cell.ljust(width)
+                for cell, width, column in zip(row, widths, columns, strict=True)
+            ]
+            print("  ".join(placed).rstrip())
+
+
+def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:
+    """Draw it with rich; False where that is not installed."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        return False
+    Console(highlight=False).print(drawing(columns, rows, right))
+    return True
+
+
+def drawing(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> Table:
+    """Return a table for rich to draw; its cells have to be fit for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def print_json(document: Any) -> None:
+    """Print a document; all of it is ASCII."""
+    import json
+
+    print(json.dumps(document, indent=2))
+
+
+def as_object(record: Any) -> dict[str, Any]:
+    """Return a record, a tuple with names, as JSON has objects."""
+    return dict(zip(record._fields, record, strict=True))
+
+
+def size(count: float) -> str:
+    """Write bytes as docker does: three digits, and powers of 1000."""
+    unit = 0
+    while count >= _ROUNDED_UP and unit < len(_UNITS) - 1:
+        count /= 1000
+        unit += 1
+    return f"{count:.3g} {_UNITS[unit]}"
+
+
+def age(moment: datetime | None) -> str:
+    """Write how long ago something was, in one unit; empty when nobody knows."""
+    if moment is None:
+        return ""
+    from datetime import UTC, datetime
+
+    seconds = int((datetime.now(UTC) - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds())
+    for unit, length in _AGES:
+        if seconds >= _TWICE * length:
+            return f"{seconds // length} {unit}s ago"
+    return "just now"

@@ -1,0 +1,45 @@
+"""``pycgroups update``: other limits for containers that are held."""
+
+from __future__ import annotations
+
+from pycgroups.cgroups.limits import WORDS
+from pycgroups.cli import FAILED, options
+from pycgroups.cli.flags import UsageError
+from pycgroups.cli.text import complain
+from pycgroups.cli.usage import Usage
+from pycgroups.errors import Error
+
+USAGE = Usage(
+    "update FLAGS CONTAINER [CONTAINER ...]",
+    """\
+Change limits of containers: at once where they run, and for the next starts. What no flag names stays.
+
+CONTAINER is a name, an id, or the beginning of one.""",
+    tuple(flag for flag in options.FLAGS if flag.word in WORDS),
+    least=1,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit code: 1 when one of several failed.
+
+    Raises:
+        UsageError: a flag is wrong, or there is none.
+    """
+    asked = USAGE.read(arguments)
+    if asked is None:
+        return 0
+    found, names = asked
+    if not found:
+        raise UsageError("which limit? pycgroups update FLAGS CONTAINER; see --help")
+    from pycgroups import containers
+
+    limits, failed = options.settled(found), False
+    for name in names:
+        try:
+            containers.get(name).update(**limits)
+            print(name)
+        except Error as error:
+            complain(str(error))
+            failed = True
+    return FAILED if failed else 0
