@@ -1,0 +1,140 @@
+"""The pytest in a container: runs one test, and sends the reports out.
+
+Imports nothing of pycgroups, which pytest is to load itself, as outside. See `pycgroups.containers.python` for how it
+is called, and `pycgroups.pytest_plugin.marker` for what reads this: lines of JSON, each ``[kind, value]``.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import time
+from typing import Any, NamedTuple
+
+import pytest
+
+_SOON = 0.01  # seconds; faulthandler refuses 0
+
+
+class Job(NamedTuple):
+    """What is to be done.
+
+    Attributes:
+        node: the id of the test.
+        arguments: plugins, and what names the test to pytest.
+        options: values of `pytest.Config.option`.
+        coverage: keyword arguments of `coverage.Coverage`, or None.
+        nearly_over: when the tracebacks of all threads are written, by `time.monotonic`, or None.
+        worker: what pytest-xdist has told its worker, or None.
+    """
+
+    node: str
+    arguments: list[str]
+    options: dict[str, Any]
+    coverage: dict[str, Any] | None
+    nearly_over: float | None
+    worker: dict[str, Any] | None
+
+
+def main(job: tuple[Any, ...], answer: int) -> None:
+    """Run the test."""
+    told = Job(*job)
+    channel = Channel(answer)
+    if told.nearly_over is not None:
+        faulthandler.dump_traceback_later(max(_SOON, told.nearly_over - time.monotonic()), file=os.dup(2))
+    measured = None
+    if told.coverage is not None:
+        import coverage  # before all that it is to measure
+
+        measured = coverage.Coverage(data_file=None, messages=False, **told.coverage)
+        measured.start()
+    try:
+        _run(told, channel)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        if measured is not None:
+            measured.stop()
+            channel.send("coverage", _lines(measured.get_data()))
+
+
+def _run(job: Job, channel: Channel) -> None:
+    try:
+        config = pytest.Config.fromdictargs(job.options, job.arguments)
+        if job.worker is not None:
+            config.workerinput = job.worker  # type: ignore[attr-defined]
+        config.pluginmanager.register(Reporter(config, job.node, channel))
+        config.hook.pytest_cmdline_main(config=config)
+    except pytest.UsageError as error:
+        channel.send("problem", "\n".join(map(str, error.args)))
+
+
+def _lines(data: Any) -> dict[str, Any]:
+    """Return what was run, by file: lines, or pairs of them with branches."""
+    get = data.arcs if data.has_arcs() else data.lines
+    return {file: sorted(get(file) or ()) for file in data.measured_files()}
+
+
+class Channel:
+    """What goes out; of a process that the test has forked, nothing."""
+
+    def __init__(self, fd: int) -> None:
+        """Write where nobody else does."""
+        self._file = open(fd, "wb", buffering=0)  # noqa: SIM115 (until the end)
+        self._owner = os.getpid()
+
+    def send(self, kind: str, value: Any) -> None:
+        """Write one line."""
+        if os.getpid() == self._owner:
+            self._file.write(json.dumps([kind, value], default=repr).encode() + b"\n")
+
+
+class Reporter:
+    """A plugin that sends what pytest reports."""
+
+    def __init__(self, config: pytest.Config, node: str, channel: Channel) -> None:
+        """Send nothing yet."""
+        self._config = config
+        self._node = node
+        self._send = channel.send
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Have pytest write nothing for people: the one outside does."""
+        if not config.pluginmanager.has_plugin("terminalreporter"):
+            return
+        reporter: Any = config.pluginmanager.unregister(name="terminalreporter")
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
+        config.pluginmanager.register(type(reporter)(config, nowhere), "terminalreporter")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave the one test."""
+        found = [item for item in items if item.nodeid == self._node]
+        if not found:
+            self._send("problem", f"inside there is no {self._node}, but {[item.nodeid for item in items]}")
+        items[:] = found[:1]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Tell why a file cannot be imported."""
+        if report.failed:
+            self._send("problem", report.longreprtext)
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Tell what went wrong in pytest."""
+        self._send("problem", str(excrepr))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell that the test has ended the session."""
+        self._send("problem", f"it ended the session by {excinfo.exconly()}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Send a report."""
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self._send("report", data)
+
+    def pytest_warning_recorded(self, warning_message: Any, when: str, location: tuple[str, int, str] | None) -> None:
+        """Send a warning of the test; what concerns the session is told outside."""
+        if when == "runtest":
+            kind = warning_message.category
+            told = (str(warning_message.message), kind.__module__, kind.__qualname__)
+            self._send("warning", [*told, warning_message.filename, warning_message.lineno, location])

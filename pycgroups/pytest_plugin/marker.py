@@ -1,0 +1,294 @@
+"""A marked test: its whole protocol is run by another pytest, in a container, and the reports are shown here.
+
+here                                        there (inside.py)
+----                                        -----------------
+collects, as ever
+node id, options               ->           collects the one file again; sets up, calls and tears down the test,
+                                            with all fixtures, of whatever scope
+reports, warnings, coverage    <-
+what has set up here and is no longer
+needed is torn down
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import _pytest
+import pluggy
+import pytest
+
+from pycgroups.containers.python import run_python
+from pycgroups.containers.streams import PIPE, STDOUT
+from pycgroups.errors import Error
+from pycgroups.pytest_plugin import inside, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Literal
+
+    from pycgroups.containers.result import Result
+    from pycgroups.containers.vocabulary import Options
+
+    When = Literal["setup", "call", "teardown"]
+
+# What is the outer session's own: distribution, selection, debugging, and files that are written at its end.
+_OUTER: dict[str, Any] = {
+    **dict.fromkeys(
+        ("numprocesses", "xmlpath", "log_file", "basetemp", "durations", "pastebin", "deselect", "tx", "px")
+    ),
+    **dict.fromkeys(("usepdb", "trace", "lf", "failedfirst", "newfirst", "cacheclear", "stepwise", "distload"), False),
+    **dict.fromkeys(("collectonly", "pyargs", "looponfail"), False),
+    "dist": "no",
+    "keyword": "",
+    "markexpr": "",
+    "maxfail": 0,
+    "cov_source": [],
+    "pycgroups_inside": True,
+}
+# Where pytest would write into the tests' own directory, which is read-only.
+_ELSEWHERE = ("cache_dir=/tmp/pytest-cache", "log_file=")
+_COVERAGE = {name: f"run:{name}" for name in ("branch", "source", "source_pkgs", "omit", "include")}
+_RERAISED = (KeyboardInterrupt, pytest.exit.Exception)
+_OUTCOMES = ("passed", "failed", "skipped")
+_PHASES = ("setup", "call", "teardown")
+_PACKAGES = tuple(f"{path}/" for module in (_pytest, pluggy) for path in module.__path__)
+_FRAMES = tuple(f'  File "{place}' for place in (*_PACKAGES, inside.__file__, "<string>"))
+_LAST_WORDS = 0.9  # of the timeout: then the tracebacks are written
+
+
+class Outcome(NamedTuple):
+    """What came out.
+
+    Attributes:
+        result: what `pycgroups.run` says.
+        verdict: the same, in words.
+        reports: those of the test that have come, in their order.
+        problem: why there are no more, as the inner pytest tells.
+    """
+
+    result: Result
+    verdict: str
+    reports: list[pytest.TestReport]
+    problem: str
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the test was run to its end."""
+        return bool(self.reports) and self.reports[-1].when == "teardown"
+
+
+def protocol(item: pytest.Item, nextitem: pytest.Item | None, names: tuple[str, ...]) -> None:
+    """Run a test, and report; instead of pytest's own protocol."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in (*_reports(item, names), *_teardown(item, nextitem)):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+def _teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:
+    """Tear down what tests before this one have set up here, and those after it do not need."""
+    state = item.session._setupstate  # noqa: SLF001 (pytest's own protocol does so, and there is no other way)
+    call = _call(lambda: state.teardown_exact(nextitem), "teardown")
+    if call.excinfo is not None:
+        yield _report(item, call)
+
+
+def _call(what: Callable[[], Any], when: When) -> pytest.CallInfo[Any]:
+    return pytest.CallInfo.from_call(what, when=when, reraise=_RERAISED)
+
+
+def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
+    made: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    return made
+
+
+# -- reports -----------------------------------------------------------------------------------------------------------
+
+
+def _reports(item: pytest.Item, names: tuple[str, ...]) -> list[pytest.TestReport]:
+    call = _call(lambda: _run(item, names), "call")
+    if call.excinfo is not None:
+        return [_passed(item, "setup"), _report(item, call), _passed(item, "teardown")]
+    outcome: Outcome = call.result
+    reports = outcome.reports if outcome.is_complete else [*outcome.reports, *_missing(item, outcome)]
+    # What the container and the inner pytest took to start is part of the set-up.
+    reports[0].duration += max(0.0, call.duration - sum(report.duration for report in reports))
+    for report in reports:
+        if report.failed:
+            report.sections.append(("sandbox", outcome.verdict))
+    return reports
+
+
+def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]:
+    """Make the reports that did not come: the phase that was under way has failed."""
+    come = {report.when for report in outcome.reports}
+    broken: When = "teardown" if "call" in come else "call"
+    text = outcome.problem
+    if not text or outcome.result.reason != "exited":
+        text = f"{outcome.verdict.splitlines()[0]}: the test did not come to its end\n{text}".rstrip()
+    if "setup" not in come:
+        yield _passed(item, "setup")
+    failed = _failed(item, text, broken)
+    if outcome.result.stdout:
+        failed.sections.append(("Output of the test's process", _shortened(outcome.result.stdout)))
+    yield failed
+    if broken == "call":
+        yield _passed(item, "teardown")
+
+
+def _shortened(output: bytes) -> str:
+    """Leave frames of pytest out of the tracebacks that are written as the time is over."""
+    lines = output.decode(errors="replace").splitlines()
+    return "\n".join(line for line in lines if not line.startswith(_FRAMES))
+
+
+def _passed(item: pytest.Item, when: When) -> pytest.TestReport:
+    return _report(item, _call(lambda: None, when))
+
+
+def _failed(item: pytest.Item, text: str, when: When) -> pytest.TestReport:
+    return _report(item, _call(lambda: pytest.fail(text, pytrace=False), when))
+
+
+# -- the container -----------------------------------------------------------------------------------------------------
+
+
+def _run(item: pytest.Item, names: tuple[str, ...]) -> Outcome:
+    """Run the inner pytest, and read what it sends."""
+    try:
+        options = words.marked(item, words.defaults(item.config, names))
+        result, answer = _run_inside(item, options)
+    except (Error, pytest.UsageError) as error:
+        problem = str(error)
+    else:
+        return _read(item, answer, result, words.verdict(result, options))
+    pytest.fail(f"the test cannot be run in a container: {problem}", pytrace=False)
+
+
+def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
+    job = tuple(_job(item, options.get("timeout")))
+    places = map(str, (item.config.rootpath, item.path.parent))
+    # With -s output goes where the outer one's does, as it is written.
+    stdout, stderr = (None, None) if item.config.getoption("capture", default="no") == "no" else (PIPE, STDOUT)
+    return run_python(inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options)
+
+
+def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Outcome:
+    reports: list[pytest.TestReport] = []
+    problems: list[str] = []
+    try:
+        for line in answer.splitlines():
+            kind, value = json.loads(line)
+            if kind == "report":
+                reports.append(_read_report(item, value))
+            elif kind == "problem":
+                problems.append(str(value))
+            elif kind == "warning":
+                _warn(item, value)
+            elif kind == "coverage":
+                _measured(item, value)
+    except Exception as error:  # noqa: BLE001 (what comes from inside may be anything)
+        problems.append(f"what it answered is not understood: {error}")
+    return Outcome(result, verdict, reports, "\n".join(problems))
+
+
+def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
+    config = item.config
+    options = {name: value for name, value in vars(config.option).items() if _is_plain(value)} | _OUTER
+    options |= {
+        "rootdir": str(config.rootpath),
+        "inifilename": None if config.inipath is None else str(config.inipath),
+        "plugins": [],
+        "override_ini": [*(config.option.override_ini or ()), *_ELSEWHERE],
+    }
+    worker = getattr(config, "workerinput", None)
+    place = "::".join((str(item.path), *item.nodeid.split("::")[1:]))
+    return inside.Job(
+        node=item.nodeid,
+        arguments=[*(f"-p{name}" for name in config.option.plugins), place],
+        options=options,
+        coverage=_coverage(),
+        nearly_over=None if timeout is None else time.monotonic() + timeout * _LAST_WORDS,
+        worker=None if worker is None else {name: value for name, value in worker.items() if _is_plain(value)},
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        marshal.dumps(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
+    """Make a report of what came, if it is one of this test, and can be shown.
+
+    Raises:
+        Exception: it is not.
+    """
+    report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
+    if report.nodeid != item.nodeid or report.when not in _PHASES or report.outcome not in _OUTCOMES:
+        raise ValueError("a report of something else")
+    report.location = item.location
+    report.keywords = dict(report.keywords)
+    report.duration = float(report.duration)
+    # Lists of JSON are tuples to those who show it.
+    where: Any = report.longrepr
+    if isinstance(where, list):
+        report.longrepr = (str(where[0]), int(where[1]), str(where[2]))
+    report.sections = [(str(name), str(text)) for name, text in report.sections]
+    report.user_properties = [(str(name), value) for name, value in report.user_properties]
+    assert isinstance(report.longreprtext, str)  # whoever shows it does this
+    return report
+
+
+def _warn(item: pytest.Item, told: list[Any]) -> None:
+    """Tell of a warning, which is of a type that is known here, or no more than a `UserWarning`."""
+    text, module, name, file, line, location = told
+    kind = getattr(sys.modules.get(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Warning)):
+        kind = UserWarning
+    message = warnings.WarningMessage(message=text, category=kind, filename=file, lineno=line)
+    place = None if location is None else tuple(location)
+    facts = {"warning_message": message, "when": "runtest", "nodeid": item.nodeid, "location": place}
+    item.ihook.pytest_warning_recorded.call_historic(kwargs=facts)
+
+
+# -- coverage ----------------------------------------------------------------------------------------------------------
+
+
+def _current() -> Any:
+    """Return the measurement that is under way here, if there is one: pytest-cov's, or that of ``coverage run``."""
+    coverage = sys.modules.get("coverage")
+    return None if coverage is None else coverage.Coverage.current()
+
+
+def _coverage() -> dict[str, Any] | None:
+    current = _current()
+    if current is None:
+        return None
+    found = {name: current.get_option(key) for name, key in _COVERAGE.items()}
+    return {name: value for name, value in found.items() if value} | {
+        "config_file": current.config.config_file or False
+    }
+
+
+def _measured(item: pytest.Item, found: dict[str, list[Any]]) -> None:
+    current = _current()
+    if current is None or not found:
+        return
+    if item.config.getoption("cov_context", default=None) == "test":
+        current.switch_context(f"{item.nodeid}|run")
+    data = current.get_data()
+    if current.get_option("run:branch"):
+        data.add_arcs({os.fspath(file): [tuple(arc) for arc in arcs] for file, arcs in found.items()})
+    else:
+        data.add_lines(found)

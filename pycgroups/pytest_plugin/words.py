@@ -1,0 +1,140 @@
+"""Options, from where they are given; and verdicts, in words. Pure but for the environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pycgroups.containers.values import pairs
+from pycgroups.containers.vocabulary import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pycgroups.containers.result import Result
+    from pycgroups.containers.verdict import Reason
+
+_KINDS = {"cpus": float, "pids": int, "timeout": float}
+_TIMEOUT = 60.0
+# What a test needs to behave inside as it does outside, and nobody keeps secrets in.
+_HANDED_ON = (
+    *("CI", "COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LC_*", "NO_COLOR", "PYTHON*", "PY_COLORS", "TERM", "TZ"),
+    *("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTEST_THEME*", "PYTEST_XDIST_*"),
+)
+_STOPPED = {"oom": ("memory", "out of memory"), "pids": ("pids", "out of processes"), "disk": ("disk", "out of disk")}
+
+
+def defaults(config: pytest.Config, names: Iterable[str]) -> Options:
+    """Return the options of a run by the command line, and by the ini file where that names none.
+
+    Raises:
+        UsageError: one is no number.
+    """
+    found: dict[str, Any] = {"timeout": _TIMEOUT, **given(config, names)}
+    if not found["timeout"]:
+        del found["timeout"]
+    return cast("Options", found)
+
+
+def held(config: pytest.Config, limits: Iterable[str]) -> Options:
+    """Return the options of a container that is held, likewise.
+
+    Raises:
+        UsageError: one is no number.
+    """
+    return cast("Options", given(config, ["image", *limits]))
+
+
+def given(config: pytest.Config, names: Iterable[str]) -> dict[str, Any]:
+    """Return what the command line says, and the ini file where it says nothing.
+
+    Raises:
+        UsageError: one is no number.
+    """
+    found: dict[str, Any] = {}
+    for word in names:
+        text = config.getoption(f"pycgroups_{word}") or config.getini(f"pycgroups_{word}")
+        if text:
+            try:
+                found[word] = _KINDS.get(word, str)(text)
+            except ValueError:
+                raise pytest.UsageError(f"pycgroups_{word}: {text!r} is no number") from None
+    return found
+
+
+def marked(item: pytest.Item, usual: Options) -> Options:
+    """Return the options of a test's markers, the closest first, and the usual ones.
+
+    Raises:
+        UsageError: one is none that a container has.
+    """
+    found: dict[str, Any] = dict(usual)
+    for marker in reversed(list(item.iter_markers("sandboxed"))):
+        unknown = [*map(repr, marker.args), *sorted(set(marker.kwargs) - Options.__optional_keys__)]
+        if unknown:
+            raise pytest.UsageError(
+                f"sandboxed() does not take {', '.join(unknown)}: it takes options of pycgroups.run"
+            )
+        found.update(marker.kwargs)
+    found["env"] = _environment(item.config.getini("pycgroups_env")) | {
+        str(name): value for _, name, value in pairs(found.get("env") or {}, "env")
+    }
+    return cast("Options", found)
+
+
+def _environment(names: Iterable[str]) -> dict[str, Any]:
+    patterns = (*_HANDED_ON, *names)
+    return {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
+
+
+def verdict(result: Result, options: Mapping[str, Any]) -> str:
+    """Say how a container ended, which limits were hit, and what it used."""
+    usage = result.usage
+    peak = "not counted" if usage.peak_memory is None else _size(usage.peak_memory)
+    processes = "" if usage.processes is None else f", {usage.processes} processes at most"
+    lines = [
+        reason(result.reason, result.returncode, options),
+        *_hits(result, options),
+        f"used: {peak} of memory, {usage.cpu_time:.2f} s of CPU time in {usage.wall_time:.2f} s{processes}",
+    ]
+    if result.unenforced:
+        lines.append(f"not in force on this host: {', '.join(result.unenforced)}")
+    return "\n".join(lines)
+
+
+def reason(why: Reason, returncode: int, options: Mapping[str, Any]) -> str:
+    """Say what ended a container, with the limit."""
+    if why == "timeout":
+        return f"timeout={options['timeout']:g} seconds were over, and all its processes were killed"
+    if why in _STOPPED:
+        word, text = _STOPPED[why]
+        return f"{text}, with {word}={options.get(word)}"
+    if returncode < 0:
+        return f"killed by {_signal(-returncode)}"
+    return f"exited with {returncode}"
+
+
+def _hits(result: Result, options: Mapping[str, Any]) -> Iterator[str]:
+    for name, count in result.hits.items():
+        if count:
+            word = _STOPPED[name][0]
+            yield f"hit its limit {word}={options.get(word)} {count} {'time' if count == 1 else 'times'}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:  # noqa: PLR2004 (powers of 1024)
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} GiB"
