@@ -33,14 +33,14 @@ export PYCGROUPS_WERROR := 1
 ARCH := $(shell dpkg --print-architecture 2>/dev/null)
 
 BUILD_PACKAGES := python3 python3-venv python3-dev gcc libc6-dev
-TEST_PACKAGES := bubblewrap busybox-static catatonit containerd criu dbus-daemon iproute2 mount netavark nftables podman procps \
-    strace uidmap
+TEST_PACKAGES := bubblewrap busybox-static catatonit containerd criu dbus-daemon docker-registry fish iproute2 mount netavark \
+    nftables openssl podman procps skopeo strace uidmap umoci zsh
 VM_PACKAGES := $(if $(filter amd64,$(ARCH)),qemu-system-x86 virtiofsd linux-image-cloud-amd64 \
     systemd dbus dbus-user-session)
 # To build the validation programs of runtime-tools (tests/conformance/): Go, and the source of what they use. And to fuzz.
 LONG_PACKAGES := clang libclang-rt-19-dev golang-go golang-github-opencontainers-runtime-tools-dev golang-github-mrunalp-fileutils-dev \
     golang-github-google-uuid-dev golang-github-urfave-cli-dev
-BENCH_PACKAGES := busybox-static bubblewrap crun runc podman systemd-container uidmap
+BENCH_PACKAGES := busybox-static bubblewrap crun runc podman systemd-container uidmap skopeo docker-registry mmdebstrap isal zstd
 
 .PHONY: help demo test test-long test-asan lint bench docs dist clean conformance build-packages test-packages long-packages \
     bench-packages

@@ -5,8 +5,12 @@
     ├── Unsupported                     this host cannot do it; says why and what would mend it
     ├── NotFound (LookupError)
     │   └── ImageNotFound
+    ├── ImageError                      an image, a layer or an archive is broken, or is none
+    │   └── DigestMismatch              its bytes are not what its digest says
+    ├── RegistryError                   a registry refused, or does not answer as one
     ├── AlreadyExists
     ├── StateError                      the container is not in a state for this
+    ├── TimedOut (TimeoutError)         what was waited for did not come in time; nothing was changed
     ├── CgroupError                     a cgroup file refused
     ├── LaunchError                     a step between clone and exec failed; names the step
     │   ├── CommandNotFound (FileNotFoundError)      set-up worked, the program is not there
@@ -144,12 +148,36 @@ class ImageNotFound(NotFound):
     """The image does not exist."""
 
 
+class ImageError(Error):
+    """An image, a layer or an archive is broken, or is none. What it was to become is not there."""
+
+
+class DigestMismatch(ImageError):
+    """Bytes are not what their digest says: they were damaged or changed on their way, or on disk."""
+
+
+class RegistryError(Error):
+    """A registry refused, cannot be reached, or does not answer as a registry does.
+
+    Attributes:
+        status: the HTTP status of its answer, or None when there was none.
+        code: the registry's word for it, as ``"MANIFEST_UNKNOWN"``; distribution-spec, "Error Codes".
+    """
+
+    status: int | None = None
+    code: str | None = None
+
+
 class AlreadyExists(Error):
     """The name is taken."""
 
 
 class StateError(Error):
     """The container is not in a state for this: not running, paused, or started already; or an object is closed."""
+
+
+class TimedOut(Error, TimeoutError):
+    """What was waited for did not come in time. Whatever it was goes on as before."""
 
 
 class CgroupError(Error):

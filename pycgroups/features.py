@@ -6,9 +6,11 @@ is changed, and nothing stays.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
+from pycgroups import kernel
 from pycgroups.errors import Error, errno_text
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from attrs import evolve, frozen
 
+    from pycgroups.containers.config import ContainerConfig
+    from pycgroups.containers.image_root import ImageRoot
     from pycgroups.containers.levels import Isolation
     from pycgroups.containers.mounts import Mount
 else:
@@ -97,6 +101,7 @@ def doctor() -> Doctor:
         ("user namespaces", _user_namespaces),
         ("ids", _ids),
         ("containers", _containers),
+        ("images", _images),
         ("without namespaces", _without_namespaces),
         ("cgroups", _cgroups),
         ("seccomp", _seccomp),
@@ -124,17 +129,11 @@ def _safely(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
 def _kernel() -> Iterable[Check]:
     release = os.uname().release
     oldest = ".".join(map(str, OLDEST_KERNEL))
-    if version(release) < OLDEST_KERNEL:
+    if kernel.version(release) < OLDEST_KERNEL:
         why = f"containers need mount_setattr(2), which Linux has since {oldest}"
         yield Check(name="kernel", works=False, detail=release, why=why, mend="install a newer kernel, and reboot")
     else:
         yield Check(name="kernel", works=True, detail=f"{release} ({oldest} or newer is needed)")
-
-
-def version(release: str) -> tuple[int, ...]:
-    """Read the first two numbers of ``uname -r``: "6.1.0-13-amd64" is (6, 1)."""
-    numbers = [part for part in release.replace("-", ".").split(".")[:2] if part.isdigit()]
-    return tuple(map(int, numbers))
 
 
 def _namespaces() -> Iterable[Check]:
@@ -241,7 +240,7 @@ def _what_blocks() -> tuple[str, str] | None:
 
 
 def _ids() -> Iterable[Check]:
-    from pycgroups.containers.caller import caller
+    from pycgroups.namespaces.caller import caller
 
     who = caller()
     if who.uid == 0:
@@ -306,6 +305,50 @@ def _containers() -> Iterable[Check]:
         yield Check(name="overlay", works=None, why="a container fails before it comes to that")
 
 
+def _images() -> Iterable[Check]:
+    """How the layers of an image become one root, on the file system that the store is on, or would be."""
+    from pycgroups.images import snapshots
+
+    way = snapshots.asked()
+    if way == "copy":
+        detail = f"copied for each container, as ${snapshots.VARIABLE} says"
+        yield Check(name="images", works=True, detail=detail)
+        return
+    place = _store_place()
+    error = _try(layers=place)
+    if error is None:
+        yield Check(name="images", works=True, detail=f"layers below {place} are joined by overlayfs")
+        return
+    if not snapshots.is_refused(error):
+        yield evolve(_failed("images", error), works=None)
+        return
+    why = f"overlayfs is not to be had for {place}: {errno_text(error.errno)}"
+    mend = _overlay_mend(error.errno, place)
+    if way is None:
+        yield Check(name="images", works=None, detail="copied for each container", why=why, mend=mend)
+    else:
+        mend = f"{mend}; or ${snapshots.VARIABLE} without {way!r}, so that they are copied"
+        yield Check(name="images", works=False, why=why, mend=mend)
+
+
+def _overlay_mend(number: int | None, place: str) -> str:
+    if number == errno.ENODEV:
+        return "as root: modprobe overlay"
+    if kernel.running() < kernel.IDMAPS_LAYERS and os.geteuid() == 0:
+        return 'Linux 5.19 or newer, whose overlays take idmapped mounts; or userns="host"'
+    return f"$PYCGROUPS_STORE on ext4, xfs, btrfs or tmpfs, not on {place}"
+
+
+def _store_place() -> str:
+    """Return the directory of the default store's layers, or as much of the way to it as there is."""
+    from pycgroups.images.store import default_root
+
+    place = f"{default_root()}/layers"
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    return place
+
+
 def _without_namespaces() -> Iterable[Check]:
     error = _try(isolation="process")
     if error is None:
@@ -315,8 +358,8 @@ def _without_namespaces() -> Iterable[Check]:
 
 
 def _idmapped_mounts() -> Iterable[Check]:
-    from pycgroups.containers.caller import caller
     from pycgroups.containers.mounts import Mount
+    from pycgroups.namespaces.caller import caller
 
     if not caller().privileged:
         yield Check(name="idmapped mounts", works=None, detail="are root's to make")
@@ -372,8 +415,18 @@ def _try(
     pids: int | None = None,
     cpus: float | None = None,
     mounts: Iterable[Mount] = (),
+    layers: str | None = None,
 ) -> Error | None:
-    """Run a program that does nothing; what failed, or None."""
+    """Run a program that does nothing; what failed, or None.
+
+    Args:
+        isolation: an option of the container, as are the others.
+        memory: likewise.
+        pids: likewise.
+        cpus: likewise.
+        mounts: likewise.
+        layers: a directory to take for the only layer of an image.
+    """
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.job import Job
     from pycgroups.containers.streams import DEVNULL, Streams
@@ -387,8 +440,10 @@ def _try(
         pids=pids,
         cpus=cpus,
         mounts=tuple(mounts),
+        image=None if layers is None else "localhost/layers",  # not looked for: it is handed over
     )
-    job = Job(config, Streams(stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, data=None))
+    streams = Streams(stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, data=None)
+    job = Job(config, streams, image=None if layers is None else _image(config, layers))
     try:
         job.start()
         job.wait()
@@ -399,6 +454,14 @@ def _try(
     finally:
         job.close()
     return None
+
+
+def _image(config: ContainerConfig, directory: str) -> ImageRoot:
+    from pycgroups.containers.image_root import ImageRoot
+    from pycgroups.images.collection import Root
+    from pycgroups.oci.image_spec import ImageDefaults
+
+    return ImageRoot(config, Root(directory, (".",), 0o755, ImageDefaults()))
 
 
 def _failed(name: str, error: Error) -> Check:
