@@ -22,6 +22,9 @@ between two runs, so contenders are interleaved and only figures of one run are 
     importing   import pycgroups, over an empty interpreter
     command     the whole command line
     bandwidth   1 GiB through stdin and stdout
+    images      layers unpacked, images pulled, pushed and started from
     oci         the OCI runtime: its command, and in process; memory
+    holding     containers that are held: exec, 200 at once, logs
     groups      a cgroup alone: made, limited, measured, removed; 1,000 in a row
+    looking     samples of containers that are held: of one, of 200
 """

@@ -22,7 +22,7 @@ class Figure:
         value: the ratio, or the value in `unit`; None when a part of it couldn't be measured.
         target: what it must not exceed, or stay below if `more`; None where it is to be known and no more.
         aim: the same, for what would be fine; None where there is none.
-        unit: "x" for a ratio, else "ms".
+        unit: "x" for a ratio, else that of the value: "ms", "MiB".
         more: whether more is better.
     """
 

@@ -13,6 +13,14 @@
  *       wait  <---------------------------------    execve
  *       read usage, remove cgroups    --limits
  *
+ * With --exec PID it starts /bin/true in the container of that process instead, in the cgroups that are named; the
+ * namespaces of processes are those of its children, so it forks once more:
+ *
+ *     parent                      child                               child's child
+ *       clone3  ------------->    join cgroups, setns
+ *                                 clone3  ----------------------->    identity, capabilities, seccomp
+ *       wait for both <-------    exit                                execve
+ *
  * No pipes, no checks of what is mounted, no answer but the exit status: a library that does these needs more.
  */
 #define _GNU_SOURCE
@@ -59,7 +67,9 @@
 static struct {
 	bool net, oci, overlay, limits, userns;
 	int count, threads;
+	pid_t inside;                   /* --exec */
 	const char *rootfs;
+	char **groups;
 } asked = {.count = 100, .threads = 1};
 
 /* One start: what parent and child share. */
@@ -69,6 +79,8 @@ struct start {
 	char group_name[64];            /* of its cgroups */
 	int group[2];                   /* directories of its cgroups, one in each hierarchy */
 	char *stack;
+	int container;                  /* a pidfd of its process */
+	int place;                      /* the cgroup of v2 that a process is born in, or -1 */
 };
 
 static _Noreturn void die(const char *step)
@@ -580,6 +592,86 @@ static pid_t spawn(struct start *s)
 	return must(clone_into(&args, child, s), "clone3");
 }
 
+/* ---- into a container that is there ---- */
+
+static _Noreturn void executed(void *argument)
+{
+	static char *const arguments[] = {"true", NULL}, *const environment[] = {"PATH=/bin", NULL};
+	(void)argument;
+	become_root();
+	must(setsid(), "setsid");
+	drop_capabilities();
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+	must(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp");
+	execve("/bin/true", arguments, environment);
+	die("execve /bin/true");
+}
+
+static bool is_unified(const char *group)
+{
+	struct statfs fs;
+	must(statfs(group, &fs), group);
+	return fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+static _Noreturn void joining(void *argument)
+{
+	struct start *s = argument;
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PARENT,
+		.stack = (uintptr_t)s->stack + STACK_SIZE / 2, /* ours is in the other half */
+		.stack_size = STACK_SIZE / 2,
+	};
+	char path[PATH_MAX];
+	for (char **group = asked.groups; *group; group++) {
+		if (is_unified(*group))
+			continue;
+		snprintf(path, sizeof path, "%s/tasks", *group);
+		write_file(AT_FDCWD, path, "0");
+	}
+	must(setns(s->container, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET
+		| (asked.userns ? CLONE_NEWUSER : 0)), "setns");
+	must(clone_into(&args, executed, s), "clone3");
+	_exit(0);
+}
+
+static void find_container(struct start *s)
+{
+	s->container = must(syscall(SYS_pidfd_open, asked.inside, 0), "pidfd_open");
+	s->place = -1;
+	for (char **group = asked.groups; *group; group++)
+		if (is_unified(*group))
+			s->place = must(open(*group, O_PATH | O_DIRECTORY | O_CLOEXEC), *group);
+}
+
+static void exec_once(struct start *s)
+{
+	find_container(s);
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)s->stack,
+		.stack_size = STACK_SIZE / 2,
+	};
+	if (s->place >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = s->place;
+	}
+	must(clone_into(&args, joining, s), "clone3");
+	for (int status, left = 2; left; left--) {
+		while (wait(&status) < 0)
+			if (errno != EINTR)
+				die("wait");
+		if (status) {
+			dprintf(STDERR_FILENO, "floor: /bin/true ended with wait status %#x\n", status);
+			exit(EXIT_FAILURE);
+		}
+	}
+	close(s->container);
+	if (s->place >= 0)
+		close(s->place);
+}
+
 /* 65,536 ids from 524288 on, for the process and, by an id-mapped mount (kernel 5.12), for the rootfs. */
 static void map_ids(struct start *s, pid_t pid)
 {
@@ -644,7 +736,10 @@ static void *worker(void *times)
 	snprintf(s.group_name, sizeof s.group_name, "pycgroups-floor-%d", gettid());
 	for (int64_t *time = times; time < (int64_t *)times + asked.count; time++) {
 		int64_t begin = now();
-		start_once(&s);
+		if (asked.inside)
+			exec_once(&s);
+		else
+			start_once(&s);
 		*time = now() - begin;
 	}
 	munmap(s.stack, STACK_SIZE);
@@ -667,7 +762,8 @@ static void parse(int argc, char **argv)
 		{"net", no_argument, NULL, 'n'},           {"oci", no_argument, NULL, 'o'},
 		{"overlay", no_argument, NULL, 'v'},       {"limits", no_argument, NULL, 'l'},
 		{"userns", no_argument, NULL, 'u'},        {"threads", required_argument, NULL, 't'},
-		{"count", required_argument, NULL, 'c'},   {0},
+		{"count", required_argument, NULL, 'c'},   {"exec", required_argument, NULL, 'e'},
+		{0},
 	};
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -678,10 +774,15 @@ static void parse(int argc, char **argv)
 		case 'u': asked.userns = true; break;
 		case 't': asked.threads = atoi(optarg); break;
 		case 'c': asked.count = atoi(optarg); break;
+		case 'e': asked.inside = atoi(optarg); break;
 		}
 	}
+	asked.groups = argv + optind;
+	if (asked.inside > 0 && asked.threads == 1 && asked.count > 0)
+		return;
 	if (optind != argc - 1 || !asked.net || asked.threads < 1 || asked.count < 1) {
-		fputs("usage: floor --net|--oci [--overlay] [--limits] [--userns] [--threads N] [--count N] ROOTFS\n", stderr);
+		fputs("usage: floor --net|--oci [--overlay] [--limits] [--userns] [--threads N] [--count N] ROOTFS\n"
+		      "       floor --exec PID [--userns] [--count N] CGROUP...\n", stderr);
 		exit(2);
 	}
 	asked.rootfs = argv[optind];

@@ -15,8 +15,11 @@ from benchmarks import (
     command,
     compiled,
     groups,
+    holding,
+    images,
     importing,
     layers,
+    looking,
     oci,
     rootfs,
     rootless,
@@ -187,6 +190,37 @@ def measure_groups(b: Bench, report: Report) -> None:
     report.figures.append(Figure(what=what, against=against, value=ratio(last, first), target=1.1, aim=1.0))
 
 
+def measure_holding(b: Bench, report: Report) -> None:
+    """Containers that are held."""
+    report.add(holding.measure_exec(b.floor, b.rootfs, b.work, b.effort.rounds))
+    report.against(holding.EXEC, holding.FLOOR, 1.5)
+    for name, target in (("crun exec", 0.25), ("runc exec", 0.04)):
+        if name in report.rows:
+            report.against(holding.EXEC, name, target)
+    many = holding.measure_many(b.rootfs)
+    for what, value, unit, target in (
+        (f"{holding.AT_ONCE} containers at once, to start one", many.start * 1e3, "ms", 2.2),
+        (f"{holding.AT_ONCE} containers at once, to kill all", many.stop, "s", 0.5),
+        ("memory of a monitor", many.monitor, "MiB", 0.3),
+    ):
+        report.figures.append(Figure(what=what, value=value, unit=unit, target=target))
+    what, against = f"{b.effort.transfer >> 20} MiB into the log", "cat to a file"
+    mine, plain = report.attempt(what, lambda: holding.measure_log(b.rootfs, b.effort.transfer, b.effort.repeats))
+    if mine is not None and plain is not None:
+        what, against = f"{what}: {mine / 1e9:.2f} GB/s", f"{against}: {plain / 1e9:.2f} GB/s"
+    report.figures.append(Figure(what=what, against=against, value=ratio(mine, plain), target=0.5, more=True))
+
+
+def measure_looking(b: Bench, report: Report) -> None:
+    """Samples of containers."""
+    report.add(looking.measure(compiled.replay(b.work), b.rootfs, b.work, b.effort.few_rounds))
+    report.against(looking.HELD, looking.FLOOR, 5.0)
+    report.against(looking.OF_MANY, looking.FLOOR_OF_MANY, 5.0)
+    for what, target in ((looking.ONE, 1), (looking.OF_MANY, 100)):
+        value = report.median(what)
+        report.figures.append(Figure(what=what, value=None if value is None else value * 1e3, unit="ms", target=target))
+
+
 def measure_oci(b: Bench, report: Report) -> None:
     """The OCI runtime."""
     rows, peaks = oci.measure_commands(b.rootfs, b.work, b.effort.few_rounds, compiled.peak(b.work))
@@ -198,6 +232,32 @@ def measure_oci(b: Bench, report: Report) -> None:
     if own is not None and other is not None:
         what, against = f"{what}: {own:.1f} MiB", f"{against}: {other:.1f} MiB"
     report.figures.append(Figure(what=what, against=against, value=ratio(own, other), target=1.0))
+
+
+def measure_images(b: Bench, report: Report) -> None:
+    """Images: unpacked, copied, and started from."""
+    report.add(images.measure_unpacking(b.effort.few_rounds))
+    report.against(images.UNPACK, images.TAR, 1.5)
+    report.add(images.measure_starts(b.rootfs, b.effort.rounds))
+    fewest, *_, most = (images.starting(count) for count in images.DEPTHS)
+    report.against(most, fewest, 1.5)
+    value = report.added(fewest, images.ROOTFS)
+    report.figures.append(Figure(what=f"{fewest}, over a plain rootfs", value=value, unit="ms", target=0.25))
+    try:
+        with images.place() as at:
+            _measure_copies(at, b, report)
+    except FileNotFoundError as error:
+        report.skipped["pull and push"] = reason(error)
+
+
+def _measure_copies(at: images.Place, b: Bench, report: Report) -> None:
+    report.add(images.measure_copies(at, b.effort.repeats))
+    for kind in images.KINDS:
+        report.against(images.pulling(kind), images.pulling(kind, "podman"), 0.5)
+        report.against(images.pulling(kind), images.pipeline(kind), 1.0)
+        what = f"peak memory of a process with a pull, {kind}"
+        report.figures.append(Figure(what=what, value=images.peak(at, kind), unit="MiB", target=120))
+    report.against(images.PUSH, images.SKOPEO, 1.0)
 
 
 def measure_layers(b: Bench, report: Report) -> None:
@@ -231,7 +291,10 @@ CONCEPTS: dict[str, Callable[[Bench, Report], None]] = {
     "command": measure_command,
     "bandwidth": measure_bandwidth,
     "groups": measure_groups,
+    "holding": measure_holding,
+    "looking": measure_looking,
     "oci": measure_oci,
+    "images": measure_images,
     "layers": measure_layers,
     "rootless": measure_rootless,
     "ways": measure_ways,
