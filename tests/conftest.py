@@ -63,10 +63,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not WORLD:
         return
     stats = {kind: len(reports) for kind, reports in terminalreporter.stats.items()}
+    failures = [
+        f"{report.nodeid} ({report.when})"
+        for kind in ("failed", "error")
+        for report in terminalreporter.stats.get(kind, [])
+    ]
     counts = {
         "passed": stats.get("passed", 0),
-        "failed": stats.get("failed", 0) + stats.get("error", 0),
+        "failed": len(failures),
         "skipped": stats.get("skipped", 0) + stats.get("xfailed", 0),
+        "failures": failures,
     }
     terminalreporter.ensure_newline()
     terminalreporter.write_line(COUNTS + json.dumps(counts))

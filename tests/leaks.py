@@ -21,8 +21,9 @@ NAME = "pycgroups"
 OWN = f"{NAME}-test-{os.getpid()}"
 "Begins the name of what a test makes in shared places by hand, so that others can tell whose it is."
 _OWNER = re.compile(rf"/(?:{NAME}-test-|run\.)(\d+)\b")
-STATE = {"ids"}
-"Files of the state directory that are there for good (pycgroups/namespaces/ranges.py)."
+_WORLD = "PYCGROUPS_TEST_WORLD"
+STATE = {"ids", "containers"}
+"Files of the state directory that are there for good (pycgroups/namespaces/ranges.py, pycgroups/containers/place.py)."
 
 
 def holdings() -> frozenset[str]:
@@ -92,9 +93,23 @@ def _line(pid: int) -> list[int]:
 
 
 def _is_anothers(pid: int) -> bool:
-    """Whether a process is none of ours: those are below us, or orphans, which hang on somebody above us."""
+    """Whether a process is none of ours: those are below us, or orphans, which hang on somebody above us.
+
+    So do the tests of other worlds that run side by side with ours, and all that they have started.
+    """
     line = _line(pid)
-    return os.getpid() not in line and len(line) > 1 and line[1] not in _line(os.getpid())
+    if os.getpid() in line or len(line) == 1:
+        return False
+    return line[1] not in _line(os.getpid()) or _world(pid) not in {"", os.environ.get(_WORLD, "")}
+
+
+def _world(pid: int) -> str:
+    """Name the world whose tests a process is of, or has been started by with their environment; "" for none."""
+    try:
+        environment = _read(f"/proc/{pid}/environ").split("\0")
+    except PermissionError:
+        return "another user's"
+    return next((word.partition("=")[2] for word in environment if word.startswith(f"{_WORLD}=")), "")
 
 
 def _names_another(path: str) -> bool:
@@ -124,7 +139,8 @@ def _cgroups() -> Iterator[str]:
             found = Path(directory).stat()
         except FileNotFoundError:  # somebody has removed it meanwhile
             continue
-        if (found.st_dev, found.st_ino) in others or _names_another(directory):
+        is_anothers = found.st_uid != os.geteuid() or (found.st_dev, found.st_ino) in others
+        if is_anothers or _names_another(directory):
             inner.clear()
         else:
             yield f"cgroup {directory}"

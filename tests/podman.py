@@ -72,7 +72,13 @@ rootless_storage_path = "{directory}/storage"
 class Podman:
     """Call it with the words of a command: ``podman("run", "--rm", IMAGE, "true")``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, network: bool = False) -> None:
+        """Make the directory.
+
+        Args:
+            network: it has this machine's, for a registry on a loopback address; that of root has one of its own.
+        """
+        self.network = network
         # Below /dev/shm for speed, and with a short name: that of a socket in it has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix=f"{leaks.OWN}-", dir="/dev/shm"))
         self.directory.chmod(0o711)  # ids of user namespaces find their root file systems in it
@@ -96,7 +102,7 @@ class Podman:
         for name in ("runtime", "library"):
             (self.directory / name).mkdir(mode=0o700)
         (self.directory / "subids").write_text(SUBIDS)
-        self.namespaces = _Namespaces(self.directory) if os.geteuid() == 0 else None
+        self.namespaces = _Namespaces(self.directory, network=self.network) if os.geteuid() == 0 else None
         return self
 
     def load(self, rootfs: Path) -> None:
@@ -164,7 +170,7 @@ class Podman:
 class _Namespaces:
     """For the podman of root: subordinate ids, directories of its own where podman asks nobody, and a network."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, network: bool) -> None:
         places = {"subids": ("/etc/subuid", "/etc/subgid"), "runtime": ("/run",), "library": ("/var/lib",)}
         mounts = [f"mount --bind {directory}/{name} {place}" for name in places for place in places[name]]
         self._holder = subprocess.Popen(
@@ -172,10 +178,10 @@ class _Namespaces:
                 "unshare",
                 "--mount",
                 "--propagation=slave",
-                "--net",
+                *([] if network else ["--net"]),
                 "sh",
                 "-c",
-                " && ".join([*mounts, "ip link set lo up", "echo", "read _"]),
+                " && ".join([*mounts, *([] if network else ["ip link set lo up"]), "echo", "read _"]),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
+from pycgroups.containers import keeping
+from pycgroups.images.collection import Images
 from tests import leaks
 from tests.integration.bundles import Bundle
 from tests.integration.oci import Oci
@@ -91,6 +93,56 @@ def scratch(shelf):
     path.chmod(0o755)
     yield path
     _remove(path)
+
+
+@pytest.fixture
+def images(scratch):
+    """The images of an empty store; in the end it can be emptied, and nothing is left in it."""
+    made = Images(scratch / "store")
+    yield made
+    made.prune(all=True)
+    store = made.store
+    assert os.listdir(store.layers.root) == []
+    assert os.listdir(store.blobs.tmp) == []
+    assert os.listdir(f"{store.blobs.root}/sha256") == []
+    made.close()
+
+
+@pytest.fixture
+def store(scratch):
+    """An empty store; in the end all its containers go, and nothing of them stays."""
+    made = pc.Store(scratch / "store")
+    yield made
+    for each in made.containers.list(all=True):
+        each.remove(force=True)
+    where = made.containers._place
+    left = sorted(os.listdir(where.homes.path)) if os.path.isdir(where.homes.path) else []
+    assert [name for name in left if name not in {"names", "names.lock", "events"}] == []
+    assert not os.path.isdir(where.runtime) or os.listdir(where.runtime) == []
+    made.images.close()
+    keeping._forget()
+
+
+@pytest.fixture
+def make(store, root):
+    """Make containers in that store, of the shared root."""
+
+    def create(*command, **options):
+        return store.containers.create(list(command) or ["sleep", "1000"], **{"rootfs": root, **options})
+
+    return create
+
+
+@pytest.fixture
+def run(make):
+    """Make and start them."""
+
+    def start(*command, **options):
+        made = make(*command, **options)
+        made.start()
+        return made
+
+    return start
 
 
 @pytest.fixture

@@ -76,6 +76,13 @@ class Oci:
         pid: int = self.state(name)["pid"]
         return pid
 
+    def in_scope(self) -> str:
+        """Have systemd make the cgroup; its scope."""
+        self.words.append("--systemd-cgroup")
+        name = f"web{os.getpid()}"
+        self.bundle.config["linux"]["cgroupsPath"] = f"system.slice:pycgroups-test:{name}"
+        return f"pycgroups-test-{name}.scope"
+
     def state(self, name: str = "web") -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.call("state", name).out)
         return document

@@ -205,7 +205,7 @@ def test_who_joins_goes_where_the_first_process_went(group):
         Path(group.paths[0], "cgroup.subtree_control").write_text("+memory +pids")
         with pytest.raises(subprocess.CalledProcessError):
             subprocess.run(pc.in_cgroup(group, ["true"]), check=True, stderr=subprocess.DEVNULL)
-        with placed.beside(group, process.pid) as joined:
+        with placed.beside(group.paths, process.pid) as joined:
             assert joined.paths == (str(inside),)
             subprocess.run(pc.in_cgroup(joined, ["true"]), check=True)
 

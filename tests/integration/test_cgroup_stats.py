@@ -90,7 +90,8 @@ def test_memory():
         work.go()
         full = group.stats().memory
         assert 40 * MIB <= full.anon - before.anon <= 44 * MIB
-        assert 40 * MIB <= full.current - before.current <= 48 * MIB
+        # What a CPU has charged ahead, up to 64 pages, was counted before.
+        assert 39 * MIB <= full.current - before.current <= 48 * MIB
         assert full.current - 4 * MIB <= full.peak <= full.limit == 128 * MIB
         assert full.anon <= full.working_set <= full.current
         assert full.faults - before.faults >= 40 * MIB // (2 * MIB)  # huge pages need fewer

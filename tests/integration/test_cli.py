@@ -40,7 +40,6 @@ def cli(*arguments, **options):
         (["--rootfs", "/nowhere", "true"], 125),
         (["--network", "moon", "host", "true"], 125),
         (["--no-such-flag"], 125),
-        (["debian:13", "true"], 125),
         ([], 125),
     ],
 )

@@ -35,10 +35,10 @@ def nest():
         yield made
 
 
-def run_traced(nest, log, *options):
+def run_traced(nest, log, *faults, **options):
     subject = nest.subject()
-    with tracing.attached(subject.pid, log, *options):
-        subject.run(COMMAND, **LIMITS)
+    with tracing.attached(subject.pid, log, *faults):
+        subject.run(COMMAND, **options)
         return subject.pid, subject.outcome()
 
 
@@ -46,9 +46,10 @@ def groups_of(pid):
     return [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path).startswith(f"run.{pid}.")]
 
 
-def check(nest, log, call, number, error):
-    options = f"--trace={call}", f"--inject={call}:error={error}:when={number}"
-    pid, outcome = run_traced(nest, log, *options)
+def check(nest, log, case, options):
+    call, number, error = case
+    faults = f"--trace={call}", f"--inject={call}:error={error}:when={number}"
+    pid, outcome = run_traced(nest, log, *faults, **options)
     facts = (tracing.injected(log), outcome)
     assert outcome, facts
     if "error" in outcome:
@@ -59,7 +60,7 @@ def check(nest, log, call, number, error):
     assert nest.wait_until_empty(PATIENCE) == [], facts
     if groups_of(pid):  # it was the removal that failed
         assert outcome["error"] == "CgroupError", facts
-        _, outcome = run_traced(nest, log, "--trace=none")
+        _, outcome = run_traced(nest, log, "--trace=none", **LIMITS)
         assert outcome, facts
         assert groups_of(pid) == [], facts
 
@@ -68,10 +69,11 @@ def check(nest, log, call, number, error):
 @pytest.mark.parametrize(
     "everyday", [pytest.param(40, id="some"), pytest.param(10**6, marks=pytest.mark.long, id="all")]
 )
-def test_a_system_call_fails(nest, tmp_path, everyday):
+@pytest.mark.parametrize("options", [LIMITS, *([{"namespaces": {"pid": "host"}}] if LIMITS else [])], ids=str)
+def test_a_system_call_fails(nest, tmp_path, everyday, options):
     log = tmp_path / "log"
     for _ in range(2):  # the second time the directory of all groups is there
-        _, outcome = run_traced(nest, log, f"--trace={CALLS}")
+        _, outcome = run_traced(nest, log, f"--trace={CALLS}", **options)
         assert outcome
         assert outcome.get("returncode") == 0, outcome
     cases = [
@@ -82,4 +84,27 @@ def test_a_system_call_fails(nest, tmp_path, everyday):
     ]
     wanted = min(len(cases), everyday // 5 if features.IN_VM else everyday)
     for case in random.Random(0).sample(cases, wanted):
-        check(nest, log, *case)
+        check(nest, log, case, options)
+
+
+@pytest.mark.requires("strace")
+@pytest.mark.parametrize("limits", [{}, LIMITS] if LIMITS else [{}], ids=str)
+@pytest.mark.parametrize("when", ["1", "2", "1+"])
+@pytest.mark.parametrize("error", ["EPERM", "ENOSYS"])
+def test_the_program_may_not_be_killed(nest, tmp_path, limits, when, error):
+    """When its time is up: by a security module, or a filter. It ends with the caller at the latest."""
+    log = tmp_path / "log"
+    subject = nest.subject()
+    with tracing.attached(subject.pid, log, f"--inject=pidfd_send_signal:error={error}:when={when}"):
+        subject.run(["sleep", "1000"], timeout=0.1, **limits)
+        outcome = subject.outcome()
+    assert outcome
+    if when == "1+":
+        assert "pidfd_send_signal" in tracing.injected(log)
+        assert outcome["error"] in {"Error", "LaunchError", "CgroupError"}, outcome
+    assert outcome.get("own") or outcome["reason"] == "timeout", outcome
+    assert outcome["fds"] == [], outcome
+    assert nest.wait_until_empty(PATIENCE) == []
+    if groups_of(subject.pid):
+        run_traced(nest, log, "--trace=none", **LIMITS)
+        assert groups_of(subject.pid) == []

@@ -16,6 +16,7 @@ import pytest
 import pycgroups as pc
 from tests.integration.bundles import QUIET, Bundle, executed, output
 from tests.integration.oci import Oci
+from tests.integration.races import Flipper, rounds, turns
 
 pytestmark = [
     pytest.mark.requires("userns", "busybox", "gcc"),
@@ -192,6 +193,61 @@ def test_a_root_that_is_a_link_is_what_it_leads_to(bundle, root):
         link.symlink_to(target)
         with pytest.raises(pc.Error):
             bundle.create("web")
+
+
+# -- races: it changes meanwhile
+
+
+@rounds
+@pytest.mark.usefixtures("mounts_unchanged")
+@pytest.mark.parametrize("mount", ["tmpfs /v/x", "tmpfs /v/x/new", "bind /v/x/new/file"])
+def test_a_mount_destination_that_is_exchanged_for_a_link(bundle, scratch, canary, mount, count):
+    """CVE-2021-30465, CVE-2024-45310: nothing is mounted or made outside, and nothing of the outside shows."""
+    shared = scratch / "shared"
+    (shared / "x").mkdir(parents=True)
+    (shared / "link").symlink_to(f"/../../../../../..{canary}")
+    kind, place = mount.split()
+    (scratch / "file").touch()
+    inner = {"type": "bind", "source": str(scratch / "file"), "options": ["bind"]}
+    bundle.config["mounts"] += [
+        {"destination": "/v", "type": "bind", "source": str(shared), "options": ["rbind"]},
+        {"destination": place, **(inner if kind == "bind" else {"type": "tmpfs", "source": "t"})},
+    ]
+    outcomes = set()
+    with Flipper(shared / "x", shared / "link"):
+        for _ in turns(count):
+            text = said(bundle, "cat /v/x/secret /v/link/secret; cat /proc/self/mountinfo")
+            outcomes.add(bool(text))
+            assert SECRET not in text
+            assert os.listdir(canary) == ["secret"]
+    assert outcomes
+
+
+@rounds
+@pytest.mark.parametrize("target", ["/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"])
+def test_a_null_device_that_is_exchanged_for_a_link(bundle, scratch, target, count):
+    """CVE-2025-31133: what masks a path is the real null device, or there is no container."""
+    shared = scratch / "dev"
+    shared.mkdir()
+    if os.geteuid() == 0:
+        os.mknod(shared / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    else:
+        (shared / "null").write_text("")
+    (shared / "link").symlink_to(target)
+    mounts = [each for each in bundle.config["mounts"] if not each["destination"].startswith("/dev")]
+    mounts.append({"destination": "/dev", "type": "bind", "source": str(shared), "options": ["rbind"]})
+    bundle.config["mounts"] = mounts
+    before = Path("/proc/sys/kernel/core_pattern").read_text()
+    script = "cat /proc/keys /proc/timer_list; probe writes /proc/sysrq-trigger /proc/sys/kernel/core_pattern"
+    outcomes = set()
+    with Flipper(shared / "null", shared / "link"):
+        for _ in turns(count):
+            text = said(bundle, script)
+            outcomes.add(text)
+            answers = {line.rsplit(" ", 1)[1] for line in text.splitlines()}
+            assert answers <= {"EROFS", "EACCES", "EPERM", "ENOENT"}, text
+    assert outcomes
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == before
 
 
 # -- names of paths

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.integration import functions
 from tests.processes import descendants
 from tests.waiting import wait_for
 
+needs_cgroup = pytest.mark.requires("limits")
 needs_root = pytest.mark.requires("root")
 pytestmark = pytest.mark.usefixtures("nothing_left")
 LINKS = "for kind in user net uts ipc time cgroup pid mnt; do readlink /proc/self/ns/$kind; done"
@@ -162,14 +165,136 @@ def test_what_is_refused(make, inside):
     for kind in ("mnt", "mount"):
         with pytest.raises(pc.InvalidConfig, match="each once of net"):
             inside(["true"], namespaces={kind: net})
-    with Namespace.of(os.getpid(), "pid") as pids, pytest.raises(pc.Unsupported, match="found and killed"):
-        inside(["true"], namespaces={"pid": pids})
     with Namespace.open(net.path) as closed:
         pass
     with pytest.raises(pc.StateError, match="closed"):
         inside(["true"], namespaces={"net": closed})
     with pytest.raises(pc.NotFound):
         inside(["true"], namespaces={"net": 2**22})
+
+
+# -- the processes of others
+
+
+@pytest.fixture
+def others():
+    """A pid namespace with a user namespace, where it is not root's own: process 1 of it, a descendant of ours."""
+    users = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    command = ["unshare", *users, "--pid", "--fork", "--kill-child", "sh", "-c", "echo; exec sleep 1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        parent.stdout.readline()
+        (process,) = descendants(parent.pid)
+        yield process
+        parent.kill()
+
+
+@pytest.fixture
+def among(others):
+    """The options of a container in it."""
+    return {"namespaces": {"pid": others, **({} if os.geteuid() == 0 else {"user": others})}, **as_root()}
+
+
+def as_root():
+    return {"userns": "host"} if os.geteuid() == 0 else {}
+
+
+@needs_cgroup
+def test_processes_of_a_namespace(inside, among, others):
+    """Its own are among them, and none is process 1."""
+    result = inside(["sh", "-c", "cat /proc/1/comm; echo $$; ls /proc; readlink /proc/self/ns/pid"], **among)
+    name, own_pid, *numbers = result.stdout.split()
+    assert (name, result.returncode) == ("sleep", 0), result
+    assert own_pid != "1"
+    assert {"1", own_pid} <= set(numbers)
+    assert len([number for number in numbers if number.isdigit()]) < 10
+    assert os.readlink(f"/proc/{others}/ns/pid") == numbers[-1]
+    with Namespace.of(others, "pid") as space:
+        among["namespaces"]["pid"] = space
+        assert str(space) in inside(["readlink", "/proc/self/ns/pid"], **among).stdout
+
+
+@needs_cgroup
+@pytest.mark.parametrize("userns", [pytest.param("host", marks=needs_root), "auto"])
+def test_processes_of_the_host(inside, userns):
+    """They can be seen, and their files cannot."""
+    script = f"echo $$; cat /proc/{os.getpid()}/comm; cat /proc/{os.getpid()}/environ /proc/keys; readlink /proc/1/exe"
+    result = inside(["sh", "-c", script], namespaces={"pid": "host"}, userns=userns)
+    own_pid, comm = result.stdout.split("\n", 1)
+    assert int(own_pid) > 1
+    assert comm.strip() == Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+    writes = inside(["sh", "-c", "echo x >/proc/sys/kernel/panic"], namespaces={"pid": "host"}, userns=userns)
+    assert "Read-only" in writes.stderr, writes
+
+
+@needs_cgroup
+def test_the_end_of_a_container_among_others(inside, among):
+    """All of its processes end with it, and none of the others."""
+    for options in (among, {"namespaces": {"pid": "host"}}):
+        assert inside(["cat"], **options, input="text" * 10**5).stdout == "text" * 10**5
+        assert inside(["sh", "-c", "setsid sleep 1000 & (sleep 1000 &) & exit 3"], **options).returncode == 3
+        assert inside(["sh", "-c", "kill -9 $$"], **options).returncode == -9
+        script = "trap '' TERM; setsid sh -c 'setsid sleep 1000 & sleep 1000' & sleep 1000"
+        assert inside(["sh", "-c", script], **options, timeout=0.5).reason == "timeout"
+        # The supervisor is killed by whom it supervises, who may do that, at once or once it has told of the start.
+        with suppress(pc.LaunchError):
+            result = inside(["sh", "-c", "setsid sleep 1000 & kill -9 $PPID; sleep 1000"], **options)
+            assert result.returncode == -9, result
+        with pytest.raises(pc.CommandNotFound):
+            inside(["no-such-program"], **options)
+        result = inside(["sh", "-c", "test -t 0 && echo yes"], **options, tty=True)
+        assert result.stdout.strip() == "yes", result
+    assert inside(["cat", "/proc/1/comm"], **among).stdout == "sleep\n"
+
+
+@needs_cgroup
+def test_the_caller_of_a_container_among_others_is_killed(script, root, among):
+    """The supervisor hears of it, and ends the others."""
+    code = """
+import sys, pycgroups as pc
+pc.run(["sh", "-c", sys.argv[1]], rootfs=sys.argv[2], **eval(sys.argv[3]))
+"""
+    program = "setsid sleep 1000 & setsid sh -c 'sleep 1000 & sleep 1000; true'; true"
+    with subprocess.Popen([sys.executable, "-c", code, program, root, repr(among)]) as caller:
+        wait_for(lambda: len(descendants(caller.pid)) == 6)
+        processes = descendants(caller.pid)
+        caller.kill()
+    wait_for(lambda: not any(map(is_alive, processes)))
+    script(code, "true", root, among)  # the next process removes its cgroup
+
+
+def is_alive(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@needs_cgroup
+def test_a_pid_namespace_that_has_ended(inside, among, others):
+    with Namespace.of(others, "pid") as space, ExitStack() as stack:
+        among["namespaces"] |= {"pid": space}
+        if "user" in among["namespaces"]:
+            among["namespaces"]["user"] = stack.enter_context(Namespace.of(others, "user"))
+        os.kill(others, signal.SIGKILL)
+        wait_for(lambda: not is_alive(others))
+        with pytest.raises(pc.LaunchError, match="process 1 of the pid namespace that was joined has ended"):
+            inside(["true"], **among)
+
+
+def test_processes_of_others_and_what_cannot_be_with_them(inside, others):
+    with pytest.raises(pc.InvalidConfig, match="option init"):
+        inside(["true"], namespaces={"pid": "host"}, init=False)
+    with pytest.raises(pc.Unsupported, match="for its owner to mount"):
+        pc.explain(["true"], namespaces={"pid": others})
+
+
+@pytest.mark.requires("no_limits")
+def test_processes_of_others_without_a_cgroup(inside):
+    with pytest.raises(pc.Error, match="cgroup"):
+        inside(["true"], namespaces={"pid": "host"})
+
+
+# --
 
 
 def test_its_end_and_its_output(make, inside):

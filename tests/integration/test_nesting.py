@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,9 @@ def test_where_proc_is_covered(root):
 
 
 @pytest.mark.requires("root")
+@pytest.mark.skipif(
+    os.environ.get("PYCGROUPS_TEST_WORLD") == "asan", reason="Python inside is without AddressSanitizer"
+)
 def test_in_a_container_of_our_own(root):
     def told(**options):
         command = [sys.executable, "-c", RUN, root]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.requires("userns")
 with_criu = pytest.mark.requires("criu", "limits")
 same_on_v2 = pytest.mark.slow_in_vm("many processes of Python's, and nothing of cgroups")
 
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+SLEEP = "while :; do sleep 1; done"  # a sleep that is restored ends at once
 COUNT = "i=0; while :; do i=$((i+1)); echo $i >> /data/count; sleep 0.02; done"
 
 
@@ -122,6 +125,58 @@ def test_streams_and_the_exit_code_are_those_of_restore(oci, bundle):
         assert restored.stdout.read() == "got one\ngot end\n"
         assert restored.wait(PATIENCE) == 3
     assert oci.names() == []
+
+
+@same_on_v2
+@with_criu
+def test_hooks_meet_the_new_namespaces(oci, bundle, tmp_path):
+    """With runc's kinds, the state on stdin, before anything runs: the interface is there when the program goes on."""
+    told = tmp_path / "told"
+    words = ["--bundle", bundle.path, "--image-path", bundle.path / "images"]
+    oci.running("sh", "-c", SLEEP)
+    oci.call("checkpoint", *words[2:], "web")
+    hooks = {kind: [_hook(f"echo {kind} >> {told}; cat >> {told}; echo >> {told}")] for kind in KINDS}
+    hooks["createRuntime"].append(_hook(f"read -r state; ls -l /proc/self/ns/net >> {told}"))
+    bundle.config["hooks"] = hooks
+    bundle.write()
+    oci.call("restore", "--detach", *words, "web")
+    pid = oci.state()["pid"]
+    lines = told.read_text().splitlines()
+    states = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [line for line in lines if line in KINDS] == ["prestart", "createRuntime"]
+    assert [(state["id"], state["pid"], state["status"]) for state in states] == [("web", pid, "created")] * 2
+    assert os.readlink("/proc/self/ns/net") in lines[-1]  # the host's
+    oci.call("delete", "--force", "web")
+    assert told.read_text().splitlines()[-2:-1] == ["poststop"]
+    hooks["createRuntime"][1] = _hook("echo because >&2; exit 3")
+    bundle.write()
+    err = oci.fails("restore", "--detach", *words, "web")
+    assert "hooks.createRuntime[1]" in err
+    assert "because" in err
+    assert oci.names() == []
+
+
+@pytest.mark.requires("systemd", "criu")
+def test_it_goes_on_in_a_scope_of_systemds(oci, bundle):
+    scope = Path("/sys/fs/cgroup/system.slice", oci.in_scope())
+    words = ["--image-path", bundle.path / "images"]
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 20}}
+    oci.running("sh", "-c", SLEEP)
+    oci.call("checkpoint", *words, "web")
+    wait_for(lambda: not scope.exists())
+    bundle.config["linux"]["resources"]["pids"]["limit"] = 10
+    oci.call("restore", "--detach", "--bundle", bundle.write(), *words, "web")
+    pid = oci.state()["pid"]
+    assert Path(f"/proc/{pid}/cgroup").read_text() == f"0::/system.slice/{scope.name}\n"
+    assert (scope / "pids.max").read_text() == "10\n"
+    assert pid in json.loads(oci.call("ps", "-f", "json", "web").out)
+    oci.call("delete", "--force", "web")
+    ended(pid)
+    wait_for(lambda: not scope.exists())
+
+
+def _hook(script):
+    return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}
 
 
 @same_on_v2

@@ -207,8 +207,10 @@ def test_exec_of_a_program_that_cannot_run(podman, service):
 
 @slow_in_vm
 def test_exec_on_a_terminal(podman, service):
-    command = podman.command("exec", "-it", service, "sh", "-c", ON_TERMINAL)
+    # conmon does not keep for podman what comes before that is attached: the program begins when it is told to.
+    command = podman.command("exec", "-it", service, "sh", "-c", f"read go; {ON_TERMINAL}")
     with Session(*command, size=(31, 97), env=podman.env) as session:
+        session.type("go\r")
         session.expect("/dev/pts/0\r\n")
         session.expect("31 97\r\n")
         session.type("word\r")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import os
 import re
 import subprocess
 
@@ -22,7 +23,8 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.source.split("\n")[0] for example in EXAMPLES])
-def test_an_example_gives_its_answer(example):
+def test_an_example_gives_its_answer(example, store, monkeypatch):
+    monkeypatch.setenv("PYCGROUPS_STORE", os.path.dirname(store.containers._place.homes.path))
     if "memory=" in example.source and (reason := features.lack("limits")):
         pytest.skip(reason)
     told: list[str] = []

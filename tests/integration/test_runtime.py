@@ -252,6 +252,22 @@ def test_a_wrong_config_names_its_key_path(bundle):
         bundle.create()
 
 
+def test_a_bind_of_what_an_earlier_one_brought(bundle):
+    """By its path on the host, as runc mounts one after the other; but nothing leads out of the root."""
+    data, root = bundle.path / "data", bundle.config["root"]["path"]
+    (data / "x").mkdir(parents=True)
+    (data / "x/file").write_text("inner")
+    (data / "out").symlink_to(bundle.path)
+    bundle.config["mounts"] += [
+        {"destination": "/a", "type": "bind", "source": str(data), "options": ["rbind"]},
+        {"destination": "/b", "type": "bind", "source": f"{root}/a/x", "options": ["rbind", "ro"]},
+    ]
+    assert output(bundle, "cat /b/file; echo more 2>/dev/null >>/b/file || echo -ro") == "inner-ro\n"
+    bundle.config["mounts"][-1]["source"] = f"{root}/a/out"
+    with pytest.raises(LaunchError, match="a/out"):
+        output(bundle, "ls /b")
+
+
 def test_the_hosts_mounts_are_not_touched(bundle):
     spaces = bundle.config["linux"]["namespaces"]
     bundle.config["linux"]["namespaces"] = [space for space in spaces if space["type"] != "mount"]
@@ -262,7 +278,9 @@ def test_the_hosts_mounts_are_not_touched(bundle):
 @pytest.mark.requires("root")
 def test_mount_namespace_of_a_process(bundle):
     spaces = [space for space in bundle.config["linux"]["namespaces"] if space["type"] != "mount"]
-    with subprocess.Popen(["unshare", "--mount", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE) as there:
+    # Nothing is executed, and no library loaded, once the container's root is that of the namespace.
+    command = ["unshare", "--mount", "sh", "-c", "echo; read word"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as there:
         try:
             there.stdout.readline()
             path = f"/proc/{there.pid}/ns/mnt"
@@ -337,6 +355,31 @@ def test_who_is_killed_in_the_middle_leaves_what_can_be_deleted(bundle, command,
         if done.returncode == 0:
             return
     pytest.fail("it never came through")
+
+
+@pytest.mark.requires("strace", "host", "root")
+@pytest.mark.parametrize("call", ["kill(9)", "kill(9, every=True)", "delete(force=True)"])
+@pytest.mark.parametrize("refused", ["pidfd_open", "pidfd_send_signal"])
+def test_a_signal_that_is_refused(bundle, call, refused):
+    """By a security module, or a filter around the caller: an error of ours, and the container is still one."""
+    bundle.config["linux"]["namespaces"] = [
+        space for space in bundle.config["linux"]["namespaces"] if space["type"] != "pid" or call.startswith("del")
+    ]
+    bundle.run("sleep", "1000")
+    bundle.create("web").start()
+    code = f"""
+import sys
+from pycgroups import Error, runtime
+try:
+    runtime.get("web", root=sys.argv[1]).{call}
+except Error as error:
+    print(error.operation, error.errno)
+"""
+    inject = ["strace", "-qq", "-o", "/dev/null", "-e", f"inject={refused}:error=EPERM"]
+    command = [*inject, sys.executable, "-c", code, bundle.state]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == ("open process 1\n" if refused == "pidfd_open" else "send signal 9 1\n")
+    assert runtime.get("web", root=bundle.state).state().status == "running"
 
 
 DAMAGED = [b"", b"{", b"[]", b'{"id": 7}', b"\0" * 100, b"{" * 100_000, "a directory"]

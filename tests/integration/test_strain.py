@@ -73,6 +73,47 @@ def test_a_call_that_the_kernel_does_not_have(nest, own_root, scratch, call, err
     assert nest.wait_until_empty(PATIENCE) == []
 
 
+FAULTS = [
+    pytest.param(f"{call}:error={error}", marks=() if call in {"clone3", "openat2"} else pytest.mark.long)
+    for call in CALLS.split()
+    for error in ("ENOSYS", "EPERM")
+]
+
+
+@for_root
+@pytest.mark.requires("strace")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_runtime_without_a_call(bundle, oci, own_root, scratch, fault):
+    """RES-05: each of its verbs, by links of the root as well; it works, or one line says why not."""
+    (scratch / "canary").mkdir()
+    (scratch / "canary/secret").write_text("canary")
+    for link in ("host", "bin/ps"):
+        (own_root / link).symlink_to(scratch / "canary")
+    bundle.config["root"]["path"] = str(own_root)
+    old = ("strace", "-f", "-qq", "-o", "/dev/null", f"--inject={fault}:when=1+")
+    said = []
+
+    def attempt(*words, before=old):
+        answer = oci.call(*words, before=before, code=None)
+        said.append(answer.out)
+        assert answer.code == 0 or "level=error" in answer.err, answer
+        return answer.code == 0
+
+    bundle.config["process"]["cwd"] = "/host/new"
+    bundle.shell(ESCAPE)
+    attempt("run", "--bundle", bundle.write(), "escape")
+    bundle.config["process"]["cwd"] = "/"
+    oci.running()  # on the kernel as it is
+    attempt("exec", "web", "sh", "-c", ESCAPE)
+    attempt("exec", "--cwd", "/host/new", "web", "sh", "-c", ESCAPE)
+    for verb in (("state",), ("ps",), ("pause",), ("resume",), ("kill",), ("delete", "--force")):
+        attempt(verb[0], *verb[1:], "web")
+    for name in oci.names():
+        oci.call("delete", "--force", name)
+    assert "canary" not in "".join(said).replace(str(scratch), "")
+    assert os.listdir(scratch / "canary") == ["secret"]
+
+
 @pytest.mark.requires("rootless")
 def test_no_more_processes_are_allowed(script, root):
     """EAGAIN of clone3, from RLIMIT_NPROC."""

@@ -358,17 +358,21 @@ finally:
     run(body, finally_="")
 
 
-def test_a_closed_standard_descriptor_is_handed_on():
+@pytest.mark.parametrize(("fd", "name"), [(0, "stdin"), (1, "stdout"), (2, "stderr")])
+def test_a_closed_standard_descriptor_is_handed_on(fd, name):
     run(
-        """
-os.close(0)
+        f"""
+kept = os.dup({fd})
+os.close({fd})
 try:
-    pc.run(["true"], stdin=0)
+    pc.run(["true"], {name}={fd})
 except pc.Error as error:
-    assert "EBADF" in str(error), error
+    failure = str(error)
 else:
-    raise AssertionError
-assert os.open("/dev/null", os.O_RDWR) == 0
+    failure = "none"
+assert os.dup2(kept, {fd}) == {fd}
+os.close(kept)
+assert "EBADF" in failure, failure
 """
     )
 

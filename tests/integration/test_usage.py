@@ -59,6 +59,16 @@ def test_cpu_time(inside, options):
 
 
 @counted(("memory", "64M"))
+@pytest.mark.requires("host")
+def test_usage_after_the_streams_have_ended(inside, options):
+    """What closes its output early is measured to its end, and its children to theirs."""
+    late = "exec >&- 2>&-; probe burn 0.3; probe touch 30 & probe burn 0.3; exit 3"
+    usage = used(lambda: inside(["sh", "-c", late], **options), 0.6)
+    assert usage.peak_memory >= 30 * MIB
+    assert inside(["sh", "-c", late], **options).returncode == 3
+
+
+@counted(("memory", "64M"))
 def test_sleeping_takes_no_cpu_time(inside, options):
     usage = inside(["sleep", "0.5"], **options).usage
     assert usage.wall_time >= 0.5

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
-from typing import Literal, assert_type
+from typing import TYPE_CHECKING, Literal, assert_type
 
 import pycgroups as pc
+
+if TYPE_CHECKING:
+    from pycgroups.pytest_plugin import ContainerFactory, Sandbox
 
 
 def runs(variables: dict[str, str], folders: dict[Path, str], pages: dict[str, str], settings: dict[str, int]) -> None:
@@ -25,6 +29,7 @@ def runs(variables: dict[str, str], folders: dict[Path, str], pages: dict[str, s
     pc.run(["true"], mounts=[pc.Mount.bind("/a", "/b", read_only=True), pc.Mount.tmpfs("/t", size="1M")])
     pc.run(["true"], volumes=folders)
     pc.run(["true"], volumes={"/host": "/in:ro", Path("/other"): "/out"})
+    pc.run(["true"], volumes={"data": "/data"}, mounts=[pc.Mount.volume("data", Path("/in"), read_only=True)])
     pc.run(["true"], io_limits={"/dev/sda": {"rbps": "1M", "wiops": 5}}, hugepages=pages)
     pc.run(["true"], namespaces={"net": os.getpid(), "ipc": Path("/run/ipc"), "uts": "host"})
     with pc.Namespace.of(os.getpid(), "net") as net, pc.Namespace.open(Path("/run/ipc")) as ipc:
@@ -47,6 +52,17 @@ def decide(call: pc.seccomp.Call) -> pc.seccomp.Answer:
     if call.read_string(call.args[0]) == b"/":
         return pc.seccomp.Fail(13)
     return pc.seccomp.Return(0) if call.waits else pc.seccomp.CONTINUE
+
+
+def volumes(labels: dict[str, str]) -> None:
+    volume = pc.volumes.create("data", labels=labels)
+    assert_type(volume, pc.Volume)
+    assert_type(volume.size(), int)
+    assert_type(pc.volumes.list(labels={"of": None}), list[pc.Volume])
+    assert_type(pc.volumes.prune(labels=["of"]).volumes, tuple[str, ...])
+    for event in pc.Store(Path("store")).events.read(follow=True, filters={"type": ["volume"], "name": "data"}):
+        assert_type(event.attributes, dict[str, str])
+    pc.volumes.remove(volume, force=True)
 
 
 def groups(group: pc.Cgroup) -> None:
@@ -78,3 +94,30 @@ def faces() -> None:
         assert_type(error.hint, str | None)
     except pc.CalledProcessError as error:
         assert_type(error.result, pc.Result)
+
+
+def held() -> None:
+    with pc.Container(["server"], healthcheck=pc.Healthcheck(test=["CMD", "true"], interval=5)) as c:
+        c.wait_for(lambda: 1, port=80, log=re.compile("ready"), http="/healthz", file=Path("/run/ready"), timeout=None)
+        c.wait_for(healthy=True)
+        if c.health is not None:
+            assert_type(c.health.log[-1], pc.Checked)
+    pc.containers.create(["server"], healthcheck={"test": "true", "retries": 2})
+
+
+def length(text: bytes) -> int:
+    return len(text)
+
+
+def tests(sandbox: Sandbox) -> None:
+    assert_type(sandbox(["true"], memory="64M", image="debian:13", text=True), pc.Result)
+    assert_type(sandbox.using(timeout=5, pids=8).run("true", check=True), pc.Result)
+    assert_type(sandbox.call(length, b"x"), int)
+    assert_type(sandbox.directory, Path)
+
+
+def tests_that_hold(container: ContainerFactory, container_session: ContainerFactory) -> None:
+    held = container(["sleep", "inf"], image="debian:13", memory="64M", detach=True)
+    assert_type(held, pc.Container)
+    assert_type(container_session(image="postgres:17", name="db"), pc.Container)
+    assert_type(held.fork(2), list[pc.Container])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,12 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = pycgroups.no_such_name
 
 
+@pytest.mark.parametrize("package", [pycgroups.images, pycgroups.namespaces], ids=lambda package: package.__name__)
+def test_no_module_takes_the_place_of_a_function(package):
+    """Python sets a module as an attribute of its package, once it is imported."""
+    assert set(package.__all__) & {module.name for module in pkgutil.iter_modules(package.__path__)} == set()
+
+
 def test_star_import_gives_the_public_names():
     names: dict[str, object] = {}
     exec("from pycgroups import *", names)  # the only way to write it inside a function
@@ -64,12 +71,21 @@ def test_the_first_run_imports_nothing_slow():
     assert loaded_by("import pycgroups; pycgroups.run") & SLOW == set()
 
 
+def test_names_of_images_need_nothing_slow():
+    statement = "from pycgroups.images.reference import Location; Location.parse('debian:13')"
+    assert loaded_by(statement) & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()
+
+
+def test_a_registry_costs_nothing_before_it_is_asked():
+    assert loaded_by("import pycgroups.images.registry") & (SLOW | BROUGHT_BY_ATTRS | {"urllib3"}) == set()
+
+
 def test_what_an_oci_runtime_needs_is_cheap():
     rooms = [Path(pycgroups.__file__).parent / room for room in ("runtime", "security")]
     names = [f"pycgroups.{path.parent.name}.{path.stem}" for room in rooms for path in room.glob("[a-z]*.py")]
     # Profiles by other names, which `run` has; what runs criu; and what is for the namespaces of Python programs.
     profiles = {f"security.{name}" for name in ("docker_profile", "notification", "recorder", "seccomp", "strict")}
-    apart = {*profiles, "runtime.checkpoint", "runtime.calling", "runtime.unsharing"}
+    apart = {*profiles, "runtime.checkpoint", "runtime.criu", "runtime.calling", "runtime.unsharing", "runtime.working"}
     others = {f"pycgroups.{name}" for name in apart}
     needed = sorted({*names, "pycgroups.oci.reading"} - others)
     assert loaded_by(f"import {', '.join(needed)}") & (SLOW | BROUGHT_BY_ATTRS | SLOW_TO_A_SHORT_COMMAND) == set()

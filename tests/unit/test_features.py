@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
 
-from pycgroups import features
+from pycgroups import features, kernel
 from pycgroups.errors import LaunchError
 from pycgroups.security import landlock
 
@@ -48,11 +49,38 @@ def test_a_check_that_raises_is_a_check():
 
 
 @pytest.mark.parametrize(
+    ("number", "running", "uid", "mend"),
+    [
+        (errno.ENODEV, (6, 12), 0, "modprobe overlay"),
+        (errno.EINVAL, (6, 12), 0, "PYCGROUPS_STORE on ext4"),
+        (errno.EINVAL, (5, 15), 0, "Linux 5.19"),
+        (errno.EINVAL, (5, 15), 1000, "PYCGROUPS_STORE on ext4"),
+    ],
+)
+def test_images_that_overlayfs_does_not_join(monkeypatch, number, running, uid, mend):
+    monkeypatch.delenv("PYCGROUPS_SNAPSHOTS", raising=False)
+    monkeypatch.setattr(features.os, "geteuid", lambda: uid)
+    monkeypatch.setattr(kernel, "running", lambda: running)
+    monkeypatch.setattr(features, "_try", lambda **_: LaunchError(step="fs", path="overlay", errno=number))
+    (check,) = features._images()
+    assert (check.works, check.detail) == (None, "copied for each container")
+    assert errno.errorcode[number] in check.why
+    assert mend in check.mend
+
+
+def test_images_of_which_no_container_comes_that_far(monkeypatch):
+    monkeypatch.delenv("PYCGROUPS_SNAPSHOTS", raising=False)
+    monkeypatch.setattr(features, "_try", lambda **_: LaunchError(step="fs", path="proc", errno=errno.EPERM))
+    (check,) = features._images()
+    assert (check.works, check.detail) == (None, "fs proc")
+
+
+@pytest.mark.parametrize(
     ("release", "numbers"),
     [("6.1.0-13-amd64", (6, 1)), ("5.12", (5, 12)), ("5.12-rc3", (5, 12)), ("6.18.44-fc", (6, 18)), ("strange", ())],
 )
 def test_versions(release, numbers):
-    assert features.version(release) == numbers
+    assert kernel.version(release) == numbers
 
 
 @pytest.mark.parametrize(

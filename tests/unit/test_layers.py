@@ -29,6 +29,7 @@ ROOMS = [
     {"frozen"},
     {"records"},
     {"clock"},
+    {"kernel"},
 ]
 "From the top to the bottom; a room may import its own files and the rooms below it."
 FACES = {("pycgroups", "__init__"), ("pycgroups", "namespaces", "__init__")}

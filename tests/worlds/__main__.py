@@ -29,6 +29,8 @@ PYTHON = str(TREE / ".venv/bin/python")
 COUNTS = "WORLD-COUNTS "
 "Begins the line by which a session tells its counts; printed by tests/conftest.py."
 NO_TESTS_COLLECTED = 5
+SLOWEST = ("--durations=12", "--durations-min=5")
+"Tell which tests take long: all of them together have to stay short."
 
 
 @attrs.frozen(kw_only=True)
@@ -42,8 +44,6 @@ class World:
     "Why this machine cannot offer it, or None."
     wrap: Callable[[list[str]], contextlib.AbstractContextManager[list[str]]] = contextlib.nullcontext
     "Makes the pytest command run there."
-    alone: bool = True
-    "Tests there look at the clock, so nothing else may run beside them."
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +54,7 @@ class Outcome:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    failures: Sequence[str] = ()
     seconds: float = 0.0
     note: str = ""
 
@@ -66,7 +67,7 @@ def _needs_account() -> str | None:
     return None if os.geteuid() != 0 else "the caller is root"
 
 
-def _as_user(subids: int) -> Callable[[list[str]], contextlib.AbstractContextManager[list[str]]]:
+def _as_user(user: int, subids: int) -> Callable[[list[str]], contextlib.AbstractContextManager[list[str]]]:
     @contextlib.contextmanager
     def wrap(command: list[str]) -> Iterator[list[str]]:
         # Not a TemporaryDirectory: the user's files may belong to his subordinate ids, and the mode of a directory
@@ -75,7 +76,7 @@ def _as_user(subids: int) -> Callable[[list[str]], contextlib.AbstractContextMan
         try:
             yield [
                 *("unshare", "--mount", "--propagation=slave", "--"),
-                *(sys.executable, "-m", ordinary_user.__name__, scratch, str(subids), *command),
+                *(sys.executable, "-m", ordinary_user.__name__, scratch, str(user), str(subids), *command),
             ]
         finally:
             shutil.rmtree(scratch)
@@ -88,29 +89,31 @@ def _in_vm(*options: str) -> Callable[[list[str]], contextlib.AbstractContextMan
 
 
 ALL = ("tests/integration",)
-SYSTEMD = ("tests/integration/test_cgroup_systemd.py",)
+SYSTEMD = (
+    "tests/integration/test_cgroup_systemd.py",
+    "tests/integration/test_oci_systemd.py",
+    "tests/integration/test_oci_checkpoint.py::test_it_goes_on_in_a_scope_of_systemds",
+)
 WITHOUT = (
     "tests/integration/test_cgroups.py",
     "tests/integration/test_verdict.py::test_a_limit_that_cannot_be_enforced_is_an_error_unless_told",
 )
 "What is another thing where there are cgroups that the user may not use; all else is as in rootless."
 
+# They run side by side: the longest first, for an early end.
 WORLDS = [
-    World(name="unit", tests=("tests/unit",), lacking=lambda: None),
-    World(name="host", tests=ALL, lacking=_needs_root),
+    World(name="vm-user", tests=ALL, lacking=machine.missing, wrap=_in_vm("--user", "--cgroups=delegated")),
+    World(name="vm", tests=ALL, lacking=machine.missing, wrap=_in_vm()),
+    World(name="rootless", tests=ALL, lacking=_needs_root, wrap=_as_user(54321, 65536)),
     World(name="account", tests=ALL, lacking=_needs_account),
-    World(name="rootless", tests=ALL, lacking=_needs_root, wrap=_as_user(65536)),
-    World(name="rootless-single", tests=ALL, lacking=_needs_root, wrap=_as_user(0)),
-    *(
-        World(name=name, tests=tests, lacking=lacking, wrap=_in_vm(*options), alone=False)
-        for name, tests, lacking, options in (
-            ("vm", ALL, machine.missing, ()),
-            ("vm-user", ALL, machine.missing, ("--user", "--cgroups=delegated")),
-            ("vm-bare", WITHOUT, machine.missing, ("--user",)),
-            ("vm-systemd", SYSTEMD, machine.missing_systemd, ("--cgroups=systemd",)),
-            ("vm-session", SYSTEMD, machine.missing_systemd, ("--cgroups=systemd", "--user")),
-        )
+    World(name="host", tests=ALL, lacking=_needs_root),
+    World(name="rootless-single", tests=ALL, lacking=_needs_root, wrap=_as_user(54322, 0)),
+    World(name="vm-systemd", tests=SYSTEMD, lacking=machine.missing_systemd, wrap=_in_vm("--cgroups=systemd")),
+    World(
+        name="vm-session", tests=SYSTEMD, lacking=machine.missing_systemd, wrap=_in_vm("--cgroups=systemd", "--user")
     ),
+    World(name="vm-bare", tests=WITHOUT, lacking=machine.missing, wrap=_in_vm("--user")),
+    World(name="unit", tests=("tests/unit",), lacking=lambda: None),
 ]
 
 
@@ -133,9 +136,8 @@ def run(world: World, arguments: Sequence[str]) -> Outcome:
     if not tests:
         return Outcome(world=world.name, note="not run: none of these tests")
     options = [word for word in arguments if not word.startswith("tests")]
-    print(f"\n######## {world.name}", flush=True)
     started = time.monotonic()
-    with world.wrap([PYTHON, "-m", "pytest", *options, *tests]) as command:
+    with world.wrap([PYTHON, "-m", "pytest", *SLOWEST, *options, *tests]) as command:
         returncode, counts = _relay(world, command)
     outcome = attrs.evolve(counts, world=world.name, seconds=time.monotonic() - started)
     if returncode in (0, NO_TESTS_COLLECTED) or outcome.failed:
@@ -147,7 +149,7 @@ def run(world: World, arguments: Sequence[str]) -> Outcome:
 def _relay(world: World, command: list[str]) -> tuple[int, Outcome]:
     """Run the session, copy its output, and pick the counts out of it."""
     counts = Outcome()
-    prefix = b"" if world.alone else f"{world.name:<10}| ".encode()
+    prefix = f"{world.name:<16}| ".encode()
     with subprocess.Popen(
         command,
         env={**os.environ, "PYCGROUPS_TEST_WORLD": world.name},
@@ -166,17 +168,19 @@ def _relay(world: World, command: list[str]) -> tuple[int, Outcome]:
 
 
 def run_all(chosen: Sequence[World], arguments: Sequence[str]) -> list[Outcome]:
-    """Run the worlds one after the other, and those that do not mind at the same time in the end."""
-    outcomes = [run(world, arguments) for world in chosen if world.alone]
-    with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
-        return outcomes + list(pool.map(lambda world: run(world, arguments), [w for w in chosen if not w.alone]))
+    """Run the worlds, as many at a time as there are processors."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(lambda world: run(world, arguments), chosen))
 
 
 def report(outcomes: Sequence[Outcome]) -> None:
-    """Print one line a world and, last, the sums."""
+    """Print one line a world, what failed, and, last, the sums."""
     print(f"\n{'world':<16}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for one in outcomes:
         print(f"{one.world:<16}{one.passed:>8}{one.failed:>8}{one.skipped:>9}{one.seconds:>9.1f}  {one.note}".rstrip())
+    failures = [f"failed in {one.world}: {failure}" for one in outcomes for failure in one.failures]
+    if failures:
+        print("", *failures, sep="\n")
     passed, failed, skipped = (sum(getattr(one, kind) for one in outcomes) for kind in ("passed", "failed", "skipped"))
     print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
 

@@ -164,6 +164,11 @@ def conformance() -> str | None:
     return build.missing()
 
 
+def uninstrumented() -> str | None:
+    """The package is built without sanitizers, whose library what is started in a clean environment does not have."""
+    return None if os.environ.get("PYCGROUPS_TEST_WORLD") != "asan" else "needs the package without sanitizers"
+
+
 def _program(name: str) -> Callable[[], str | None]:
     return lambda: None if shutil.which(name) else f"needs the program {name}"
 
@@ -172,11 +177,12 @@ FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
     **{probe.__name__: probe for probe in (sys_resource, psi, systemd, session, userns, subuid, no_subuid, host)},
     **{probe.__name__: probe for probe in (apparmor, capabilities, conformance, criu, dirty_pages, landlock)},
+    uninstrumented.__name__: uninstrumented,
     **{
         name: _program(name)
         for name in (
-            *("busybox", "bwrap", "clang", "containerd", "dbus-daemon", "gcc", "gdb", "ip"),
-            *("podman", "script", "strace", "unshare"),
+            *("busybox", "bwrap", "clang", "containerd", "dbus-daemon", "docker-registry", "gcc", "gdb", "ip"),
+            *("openssl", "podman", "script", "skopeo", "strace", "umoci", "unshare"),
         )
     },
 }

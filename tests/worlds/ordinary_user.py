@@ -3,9 +3,9 @@
 Runs in a mount namespace of its own, where copies of four files of /etc know the user. newuidmap reads them there like
 any other program. (Called by `tests.worlds.__main__`, as root, under ``unshare --mount``.)
 
-    python -m tests.worlds.ordinary_user SCRATCH SUBIDS COMMAND ARGUMENTS...
+    python -m tests.worlds.ordinary_user SCRATCH USER SUBIDS COMMAND ARGUMENTS...
 
-SCRATCH is an empty directory for the user's files, SUBIDS the number of subordinate ids he gets.
+SCRATCH is an empty directory for the user's files, USER his id, SUBIDS the number of subordinate ids he gets.
 """
 
 from __future__ import annotations
@@ -18,33 +18,32 @@ from pathlib import Path
 
 TREE = Path(__file__).parents[2]
 NAME = "ordinary"
-USER_ID = 54321
 SUBID_FIRST = 900_000_000
 KEEP = ("CI", "LANG", "PATH", "PYCGROUPS_TEST_WORLD", "TERM")
 "What the user inherits of the caller's environment."
 
 
-def main(scratch: Path, subids: int, command: list[str]) -> None:
+def main(scratch: Path, user: int, subids: int, command: list[str]) -> None:
     """Set up and become the user; does not return."""
     scratch.chmod(0o755)
-    _add_account(scratch, subids)
+    _add_account(scratch, user, subids)
     for path in {TREE, Path(sys.base_prefix).resolve()}:
         _open_way(scratch, path)
     env = {name: os.environ[name] for name in KEEP if name in os.environ} | {"USER": NAME, "LOGNAME": NAME}
     for name, directory in (("HOME", "home"), ("TMPDIR", "tmp"), ("XDG_RUNTIME_DIR", "run")):
         own = scratch / directory
         own.mkdir(mode=0o700)
-        os.chown(own, USER_ID, USER_ID)
+        os.chown(own, user, user)
         env[name] = str(own)
     os.chdir(TREE)  # again: it may be a new mount now
-    identity = [f"--reuid={USER_ID}", f"--regid={USER_ID}", "--init-groups", "--inh-caps=-all"]
+    identity = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--inh-caps=-all"]
     os.execvpe("setpriv", ["setpriv", *identity, "--", *command], env)
 
 
-def _add_account(scratch: Path, subids: int) -> None:
+def _add_account(scratch: Path, user: int, subids: int) -> None:
     entries = {
-        "passwd": f"{NAME}:x:{USER_ID}:{USER_ID}::{scratch}/home:/bin/sh\n",
-        "group": f"{NAME}:x:{USER_ID}:\n",
+        "passwd": f"{NAME}:x:{user}:{user}::{scratch}/home:/bin/sh\n",
+        "group": f"{NAME}:x:{user}:\n",
         "subuid": f"{NAME}:{SUBID_FIRST}:{subids}\n" if subids else "",
         "subgid": f"{NAME}:{SUBID_FIRST}:{subids}\n" if subids else "",
     }
@@ -78,4 +77,4 @@ def _mount(*words: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

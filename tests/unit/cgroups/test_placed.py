@@ -372,9 +372,9 @@ def test_what_joins_goes_where_the_first_process_is(fake, kernel, monkeypatch):
     texts = {"/proc/5/cgroup": "1:name=x:/\n0::/a/init\n"}
     monkeypatch.setattr(placed, "read_path", lambda path: texts.get(path) or read_path(path))
     kernel.make(f"{fake.path}/unified/a/init")
-    assert made(fake, placed.beside(group, 5)) == ["unified/a"]
+    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a"]
     fake.make("unified/a", cgroup_subtree_control="memory\n")
-    assert made(fake, placed.beside(group, 5)) == ["unified/a/init"]
+    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a/init"]
     texts["/proc/5/cgroup"] = "0::/b\n"
-    assert made(fake, placed.beside(group, 5)) == ["unified/a"]
+    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a"]
     group.let_go()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pycgroups.cgroups import Limits, convert, ranges
 from pycgroups.cgroups import resources as linux
-from pycgroups.cgroups.translate import of_limits
+from pycgroups.cgroups.translate import lifted, of_limits
 from pycgroups.errors import InvalidConfig
 from pycgroups.oci.reading import from_json
 from pycgroups.oci.resources import BlockIo, Cpu, HugepageLimit, Memory, Pids, Resources, ThrottleDevice
@@ -24,6 +24,22 @@ def of(**document):
 
 def _fields(resources):
     return {field.name: getattr(resources, field.name) for field in Resources.__attrs_attrs__}
+
+
+# -- taking limits away ---------------------------------------------------------------------------------------------
+
+
+def test_limits_are_lifted_beside_others_that_are_set():
+    asked = of_limits(Limits(cpu_weight=100, memory_low=MIB))
+    assert lifted(asked, ["cpus", "memory", "memory_swap", "pids"]) == of(
+        cpu={"shares": 1024, "quota": -1},
+        memory={"limit": -1, "swap": -1, "reservation": MIB},
+        pids={"limit": -1},
+        unified={"cpu.weight": "100"},
+    )
+    assert lifted(asked, []) == asked
+    with pytest.raises(InvalidConfig, match="cpuset"):
+        lifted(asked, ["cpuset"])
 
 
 # -- conversions ---------------------------------------------------------------------------------------------------

@@ -41,6 +41,28 @@ def test_every_command_has_help(command, capsys):
     assert capsys.readouterr().out.startswith(f"usage: pycgroups {command}")
 
 
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("container ls", "ps"),
+        ("container rm", "rm"),
+        ("container run", "run"),
+        ("image ls", "images"),
+        ("image rm", "rmi"),
+    ],
+)
+def test_dockers_two_words_are_one_of_ours(words, command, capsys):
+    assert cli.main([*words.split(), "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: pycgroups {command} ")
+
+
+def test_two_words_that_nobody_has(capsys):
+    assert cli.main(["container", "dance"]) == 125
+    assert "'container dance' is not a command" in capsys.readouterr().err
+    assert cli.main(["image", "--help"]) == 0
+    assert "image df|prune" in capsys.readouterr().out
+
+
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("pycgroups 0.")

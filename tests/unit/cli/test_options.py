@@ -125,6 +125,12 @@ def test_a_variable_alone_is_the_callers(monkeypatch):
     assert config("-e", "MINE", "-e", "NOBODYS", "-e", "A=").env == (("MINE", "here"), ("A", ""))
 
 
+def test_logs_in_dockers_words():
+    asked = config("--log-driver", "k8s-file", "--log-opt", "max-size=1m", "--log-opt", "max-file=3").log
+    assert (asked.form, asked.max_bytes, asked.max_files) == ("plain", 2**20, 3)
+    assert config("--log-opt", "max-size=-1").log.max_bytes is None
+
+
 def test_a_profile_beside_us_is_a_file():
     assert read("--security-opt", "seccomp=profile.json", "--", "true")["seccomp"] == "./profile.json"
     assert read("--seccomp", "profile.json", "--", "true")["seccomp"] == "./profile.json"
@@ -144,6 +150,9 @@ def test_a_profile_beside_us_is_a_file():
         "--device-read-iops /dev/a:1M",
         "--hugepages 2M",
         "--umask 999",
+        "--log-driver journald",
+        "--log-opt max-file=x",
+        "--log-opt tag=x",
         "--security-opt nonsense",
         "--security-opt seccomp",
         "--add-host nonsense",

@@ -37,7 +37,7 @@ def root(tmp_path):
 
 
 def who(root, user=None, groups=()):
-    return identify(user, groups, os.fspath(root))
+    return identify(user, groups, (os.fspath(root),))
 
 
 def test_nobody_asked_for_is_root_without_a_look(tmp_path):

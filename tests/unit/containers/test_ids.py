@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from pycgroups.containers import ids
-from pycgroups.containers.caller import Caller
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.mounts import Mount
 from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.namespaces.caller import Caller
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.namespaces.ranges import FIRST
 from pycgroups.oci.runtime_spec import IdMapping

@@ -28,6 +28,7 @@ OF_CONTAINERS = [
     {"read_only": True},
     {"rootfs": "/r"},
     {"image": "host"},
+    {"pull": "always"},
     {"dns": ["1.1.1.1"]},
     {"extra_hosts": {"a": "1.1.1.1"}},
     {"network": "none"},
@@ -50,6 +51,7 @@ OF_PROCESSES = [
     {"landlock": RULES},
 ]
 OF_ALL = [
+    {"log": "plain"},
     {"cwd": "/tmp"},
     {"env": {"A": "1"}},
     {"user": 5},
@@ -112,8 +114,9 @@ def test_every_option_belongs_to_some_level():
     thought_of = {option for words in (*OF_CONTAINERS, *OF_PROCESSES, *OF_ALL) for option in words}
     options = {field.name for field in attrs.fields(ContainerConfig) if field.init}
     of_limits = {option for option in options if option.startswith(("memory_", "cpu", "io_"))} | {"hugepages"}
+    of_images = {"platform"}  # an image takes a container, and without one it is refused anyway
     of_command = {"command", "entrypoint", "env_file", "stop_timeout", "cgroup_manager", "isolation"}
-    assert options - of_limits - of_command == thought_of
+    assert options - of_limits - of_images - of_command == thought_of
 
 
 @pytest.mark.parametrize("level", ["vm", "CONTAINER", "", 5, ["process"]])

@@ -69,6 +69,7 @@ def test_arguments_that_are_refused(make, key):
         ({"./a": "/b"}, Mount.bind("./a", "/b")),
         ({"/a:b,c": "/d"}, Mount.bind("/a:b,c", "/d")),
         ({"data": "/d"}, Mount.volume("data", "/d")),
+        (["data:/d:ro"], Mount.volume("data", "/d", read_only=True)),
     ],
 )
 def test_volumes(given, expected):
@@ -92,6 +93,8 @@ def test_volumes(given, expected):
         ({"/a": {"bind": 5}}, "volumes['/a']"),
         ({"/a": None}, "volumes['/a']"),
         ({"": "/b"}, "volumes['']"),
+        ({"data": "/b:idmap"}, "volumes['data']"),
+        ({"data": "/b:rslave"}, "volumes['data']"),
         ({"/\x1b": "b"}, "volumes['/\\x1b']"),
         ({5: "/b"}, "volumes[5]"),
     ],

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from pycgroups.containers.caller import Caller
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.hostroot import Interpreter
 from pycgroups.containers.identity import ROOT, Identity
 from pycgroups.containers.mounts import Mount
 from pycgroups.containers.spec import PATH, make_spec
 from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.namespaces.caller import Caller
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci import runtime_spec as oci
 from pycgroups.oci.reading import read_spec
@@ -133,8 +133,19 @@ def test_namespaces():
     assert spaces(namespaces={"time": "private"})["time"] is None
     assert "ipc" not in spaces(namespaces={"ipc": "host"})
     assert "user" not in spaces(idmap=IdMap.host())
-    with pytest.raises(Unsupported, match=r"pid"):
-        spaces(namespaces={"pid": "host"})
+    assert "pid" not in spaces(namespaces={"pid": "host"})
+    both = {"namespaces": {"pid": 5, "user": 5}, "joined": (("pid", "/a"), ("user", "/b"))}
+    assert spaces(**both)["pid"] == "/a"
+    assert spaces(namespaces={"pid": 5}, joined=(("pid", "/a"),), idmap=IdMap.host())["pid"] == "/a"
+    with pytest.raises(Unsupported, match=r"namespaces\['pid'\].*for its owner to mount"):
+        spaces(namespaces={"pid": 5}, joined=(("pid", "/a"),))
+
+
+def test_the_hosts_proc_is_bound_where_its_processes_are_shown_to_other_ids():
+    shared = {"namespaces": {"pid": "host"}}
+    assert (mount_at(make(**shared), "/proc").type, mount_at(make(**shared), "/proc").source) == ("none", "/proc")
+    assert mount_at(make(**shared, idmap=IdMap.host()), "/proc").type == "proc"
+    assert mount_at(make(), "/proc").type == "proc"
 
 
 def test_the_hosts_sys_and_ipc_are_bound_where_their_namespace_is_the_hosts():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycgroups.errors import InvalidConfig
-from pycgroups.namespaces.idmap import IdMap, parse_subordinate, resolve_auto, subordinate_ranges
+from pycgroups.namespaces.idmap import IdMap, covers, is_single, parse_subordinate, resolve_auto, subordinate_ranges
 from pycgroups.oci.runtime_spec import IdMapping
 
 
@@ -112,3 +112,26 @@ def test_no_line_of_subuid_disturbs(lines, name, uid):
     for start, count in parse_subordinate(lines, name, uid):
         assert start >= 0
         assert count > 0
+
+
+@pytest.mark.parametrize(
+    ("mappings", "others", "expected"),
+    [
+        ("0:1000:1,1:5000:99", "0:1000:1,1:5000:99", True),
+        ("0:1000:1,1:5000:99", "0:1000:1", True),
+        ("0:1000:1,1:5000:99", "1:5000:50,51:5050:49", True),
+        ("0:5000:50,50:5050:50", "0:5000:100", True),
+        ("0:1000:1,1:5000:99", "0:1000:1,1:5000:100", False),
+        ("0:1000:1,1:5000:99", "0:1000:1,1:5001:9", False),
+        ("0:1000:1,1:5000:99", "0:5000:1", False),
+        ("0:5000:50,60:5060:50", "0:5000:100", False),
+    ],
+)
+def test_covers(mappings, others, expected):
+    assert covers(IdMap.parse(mappings).uids, IdMap.parse(others).uids) is expected
+
+
+def test_is_single():
+    assert is_single(IdMap.single())
+    assert not is_single(IdMap.parse("0:1000:1", "0:1000:2"))
+    assert not is_single(IdMap.parse("0:1000:1,1:5000:1"))

@@ -9,7 +9,10 @@ import pytest
 
 from pycgroups._native import _shim, calls
 
-pytestmark = pytest.mark.requires("gcc")  # which brings readelf
+pytestmark = [
+    pytest.mark.requires("gcc"),  # which brings readelf
+    pytest.mark.skipif(os.environ.get("PYCGROUPS_TEST_WORLD") == "asan", reason="the sanitizers want other flags"),
+]
 
 
 def readelf(path, *options):

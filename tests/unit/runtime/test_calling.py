@@ -11,11 +11,11 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from pycgroups.errors import InvalidConfig, Unsupported
-from pycgroups.runtime import calling
+from pycgroups.runtime import calling, interpreter
 
 
 def test_the_plan_is_an_interpreter_with_its_descriptors():
-    plan = calling._plan(3)
+    plan = interpreter._plan([*interpreter.command("call"), "-c", "program"], 4)
     *_, ready, execute = plan.main
     assert ready.args[:2] == (0, 5)  # the job, the answer and the namespaces are 3 to 7
     assert execute.texts[0].split(b"\0")[0] == execute.texts[2] == sys.executable.encode()
@@ -23,7 +23,7 @@ def test_the_plan_is_an_interpreter_with_its_descriptors():
 
 
 def test_what_is_pickled():
-    function, arguments = pickle.loads(calling._pickled(operator.add, (1, [2])))
+    function, arguments = pickle.loads(calling.pickled(operator.add, (1, [2])))
     assert (function, arguments) == (operator.add, (1, [2]))
 
 
@@ -33,13 +33,13 @@ def test_what_is_pickled():
 )
 def test_what_cannot_be_pickled_is_named(fn, args, named):
     with pytest.raises(InvalidConfig, match=rf"option {named}: .*pickle|option {named}: .*local"):
-        calling._pickled(fn, args)
+        calling.pickled(fn, args)
 
 
 def test_without_an_interpreter(monkeypatch):
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(Unsupported, match="no interpreter"):
-        calling._interpreter()
+        interpreter.command("call in namespaces")
 
 
 def test_the_main_module(monkeypatch, tmp_path):

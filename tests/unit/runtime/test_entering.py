@@ -28,14 +28,14 @@ def names(steps):
     return [step.name for step in steps]
 
 
-def test_namespaces_are_joined_in_order_and_then_only_a_child_is_in_them():
+def test_namespaces_are_joined_at_once_and_then_only_a_child_is_in_them():
     plan = make(joins=2)
     joined = [(step.args, step.path) for step in plan.setup if step.name == "setns"]
-    assert joined == [((slot, NAMESPACES[kind]), kind) for slot, kind in enumerate(KINDS, 2)]
+    assert joined == [((2, sum(NAMESPACES[kind] for kind in KINDS)), "user, ipc, pid, mount")]
     found = names(plan.setup)
     assert found[:2] == ["join", "join"]
-    assert found[found.index("setns") :] == [*["setns"] * 4, "fork", "become root", "session", "umask", "root"]
-    assert (plan.namespaces, plan.prepare, plan.given, plan.init) == (0, (), 6, False)
+    assert found[found.index("setns") :] == ["setns", "fork", "become root", "session", "umask", "root"]
+    assert (plan.namespaces, plan.prepare, plan.given, plan.init) == (0, (), 3, False)
 
 
 def test_without_a_pid_namespace_nothing_forks():
@@ -79,9 +79,9 @@ def test_its_own_terminal():
 
 def test_what_is_handed_on_comes_after_the_namespaces():
     plan = make(joins=1, manner=MANNER._replace(handed=2))
-    assert plan.given == 1 + len(KINDS) + 2
+    assert plan.given == 1 + 1 + 2
     (ready,) = (step for step in plan.main if step.name == "ready")
-    assert ready.args[:2] == (1 + len(KINDS), 2)
+    assert ready.args[:2] == (1 + 1, 2)
 
 
 def test_it_dies_with_who_waits_for_it():
@@ -103,7 +103,7 @@ def test_home():
 
 def test_a_hook():
     plan = entering.make_hook(Hook(path="/bin/hook", args=("name", "arg")), ["A=b"], ("mount", "pid"), "/bundle")
-    assert names(plan.steps) == ["setns", "setns", "fork", "session", "chdir", "death", "ready", "exec"]
+    assert names(plan.steps) == ["setns", "fork", "session", "chdir", "death", "ready", "exec"]
     assert plan.steps[-1].texts == (b"name\0arg", b"A=b", b"/bin/hook")
     assert plan.steps[-1].args == (2, 1, 1)
     alone = entering.make_hook(Hook(path="/bin/hook"), (), (), "/bundle")

@@ -13,6 +13,7 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.oci import runtime_spec as oci
 from pycgroups.oci.runtime_spec import IdMapping
+from pycgroups.runtime import creation
 from pycgroups.runtime import plan as plans
 from pycgroups.runtime import steps as parts
 from pycgroups.runtime.cgroup_mounts import Shown
@@ -635,3 +636,13 @@ def test_groups_that_a_namespace_around_denies():
     plan = created(spec(namespaces=("pid", "mount")), groups=False)
     assert "groups" not in names(plan.main)
     assert one(created(groups=False), "become root").args == (0,)
+
+
+def test_containers_that_differ_in_ids_and_cgroups_share_a_plan():
+    one, other = (
+        spec(maps=(IdMapping(0, first, 65536),), linux={"cgroups_path": f"/{first}"}) for first in (100_000, 200_000)
+    )
+    assert one != other
+    assert creation._shape(one) == creation._shape(other)
+    assert make(creation._shape(one)) == make(one) == make(other)
+    assert creation._shape(one) != creation._shape(spec(maps=(IdMapping(0, 100_000, 1),)))

@@ -1,0 +1,166 @@
+"""The commands for containers that are held: docker's words, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import time
+
+import pytest
+
+from pycgroups import cli
+from pycgroups.containers import collection
+from tests.boxes import BASE, UPPER, put
+from tests.images import Image
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.requires("userns")
+
+
+@pytest.fixture
+def command(store, root, monkeypatch, capfdbinary):
+    """Run a command on the containers of that store; its exit code, stdout and stderr."""
+    monkeypatch.setattr(collection, "default", lambda: store.containers)
+
+    def call(*words):
+        capfdbinary.readouterr()
+        code = cli.main([str(root) if word == "ROOT" else word for word in words])
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+def test_a_life(command, store):
+    code, out, _ = command("create", "--name", "web", "--rootfs", "ROOT", "--", "sh", "-c", "echo hi; sleep 1000")
+    assert code == 0
+    held = store.containers.get(out.strip())
+    assert held.name == "web"
+    assert held.detached
+    assert command("ps")[1].count("\n") == 1
+    assert "created" in command("ps", "-a")[1]
+    assert command("start", "web") == (0, "web\n", "")
+    wait_for(lambda: command("logs", "web") == (0, "hi\n", ""))
+    assert "running" in command("ps")[1]
+    assert command("exec", "-e", "A=5", "web", "sh", "-c", "echo $A; exit 3") == (3, "5\n", "")
+    assert command("exec", "web", "--", "echo", "--", "word") == (0, "-- word\n", "")
+    assert command("rename", "web", "site")[0] == 0
+    code, out, _ = command("inspect", "site")
+    assert (code, json.loads(out)[0]["state"]["status"]) == (0, "running")
+    assert command("rm", "site")[0] == 1
+    assert command("stop", "-t", "0.1", "site") == (0, "site\n", "")
+    assert command("wait", "site")[:2] in ((0, "137\n"), (0, "143\n"))
+    assert command("rm", "site") == (0, "site\n", "")
+    assert command("ps", "-aq") == (0, "", "")
+
+
+@pytest.mark.requires("limits")
+def test_limits_are_changed(command, store, make):
+    held = make(name="web", memory="64M", pids=20)
+    assert command("update", "--memory", "32M", "--memory-swap", "64M", "--cpus", "0.5", "web") == (0, "web\n", "")
+    held.start()
+    assert command("update", "--pids-limit", "-1", "-m", "48M", held.id) == (0, f"{held.id}\n", "")
+    with held._runtime().cgroup() as group:
+        stats = group.stats()
+    assert (stats.memory.limit, stats.pids.limit) == (48 << 20, None)
+    assert (held.config.memory_swap, held.config.cpus) == (64 << 20, 0.5)
+    code, out, err = command("update", "--pids", "7", "none", "web")
+    assert (code, out, err.count("\n"), held.config.pids) == (1, "web\n", 1, 7)
+    for words in (["update", "web"], ["update", "--pids", "x", "web"], ["update", "--pids", "5"]):
+        assert command(*words)[0] == 125
+
+
+def test_run_in_the_background(command, store):
+    code, out, _ = command("run", "-d", "--name", "job", "--rootfs", "ROOT", "--", "sh", "-c", "echo out; echo err >&2")
+    assert (code, store.containers.get("job").id) == (0, out.strip())
+    assert command("wait", "job") == (0, "0\n", "")
+    assert command("logs", "-f", "job") == (0, "out\n", "err\n")
+    assert json.loads(command("ps", "-a", "--format", "json")[1])[0]["name"] == "job"
+    assert command("run", "-d", "--rootfs", "ROOT", "--", "no-such-program")[0] == 127
+    assert command("ps", "-aq")[1].count("\n") == 1
+    assert command("kill", "job")[0] == 1
+    assert command("rm", "-f", "job", "no-such") == (
+        0,
+        "job\n",
+        "pycgroups: find container no-such: no such container, No such file or directory (ENOENT)\n",
+    )
+
+
+def test_those_that_are_asked_for_in_the_form_that_is_asked_for(command, run, make):
+    run("sh", "-c", "exit 3", name="done", labels={"a": "b"}).wait()
+    web = run(name="web", detach=True)
+    make(name="new")
+    assert command("ps", "--format", "{{.Names}}")[1] == "web\n"
+    assert command("ps", "-a", "--format", "{{.Names}} {{.State}}")[1] == "new created\nweb running\ndone stopped\n"
+    assert command("ps", "-f", "status=exited", "-f", "label=a=b", "--format", "{{.Status}}")[1] == "stopped (3)\n"
+    assert command("ps", "-q", "--no-trunc", "--filter", "name=web")[1] == f"{web.id}\n"
+    assert command("ps", "-n", "2", "--format", "table {{.Names}}\\t{{.State}}")[1].split() == [
+        *("NAMES", "STATE", "new", "created", "web", "running")
+    ]
+    assert command("ps", "-lq")[1].count("\n") == 1
+    assert json.loads(command("ps", "-l", "--format", "json")[1])[0]["name"] == "new"
+    assert (
+        command("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "done", "web")[1] == "stopped 3\nrunning \n"
+    )
+    for words in (["ps", "-f", "color=red"], ["ps", "-n", "x"], ["ps", "--format", "{{.}"]):
+        assert command(*words)[0] == (0 if words[-1] == "{{.}" else 125)
+    assert command("ps", "--format", "{{upper .}}")[0] == 125
+    assert command("inspect", "--type", "container", "none")[0] == 1
+    assert command("rm", "-fv", "web")[:2] == (0, "web\n")
+
+
+def test_logs_of_some_time(command, run):
+    held = run("sh", "-c", "echo one; read word; echo two", stdin_open=True, name="web")
+    wait_for(held.logs)
+    with held.attach() as joined:
+        time.sleep(0.01)
+        between = time.time()
+        joined.write(b"\n")
+        list(joined)
+    assert command("logs", "--since", f"{between:.6f}", "web")[1] == "two\n"
+    assert command("logs", "--until", f"{between:.6f}", "web")[1] == "one\n"
+    assert command("logs", "--since", "1h30m", "web")[1] == "one\ntwo\n"
+    assert command("logs", "--since", "2100-01-01T00:00:00Z", "web") == (0, "", "")
+    assert command("logs", "-f", "-t", "-n", "1", "web")[1].endswith("Z two\n")
+    assert command("logs", "--since", "soon", "web")[0] == 125
+
+
+def test_what_is_not_there_is_one_line(command):
+    for words in (["start", "x"], ["logs", "x"], ["stop", "x"], ["rename", "x", "y"]):
+        code, out, err = command(*words)
+        assert (code, out, err.count("\n")) == (1, "", 1), words
+    assert command("exec", "x", "true")[0] == 125
+    assert command("exec", "x")[0] == 125
+    assert "no container and no image" in command("inspect", "x")[2]
+    assert "status=stopped" in command("ps", "--filter", "status=nope")[2]
+    for name in cli.HELD:
+        code, out, _ = command(name, "--help")
+        assert (code, out.startswith("usage: pycgroups")) == (0, True)
+
+
+def test_files(command, store, own_root, tmp_path):
+    store.containers.create(["sleep", "1000"], rootfs=own_root, name="web")
+    (tmp_path / "in").write_text("said\n")
+    assert command("cp", str(tmp_path / "in"), "web:/tmp/word") == (0, "", "")
+    assert command("cp", "web:/tmp/word", str(tmp_path / "out")) == (0, "", "")
+    assert (tmp_path / "out").read_text() == "said\n"
+    assert command("export", "-o", str(tmp_path / "tar"), "web") == (0, "", "")
+    with tarfile.open(tmp_path / "tar") as tar:
+        assert tar.extractfile("tmp/word").read() == b"said\n"
+    for words in (["cp", "a", "b"], ["cp", "web:/a", "web:/b"]):
+        assert command(*words)[0] == 125
+    assert command("cp", "web:/none", str(tmp_path))[0] == 1
+    for words in (["diff", "web"], ["commit", "web"]):
+        code, _, error = command(*words)
+        assert (code, "not made of an image" in error) == (1, True)
+
+
+def test_changes(command, store):
+    image = put(store.images, Image(BASE, UPPER, Env=["PATH=/bin"]))
+    held = store.containers.create(["sleep", "1000"], image=image, name="web")
+    held.write_text("/a\nb", "")
+    assert command("diff", "web") == (0, "A /a\\nb\n", "")
+    assert json.loads(command("diff", "--format", "json", "web")[1]) == [{"kind": "A", "path": "/a\nb"}]
+    code, out, _ = command("commit", "-m", "why", "-c", "ENV A=5", "web", "me/app")
+    made = store.images.get("me/app")
+    assert (code, out, made.history()[-1].comment) == (0, f"{made.id}\n", "why")

@@ -1,0 +1,170 @@
+"""The commands that show what containers do: stats, top and events."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pycgroups import cli
+from pycgroups.containers import collection
+from tests.terminals import Session
+from tests.waiting import PATIENCE, wait_for
+
+pytestmark = pytest.mark.requires("userns")
+
+COMMAND = [sys.executable, "-m", "pycgroups"]
+BUSY = ["sh", "-c", "while :; do :; done"]
+
+
+@pytest.fixture
+def command(store, monkeypatch, capfd):
+    """Run a command on the containers of that store; its exit code, stdout and stderr."""
+    monkeypatch.setattr(collection, "default", lambda: store.containers)
+
+    def call(*words):
+        capfd.readouterr()
+        return cli.main(list(words)), *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def elsewhere(store, tmp_path):
+    """What another process needs to work with that store."""
+    return os.environ | {"PYCGROUPS_STORE": store.containers._root, "MPLCONFIGDIR": str(tmp_path)}
+
+
+# -- stats ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_table_of_all_that_run(command, run, make):
+    run(name="web"), run(name="db"), make("true", name="idle")
+    code, out, err = command("stats", "--no-stream", "--interval", "1ms")
+    heading, *rows = out.splitlines()
+    assert (code, err) == (0, "")
+    assert heading.startswith("CONTAINER ID")
+    assert sorted(row.split()[1] for row in rows) == ["db", "web"]
+
+
+@pytest.mark.requires("limits")
+def test_the_figures_of_one(command, run):
+    held = run(*BUSY, name="web", memory="64M")
+    code, out, _ = command("stats", "--no-stream", "--interval", "300ms", "web")
+    (row,) = out.splitlines()[1:]
+    id_, name, cpu, *_, pids = row.split()
+    assert (code, id_, name, pids) == (0, held.short_id, "web", "2")
+    assert float(cpu.rstrip("%")) > 1
+    assert "/ 67.1 MB" in row
+    (found,) = json.loads(command("stats", "--no-stream", "--interval", "1ms", "--format", "json", "web")[1])
+    assert (found["id"], found["name"], found["memory"]["limit"]) == (held.id, "web", 64 << 20)
+    held.pause()
+    assert " 0.00%" in command("stats", "--no-stream", "--interval", "50ms", "--no-trunc", held.id)[1]
+
+
+@pytest.mark.requires("no_limits")
+def test_what_nobody_counts_is_said_so(command, run):
+    run(name="web")
+    (row,) = command("stats", "--no-stream", "--interval", "1ms", "web")[1].splitlines()[1:]
+    assert row.split()[1:] == ["web", "--", "--", "--", "0", "B", "/", "0", "B", "--", "--"]
+
+
+def test_a_stream_ends_with_its_container(command, run):
+    held = run("sleep", "0.5", name="web")
+    code, out, _ = command("stats", "--interval", "50ms", "--format", "json", "web")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert {line["id"] for line in lines} == {held.id}
+    assert len(lines) >= 2
+
+
+def test_what_does_not_run_has_no_figures(command, make):
+    make("true", name="idle")
+    for words in (["stats", "idle"], ["top", "idle"]):
+        code, out, err = command(*words)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "does not run" in err
+    assert command("stats", "--plot", "x.gif", "idle")[0] == 1
+    assert command("stats", "--interval", "5", "idle")[0] == 125
+
+
+def test_a_table_on_a_terminal_that_ctrl_c_ends(run, elsewhere):
+    run(name="web")
+    with Session(*COMMAND, "stats", "--interval", "20ms", env=elsewhere, size=(24, 120)) as session:
+        for _ in range(2):
+            session.expect("CONTAINER ID")
+            session.expect("web")
+        session.type("\x03")
+        assert session.end() == 0
+
+
+def test_a_picture_is_drawn_when_it_is_interrupted(run, elsewhere, tmp_path):
+    run(name="web")
+    words = ["stats", "--interval", "20ms", "--plot", str(tmp_path / "x.svg"), "web"]
+    with subprocess.Popen([*COMMAND, *words], env=elsewhere, stdout=subprocess.PIPE) as process:
+        for _ in range(4):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert "web sent" in (tmp_path / "x.svg").read_text()
+
+
+# -- top --------------------------------------------------------------------------------------------------------------
+
+
+def test_processes_and_what_would_steer_a_terminal(command, run):
+    held = run("sh", "-c", "sleep 1000; : '\033[2J'", name="web")
+    wait_for(lambda: [process.command for process in held.top()[2:]] == ["sleep 1000"])
+    code, out, _ = command("top", "web")
+    heading, init, shell, sleep = out.splitlines()
+    assert code == 0
+    assert heading.split() == ["USER", "PID", "INNER", "PPID", "%CPU", "RSS", "STATE", "TIME", "COMMAND"]
+    assert init.split()[:3] == ["root", str(held.pid), "1"]
+    assert shell.endswith(r"sh -c sleep 1000; : '\x1b[2J'")
+    assert sleep.endswith("sleep 1000")
+    listed = json.loads(command("top", "--format", "json", "web")[1])
+    assert [(each["inner_pid"], each["user"]) for each in listed] == [(1, "root"), (2, "root"), (3, "root")]
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_has_happened(command, run):
+    for name in ("web", "db"):
+        run("sh", "-c", "exit 3", name=name).wait(timeout=PATIENCE)
+    wait_for(lambda: command("events", "--stream=false")[1].count(" die ") == 2)
+    code, out, err = command("events", "--stream=false", "--filter", "container=web")
+    assert (code, err) == (0, "")
+    assert [line.split()[1:3] for line in out.splitlines()] == [
+        ["container", "create"],
+        ["container", "start"],
+        ["container", "die"],
+    ]
+    assert "(name=web, exit_code=3, " in out
+    words = ["events", "--since", "1h", "--until", "0s", "--format", "json"]
+    assert command(*words)[0] == 125
+    words[4] = "1ms"
+    (died,) = map(json.loads, command(*words, "-f", "event=die", "-f", "container=web")[1].splitlines())
+    assert (died["action"], died["attributes"]["exit_code"], died["name"]) == ("die", "3", "web")
+    assert command(*words, "-f", "exit_code=4")[1] == ""
+    assert command(*words, "-f", f"container={died['id'][:12]}", "-f", "container=no")[1].count("\n") == 3
+    assert command(*words, "-f", "type=volume")[1] == ""
+    assert command(*words, "-f", "die")[0] == 125
+
+
+def test_what_other_processes_do_is_told_at_once(make, elsewhere):
+    held = make("sleep", "1000", name="web")
+    words = ["events", "--since", "1h", "--filter", "event=start", "--filter", "event=die"]
+    with subprocess.Popen([*COMMAND, *words], env=elsewhere, stdout=subprocess.PIPE, text=True) as process:
+        held.start()
+        assert " container start " in process.stdout.readline()
+        held.kill()
+        assert "exit_code=-9" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE)[0] == ""
+    assert process.returncode == 0

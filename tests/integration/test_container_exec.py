@@ -1,0 +1,202 @@
+"""Other programs in a container that is held: exec and popen, which are subprocess's run and Popen inside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import pycgroups as pc
+from tests.processes import descendants
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.requires("userns")
+
+
+@pytest.fixture
+def held(run):
+    """A container that runs, for one test."""
+    return run(env={"WORD": "own"}, cwd="/tmp", hostname="box")
+
+
+def test_the_answer_is_a_result(held):
+    result = held.exec(["sh", "-c", "echo out; echo err >&2; exit 3"])
+    assert (result.returncode, result.stdout, result.stderr, result.reason) == (3, b"out\n", b"err\n", "exited")
+    assert result.usage.wall_time > 0
+    assert result.usage.cpu_time > 0
+    assert held.exec(["cat"], input="text\n", text=True).stdout == "text\n"
+    assert held.exec(["sh", "-c", "kill -9 $$"]).returncode == -9
+    assert held.exec("true", stdout=pc.DEVNULL).stdout is None
+    with pytest.raises(pc.CalledProcessError):
+        held.exec("false", check=True)
+
+
+def test_it_is_where_the_container_is(held):
+    def say(*command, **options):
+        return held.exec(list(command), text=True, check=True, **options).stdout.strip()
+
+    assert say("hostname") == "box"
+    assert say("pwd") == "/tmp"
+    assert say("pwd", cwd="/etc") == "/etc"
+    assert say("sh", "-c", "echo $WORD") == "own"
+    assert say("sh", "-c", "echo $WORD $MORE", env={"WORD": "new", "MORE": "x"}) == "new x"
+    assert say("cat", "/proc/1/comm") == "pycgroups-init"
+    kinds = ["pid", "net", "ipc", "uts", "mnt", "user", "cgroup"]
+    inside = say("sh", "-c", "for k in $0; do readlink /proc/self/ns/$k; done", " ".join(kinds)).split()
+    outside = [os.readlink(f"/proc/self/ns/{kind}") for kind in kinds]
+    assert not set(inside) & set(outside)
+    confined = say("grep", "-E", "^(NoNewPrivs|Seccomp|CapBnd)", "/proc/self/status").split()
+    own = Path(f"/proc/{descendants(held.pid)[0]}/status").read_text()
+    assert all(word in own for word in confined)
+    assert confined[confined.index("Seccomp:") + 1] == "2"
+
+
+@pytest.mark.requires("subuid")
+def test_it_is_who_was_asked_for(held):
+    assert held.exec(["id", "-u"], user="user").stdout == b"1000\n"
+    assert held.exec(["id", "-G"], user="user").stdout == b"1000 26 44\n"
+    assert held.exec(["sh", "-c", "echo $HOME"], user="user").stdout == b"/home/user\n"
+    assert b"CapEff:\t0000000000000000" in held.exec(["cat", "/proc/self/status"], user=1000).stdout
+    with pytest.raises(pc.InvalidConfig):
+        held.exec("id", user="nobody-knows")
+
+
+def test_what_is_not_there_is_told(held):
+    with pytest.raises(pc.CommandNotFound):
+        held.exec("no-such-program")
+    with pytest.raises(pc.CommandNotExecutable):
+        held.exec("/etc/passwd")
+    for options in ({"cwd": "relative"}, {"env": {"": "x"}}, {"timeout": -1}, {"stdin": object()}):
+        with pytest.raises(pc.InvalidConfig):
+            held.exec("true", **options)
+    held.stop(timeout=0)
+    with pytest.raises(pc.StateError):
+        held.exec("true")
+
+
+def test_nothing_is_executed_in_one_whose_start_is_not_noted(held):
+    """Its root may be the host's still, while its creator sets it up."""
+    with held._home() as home:
+        start = home.start()
+        home.write_start(start._replace(began=start.began - 1))  # that of an earlier run, whose pid it has
+        for execute in (held.exec, held.popen):
+            with pytest.raises(pc.StateError, match="does not run"):
+                execute("true")
+        home.write_start(start)
+    assert held.exec("true").returncode == 0
+
+
+def test_a_timeout_kills_all_that_it_has_started(held):
+    before = held.exec(["ls", "/proc"]).stdout
+    script = "(setsid sh -c 'sleep 998 & sleep 999' &) ; sleep 997 & echo up; sleep 996"
+    result = held.exec(["sh", "-c", script], timeout=1)
+    assert (result.reason, result.stdout) == ("timeout", b"up\n")
+    numbers = [set(filter(bytes.isdigit, listing.split())) for listing in (before, held.exec(["ls", "/proc"]).stdout)]
+    assert len(numbers[0]) == len(numbers[1])
+    assert held.status == "running"
+    with pytest.raises(pc.TimeoutExpired):
+        held.exec(["sleep", "100"], timeout=0.1, check=True)
+    assert held.exec(["sh", "-c", "exit 5"], timeout=60).returncode == 5
+
+
+def test_without_a_timeout_what_it_has_started_goes_on(held):
+    held.exec(["sh", "-c", "sleep 995 >/dev/null 2>&1 &"], check=True)
+    wait_for(lambda: b"\0sleep\x00995\0" in held.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline"]).stdout)
+
+
+def test_much_output_comes_whole(held):
+    result = held.exec(["sh", "-c", "head -c 3000000 /dev/zero; head -c 2000000 /dev/zero >&2"])
+    assert (len(result.stdout), len(result.stderr)) == (3_000_000, 2_000_000)
+    assert len(held.exec(["cat"], input=bytes(3_000_000)).stdout) == 3_000_000
+
+
+def test_many_at_once(held):
+    running = [held.popen(["sh", "-c", f"sleep 0.2; exit {number}"]) for number in range(20)]
+    assert [each.wait(timeout=120) for each in running] == list(range(20))
+
+
+def test_another_process_of_ours_executes_in_it(held, script):
+    root = held._place.homes.path.removesuffix("/containers")
+    code = f"import pycgroups as pc; print(pc.Store({root!r}).containers.get({held.id!r}).exec('hostname').stdout)"
+    assert script(code).strip() == "b'box\\n'"
+
+
+# -- popen ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation(held):
+    with held.popen(["cat"], stdin=pc.PIPE, stdout=pc.PIPE, text=True) as running:
+        assert running.poll() is None
+        running.stdin.write("one\n")
+        running.stdin.flush()
+        assert running.stdout.readline() == "one\n"
+        running.stdin.close()
+        assert running.stdout.read() == ""
+        assert running.wait(timeout=60) == 0
+    assert running.returncode == running.poll() == 0
+
+
+def test_communicate_is_subprocesses(held):
+    running = held.popen(["sh", "-c", "cat; echo err >&2"], stdin=pc.PIPE, stdout=pc.PIPE, stderr=pc.PIPE)
+    data = bytes(range(256)) * 4000
+    assert running.communicate(data, timeout=60) == (data, b"err\n")
+    running = held.popen(["sh", "-c", "echo both; echo both >&2"], stdout=pc.PIPE, stderr=pc.STDOUT, text=True)
+    assert running.communicate() == ("both\nboth\n", None)
+    running = held.popen(["sh", "-c", "echo first; sleep 1; echo second"], stdout=pc.PIPE)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.communicate(timeout=0.3)
+    assert running.communicate(timeout=60) == (b"first\nsecond\n", None)
+
+
+def test_signals_and_waits(held):
+    running = held.popen(["sleep", "1000"])
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.wait(timeout=0.05)
+    running.send_signal(signal.SIGUSR1)
+    assert running.wait(timeout=60) == -signal.SIGUSR1
+    running.kill()
+    running = held.popen(["sleep", "1000"])
+    running.terminate()
+    assert running.wait(timeout=60) == -signal.SIGTERM
+
+
+def test_files_of_the_callers(held, tmp_path):
+    (tmp_path / "in").write_text("word\n")
+    with (tmp_path / "in").open() as given, (tmp_path / "out").open("w") as taken:
+        assert held.popen(["cat"], stdin=given, stdout=taken).wait(timeout=60) == 0
+    assert (tmp_path / "out").read_text() == "word\n"
+
+
+def test_a_terminal_of_its_own(held):
+    with held.popen(["sh"], tty=True, size=(30, 90)) as running:
+        running.stdin.write(b"stty -echo 2>/dev/null; tty\n")
+        running.stdin.flush()
+        wait_for(lambda: b"/dev/pts/" in running.stdout.peek() or running.stdout.readline() is None)
+        running.resize(40, 100)
+        running.stdin.write(b"exit 6\n")
+        running.stdin.flush()
+        assert running.wait(timeout=60) == 6
+    assert b"30 90" in held.exec(["sh", "-c", "echo 30 90"], tty=True).stdout
+    with pytest.raises(pc.InvalidConfig):
+        running.resize(1, 1)
+
+
+def test_a_popen_ends_with_its_container(held):
+    running = held.popen(["sleep", "1000"], stdout=pc.PIPE)
+    held.stop(timeout=0)
+    assert running.wait(timeout=60) == -9
+    running.stdout.close()
+
+
+def test_descriptors_are_given_back(held):
+    held.exec("true", timeout=60)
+    before = sorted(os.listdir("/proc/self/fd"))
+    held.exec("true")
+    held.exec("true", timeout=60)
+    held.popen(["cat"], stdin=pc.PIPE, stdout=pc.PIPE, stderr=pc.PIPE).communicate(b"x")
+    with pytest.raises(pc.CommandNotFound):
+        held.popen("no-such-program", stdin=pc.PIPE, stdout=pc.PIPE)
+    assert sorted(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,101 @@
+"""Verdicts in words, and what comes from inside a sandboxed test when it is none of pytest's doing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pycgroups.containers.result import Result
+from pycgroups.containers.verdict import Hits, Usage
+from pycgroups.pytest_plugin import marker, words
+
+
+def result(reason="exited", returncode=0, unenforced=(), peak=5 << 20, processes=3, **hits):
+    usage = Usage(
+        wall_time=1.25,
+        cpu_time=0.5,
+        user_time=0.3,
+        system_time=0.2,
+        peak_memory=peak,
+        io_read=0,
+        io_written=0,
+        processes=processes,
+    )
+    return Result(["f"], returncode, reason=reason, hits=Hits(**hits), usage=usage, unenforced=unenforced)
+
+
+OPTIONS = {"memory": "5M", "pids": 8, "timeout": 2.5}
+USED = "used: 5 MiB of memory, 0.50 s of CPU time in 1.25 s, 3 processes at most"
+
+
+@pytest.mark.parametrize(
+    ("ended", "lines"),
+    [
+        (result(), ["exited with 0", USED]),
+        (result(returncode=-9, reason="signal"), ["killed by SIGKILL", USED]),
+        (result(returncode=-63, reason="signal"), ["killed by signal 63", USED]),
+        (result("oom", -9, oom=2), ["out of memory, with memory=5M", "hit its limit memory=5M 2 times", USED]),
+        (result("exited", 0, pids=1), ["exited with 0", "hit its limit pids=8 1 time", USED]),
+        (result("timeout", -9), ["timeout=2.5 seconds were over, and all its processes were killed", USED]),
+        (
+            result(peak=None, processes=None, unenforced=("memory", "pids")),
+            [
+                "exited with 0",
+                "used: not counted of memory, 0.50 s of CPU time in 1.25 s",
+                "not in force on this host: memory, pids",
+            ],
+        ),
+    ],
+)
+def test_a_verdict(ended, lines):
+    assert words.verdict(ended, OPTIONS).splitlines() == lines
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (3 << 30, "3 GiB"), (9 << 40, "9216 GiB")])
+def test_a_size(count, text):
+    assert words._size(count) == text
+
+
+def a_report(request, **changes):
+    report = pytest.TestReport(request.node.nodeid, ("a", 1, "b"), {}, "passed", None, "teardown")
+    return request.config.hook.pytest_report_to_serializable(config=request.config, report=report) | changes
+
+
+def read(request, *lines):
+    answer = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    return marker._read(request.node, answer, result(), "verdict")
+
+
+def test_a_report_comes_back(request):
+    skipped = a_report(request, when="setup", outcome="skipped", longrepr=["file", 3, "why"])
+    outcome = read(request, ["report", skipped], ["report", a_report(request)])
+    assert [report.when for report in outcome.reports] == ["setup", "teardown"]
+    assert outcome.reports[0].longrepr == ("file", 3, "why")
+    assert (outcome.is_complete, outcome.problem) == (True, "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nodeid": "another"},
+        {"when": "never"},
+        {"outcome": "great"},
+        {"duration": "long"},
+        {"sections": 3},
+        {"longrepr": [1]},
+        {"keywords": 7},
+        {"$report_type": "CollectReport"},
+        {"$report_type": "Odd"},
+    ],
+)
+def test_a_report_of_something_else_is_a_problem_and_no_crash(request, changes):
+    outcome = read(request, ["report", a_report(request, **changes)])
+    assert outcome.reports == []
+    assert not outcome.is_complete
+    assert outcome.problem.startswith("what it answered is not understood")
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"{", [], ["report"], ["warning", []], ["report", None], "x"])
+def test_nonsense_is_a_problem_and_no_crash(request, line):
+    assert "not understood" in read(request, line).problem

@@ -1,0 +1,117 @@
+"""What docker users write after --format and --filter."""
+
+from __future__ import annotations
+
+import pytest
+
+from pycgroups.cli import filters, keys, templates
+from pycgroups.cli.flags import UsageError
+
+FACTS = {
+    "id": "0123456789ab",
+    "name": "web",
+    "image": "sha256:5",
+    "state": {"status": "stopped", "exit_code": 3, "oom": False, "finished": None},
+    "config": {"image": "debian:13", "command": ["sh", "-c"], "labels": [["a", "b"], ["c", ""]]},
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{.Name}}", "web"),
+        ("{{ .State.ExitCode }}", "3"),
+        ("{{.State.OOM}} {{.state.finished}}.", "false ."),
+        (r"{{.Id}}\t{{.name}}\n", "0123456789ab\tweb\n"),
+        ("{{json .State.Status}}", '"stopped"'),
+        ('{{index .Config.Labels "a"}}{{index .Config.Labels "z"}}', "b"),
+        ("{{.Config.Command}}", "[sh -c]"),
+        ("{{.Config.Nothing.More}}", "<no value>"),
+        ("plain", "plain"),
+        ("{{range .Config}}x{{end}}", None),
+        ("{{.Name | upper}}", None),
+        ("{{index .Config}}", None),
+        ("{{}}", None),
+    ],
+)
+def test_templates(template, text):
+    if text is None:
+        with pytest.raises(UsageError, match="allowed"):
+            templates.render(template, FACTS)
+    else:
+        assert templates.render(template, FACTS) == text
+
+
+def test_the_whole_and_the_headings():
+    assert templates.render("{{json .}}", {"a": [1]}) == '{"a": [1]}'
+    assert templates.render("{{.}}", {"a": [1, True]}) == "map[a:[1 true]]"
+    assert templates.headings(r"{{.Names}}\t{{.ID}}") == "NAMES\tID"
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ([], True),
+        (["name=we"], True),
+        (["name=x"], False),
+        (["name=x", "name=web"], True),
+        (["name=web", "id=9"], False),
+        (["id=0123"], True),
+        (["label=a"], True),
+        (["label=a=b"], True),
+        (["label=a", "label=z"], False),
+        (["status=exited"], True),
+        (["status=running"], False),
+        (["status=running", "status=stopped"], True),
+        (["exited=3"], True),
+        (["exited=0"], False),
+        (["ancestor=debian"], True),
+        (["ancestor=debian:13"], True),
+        (["ancestor=debian:12"], False),
+        (["ancestor=sha256:5"], True),
+    ],
+)
+def test_filters(asked, wanted):
+    assert filters.matches(FACTS, [filters.read(text) for text in asked]) is wanted
+
+
+def test_a_damaged_one_is_filtered_as_well():
+    damaged = {"id": "01", "name": "", "state": {"status": "damaged"}, "damaged": "why"}
+    for word in filters.WORDS:
+        assert filters.matches(damaged, [(word, "none")]) is False
+    assert filters.matches(damaged, [("status", "damaged")])
+
+
+def test_what_is_no_filter():
+    for text in ("name", "color=red", ""):
+        with pytest.raises(ValueError, match="status="):
+            filters.read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("ctrl-p,ctrl-q", b"\x10\x11"), ("a,ctrl-@,CTRL-[", b"a\x00\x1b"), ("", b""), ("~", b"~")],
+)
+def test_the_keys_that_leave(text, expected):
+    assert keys.read(text) == expected
+
+
+@pytest.mark.parametrize("text", ["ctrl-", "ctrl-pp", "ab", "a,,b", "é", "ctrl-1"])
+def test_what_are_no_keys(text):
+    with pytest.raises(ValueError, match="ctrl-p"):
+        keys.read(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        (b"abc", (b"abc", b"", False)),
+        (b"ab\x10", (b"ab", b"\x10", False)),
+        (b"ab\x10\x11c", (b"ab", b"", True)),
+        (b"\x10\x10", (b"\x10", b"\x10", False)),
+        (b"\x11\x10a", (b"\x11\x10a", b"", False)),
+    ],
+)
+def test_they_are_found_in_what_is_typed(typed, found):
+    assert keys.split(typed, b"\x10\x11") == found
+    assert keys.split(typed, b"") == (typed, b"", False)
