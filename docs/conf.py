@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from pycgroups import cli
 from pycgroups.oci_cli import COMMANDS
 
 HERE = Path(__file__).parent
@@ -37,15 +38,31 @@ napoleon_use_ivar = True
 # Every reference to a name of ours must resolve. Those to the standard library would need its inventory from the
 # network, and a build must work without.
 nitpick_ignore_regex = [("py:.*", r"(?!pycgroups\.).*|.*\.[A-Z]")]  # not ours, and type variables
-nitpick_ignore = [("py:class", "pycgroups.runtime.launch.Running")]  # what a container holds inside
+# Annotations say Container, of which there are two: that which is held, and the OCI runtime's.
+suppress_warnings = ["ref.python"]
+# What a container and an image hold inside.
+nitpick_ignore = [
+    ("py:class", "pycgroups.runtime.launch.Running"),
+    ("py:class", "pycgroups.images.store.ImageStore"),
+    ("py:class", "pycgroups.images.locks.Lock"),
+]
+
+
+INNER = {
+    "image": ("df", "prune", "verify", "repair"),
+    "volume": ("create", "ls", "inspect", "rm", "prune"),
+    "system": ("df", "prune"),
+}
+"Commands that have commands."
 
 
 def write_help() -> None:
     """Write what ``--help`` says, for the pages that show it."""
     target = HERE / "reference/_generated"
     target.mkdir(exist_ok=True)
-    for command in ("", "run", "explain", "record", "doctor"):
-        _write(target / f"help-{command or 'pycgroups'}.txt", "pycgroups", command)
+    inner = (f"{command} {name}" for command, names in INNER.items() for name in names)
+    for command in ("", *cli.COMMANDS, *inner):
+        _write(target / f"help-{command.replace(' ', '-') or 'pycgroups'}.txt", "pycgroups", command)
     for command in ("", *COMMANDS):
         _write(target / f"oci-{command or 'pycgroups-oci'}.txt", "pycgroups.oci_cli", command)
 
