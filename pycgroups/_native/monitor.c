@@ -555,8 +555,8 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
     find_status();
     wait_for_log();
     int is_command_to_come = wants_command();
+    tell_death(); /* before: who has waited for the exit finds it among the events */
     write_exit(finished, is_command_to_come && plan->command & MONITOR_AGAIN, delay_msec);
-    tell_death();
     if (is_command_to_come) {
         wait_for_turn(delay_msec);
         if (wants_command())
