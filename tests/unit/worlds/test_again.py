@@ -16,7 +16,12 @@ FAILED = Outcome(world="vm", passed=7, failed=2, failures=(f"{ONE} (call)", f"{T
 def runs(monkeypatch):
     """What is run again, and what comes of it."""
     asked, outcomes = [], []
-    monkeypatch.setattr(worlds, "run", lambda world, arguments: [asked.append(arguments), outcomes.pop()][1])
+
+    def run(_, arguments):
+        asked.append(arguments)
+        return outcomes.pop()
+
+    monkeypatch.setattr(worlds, "run", run)
     return asked, outcomes
 
 
