@@ -90,6 +90,7 @@ SOURCE = """
 #include "spawn.h"
 #include "tar.h"
 #include "tree.h"
+#include "unpack.h"
 
 #if defined(__x86_64__)
 #define NATIVE_AUDIT_ARCH AUDIT_ARCH_X86_64
@@ -158,7 +159,7 @@ def make() -> FFI:
             f"pycgroups/_native/{name}"
             for name in (
                 *("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"),
-                *("overlay.c", "tar.c", "tree.c"),
+                *("overlay.c", "tar.c", "tree.c", "unpack.c"),
             )
         ],
         include_dirs=["pycgroups/_native"],

@@ -32,7 +32,7 @@ from pycgroups.images.tar.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SPECIAL = 2**20
 "Bytes of one extended header, or of one map of a sparse file; Go's bound too."
@@ -42,6 +42,7 @@ _NOBODY = 2**32 - 1
 _MAJORS, _MINORS = 2**12, 2**20
 
 _DEVICES = frozenset({CHARACTER, BLOCK_DEVICE})
+_TYPE, _FILES = 156, frozenset({FILE, b"\0"})
 _EXTENDED = frozenset({b"x", b"g", b"L", b"K"})
 _SPARSE = b"S"
 _SPARSE_MAP, _SPARSE_MORE, _SPARSE_SIZE = slice(386, 482), 482, slice(483, 495)  # in a header of the old GNU format
@@ -110,6 +111,21 @@ class Reader:
             if begin == 0:
                 error.hint = error.hint or "it may be no tar: file(1) tells what it is"
             raise
+
+    def pass_on(self, take: Callable[[bytes, int], int]) -> None:
+        """Let somebody else read the next entries, if they begin with a file that no extended header says anything of.
+
+        Args:
+            take: is given the chunk and where in it a header may be; returns where the first is that it did not read.
+
+        Raises:
+            ImageError: the data of the current entry is cut off.
+        """
+        stream = self._stream
+        stream.skip(self._stored + self._padding)
+        self._stored = self._padding = 0
+        if not self._global and stream.more() and stream.chunk[stream.at + _TYPE : stream.at + _TYPE + 1] in _FILES:
+            stream.at = take(stream.chunk, stream.at)
 
     # -- data ---------------------------------------------------------------------------------------------------
 
