@@ -149,7 +149,7 @@ def _is_added(context: int, action: int, number: int, args: tuple[SyscallArg, ..
     array = (_Compare * len(compare))(*compare)
     result = library().seccomp_rule_add_array(context, action, number, len(compare), array)
     _check(0 if result == -errno.EEXIST else result)
-    return result == 0
+    return bool(result == 0)
 
 
 def _export(context: int) -> bytes:
