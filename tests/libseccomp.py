@@ -1,6 +1,6 @@
 """libseccomp, by which runc and crun compile a profile: the other compiler, to compare ours with.
 
-Source: seccomp.h of libseccomp 2.5 and 2.6, seccomp_rule_add(3); the use of it is that of runc's
+Source: seccomp.h of libseccomp 2.6, seccomp_rule_add(3); the use of it is that of runc's
 ``libcontainer/seccomp/seccomp_linux.go``.
 """
 
