@@ -295,6 +295,18 @@ def test_a_container_that_is_held(store, spaces, others):
         made.read_text("/mnt/file")
 
 
+@needs_root
+def test_one_that_is_held_in_namespaces_of_several(store, others):
+    """What is the host's is joined before the user namespace, which has no rights over it."""
+    with process(*USERS) as pid:
+        spaces = {"mnt": others, "net": others, "user": pid, "uts": pid}
+        made = store.containers.create(["sleep", "1000"], namespaces=spaces)
+        made.start()
+        assert made.exec(["cat", "/mnt/file"], text=True).stdout == "theirs\n"
+        assert os.readlink(f"/proc/{made.pid}/ns/user") == os.readlink(f"/proc/{pid}/ns/user")
+        assert say("id -u", spaces) == "0"
+
+
 def test_that_of_a_container(store, root):
     """Of one that is held, all that it has."""
     made = store.containers.create(["sleep", "1000"], rootfs=root, mounts=[pc.Mount.tmpfs("/tmp")])
