@@ -33,8 +33,8 @@ export PYCGROUPS_WERROR := 1
 ARCH := $(shell dpkg --print-architecture 2>/dev/null)
 
 BUILD_PACKAGES := python3 python3-venv python3-dev gcc libc6-dev
-TEST_PACKAGES := bubblewrap busybox-static catatonit containerd criu dbus-daemon docker-registry fish iproute2 mount netavark \
-    nftables openssl podman procps skopeo strace uidmap umoci zsh
+TEST_PACKAGES := bubblewrap busybox-static catatonit containerd criu dbus-daemon docker-registry fish iproute2 libseccomp2 mount \
+    netavark nftables openssl podman procps skopeo strace uidmap umoci zsh
 VM_PACKAGES := $(if $(filter amd64,$(ARCH)),qemu-system-x86 virtiofsd linux-image-cloud-amd64 \
     systemd dbus dbus-user-session)
 # To build the validation programs of runtime-tools (tests/conformance/): Go, and the source of what they use. And to fuzz.

@@ -25,6 +25,7 @@
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/openat2.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
@@ -33,6 +34,7 @@
 #include <linux/wait.h>
 
 #include "bare.h"
+#include "inside.h"
 #include "message.h"
 #include "sys.h"
 #include "text.h"
@@ -185,13 +187,48 @@ static void kill_listed(struct killing *killing, const char *text, long length)
     }
 }
 
+/* Whose numbers a procfs has: it shows us as who we are, if they are those of our pid namespace. */
+static int knows_us(long proc)
+{
+    char link[64];
+    long self = SYS(getpid), pid = 0;
+    long length = SYS(readlinkat, proc, "thread-self", link, sizeof link);
+    for (long i = 0; i < length && i < 10 && link[i] >= '0' && link[i] <= '9'; i++)
+        pid = pid * 10 + link[i] - '0';
+    return pid == self;
+}
+
+/* In a mount namespace that was joined /proc is somebody else's to arrange, and who is listed is killed: so it is procfs,
+ * of our own pid namespace, and nothing is mounted on the way. -EXDEV where it is not. */
+static long open_children(void)
+{
+    static const char path[] = "thread-self/children";
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS};
+    long proc = SYS(openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (proc < 0)
+        return proc == -ENOENT ? -EXDEV : proc;
+    long fd = is_procfs((int)proc) == 0 && knows_us(proc) ? SYS_RETRY(openat2, proc, path, &how, sizeof how) : -EXDEV;
+    if (fd == -ENOSYS || fd == -EPERM) /* a filter around us, that is older than openat2(2) */
+        fd = SYS(openat, proc, path, O_RDONLY | O_CLOEXEC, 0);
+    SYS(close, proc);
+    return fd;
+}
+
+static long check_children(void)
+{
+    long fd = is_first() ? 0 : open_children();
+    if (fd > 0)
+        SYS(close, fd);
+    return fd < 0 ? fd : 0;
+}
+
 /* Our children, and no further: a pid is surely theirs until we have reaped it, and nobody knows that of their children,
  * who are ours next: prctl(2), PR_SET_CHILD_SUBREAPER. proc_tid_children(5). 0, or why none can be killed. */
 static long kill_children(void)
 {
     char text[1024];
     struct killing killing = {0};
-    long fd = SYS(openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY | O_CLOEXEC, 0), got;
+    long fd = open_children(), got;
     if (fd == -ENFILE || fd == -ENOMEM) /* it will not last */
         return 0;
     if (fd < 0)
@@ -307,6 +344,9 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
         leave(125);
     }
     SYS(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* PID 1 is that anyway */
+    ret = check_children();
+    if (ret < 0)
+        give_up(ret);
     long pid = fork_main();
     if (pid < 0)
         give_up(pid);

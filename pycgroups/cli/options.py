@@ -244,7 +244,7 @@ FLAGS = (
     ),
     Flag(
         "--namespace --namespaces",
-        "join one: net, user, uts, ipc, cgroup or time, as net=/run/netns/blue, or net=PID for that of a process",
+        "join one: net, pid, mnt, user, uts, ipc, cgroup or time, as net=/run/netns/blue, or net=PID for a process's",
         word="namespaces",
         value="KIND=PATH",
         many=True,

@@ -18,7 +18,7 @@ from pycgroups.errors import InvalidConfig, NotFound
 from pycgroups.namespaces import caller as callers
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import Manner
-from pycgroups.runtime.rootfs import Directory, Stacked
+from pycgroups.runtime.rootfs import Directory, Entered, Stacked
 from pycgroups.security import lsm
 from pycgroups.security.bpf import compile_filter, syscall_table
 from pycgroups.security.seccomp_policy import filter_flags, has_listener
@@ -145,13 +145,15 @@ def _facts(config: ContainerConfig, image: Root | None) -> _Facts:
     if user is None and config.userns == KEEP_ID:
         user = caller.uid, caller.gid
     identity = identify(user, config.groups, _places(config, image))
-    is_host = config.rootfs is None and image is None
+    is_host = config.rootfs is None and image is None and not config.joins_mounts
     root = hostroot.host_root(privileged=caller.owns_mounts) if is_host else image
     return config, caller, identity, root, _files(config), _disks(config)
 
 
 def _places(config: ContainerConfig, image: Root | None) -> tuple[str, ...]:
     """Return the directories that make up the root, the topmost first: accounts are looked up in them."""
+    if config.joins_mounts:
+        return ()
     if image is not None:
         return tuple(f"{image.directory}/{layer}" for layer in image.layers)
     return (config.rootfs or "/",)
@@ -184,6 +186,8 @@ def _describe(  # noqa: PLR0917 (positional: keywords make a slower key)
     rootfs: Rootfs
     if isinstance(root, hostroot.HostRoot):
         rootfs = root.rootfs(config.disk, files)
+    elif config.joins_mounts:
+        rootfs = Entered(namespace=dict(joined.paths)["mount"])
     elif root is not None and root.copy is not None:
         rootfs = Directory(path=root.copy, idmapped=idmapped, files=files)
     elif root is not None:

@@ -42,9 +42,9 @@ HOST = IdMap.host()
 KEEP_ID = IdMap.keep_id()
 WORKSPACE = "/workspace"
 
-# OCI's names of the namespaces that can be chosen, and the kernel's in /proc/PID/ns. The mount namespace is
-# not among them: the root file system is made in it.
+# OCI's names of the namespaces that can be chosen, and the kernel's in /proc/PID/ns.
 NAMESPACES = {
+    "mount": "mnt",
     "network": "net",
     "pid": "pid",
     "ipc": "ipc",
@@ -129,6 +129,8 @@ class ContainerConfig:
             user_namespaces(7).
         namespaces: (OCI kind, absolute path | `pycgroups.Namespace` | "host" | "private"); default private, but for
             "time", which is the host's; namespaces(7). One that is given must be open until the container has started.
+            In a mount namespace that is there the program finds its root file system, and nothing is mounted:
+            `pycgroups.containers.mount_namespace`.
         caps_add: capabilities(7) added to the default ones.
         caps_drop: capabilities taken away from them.
         seccomp: "default", "strict" for pure computing (`pycgroups.security.strict`), "unconfined", or a profile: a
@@ -247,6 +249,10 @@ class ContainerConfig:
             raise invalid("no_new_privileges", self.no_new_privileges, "True with landlock, which takes it")
         _check_mounts(self)
         _check_shared_namespaces(self)
+        if self.joins_mounts:
+            from pycgroups.containers import mount_namespace  # the usual run has one of its own
+
+            mount_namespace.check({name: made[name] for name in _PARSERS if made[name] != _DEFAULTS[name]})
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -257,6 +263,11 @@ class ContainerConfig:
     def names_volumes(self) -> bool:
         """Whether it has volumes of the store: `pycgroups.containers.volumes.mounting`."""
         return any(mount.kind == "volume" for mount in (*self.mounts, *self.volumes))
+
+    @property
+    def joins_mounts(self) -> bool:
+        """Whether its mount namespace is that of others, and so its root file system."""
+        return any(kind == "mount" and where != "private" for kind, where in self.namespaces)
 
     @property
     def shares_pids(self) -> bool:
@@ -446,12 +457,15 @@ def _userns(value: object, key: str) -> IdMap:
     return IdMap.parse(value)
 
 
+_SHORT = {name: kind for kind, name in NAMESPACES.items()}
+
+
 def _namespaces(value: object, key: str) -> tuple[tuple[str, str | Namespace], ...]:
     from pycgroups.namespaces.namespace import Namespace  # the usual run names none
 
     result: dict[str, str | Namespace] = {}
     for where, word, item in values.pairs(value, key):
-        kind = "network" if word == "net" else word
+        kind = _SHORT.get(word, word) if isinstance(word, str) else word
         if not isinstance(kind, str) or kind not in NAMESPACES or kind in result:
             raise invalid(where, word, f"each once of {', '.join(NAMESPACES.values())}")
         if isinstance(item, str) and item.isdecimal():  # of a command line
@@ -461,6 +475,13 @@ def _namespaces(value: object, key: str) -> tuple[tuple[str, str | Namespace], .
         elif isinstance(item, int):
             result[kind] = f"/proc/{integer(item, where, 1, 2**22)}/ns/{NAMESPACES[kind]}"
         elif isinstance(item, str) and item in {"host", "private"}:
+            if (kind, item) == ("mount", "host"):
+                raise invalid(
+                    where,
+                    item,
+                    "that of others; a program among the files of its caller has no root of its "
+                    'own: isolation="process"',
+                )
             result[kind] = item
         elif isinstance(item, str | os.PathLike) and text(item, where).startswith("/"):
             result[kind] = values.host_path(item, where)

@@ -40,7 +40,7 @@ def identify(
 ) -> Identity:
     """Find the ids for the options ``user`` and ``groups`` in a root file system: a directory, or layers of an image.
 
-    The layers are directories in overlayfs's form, the topmost first.
+    The layers are directories in overlayfs's form, the topmost first. Without any, there are but numbers.
 
     A user without a group has the group of their passwd entry, and 0 without an entry, as docker has it. A user
     given by name is in the supplementary groups that list them, too.
@@ -112,6 +112,8 @@ def _lines(root: tuple[str, ...], path: str, fields: int) -> Iterator[list[str]]
 def _read(root: tuple[str, ...], path: str) -> str:
     if len(root) > 1:
         return _read_layers(root, path)
+    if not root:
+        return ""
     fd = calls.open_inside(os.fsencode(root[0]), os.fsencode(path))
     if fd < 0:
         return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from pycgroups.containers.config import NAMESPACES
-from pycgroups.errors import InvalidConfig
+from pycgroups.containers.config import AUTO, NAMESPACES
+from pycgroups.errors import InvalidConfig, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def opened(config: ContainerConfig) -> Joining:
 
     Raises:
         NotFound: there is no such file, or the process has ended.
-        InvalidConfig: it is no namespace, or one of another kind.
+        InvalidConfig: it is no namespace, or one of another kind; or the mount namespace is the caller's
+            own, or of a user namespace whose programs would get ids of the caller's.
         StateError: a `Namespace` is closed.
         LaunchError: this process has no rights over the user namespace.
     """
@@ -73,6 +74,8 @@ def opened(config: ContainerConfig) -> Joining:
     try:
         for kind, where in given.items():
             spaces.append(_open(kind, where))
+            if kind == "mount":
+                _check_mounts(spaces[-1], config)
         return _joining(spaces, given) if spaces else Joining()
     except BaseException:
         _close(spaces)
@@ -95,6 +98,29 @@ def _open(kind: str, where: str | Namespace) -> Namespace:
     except InvalidConfig as error:
         message = f"{where} is {error.message}"
         raise InvalidConfig(message, operation="option", path=f"namespaces[{name!r}]") from None
+
+
+def _check_mounts(space: Namespace, config: ContainerConfig) -> None:
+    """Refuse a mount namespace in which the program has no walls, or rights that are not for whoever arranged it."""
+    given = dict(config.namespaces)
+    if os.path.samestat(os.fstat(space.fileno()), os.stat("/proc/self/ns/mnt")):
+        allowed = 'one that the caller is not in: a program among the files of its caller has isolation="process"'
+        raise invalid("namespaces['mnt']", given["mount"], allowed)
+    joins_user = given.get("user", "host") not in {"host", "private"}
+    if not joins_user and config.userns != AUTO and not _is_of_caller(space):
+        allowed = (
+            "one of the caller's user namespace with userns: what is in there runs with ids of the caller's else. "
+        )
+        allowed += "Join its user namespace as well, or leave userns out"
+        raise invalid("namespaces['mnt']", given["mount"], allowed)
+
+
+def _is_of_caller(space: Namespace) -> bool:
+    owner = space.owner()
+    if owner is None:
+        return False
+    with owner:
+        return os.path.samestat(os.fstat(owner.fileno()), os.stat("/proc/self/ns/user"))
 
 
 def _joining(spaces: list[Namespace], given: Mapping[str, str | Namespace]) -> Joining:

@@ -60,6 +60,7 @@ def make_spec(
         InvalidConfig: an id that the container does not have.
     """
     fresh = _namespaces(config, idmap, dict(joined))
+    has_root = _is_own(fresh, "mount")
     if idmap.kind == "map":
         outside(idmap.uids, identity.uid, "user")
         outside(idmap.gids, identity.gid, "user")
@@ -78,7 +79,9 @@ def make_spec(
             *_workspace(config, identity, caller, idmap),
             *_devices(config),
             *map(_mount, (*config.mounts, *config.volumes)),
-        ),
+        )
+        if has_root
+        else (),
         annotations=config.annotations,
         linux=oci.Linux(
             namespaces=fresh,
@@ -86,8 +89,8 @@ def make_spec(
             gid_mappings=idmap.gids,
             sysctl=config.sysctls,
             resources=_resources(config, disks, devices),
-            masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config),
-            readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config),
+            masked_paths=_or_default(config.masked_paths, MASKED_PATHS, config) if has_root else (),
+            readonly_paths=_or_default(config.readonly_paths, READONLY_PATHS, config) if has_root else (),
             seccomp=seccomp_profile(config, held),
         ),
     )
@@ -165,7 +168,7 @@ def _environment(config: ContainerConfig, identity: Identity, path: tuple[str, .
 
 def _namespaces(config: ContainerConfig, idmap: IdMap, joined: dict[str, str]) -> tuple[oci.NamespaceSpec, ...]:
     chosen = dict(config.namespaces)
-    if "pid" in joined and "user" not in joined and idmap.kind == "map":
+    if "pid" in joined and not {"user", "mount"} & joined.keys() and idmap.kind == "map":
         raise Unsupported(
             "/proc of a pid namespace that is joined is for its owner to mount, and no other user namespace's",
             operation="option",

@@ -120,6 +120,7 @@ class Preparation:
         self.record = record
         self.image: Lock | None = None
         self.is_copy = False
+        self.order: tuple[str, ...] = ()
         self.volumes: list[Lock] = []
         self.range: Range | None = None
         self.runtime: Runtime | None = None
@@ -158,6 +159,7 @@ class Preparation:
         rules = placed_rules(config)
         with joining.opened(config) as spaces:
             described = describe(config, devices=rules, joined=spaces.joined, image=root)
+            self.order = spaces.joined.kinds
             leased = is_leased(config, described.caller) and spaces.joined.user is None
         if listens(described.spec):
             raise InvalidConfig(
@@ -215,6 +217,8 @@ class Preparation:
             rootfs=described.rootfs,
             manner=described.manner,
             optional=None if described.config.require_limits else described.config.limits,
+            groups=described.groups,
+            order=self.order,
             at_once=True,
         )
         config = dumps(spec.to_json()).encode()

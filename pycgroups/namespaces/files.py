@@ -38,6 +38,9 @@ NS_GET_NSTYPE = 0xB703
 NS_GET_OWNER_UID = 0xB704
 
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH)
+_OUT_OF_REACH = (
+    "only root may look at the init of a container that has joined a user namespace: make it with init=False"
+)
 
 
 def open_namespace(path: str, kind: str | None = None) -> int:
@@ -108,4 +111,9 @@ def _is_shared(pid: int, name: str) -> bool:
         return os.stat(path).st_ino == own.st_ino
     except OSError as error:
         missing = NotFound if error.errno in _GONE else Error
-        raise missing(operation="look at namespace", path=path, errno=error.errno) from None
+        raise missing(
+            operation="look at namespace",
+            path=path,
+            errno=error.errno,
+            hint=_OUT_OF_REACH if error.errno == errno.EACCES else None,
+        ) from None

@@ -66,6 +66,8 @@ class Wishes(NamedTuple):
         rootfs: what the root is made of, where that is no directory.
         manner: how the program is started, where the Spec does not say all of that.
         optional: limits, if those that this host cannot enforce are only to be told of, and are no error.
+        groups: setgroups(2) is allowed in its user namespace, as far as the Spec and this process do not tell.
+        order: of the namespaces that are joined; see `pycgroups.runtime.plan.joined`.
         at_once: start it, too, which is two conversations less; for a Spec without hooks.
     """
 
@@ -80,6 +82,8 @@ class Wishes(NamedTuple):
     rootfs: Rootfs | None = None
     manner: Manner | None = None
     optional: Limits | None = None
+    groups: bool = True
+    order: tuple[str, ...] = ()
     at_once: bool = False
 
 
@@ -260,9 +264,9 @@ class _Caller(NamedTuple):
     groups: bool
 
 
-def _caller(spec: Spec) -> _Caller:
+def _caller(spec: Spec, wishes: Wishes) -> _Caller:
     keeps = dict(spec.annotations).get(_KEEP_GROUPS) == "1"
-    return _Caller(own.is_privileged(), own.is_nested(), own.may_set_groups() and not keeps)
+    return _Caller(own.is_privileged(), own.is_nested(), wishes.groups and own.may_set_groups() and not keeps)
 
 
 def _shape(spec: Spec) -> Spec:
@@ -282,6 +286,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     nodes: tuple[tuple[str, str], ...],
     joins: int,
     caller: _Caller,
+    order: tuple[str, ...],
 ) -> tuple[Plan, bytes]:
     assert spec.process is not None
     made = plan.make_plan(
@@ -296,6 +301,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         bundle=bundle,
         cgroups=cgroups,
         nodes=dict(nodes),
+        order=order,
     )
     return made, made.encode()
 
@@ -407,10 +413,11 @@ class Creation:
         assert spec.process is not None
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
-        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), _caller(spec))
+        order, caller = self.wishes.order, _caller(spec, self.wishes)
+        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), caller, order)
         self.running = Running(made)
         uids, gids = self.id_mappings()
-        if spaces := plan.joined(spec):
+        if spaces := plan.joined(spec, order):
             self.open_namespaces(spaces, uids, gids)
             uids = gids = ()
         if self.manner.start:

@@ -30,6 +30,8 @@ _CALLS = {
         "start of the program",
         errno.EAGAIN,
     ): "the limit of processes (pids, ulimit -u) counts the init, too; or set init=False",
+    ("start of the program", errno.EXDEV): "by /proc the program's processes are found and killed, and in this mount "
+    "namespace it does not show those of the pid namespace: join both of one process, or leave out the latter",
     ("exec of the helper", errno.EACCES): "sysctl vm.memfd_noexec=0, or a security module forbids programs in memory",
     ("memfd_create", errno.EACCES): "sysctl vm.memfd_noexec=0",
     ("newuidmap", errno.ENOENT): _SUBIDS,
@@ -84,6 +86,8 @@ _STEPS = {
         errno.EPERM,
     ): "joining takes CAP_SYS_ADMIN in the user namespace that it belongs to: an ordinary user "
     "has it where that is joined as well, namespaces={'user': ...}",
+    (lib.OP_CONSOLE, errno.EACCES): "/dev/pts/ptmx of the mount namespace that was joined is not for this user",
+    (lib.OP_CONSOLE, errno.ENOENT): "there is no /dev/pts/ptmx, which devpts has: mount it, or leave out the terminal",
     (lib.OP_FORK, errno.ENOMEM): "process 1 of the pid namespace that was joined has ended, and with it the namespace: "
     "pid_namespaces(7)",
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",

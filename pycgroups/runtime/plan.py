@@ -17,7 +17,7 @@ from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces import files
 from pycgroups.runtime import mount_options
 from pycgroups.runtime.program import RULESET, TERMINAL, Manner, Slots, program
-from pycgroups.runtime.rootfs import Directory, Layered, Stacked
+from pycgroups.runtime.rootfs import Directory, Entered, Layered, Stacked
 from pycgroups.runtime.steps import Plan, Step, Terminal
 from pycgroups.security import capabilities
 
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Literal
 
+    from attrs import evolve
+
     from pycgroups.oci.runtime_spec import IdMapping, Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
-    from pycgroups.runtime.rootfs import Layer, Rootfs
+    from pycgroups.runtime.rootfs import Layer, Made, Rootfs
     from pycgroups.runtime.steps import IdMaps
+else:
+    from pycgroups.frozen import evolve
 
 # Slots with a fixed use, from the top.
 TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, RULESET, -1)
@@ -115,17 +119,13 @@ def make_plan(
     plan = _Planner(spec, rootfs, manner, order, privileged=privileged, nested=nested, joins=joins)
     plan.bundle, plan.cgroups, plan.groups, plan.nodes = bundle, cgroups, groups, nodes
     plan.enter()
-    plan.make_root()
-    for mount in spec.mounts:
-        plan.mount(mount)
-    plan.show_files()
-    plan.fill_dev()
-    plan.protect()
-    if terminal:
-        plan.make_terminal(terminal)
-    plan.finish_setup()
+    if isinstance(rootfs, Entered):
+        plan.use_what_is_there(terminal)
+    else:
+        plan.make_container(rootfs, terminal)
     manner = manner._replace(supervised=plan.supervised)
-    main = program(spec.process, manner, plan.slots, terminal=terminal is not None, groups=plan.may_set_groups())
+    process = evolve(spec.process, oom_score_adj=None) if plan.enters else spec.process  # it has that already
+    main = program(process, manner, plan.slots, terminal=terminal is not None, groups=plan.may_set_groups())
     return plan.done(main)
 
 
@@ -158,6 +158,8 @@ class _Planner:
         # Of these only children are: setns(2), unshare(2).
         self.forks = "pid" in kinds or not self.late.isdisjoint(("pid", "time"))
         self.userns = "user" in self.fresh or "user" in kinds
+        # In a mount namespace of others nothing is made, and all of it is used as it is.
+        self.enters = isinstance(rootfs, Entered)
         # An init that is not process 1 ends its descendants itself.
         self.supervised = manner.init and "pid" not in self.fresh
         self.binds_devices = self.userns or nested
@@ -183,7 +185,7 @@ class _Planner:
 
     def wanted_idmaps(self) -> tuple[IdMaps | None, ...]:
         wanted: dict[IdMaps | None, None] = {}
-        if not isinstance(self.rootfs, Layered) and self.rootfs.idmapped:
+        if isinstance(self.rootfs, Directory | Stacked) and self.rootfs.idmapped:
             wanted[None] = None
         for mount in self.spec.mounts:
             if _is_idmapped(mount):
@@ -240,16 +242,7 @@ class _Planner:
     # -- namespaces -------------------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        for slot in range(self.joins):
-            self.early.append(Step(lib.OP_JOIN, (slot,)))
-        for slot, space in enumerate(self.joined, self.joins):
-            self.early.append(Step(lib.OP_SETNS, (slot, NAMESPACES[space.type]), (os.fsencode(space.path or "user"),)))
-        if self.late:
-            self.early.append(Step(lib.OP_UNSHARE, (_flags(self.late),)))
-        if self.spec.linux.time_offsets:
-            self.early.append(Step(lib.OP_TIME_OFFSETS, texts=(self.time_offsets(),)))
-        if self.forks:
-            self.early.append(Step(lib.OP_FORK))
+        self.join()
         if self.userns:
             self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()), *self.root_ids())
         if (
@@ -258,11 +251,30 @@ class _Planner:
             self.add(lib.OP_DEATH, lib.PLAN_END_SIGNAL if self.supervised else 9)
         self.add(lib.OP_SESSION, 0)
         self.add(lib.OP_UMASK, 0)
-        self.add(lib.OP_PROPAGATE, lib.MS_PRIVATE)
+        if not self.enters:
+            self.add(lib.OP_PROPAGATE, lib.MS_PRIVATE)
+            if not self.manner.init:
+                self.set_oom_score(self.setup)
+
+    def set_oom_score(self, steps: list[Step], *, dumpable: bool = False) -> None:
+        """Set it by the caller's /proc: the container need not have one."""
         process = self.spec.process
-        if process is not None and process.oom_score_adj is not None and not self.manner.init:
-            # By the host's /proc: the container need not have one.
-            self.add(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),))
+        if process is not None and process.oom_score_adj is not None:
+            steps.append(Step(lib.OP_OOM_SCORE, (int(dumpable),), (str(process.oom_score_adj).encode(),)))
+
+    def join(self) -> None:
+        for slot in range(self.joins):
+            self.early.append(Step(lib.OP_JOIN, (slot,)))
+        if self.enters:
+            self.set_oom_score(self.early, dumpable=True)
+        for slot, space in enumerate(self.joined, self.joins):
+            self.early.append(Step(lib.OP_SETNS, (slot, NAMESPACES[space.type]), (os.fsencode(space.path or "user"),)))
+        if self.late:
+            self.early.append(Step(lib.OP_UNSHARE, (_flags(self.late),)))
+        if self.spec.linux.time_offsets:
+            self.early.append(Step(lib.OP_TIME_OFFSETS, texts=(self.time_offsets(),)))
+        if self.forks:
+            self.early.append(Step(lib.OP_FORK))
 
     def time_offsets(self) -> bytes:
         """Return the lines of time_namespaces(7)'s /proc/PID/timens_offsets."""
@@ -283,16 +295,34 @@ class _Planner:
 
     # -- the root ---------------------------------------------------------------------------------------------
 
-    def make_root(self) -> None:
-        rootfs = self.rootfs
+    def use_what_is_there(self, terminal: Terminal | None) -> None:
+        """Change nothing in the mount namespace of others."""
+        assert self.spec.process is not None
+        self.add(lib.OP_ROOT)
+        if terminal:
+            self.setup.append(terminal.step(TERMINAL, self.spec.process.user))
+        self.name_and_connect()
+
+    def make_container(self, rootfs: Made, terminal: Terminal | None) -> None:
+        self.make_root(rootfs)
+        for mount in self.spec.mounts:
+            self.mount(mount)
+        self.show_files(rootfs)
+        self.fill_dev()
+        self.protect()
+        if terminal:
+            self.make_terminal(terminal)
+        self.finish_setup()
+
+    def make_root(self, rootfs: Made) -> None:
         overlays = [mount for mount in self.spec.mounts if mount.type == "overlay"]
         if isinstance(rootfs, Layered):
-            self.make_scratch(rootfs.size)
+            self.make_scratch(rootfs, rootfs.size)
             self.stage_layers(overlays)
             self.make_layers(rootfs)
             return
         if isinstance(rootfs, Stacked):
-            self.make_scratch(rootfs.size)
+            self.make_scratch(rootfs, rootfs.size)
             self.stage_layers(overlays)
             self.make_stack(rootfs)
             return
@@ -307,7 +337,7 @@ class _Planner:
             idmap=None if rootfs.idmapped else False,
         )
         if rootfs.files or overlays:
-            self.make_scratch(None)
+            self.make_scratch(rootfs, None)
             self.stage_layers(overlays)
         # Hooks in the container's mount namespace are programs of the host, and know the root by its path.
         self.use_root(slot, rootfs.path if self.manner.waits else "/")
@@ -316,14 +346,14 @@ class _Planner:
         self.add(lib.OP_STACK, slot, texts=(os.fsencode(at),))
         self.add(lib.OP_BASE, slot)
 
-    def make_scratch(self, size: int | None) -> None:
+    def make_scratch(self, rootfs: Made, size: int | None) -> None:
         """The one tmpfs that takes all that is written, so that one size limits it."""
         options = ("mode=755",) if size is None else ("mode=755", f"size={size}")
         self.file_system("tmpfs", SCRATCH, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options)
         # Somewhere in the old root, to go away with it, and not on top of it: that would take a second umount2(2).
         self.add(lib.OP_STACK, SCRATCH, texts=(b"/proc",))
         self.add(lib.OP_BASE, SCRATCH)
-        for number, (_, content) in enumerate(self.rootfs.files):
+        for number, (_, content) in enumerate(rootfs.files):
             self.add(lib.OP_FILE, 0o644, texts=(b"file%d" % number, os.fsencode(content)))
 
     def stage_layers(self, overlays: list[Mount]) -> None:
@@ -345,8 +375,8 @@ class _Planner:
     def bind_scratch(self, name: str, slot: int) -> None:
         self.add(lib.OP_TREE, slot, 0, 0, 0, lib.MS_PRIVATE, -1, SCRATCH, texts=(name.encode(),))
 
-    def show_files(self) -> None:
-        for number, (path, _) in enumerate(self.rootfs.files):
+    def show_files(self, rootfs: Made) -> None:
+        for number, (path, _) in enumerate(rootfs.files):
             self.bind_scratch(f"file{number}", TEMPORARY)
             self.add(lib.OP_MOUNT, TEMPORARY, 0, texts=(os.fsencode(path),))
 

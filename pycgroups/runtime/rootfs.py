@@ -1,6 +1,6 @@
 """What a container's root is made of, as data: a directory used as it is, or layers under a throw-away top.
 
-The layers are pieces of the host (`Layered`), or those of an image (`Stacked`).
+The layers are pieces of the host (`Layered`), or those of an image (`Stacked`). Or it is there already (`Entered`).
 """
 
 from __future__ import annotations
@@ -91,4 +91,15 @@ class Stacked(NamedTuple):
     top: str = ""
 
 
-Rootfs = Directory | Layered | Stacked
+class Entered(NamedTuple):
+    """The root of a mount namespace that is joined: nothing is made, mounted or covered in it.
+
+    Attributes:
+        namespace: where that is.
+    """
+
+    namespace: str
+
+
+Made = Directory | Layered | Stacked
+Rootfs = Made | Entered

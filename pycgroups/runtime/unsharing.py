@@ -121,10 +121,11 @@ def _names(kinds: Sequence[str]) -> tuple[str, ...]:
             raise invalid(f"kinds[{position}]", word, "each once")
         if name == "pid":
             raise Unsupported(
-                "a pid namespace ends with its process 1",
+                "a pid namespace is no more than its process 1, and ends with it",
                 operation="create namespaces",
                 path=f"kinds[{position}]",
-                hint='start a container, and take Namespace.of(pid, "pid")',
+                hint="start a process 1 as pycgroups.Container(...), and take Namespace.of(container.pid, 'pid'), "
+                "or that of any process that runs",
             )
         names.append(name)
     if not names:

@@ -173,7 +173,7 @@ class _Program:
         operator = condition.op.removeprefix("SCMP_CMP_")
         mask, value = 2**64 - 1, condition.value
         if operator == "MASKED_EQ":
-            mask, value = condition.value, condition.value_two
+            mask, value = condition.value, condition.value_two & condition.value
         if operator in {"NE", "LT", "LE"}:  # the opposites of EQ, GE and GT
             then, otherwise = otherwise, then
         test = _TESTS[operator]

@@ -156,5 +156,5 @@ def _is_so(condition: SyscallArg, argument: int) -> bool:
         "SCMP_CMP_EQ": argument == value,
         "SCMP_CMP_GE": argument >= value,
         "SCMP_CMP_GT": argument > value,
-        "SCMP_CMP_MASKED_EQ": argument & value == condition.value_two,
+        "SCMP_CMP_MASKED_EQ": argument & value == condition.value_two & value,
     }[condition.op]

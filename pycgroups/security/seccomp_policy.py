@@ -50,7 +50,7 @@ NO_SUCH_CALL = RET_ERRNO | errno.ENOSYS
 # The data of an action, and the largest: the kernel cuts an error number at MAX_ERRNO, linux/err.h.
 _LARGEST_DATA = {RET_ERRNO: 4095, RET_TRACE: 0xFFFF}
 
-# All compare 64 bits, unsigned. ``MASKED_EQ`` is ``(argument & value) == valueTwo``.
+# All compare 64 bits, unsigned. ``MASKED_EQ`` is ``(argument & value) == (valueTwo & value)``: seccomp_rule_add(3).
 OPERATORS = frozenset("SCMP_CMP_" + name for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"))
 
 # fmt: off

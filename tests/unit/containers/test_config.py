@@ -313,6 +313,12 @@ def test_namespaces_and_their_words_agree():
     assert config(hostname="a", namespaces={"uts": "private"}).hostname == "a"
 
 
+@pytest.mark.parametrize("given", [{"image": "host"}, {"user": 7}, {"groups": [8]}, {"hostname": "a"}, {"tty": True}])
+def test_what_a_mount_namespace_of_others_goes_with(given):
+    assert config(namespaces={"mnt": 5}, **given).joins_mounts
+    assert config(namespaces={"mnt": "private"}, rootfs="/r", **given | {"image": None}).joins_mounts is False
+
+
 def test_env_wins_over_its_files(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("A=1\nB=1\nC=1")

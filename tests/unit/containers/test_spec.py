@@ -141,6 +141,14 @@ def test_namespaces():
         spaces(namespaces={"pid": 5}, joined=(("pid", "/a"),))
 
 
+def test_nothing_is_mounted_in_a_mount_namespace_of_others():
+    made = make(namespaces={"mnt": 5}, rootfs=None, joined=(("mount", "/a"),))
+    assert {space.type: space.path for space in made.linux.namespaces}["mount"] == "/a"
+    assert (made.mounts, made.linux.masked_paths, made.linux.readonly_paths) == ((), (), ())
+    both = make(namespaces={"mnt": 5, "pid": 5}, rootfs=None, joined=(("mount", "/a"), ("pid", "/b")))
+    assert {space.type: space.path for space in both.linux.namespaces}["pid"] == "/b"
+
+
 def test_the_hosts_proc_is_bound_where_its_processes_are_shown_to_other_ids():
     shared = {"namespaces": {"pid": "host"}}
     assert (mount_at(make(**shared), "/proc").type, mount_at(make(**shared), "/proc").source) == ("none", "/proc")

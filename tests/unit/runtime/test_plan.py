@@ -19,7 +19,7 @@ from pycgroups.runtime import steps as parts
 from pycgroups.runtime.cgroup_mounts import Shown
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import RULESET, Manner, candidates
-from pycgroups.runtime.rootfs import Directory, Layer, Layered
+from pycgroups.runtime.rootfs import Directory, Entered, Layer, Layered
 from pycgroups.runtime.steps import Step, Terminal
 from pycgroups.security import capabilities
 from pycgroups.security.landlock import Ruleset
@@ -161,6 +161,21 @@ def test_joined_namespaces_take_the_first_slots():
     ]
     assert plan.given == 4
     assert "lo up" not in names(plan.steps)
+
+
+def test_a_mount_namespace_of_others_is_used_as_it_is():
+    joined = [("user", "/u"), ("mount", "/m")]
+    others = tuple(kind for kind in ALL if kind not in {"user", "mount"})
+    of = spec(
+        namespaces=others, joined=joined, mounts=(), process={"cwd": "/there", "oom_score_adj": 500}, hostname="a"
+    )
+    plan = make(of, Entered("/m"), terminal=Terminal())
+    assert names(plan.setup) == [
+        *("oom score", "setns", "setns", "unshare", "fork", "become root", "death", "session", "umask", "root"),
+        *("console", "hostname", "lo up"),
+    ]
+    assert plan.prepare == ()
+    assert "oom score" not in names(plan.main)  # /proc is not the container's own
 
 
 def test_trees_are_opened_by_who_may():

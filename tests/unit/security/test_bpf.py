@@ -42,7 +42,7 @@ COMPARE: dict[str, Callable[[int, int, int], bool]] = {
     "SCMP_CMP_LE": lambda arg, value, _: arg <= value,
     "SCMP_CMP_GT": lambda arg, value, _: arg > value,
     "SCMP_CMP_GE": lambda arg, value, _: arg >= value,
-    "SCMP_CMP_MASKED_EQ": lambda arg, mask, value: arg & mask == value,
+    "SCMP_CMP_MASKED_EQ": lambda arg, mask, value: arg & mask == value & mask,
 }
 
 
