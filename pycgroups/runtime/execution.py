@@ -134,7 +134,7 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
             if profile is not None and listener >= 0:
                 handed, listener = listener, -1
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
-            running.until(lambda running: running.started)
+            running.until_started()
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
