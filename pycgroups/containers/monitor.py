@@ -11,8 +11,8 @@ the container's directory there are
 where ``exit`` stays locked as long as the command that comes after the end is to come, or runs;
 
 and it appends to the store's events (`pycgroups.containers.events`) ``oom`` when that happens, and ``die`` right before
-``exit`` is there, with the attributes ``exit_code`` (as `Exit.returncode`) and ``reason`` (as `Container.reason`), which are missing when
-they are unknown, and ``oom`` (``true``, ``false``).
+``exit`` is there, with the attributes ``exit_code`` (as `Exit.returncode`) and ``reason`` (as `Container.reason`),
+which are missing when they are unknown, and ``oom`` (``true``, ``false``).
 
 Whoever starts one has launched the container and heard that it runs, and then closes its own copies of the read ends,
 of the write ends, and of the control socket: a pipe that anybody has open for writing has no end. An init lives as

@@ -15,8 +15,14 @@ FAILED = Outcome(world="vm", passed=7, failed=2, failures=(f"{ONE} (call)", f"{T
 @pytest.fixture
 def runs(monkeypatch):
     """What is run again, and what comes of it."""
-    asked, outcomes = [], []
-    monkeypatch.setattr(worlds, "run", lambda world, arguments: [asked.append(arguments), outcomes.pop()][1])
+    asked: list[list[str]] = []
+    outcomes: list[Outcome] = []
+
+    def run(_, arguments):
+        asked.append(arguments)
+        return outcomes.pop()
+
+    monkeypatch.setattr(worlds, "run", run)
     return asked, outcomes
 
 
