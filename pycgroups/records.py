@@ -52,7 +52,10 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # nobody checks it
         return filled
 
     def _replace(self, **changes: Any) -> Self:
-        return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})
+        made = tuple.__new__(type(self), map(changes.pop, self._fields, self))
+        if changes:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(changes)}")
+        return made
 
     def __repr__(self) -> str:
         """Show every field."""

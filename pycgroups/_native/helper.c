@@ -48,11 +48,18 @@ enum {
 static struct run run;
 static volatile int main_failed; /* written by the main child in our memory, before it gives up */
 
+/* The last word, and so the conversation's end: also if a child of the library's process has a copy of our socket. */
+static void tell_failure(int control, int32_t step, long error)
+{
+    struct report report = {.kind = REPORT_FAILED, .step = step, .error = (int32_t)-error};
+    send_report(control, &report, -1);
+    SYS(shutdown, control, 2 /* SHUT_RDWR */);
+}
+
 /* What failed is no step of the plan. */
 static void __attribute__((noreturn)) give_up(long error)
 {
-    struct report report = {.kind = REPORT_FAILED, .step = -1, .error = (int32_t)-error};
-    send_report(CONTROL, &report, -1);
+    tell_failure(CONTROL, -1, error);
     leave(125);
 }
 
@@ -121,8 +128,7 @@ static int perform_range(uint32_t from, uint32_t to)
     for (uint32_t i = from; i < to; i++) {
         int ret = perform(&run, plan_steps(run.plan) + i);
         if (ret < 0) {
-            struct report report = {.kind = REPORT_FAILED, .step = (int32_t)i, .error = -ret};
-            send_report(run.control, &report, -1);
+            tell_failure(run.control, (int32_t)i, ret);
             return ret;
         }
     }

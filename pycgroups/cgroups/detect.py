@@ -62,14 +62,15 @@ def named() -> tuple[Hierarchy, ...]:
     return _match(_mounted(), read_path("/proc/self/cgroup"), named=True)
 
 
+@cache
 def everything() -> tuple[Hierarchy, ...]:
-    """All hierarchies: v2's first, and those without a controller too."""
+    """All hierarchies: v2's first, and those without a controller too. Cached."""
     return tuple(sorted((*hierarchies(), *named()), key=lambda each: -each.version))
 
 
 def forget() -> None:
     """Look again at the next question: the cgroup of this process was removed or another was entered."""
-    for cached in (_mounted, hierarchies, named):
+    for cached in (_mounted, hierarchies, named, everything):
         cached.cache_clear()
 
 

@@ -166,9 +166,9 @@ class Container(Contents, Looking):
             return home.record()
 
     def _runtime(self) -> Runtime:
-        from pycgroups import runtime
+        from pycgroups.runtime.container import Container as Runtime
 
-        return runtime.get(self.id, root=self._place.runtime)
+        return Runtime(f"{self._place.runtime}/{self.id}")
 
     @property
     def short_id(self) -> str:

@@ -43,10 +43,12 @@ from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from functools import cache
     from typing import Any, NamedTuple, Self, TypeVar
 
     T = TypeVar("T")
 else:
+    from pycgroups.caches import cache
     from pycgroups.records import NamedTuple
 
 START, STOPPED = "run.json", "stopped"
@@ -125,8 +127,9 @@ def new_id() -> str:
     return os.urandom(ID_LENGTH // 2).hex()
 
 
+@cache
 def boot_id() -> str:
-    """Return which boot of the machine this is."""
+    """Return which boot of the machine this is. Cached."""
     fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(fd, _BOOT_ID_LENGTH).decode().strip()

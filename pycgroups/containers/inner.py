@@ -17,15 +17,18 @@ from pycgroups.oci.uncommon import ConsoleSize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from functools import lru_cache
 
     from attrs import evolve
 
+    from pycgroups.containers.identity import Identity
     from pycgroups.containers.streams import Streams
     from pycgroups.containers.verdict import Reason, Usage
     from pycgroups.containers.vocabulary import Pairs, Path
     from pycgroups.oci.runtime_spec import Process
     from pycgroups.runtime.execution import Executed
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.frozen import evolve
 
 _SIGKILL = 9
@@ -58,22 +61,41 @@ def describe(
     Raises:
         InvalidConfig: an option is wrong.
     """
+    return _described(
+        own,
+        None if user is None else identify(options.user(user, "user"), (), (f"/proc/{pid}/root",)),
+        options.command(command, "command"),
+        () if env is None else options.environment(env, "env"),
+        own.cwd if cwd is None else values.inside_path(cwd, "cwd"),
+        tty,
+        size,
+    )
+
+
+@lru_cache(64)  # a program may be executed a thousand times
+def _described(  # noqa: PLR0917 (positional: keywords make a slower key)
+    own: Process,
+    found: Identity | None,
+    args: tuple[str, ...],
+    env: tuple[tuple[str, str], ...],
+    cwd: str,
+    tty: bool,
+    size: tuple[int, int] | None,
+) -> Process:
     words = dict(word.partition("=")[::2] for word in own.env)
     held, who = own.capabilities.bounding, own.user
-    if user is not None:
-        found = identify(options.user(user, "user"), (), (f"/proc/{pid}/root",))
+    if found is not None:
         who = User(uid=found.uid, gid=found.gid, additional_gids=found.groups, umask=own.user.umask)
         words["HOME"] = found.home
     if tty:
         words.setdefault("TERM", "xterm")
-    if env is not None:
-        words.update(options.environment(env, "env"))
+    words.update(env)
     usable = held if who.uid == 0 else ()
     return evolve(
         own,
-        args=options.command(command, "command"),
+        args=args,
         env=tuple(f"{name}={value}" for name, value in words.items()),
-        cwd=own.cwd if cwd is None else values.inside_path(cwd, "cwd"),
+        cwd=cwd,
         user=who,
         capabilities=Capabilities(bounding=held, effective=usable, permitted=usable),
         terminal=tty,

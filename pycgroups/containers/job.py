@@ -289,9 +289,9 @@ class Job:
     def _serve(self, fd: int, events: int, running: launch.Running) -> None:
         if fd != running.control:
             self.streams.ready(fd, events)
-            if not self.streams.ended:
+            if not self.streams.ended or self._group is None:
                 return
-            # Most programs end now, and then their init, which takes a while: what there is to read is read meanwhile.
+            # Most programs end now, and then their init, which takes a while: what was used is read meanwhile.
             self._poll.register(running.control, select.POLLIN)
         if not running.hear():
             self._poll.unregister(running.control)

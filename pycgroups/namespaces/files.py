@@ -98,22 +98,31 @@ def others(pid: int) -> tuple[str, ...]:
         NotFound: the process has ended.
         Error: this user may not look at it.
     """
-    return tuple(kind for kind, name in FILES.items() if not _is_shared(pid, name))
+    own, its = _links("self"), _links(pid)
+    if own.keys() != its.keys():
+        raise NotFound(operation="look at namespaces", path=f"/proc/{pid}/ns", errno=errno.ESRCH)
+    return tuple([kind for kind, name in FILES.items() if name in own and own[name] != its[name]])
 
 
-def _is_shared(pid: int, name: str) -> bool:
+def _links(pid: int | str) -> dict[str, str]:
+    """Read which namespaces a process is in: none where a kernel lacks the kind, or the process has just ended."""
+    path, links = f"/proc/{pid}/ns", {}
     try:
-        own = os.stat(f"/proc/self/ns/{name}")
-    except FileNotFoundError:  # a kernel without this kind
-        return True
-    path = f"/proc/{pid}/ns/{name}"
-    try:
-        return os.stat(path).st_ino == own.st_ino
+        directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in FILES.values():
+                try:
+                    links[name] = os.readlink(name, dir_fd=directory)
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+        finally:
+            os.close(directory)
     except OSError as error:
         missing = NotFound if error.errno in _GONE else Error
         raise missing(
-            operation="look at namespace",
+            operation="look at namespaces",
             path=path,
             errno=error.errno,
             hint=_OUT_OF_REACH if error.errno == errno.EACCES else None,
         ) from None
+    return links

@@ -409,10 +409,9 @@ class Container:
 
 
 def _spec(home: Home) -> Spec:
-    from pycgroups.oci.reader import config_text
     from pycgroups.oci.reading import spec_of_text
 
-    return spec_of_text(config_text(home.config))
+    return spec_of_text(home.config())
 
 
 def _status(home: Home, record: Record) -> str:

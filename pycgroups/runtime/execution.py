@@ -120,9 +120,13 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
     """Start a process in the container that a record is of."""
     profile = spec.linux.seccomp
     grantable = _grantable(spec)
-    manner = confinement.manner(process, profile)
-    manner = manner._replace(detached=wishes.detached, grantable=grantable, init=wishes.supervised)
-    manner = manner._replace(handed=len(wishes.preserved.fds), holes=wishes.preserved.holes)
+    manner = _manner(process, profile)._replace(
+        detached=wishes.detached,
+        grantable=grantable,
+        init=wishes.supervised,
+        handed=len(wishes.preserved.fds),
+        holes=wishes.preserved.holes,
+    )
     console = listener = -1
     try:
         if wishes.console_socket is not None:
@@ -134,7 +138,7 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
             if profile is not None and listener >= 0:
                 handed, listener = listener, -1
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
-            running.until(lambda running: running.started)
+            running.until_started()
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
@@ -200,7 +204,10 @@ def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes
     return running
 
 
-@lru_cache(64)  # a program may be executed a thousand times
+_manner = lru_cache(64)(confinement.manner)  # a program may be executed a thousand times
+
+
+@lru_cache(64)  # likewise
 def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     process: Process, linux: Linux, kinds: tuple[str, ...], joins: int, manner: Manner, groups: bool
 ) -> tuple[Plan, bytes]:

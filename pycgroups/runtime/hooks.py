@@ -93,7 +93,7 @@ def _run(name: str, hook: Hook, plan: Plan, state: State, inside: int) -> None:
         os.write(told, dumps(state.to_json()).encode())
         os.lseek(told, 0, os.SEEK_SET)
         launch.launch(running, plan.encode(), stdio=(told, output, output), given=given)
-        running.until(lambda running: running.started)
+        running.until_started()
     except LaunchError as error:
         raise LaunchError(step=name, path=hook.path, errno=error.errno, hint="a program of the host") from None
     else:

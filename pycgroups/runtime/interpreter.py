@@ -55,7 +55,7 @@ def start(module: str, job: bytes, given: Sequence[int], *, operation: str, bare
         os.lseek(file, 0, os.SEEK_SET)
         outputs = [fd if _is_open(fd) else null for fd in (1, 2)]
         launch.launch(running, plan.encode(), stdio=(null, *outputs), given=(file, *given))
-        running.until(lambda running: running.started)
+        running.until_started()
     except BaseException:
         running.close()
         raise

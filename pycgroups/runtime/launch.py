@@ -141,7 +141,9 @@ class Running:
         """
         self.waiting = None
         poll = select.poll()
-        poll.register(self.control, select.POLLIN)
+        # Without an init an exec, or a failure, ends the conversation: what comes before can wait, and wakes nobody up.
+        poll.register(self.control, select.POLLIN if self.plan.init else 0)
+        poll.poll()
         while self.hear(most=1) and not self.started and self.failure is None:
             poll.poll()
         if self.failure is not None:

@@ -224,10 +224,19 @@ class Home:
     def _open(self, name: str, flags: int) -> int:
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=self.fd)
 
-    @property
-    def config(self) -> str:
-        """The path of the container's config.json."""
-        return f"{self.path}/{CONFIG}"
+    def config(self) -> bytes:
+        """Read the config.json that it was created from.
+
+        Raises:
+            NotFound: it is gone.
+            InvalidConfig: it cannot be read.
+        """
+        try:
+            return _read(self._open(CONFIG, os.O_RDONLY))
+        except FileNotFoundError:
+            raise _none(self.path) from None
+        except OSError as error:
+            raise InvalidConfig(operation="read", path=f"{self.path}/{CONFIG}", errno=error.errno) from None
 
     # -- the start --------------------------------------------------------------------------------------------------
 

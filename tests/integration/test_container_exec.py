@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
+from pycgroups._native import calls
 from tests.processes import descendants
 from tests.waiting import wait_for
 
@@ -75,6 +76,23 @@ def test_what_is_not_there_is_told(held):
     held.stop(timeout=0)
     with pytest.raises(pc.StateError):
         held.exec("true")
+
+
+def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(held, monkeypatch):
+    copies, child = [], calls.child
+
+    def copying(spawned, *rest):
+        copies.append(os.dup(spawned.out.peer))  # as a child has that another thread forks now
+        return child(spawned, *rest)
+
+    monkeypatch.setattr(calls, "child", copying)
+    try:
+        with pytest.raises(pc.CommandNotFound):
+            held.exec("nothing")
+    finally:
+        for fd in copies:
+            os.close(fd)
+    assert copies
 
 
 def test_nothing_is_executed_in_one_whose_start_is_not_noted(held):

@@ -10,6 +10,7 @@ import os
 
 from pycgroups.cgroups.manager import Controller
 from pycgroups.errors import CgroupError, Unsupported
+from pycgroups.namespaces import own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +26,8 @@ _FIRST_USER_NAMESPACE = 0xEFFFFFFD  # inode of it: USER_NS_INIT_INO, linux/nsfs.
 
 def usable() -> bool:
     """Tell whether this process may write the files: CAP_SYS_ADMIN in the first user namespace is asked for."""
-    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-        effective = next((int(line[7:], 16) for line in file if line.startswith("CapEff:")), 0)
     first = os.stat("/proc/self/ns/user").st_ino == _FIRST_USER_NAMESPACE
-    return first and bool(effective >> _CAP_SYS_ADMIN & 1)
+    return first and bool(own.effective() >> _CAP_SYS_ADMIN & 1)
 
 
 class Devices(Controller):

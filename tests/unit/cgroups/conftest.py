@@ -43,8 +43,12 @@ def hierarchies(monkeypatch):
         monkeypatch.setattr(detect, "hierarchies", lambda: found)
         monkeypatch.setattr(detect, "named", lambda: ())
         monkeypatch.setattr(detect, "forget", lambda: None)
+        forget()
+
+    def forget():
+        detect.everything.cache_clear()
         places.places.cache_clear()
 
     yield put
-    places.places.cache_clear()
+    forget()
     sweep.sweep.cache_clear()

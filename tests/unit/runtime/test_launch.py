@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 
 import pytest
 
 from pycgroups import errors
-from pycgroups._native.calls import lib
+from pycgroups._native.calls import ffi, lib
 from pycgroups.oci.runtime_spec import IdMapping
-from pycgroups.runtime import hints, id_maps, launch
+from pycgroups.runtime import entering, hints, id_maps, launch
 from pycgroups.runtime.steps import OPERATIONS, Step
 
 EXEC = Step(lib.OP_EXEC, (2, 0, 1), (b"prog\0arg", b"", b"/bin/prog"))
@@ -60,3 +61,46 @@ def test_the_callers_own_id_alone_needs_no_tool():
     assert not id_maps._is_own(own, 1001)
     assert not id_maps._is_own((IdMapping(0, 1000, 2),), 1000)
     assert not id_maps._is_own((*own, IdMapping(1, 5000, 1)), 1000)
+
+
+def told(*kinds, init):
+    """A helper that has said so much, and has ended; or has executed the program, where there is no init."""
+    running = launch.Running(entering._plan([], (), 0)._replace(init=init))
+    ours, theirs = socket.socketpair()
+    running.spawned.out.control = ours.detach()
+    with theirs:
+        for kind in kinds:
+            theirs.send(ffi.buffer(ffi.new("struct report *", {"kind": kind, "step": -1, "error": errno.EIO})))
+    return running
+
+
+def test_without_an_init_the_end_of_the_conversation_is_the_start():
+    running = told(init=False)
+    running.until_started()
+    assert running.started
+    running.let_go()
+
+
+def test_with_an_init_it_is_told_and_what_comes_after_is_left():
+    running = told(lib.REPORT_STARTED, lib.REPORT_EXITED, init=True)
+    running.until_started()
+    assert (running.started, running.report) == (True, None)
+    assert not running.hear()
+    assert running.report is not None
+    running.let_go()
+
+
+@pytest.mark.parametrize("init", [True, False])
+def test_a_failure_before_the_start(init):
+    running = told(lib.REPORT_FAILED, init=init)
+    with pytest.raises(errors.LaunchError) as caught:
+        running.until_started()
+    assert caught.value.errno == errno.EIO
+    running.let_go()
+
+
+def test_with_an_init_an_end_without_a_word_is_no_start():
+    running = told(init=True)
+    with pytest.raises(errors.LaunchError, match="killed"):
+        running.until_started()
+    running.let_go()
