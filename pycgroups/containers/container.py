@@ -21,6 +21,7 @@ from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import integer, seconds
 from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut
+from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process
 from pycgroups.runtime.state import time_text
 
@@ -445,6 +446,7 @@ class Container(Contents, Looking):
             if home.was_left_frozen:  # who has frozen it had let it go on, and then died
                 home.forget_frozen()
         runtime.pause()
+        self._tell("pause")
 
     def resume(self) -> None:
         """Let its processes go on.
@@ -453,6 +455,10 @@ class Container(Contents, Looking):
             StateError: it is not paused.
         """
         self._runs("resume").resume()
+        self._tell("unpause")
+
+    def _tell(self, action: str, **attributes: str) -> None:
+        self._place.events.append("container", action, id_=self.id, name=self.name, attributes=attributes)
 
     def _runs(self, operation: str) -> Runtime:
         if self.status not in _LIVE:
@@ -560,7 +566,9 @@ class Container(Contents, Looking):
                 asked = config.limits.only(limits)
                 gone = [word for word, value in limits.items() if value is None]
                 self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone))
-            home.write_record(record._replace(config=to_json(config)))
+            document = to_json(config)
+            home.write_record(record._replace(config=document))
+        self._tell("update", **{word: _word(document.get(word)) for word in limits})
 
     def rename(self, name: str) -> None:
         """Give it another name.
@@ -574,7 +582,9 @@ class Container(Contents, Looking):
         wanted = options.name(name, "name")
         with self._home() as home:
             home.lock()
+            former = home.record().name
             self._place.homes.rename(home, wanted)
+        self._tell("rename", former=former)
 
     def fork(self, n: int = 1) -> list[Self]:
         """Make containers with its options, and with the files that it has now; they run if it does.
@@ -749,18 +759,11 @@ class Container(Contents, Looking):
         check_codec(encoding, errors)
         limit = None if timeout is None else seconds(timeout, "timeout")
         streams = open_streams(stdin, stdout, stderr, encoded(input, encoding, errors, is_text=is_text))
-        try:
-            asked: Asked = {"env": env, "cwd": cwd, "user": user, "tty": tty}
-            executed, args = self.launch(command, streams.child, supervised=limit is not None, **asked)
-            try:
-                returncode, reason, usage = inner.complete(executed, streams, limit)
-            finally:
-                executed.close()
-        finally:
-            streams.close()
+        begin = partial(self.launch, command, env=env, cwd=cwd, user=user, tty=tty)
+        executed, (returncode, reason, usage) = inner.run(begin, streams, limit)
         captured = [None if output is None else output.getvalue() for output in streams.captured]
         out, err = (decoded(data, encoding, errors) if is_text else data for data in captured)
-        result = Result(args, returncode, out, err, reason=reason, hits=Hits(), usage=usage)
+        result = Result(executed.args, returncode, out, err, reason=reason, hits=Hits(), usage=usage)
         return checked(result, limit) if check else result
 
     def launch(
@@ -770,9 +773,10 @@ class Container(Contents, Looking):
         *,
         supervised: bool = False,
         detached: bool = False,
+        is_told: bool = True,
         **asked: Unpack[Asked],
-    ) -> tuple[Executed, Sequence[str]]:
-        """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; it, and its command."""
+    ) -> Executed:
+        """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; told of as event or not."""
         from pycgroups.containers import inner
 
         with self._home() as home:
@@ -782,7 +786,9 @@ class Container(Contents, Looking):
             raise StateError("it does not run", operation="exec", path=self._shown)
         describe = partial(inner.describe, command=command, **asked)
         executed = self._runtime().exec(describe, stdio=stdio, supervised=supervised, detached=detached)
-        return executed, executed.args
+        if is_told:
+            inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
+        return executed
 
     def exec_detached(
         self,
@@ -809,7 +815,7 @@ class Container(Contents, Looking):
 
         ends = Ends(DEVNULL, DEVNULL, DEVNULL)
         try:
-            executed, _ = self.launch(command, ends.child, detached=True, env=env, cwd=cwd, user=user)
+            executed = self.launch(command, ends.child, detached=True, env=env, cwd=cwd, user=user)
         finally:
             ends.close()
         leave(executed)
@@ -856,11 +862,11 @@ class Container(Contents, Looking):
         check_codec(encoding, errors)
         ends = Ends(*((DEVNULL,) * 3 if tty else (stdin, stdout, stderr)))
         try:
-            executed, args = self.launch(command, ends.child, env=env, cwd=cwd, user=user, tty=tty, size=size)
+            executed = self.launch(command, ends.child, env=env, cwd=cwd, user=user, tty=tty, size=size)
             ends.started()
             is_text = bool(text) or encoding is not None or errors is not None
             wrap = partial(io.TextIOWrapper, encoding=encoding, errors=errors, write_through=True) if is_text else None
-            return Popen(executed, args, ends, wrap)
+            return Popen(executed, ends, wrap)
         finally:
             ends.close()
 
@@ -896,6 +902,13 @@ class Container(Contents, Looking):
     def __repr__(self) -> str:
         """Name it."""
         return f"<Container {self.short_id}>"
+
+
+def _word(value: object) -> str:
+    """Write the value of an option as an attribute of an event."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else dumps(value)
 
 
 def _lines(home: Home, follow: bool, options: LogOptions) -> Iterator[tuple[str, bytes]]:
