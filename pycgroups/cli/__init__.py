@@ -67,7 +67,7 @@ HELD = {
     "wait": "wait for the end of containers, and tell their exit codes",
     "rm": "remove containers",
     "rename": "give a container another name",
-    "update": "change limits of containers",
+    "update": "change limits of containers, and their restart policy",
     "exec": "run another program in a container",
     "attach": "join a container that runs: its output, and its input",
     "logs": "show what a container has written",

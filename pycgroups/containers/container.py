@@ -545,30 +545,41 @@ class Container(Contents, Looking):
             ending.reap()
             return monitor.wait(home.fd, seconds_until(deadline))
 
-    def update(self, **limits: Unpack[Words]) -> None:
-        """Change limits: at once when it runs, and for the next starts.
+    def update(self, *, restart: str | None = None, **limits: Unpack[Words]) -> None:
+        """Change limits and the restart policy: at once when it runs, and for the next starts.
 
         Args:
+            restart: as of `pycgroups.Container`; by default it stays. One that runs, and was to end for good, since its
+                policy was ``"no"`` or has started it as often as it may, has to be started anew for another one: its
+                monitor has kept nothing by which to do so. One that is restarting, and is not to be, has ended.
             **limits: those of `pycgroups.Limits`; the others stay. With None there is no such limit any more, which a
                 container that runs can have for ``memory``, ``cpus`` and ``pids``.
 
         Raises:
-            InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`. Nothing is changed.
+            InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`; or it is no policy. Nothing is changed.
+            StateError: it runs, and cannot be started again by a policy before somebody starts it. Likewise.
         """
         from pycgroups.cgroups import disks
         from pycgroups.cgroups.translate import lifted, of_limits
 
         with self._home() as home:
             home.lock()
-            record = home.record()
+            record, status = home.record(), self._status(home)
             config = evolve(from_json(record.config), **limits)
-            if self._status(home) in _LIVE:
+            policy = record.restart if restart is None else restarting.parse(restart, remove=record.remove)
+            after = ending.after(home, record, policy) if status in _GOES_ON and policy != record.restart else None
+            if status in _LIVE and limits:
                 asked = config.limits.only(limits)
                 gone = [word for word, value in limits.items() if value is None]
                 self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone))
+            if after is not None:
+                monitor.change(home.fd, after)
             document = to_json(config)
-            home.write_record(record._replace(config=document))
-        self._tell("update", **{word: _word(document.get(word)) for word in limits})
+            home.write_record(record._replace(config=document, restart=policy))
+            if status == RESTARTING and after is not None and not after.again:
+                monitor.finish(home.fd, _PATIENCE)
+        changed = {word: document.get(word) for word in limits} | ({} if restart is None else {"restart": policy})
+        self._tell("update", **{word: _word(value) for word, value in changed.items()})
 
     def rename(self, name: str) -> None:
         """Give it another name.
@@ -776,7 +787,7 @@ class Container(Contents, Looking):
         is_told: bool = True,
         **asked: Unpack[Asked],
     ) -> Executed:
-        """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; told of as event or not."""
+        """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; with events or not."""
         from pycgroups.containers import inner
 
         with self._home() as home:

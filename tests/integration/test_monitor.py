@@ -483,6 +483,13 @@ def touch(path, **options):
         ("exit 3", {"again": True, "if_failed": True}, True),
         ("echo > stopped", {"again": True}, False),
         ("echo > stopped", {}, True),
+        ("echo 0 > restart", {"again": True}, False),
+        ("echo 0 > restart", {}, True),
+        ("echo 3 > restart", {"again": True}, False),
+        ("echo 1 > restart", {"again": True, "if_failed": True}, True),
+        ("echo > stopped; echo 1 > restart", {"again": True}, False),
+        ("touch restart", {"again": True}, True),
+        ("mkfifo restart", {"again": True}, True),
     ],
     ids=str,
 )
