@@ -13,7 +13,8 @@
     record.py       pycgroups record
     doctor.py       pycgroups doctor
 
-    create.py, ps.py, update.py, logs.py, exec_.py, cp.py, diff.py, commit.py, export.py    containers that are held
+    create.py, ps.py, update.py, logs.py, exec_.py, cp.py, diff.py, commit.py, fork.py, export.py
+                    containers that are held
     attach.py       pycgroups attach, and start -a
     keys.py         what leaves a container that one is attached to
     stats.py, top.py, events.py    what they use, which processes they have, what happens to them
@@ -77,6 +78,7 @@ HELD = {
     "cp": "copy files into a container, and out of it",
     "diff": "tell what a container has changed of its image",
     "commit": "make an image of a container",
+    "fork": "make containers that begin with the files of another one",
     "export": "write a tar of all files of a container",
 }
 IMAGES = {

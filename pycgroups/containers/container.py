@@ -597,7 +597,7 @@ class Container(Contents, Looking):
             self._place.homes.rename(home, wanted)
         self._tell("rename", former=former)
 
-    def fork(self, n: int = 1) -> list[Self]:
+    def fork(self, n: int = 1, *, name: str | None = None) -> list[Self]:
         """Make containers with its options, and with the files that it has now; they run if it does.
 
         Each has a name, an id and a writable layer of its own, and is as independent as any: none sees what another
@@ -608,19 +608,21 @@ class Container(Contents, Looking):
 
         Args:
             n: how many, 1 to 1000.
+            name: what it is called; several are called ``name-1``, ``name-2`` and so on.
 
         Raises:
+            AlreadyExists: a name is taken. None was made.
             Unsupported: it was not made of an image, or has a limit (``disk``): what it writes is in memory.
             StateError: another process is at work on it.
             Error: there is no room for the copies; or one cannot be started. None was made.
         """
         from pycgroups.containers import forking
 
-        count = integer(n, "n", 1, _MOST_FORKS)
+        names = forking.names(name, integer(n, "n", 1, _MOST_FORKS))
         with self._home() as home:
             home.lock()
             status = self._status(home)
-            ids = forking.fork(self._place, home, count, freezes=status == "running")
+            ids = forking.fork(self._place, home, names, freezes=status == "running")
         made = [self.of(self._place, id_) for id_ in ids]
         try:
             for each in made if status in _LIVE else ():
