@@ -512,7 +512,9 @@ class Container(Contents, Looking):
             port: something listens on this port of TCP, on any address of the container's network. Nobody connects.
             log: this is in what it has written since its start, on one stream: text, bytes, or a compiled pattern.
             http: a request for this path is answered with a status below 400, by who listens on ``port``, or on 80. Or
-                a URL of ``http``, whose host is ``localhost`` or an IP address of the container's network.
+                a URL of ``http`` or ``https``, whose host is ``localhost`` or an IP address of the container's network:
+                other names mean others, if anybody, to who asks from outside. Whoever has signed a certificate, it is
+                taken: who listens there is the container.
             file: something is at this path in the container.
             healthy: its healthcheck says so; an unhealthy one may become healthy again.
             timeout: seconds; None for any time.
