@@ -17,7 +17,8 @@
                     containers that are held
     attach.py       pycgroups attach, and start -a
     keys.py         what leaves a container that one is attached to
-    stats.py, top.py, events.py    what they use, which processes they have, what happens to them
+    stats.py, recorded.py, top.py, events.py
+                    what they use, or have used, which processes they have, what happens to them
     verbs.py        what is done to one: pycgroups start, stop, rm and the like
 
     filters.py      ps --filter
