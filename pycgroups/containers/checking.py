@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from functools import partial
 
@@ -21,6 +20,7 @@ from pycgroups.containers.place import place
 from pycgroups.containers.run import open_streams
 from pycgroups.containers.streams import STDOUT
 from pycgroups.errors import Error
+from pycgroups.threads import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _Output:
     def __init__(self) -> None:
         self._read, self.fd = os.pipe2(os.O_CLOEXEC)
         self._kept = b""
-        self._reader = threading.Thread(target=self._take, daemon=True)
+        self._reader = Thread(self._take, "pycgroups-check")
         self._reader.start()
 
     def _take(self) -> None:

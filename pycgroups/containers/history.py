@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycgroups.errors import Error
+from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
     import os
@@ -118,10 +119,9 @@ def recording(sampler: Sampler, interval: float) -> Iterator[History]:
     """
     with sampler:
         history, stop = History([sampler.take()]), threading.Event()
-        thread = threading.Thread(target=_record, args=(sampler, history, interval, stop), name="pycgroups-history")
-        thread.daemon = True
-        thread.start()
+        thread = Thread(lambda: _record(sampler, history, interval, stop), "pycgroups-history")
         try:
+            thread.start()
             yield history
         finally:
             stop.set()

@@ -178,7 +178,9 @@ class Mount:
         Args:
             lowers: one directory, or several with the topmost first; they are only read.
             dst: an absolute path in the container.
-            upper: directory for what is changed; left out, the overlay is read-only.
+            upper: directory for what is changed; left out, the overlay is read-only. It has to belong to an id that
+                the container has: with ids of its own, root's default, it cannot write into a directory of the host's
+                root.
             work: empty directory on the same file system as ``upper``, needed with it.
 
         Raises:

@@ -81,8 +81,8 @@ def run_python(
     given = marshal.dumps((search, program, job))
     letter = os.memfd_create("job")
 
-    def attempt(*, idmap: bool) -> Result:
-        binds = [Mount.bind(place, place, read_only=True, idmap=idmap) for place in code]
+    def attempt(mapped: set[str]) -> Result:
+        binds = [Mount.bind(place, place, read_only=True, idmap=place in mapped) for place in code]
         settled: Any = {**options, "cwd": here, "mounts": (*binds, *(options.get("mounts") or ()))}
         os.lseek(letter, 0, os.SEEK_SET)
         return run(command, stdin=letter, stdout=stdout, stderr=stderr, **settled)
@@ -91,14 +91,16 @@ def run_python(
         with open(letter, "wb", closefd=False) as file:
             file.write(given)
         # Root's files are root's inside as well, and so may be private; an ordinary user is root inside.
-        idmap = caller().owns_mounts
-        try:
-            result = attempt(idmap=idmap)
-        except LaunchError as error:
-            if not idmap or error.errno not in _NO_IDMAP or error.path not in code:
-                raise
-            result = attempt(idmap=False)  # what everybody may read is there all the same
-        return result, _answer(letter, len(given))
+        mapped = set(code if caller().owns_mounts else ())
+        while True:
+            try:
+                result = attempt(mapped)
+            except LaunchError as error:
+                if error.errno not in _NO_IDMAP or error.path not in mapped:
+                    raise
+                mapped.discard(error.path)  # what everybody may read is there all the same
+            else:
+                return result, _answer(letter, len(given))
     finally:
         os.close(letter)
 

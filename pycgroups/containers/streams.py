@@ -19,8 +19,9 @@ from pycgroups.errors import Error, invalid, own_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import threading
     from typing import IO
+
+    from pycgroups.threads import Thread
 
     Stream = int | IO[bytes] | IO[str] | None
 
@@ -63,7 +64,7 @@ class Streams:
         self.captured: list[BytesIO | None] = [None, None]
         self.due: float | None = None
         self._pipes: set[int] = set()  # our ends
-        self._mover: threading.Thread | None = None
+        self._mover: Thread | None = None
         self._moved = self._stop = -1  # eventfd(2): the thread has nothing more to do; it is to end
         self._error: BaseException | None = None
         self._data = memoryview(data if data is not None else b"").cast("B")
@@ -191,7 +192,7 @@ class Streams:
             Error: it cannot be started.
             OSError: the same.
         """
-        import threading  # most programs end before
+        from pycgroups.threads import Thread  # most programs end before
 
         self.due = None
         self._moved = self._event()
@@ -206,15 +207,14 @@ class Streams:
             self._watching.unregister(fd)
         self._watching.register(self._moved, select.POLLIN)
         self._watched = {self._moved}
-        mover = threading.Thread(target=self._move, name="pycgroups-streams", daemon=True)
+        self._mover = Thread(self._move, "pycgroups-streams")
         try:
-            mover.start()
+            self._mover.start()
         except RuntimeError as error:
             message = f"no thread could be started to read its output: {error}"
             raise Error(
                 message, operation="start thread", hint="RLIMIT_NPROC, pids.max and memory limit them"
             ) from error
-        self._mover = mover
 
     def _event(self) -> int:
         self._ours.append(os.eventfd(0, os.EFD_CLOEXEC))
@@ -243,8 +243,7 @@ class Streams:
         if mover is None:
             return
         os.eventfd_write(self._stop, 1)
-        mover.join(_PATIENCE)
-        if mover.is_alive():  # it has our descriptors
+        if not mover.join(_PATIENCE):  # it has our descriptors
             self._ours.clear()
             raise Error(
                 "somebody outside of the container holds a pipe of its streams",

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from pycgroups.runtime.signals import send_signal
 from pycgroups.security import notification
 from pycgroups.security.notification import CONTINUE
+from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ class Supervisor:
         self.error: BaseException | None = None
         self._decide = decide
         self._note = note
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._lock = threading.Lock()
         self._deciding = self._stopped = False
         self._helper: tuple[int, int] | None = None
@@ -70,15 +71,14 @@ class Supervisor:
         try:
             self._helper = _executable(running.pid)
             pidfd = os.dup(running.pidfd)
-            self._thread = threading.Thread(
-                target=self._serve, args=(listener, pidfd), name=f"pycgroups-seccomp-{running.pid}", daemon=True
-            )
+            self._thread = Thread(lambda: self._serve(listener, pidfd), f"pycgroups-seccomp-{running.pid}")
             self._thread.start()
         except BaseException:
-            self._thread = None
-            for fd in (listener, pidfd):
-                if fd >= 0:
-                    os.close(fd)
+            if self._thread is None or self._thread.cancel():
+                self._thread = None
+                for fd in (listener, pidfd):
+                    if fd >= 0:
+                        os.close(fd)
             raise
 
     def finish(self, deadline: float | None) -> None:

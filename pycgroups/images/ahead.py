@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from queue import SimpleQueue
 
+from pycgroups.threads import Thread
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +50,9 @@ def ahead(pieces: Iterator[T]) -> Iterator[Iterator[T]]:
             room.release()
             yield from got
 
-    thread = threading.Thread(target=make, name="pycgroups-ahead", daemon=True)
-    thread.start()
+    thread = Thread(make, "pycgroups-ahead")
     try:
+        thread.start()
         yield taken()
     finally:
         left.set()

@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager
 
 from pycgroups.images.events import Advanced
+from pycgroups.threads import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def told(doing: Doing, digest: str, path: str, tell: Progress) -> Iterator[None]
         except BaseException as error:  # noqa: BLE001 (it is raised elsewhere)
             raised.append(error)
 
-    thread = threading.Thread(target=watch, name="pycgroups-meter", daemon=True)
-    thread.start()
+    thread = Thread(watch, "pycgroups-meter")
     try:
+        thread.start()
         yield
     finally:
         over.set()

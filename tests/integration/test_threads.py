@@ -437,6 +437,36 @@ signal.signal(signal.SIGINT, BEFORE[2][signal.SIGINT - 1])
     )
 
 
+@pytest.mark.parametrize("options", ["", "on_syscall={'mkdir': lambda call: call}"], ids=["output", "supervisor"])
+@pytest.mark.parametrize("begins", [True, False])
+def test_interrupted_while_a_thread_is_started(options, begins):
+    """It uses the descriptors of the run, or never will: they are not closed under it, and none is lost."""
+    run(
+        f"""
+failed = []
+threading.excepthook = failed.append
+start = threading.Thread.start
+def interrupt(self):
+    if {begins}:
+        start(self)
+    raise KeyboardInterrupt
+for _ in range({RUNS}):
+    threading.Thread.start = interrupt
+    try:
+        pc.run(["sh", "-c", "echo running; exec sleep 1000"], {options}{", " if options else ""}**LIMITS)
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise AssertionError
+    finally:
+        threading.Thread.start = start
+    assert descriptors() == BEFORE[3]
+    assert children() == []
+assert failed == []
+"""
+    )
+
+
 INTERRUPTS = """
 # A signal handler's exception between open(2) and what takes care of the descriptor loses that one, and one between
 # mkdir(2) and the lock an empty group, which the next process removes. Nothing may be left running, ever.

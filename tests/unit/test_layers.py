@@ -30,6 +30,7 @@ ROOMS = [
     {"records"},
     {"clock"},
     {"kernel"},
+    {"threads"},
 ]
 "From the top to the bottom; a room may import its own files and the rooms below it."
 FACES = {("pycgroups", "__init__"), ("pycgroups", "namespaces", "__init__")}

@@ -15,7 +15,8 @@ FAILED = Outcome(world="vm", passed=7, failed=2, failures=(f"{ONE} (call)", f"{T
 @pytest.fixture
 def runs(monkeypatch):
     """What is run again, and what comes of it."""
-    asked, outcomes = [], []
+    asked: list[list[str]] = []
+    outcomes: list[Outcome] = []
 
     def run(_, arguments):
         asked.append(arguments)
