@@ -15,6 +15,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import cli
 from pycgroups.containers import collection, ending, lending, monitor, restarting
+from tests.processes import is_alive
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -51,13 +52,6 @@ def actions(store):
 
 def statuses(store):
     return {each.status for each in store.containers.list(all=True)}
-
-
-def is_gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def runs_again(held):
@@ -221,7 +215,7 @@ def test_what_is_told_in_between(store, waiting):
 @pytest.mark.parametrize("end", ["stop", "kill", "term"])
 def test_it_is_stopped_in_between(waiting, monitors, end):
     {"stop": waiting.stop, "kill": waiting.kill, "term": lambda: waiting.kill("TERM")}[end]()
-    assert is_gone(monitors[0])
+    assert not is_alive(monitors[0])
     assert (waiting.status, waiting.wait(timeout=60), waiting.restart_count) == ("stopped", 3, 0)
     waiting.remove()
 
@@ -230,19 +224,19 @@ def test_in_between_it_is_not_to_be_started_again_after_all(waiting, monitors):
     waiting.update(restart="unless-stopped")
     assert waiting.status == "restarting"
     waiting.update(restart="no")
-    assert is_gone(monitors[0])
+    assert not is_alive(monitors[0])
     assert (waiting.status, waiting.wait(timeout=60), waiting.restart_count) == ("stopped", 3, 0)
 
 
 def test_it_is_removed_in_between(store, waiting, monitors):
     waiting.remove(force=True)
-    assert is_gone(monitors[0])
+    assert not is_alive(monitors[0])
     assert store.containers.list(all=True) == []
 
 
 def test_it_is_started_in_between(waiting, monitors):
     waiting.start()
-    assert is_gone(monitors[0])
+    assert not is_alive(monitors[0])
     wait_for(lambda: waiting.exit_code == 3)
     assert (waiting.status, waiting.restart_count, len(monitors)) == ("restarting", 0, 2)
 
@@ -356,7 +350,7 @@ def test_whoever_starts_it_again_is_killed(run):
         pid = runs_again(held)  # and waits for the lock
         assert held.status == "restarting"
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: is_gone(pid))
+        wait_for(lambda: not is_alive(pid))
         assert (held.status, held.exit_code, held.wait(timeout=60)) == ("stopped", 3, 3)
     held.start()
     held.stop(timeout=0)
@@ -368,7 +362,7 @@ def test_it_is_stopped_while_it_is_started_again(run):
         home.lock()
         pid = runs_again(held)
         ending.end_restarts(home)
-        assert is_gone(pid)
+        assert not is_alive(pid)
     assert (held.status, held.restart_count) == ("stopped", 0)
 
 
