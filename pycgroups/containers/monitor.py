@@ -332,9 +332,9 @@ def _open_state(directory: int) -> int:
         fd = os.open(_NEW, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(fd, _RESERVED)
+        _remove(_CHANGED, directory)
         os.rename(_NEW, STATE, src_dir_fd=directory, dst_dir_fd=directory)
         _remove(EXIT, directory)
-        _remove(_CHANGED, directory)
     except OSError as error:
         if fd >= 0:
             os.close(fd)
