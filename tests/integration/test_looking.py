@@ -281,10 +281,10 @@ def test_that_it_is_frozen_is_told(run):
 @needs_limits
 def test_limits_that_are_changed_are_told(run):
     held = run(memory="64M", pids=50)
-    held.update(memory="128M", pids=None, cpuset="0")
+    held.update(memory="128M", pids=None, cpu_weight=50)
     with pytest.raises(pc.InvalidConfig):
         held.update(memory="much")
-    assert happened(held) == [("update", {"memory": str(128 * MIB), "pids": "none", "cpuset": "0"})]
+    assert happened(held) == [("update", {"memory": str(128 * MIB), "pids": "none", "cpu_weight": "50"})]
 
 
 def test_programs_in_it_are_told_of_before_their_end_is_known(run):
