@@ -490,12 +490,28 @@ static void write_exit(uint64_t finished, int goes_on, uint32_t delay_msec)
 
 /* ---- what comes after ------------------------------------------------------------------------------------------- */
 
+/* A container that is to go on does so by the plan, or as somebody has changed that since. */
+static uint32_t asked_of_command(void)
+{
+    char digit;
+    if (!(plan->command & MONITOR_AGAIN))
+        return plan->command;
+    long fd = SYS(openat, MONITOR_DIRECTORY, "restart", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0)
+        return plan->command;
+    long got = SYS_RETRY(read, fd, &digit, 1);
+    SYS(close, fd);
+    return got == 1 ? (uint32_t)digit - '0' : plan->command;
+}
+
 static int wants_command(void)
 {
-    if (plan->argc == 0 || (plan->command & MONITOR_IF_FAILED && program_status == 0))
+    uint32_t asked = asked_of_command();
+    if (plan->argc == 0 || (asked & MONITOR_IF_FAILED && program_status == 0))
         return 0;
-    return !(plan->command & MONITOR_AGAIN)
-           || (kills == 0 && SYS(faccessat, MONITOR_DIRECTORY, "stopped", 0) == -ENOENT);
+    if (!(plan->command & MONITOR_AGAIN))
+        return 1;
+    return asked & MONITOR_AGAIN && kills == 0 && SYS(faccessat, MONITOR_DIRECTORY, "stopped", 0) == -ENOENT;
 }
 
 /* Wait, at most until the keeper is gone, where that matters. Who wants no command kills us meanwhile. */

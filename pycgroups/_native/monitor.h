@@ -44,6 +44,7 @@ enum monitor_command {
     MONITOR_AGAIN = 1,     /* the container goes on by it: not if there is the file "stopped", or the keeper is gone */
     MONITOR_IF_FAILED = 2, /* not if the program has exited 0 */
 };
+/* With the first of them, what the file "restart" has, a digit, comes before the plan: somebody has changed it. */
 
 /* What the command finds open, beside /dev/null. */
 enum monitor_command_fd {

@@ -13,10 +13,12 @@
     record.py       pycgroups record
     doctor.py       pycgroups doctor
 
-    create.py, ps.py, update.py, logs.py, exec_.py, cp.py, diff.py, commit.py, export.py    containers that are held
+    create.py, ps.py, update.py, logs.py, exec_.py, cp.py, diff.py, commit.py, fork.py, export.py
+                    containers that are held
     attach.py       pycgroups attach, and start -a
     keys.py         what leaves a container that one is attached to
-    stats.py, top.py, events.py    what they use, which processes they have, what happens to them
+    stats.py, recorded.py, top.py, events.py
+                    what they use, or have used, which processes they have, what happens to them
     verbs.py        what is done to one: pycgroups start, stop, rm and the like
 
     filters.py      ps --filter
@@ -67,7 +69,7 @@ HELD = {
     "wait": "wait for the end of containers, and tell their exit codes",
     "rm": "remove containers",
     "rename": "give a container another name",
-    "update": "change limits of containers",
+    "update": "change limits of containers, and their restart policy",
     "exec": "run another program in a container",
     "attach": "join a container that runs: its output, and its input",
     "logs": "show what a container has written",
@@ -77,6 +79,7 @@ HELD = {
     "cp": "copy files into a container, and out of it",
     "diff": "tell what a container has changed of its image",
     "commit": "make an image of a container",
+    "fork": "make containers that begin with the files of another one",
     "export": "write a tar of all files of a container",
 }
 IMAGES = {

@@ -87,7 +87,7 @@ _OF_STATUS = {
 }
 _NO_NAMES = frozenset({"ps", "events", "doctor", "images", "import", "load", "login", "logout", "completion"})
 _OF_IMAGES = frozenset({"run", "create", "explain", "record", "pull"})
-_FIRST_ALONE = frozenset({"exec", "run", "create", "explain", "record", "rename"})
+_FIRST_ALONE = frozenset({"exec", "run", "create", "explain", "record", "rename", "fork"})
 _FLAG = re.compile(r"^  (?:(-\w),)? +(--[\w-]+(?:, --[\w-]+)*)(?: (\S+))?  +(.*)$", re.MULTILINE)
 _COMMAND = re.compile(r"^  ([a-z-]+)  +(.*)$", re.MULTILINE)
 

@@ -30,7 +30,8 @@ USAGE = Usage(
 Tell what happens to containers and volumes from now on, whichever process does it, until Ctrl-C.
 
 TIME is seconds since 1970, 2026-01-31T12:00:00Z, or 10m for that long ago. KEY is container or volume (a name, or the
-beginning of an id), type, event, id, name, or an attribute such as exit_code; values of one KEY are alternatives.""",
+beginning of an id), type, event, id, name, or an attribute such as exit_code; values of one KEY are alternatives.
+An event is create, start, die, oom, health_status, exec, exec_die, pause, unpause, rename, update or remove.""",
     (
         Flag("--since", "begin with what has happened since then", value="TIME", read=moment),
         Flag("--until", "end then", value="TIME", read=moment),

@@ -82,7 +82,7 @@ def _run(held: Container, command: list[str], asked: dict[str, Any], *, interact
     executed = None
     try:
         with signals.held_back():
-            executed, _ = held.launch(command, streams.child, **asked)
+            executed = held.launch(command, streams.child, **asked)
             signals.hand_on(executed.signal)
         with raw(wanted=tty and interactive):
             if tty:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _NAMESPACES = ("ipc", "uts", "cgroup")
 
 
-def _integer(text: str) -> int:
+def whole(text: str) -> int:
+    """Read a whole number."""
     try:
         return int(text)
     except ValueError:
@@ -37,17 +38,17 @@ def _octal(text: str) -> int:
 
 
 def _pids(text: str) -> int | None:
-    return None if text == "-1" else _integer(text)  # docker's "unlimited"
+    return None if text == "-1" else whole(text)  # docker's "unlimited"
 
 
 def _shares(text: str) -> int:
     """Take docker's unit of ``cpu_weight``, in proportion: what is written on v1 is the same number again."""
-    return max(1, round(_integer(text) * 100 / 1024))
+    return max(1, round(whole(text) * 100 / 1024))
 
 
 def _blkio(text: str) -> int:
     """Take docker's unit of ``io_weight``: the way back of `pycgroups.cgroups.convert.blkio_weight`."""
-    weight = _integer(text)
+    weight = whole(text)
     return weight if weight <= 100 else 100 + (weight - 100) * 11  # noqa: PLR2004 (the usual weight in both units)
 
 
@@ -58,7 +59,7 @@ def _disk_limit(word: str) -> Callable[[str], tuple[str, str, int | str]]:
         device, found, rate = text.rpartition(":")
         if not found:
             raise ValueError("/dev/NAME:RATE")
-        return device, word, _integer(rate) if word.endswith("iops") else rate
+        return device, word, whole(rate) if word.endswith("iops") else rate
 
     return read
 
@@ -143,7 +144,7 @@ FLAGS = (
         value="NAME=SOFT[:HARD]",
         many=True,
     ),
-    Flag("--oom-score-adj", "-1000 to 1000", value="N", read=_integer),
+    Flag("--oom-score-adj", "-1000 to 1000", value="N", read=whole),
     Flag("--stop-signal", "what asks it to end", value="SIGNAL"),
     Flag("--stop-timeout", "from that to SIGKILL", value="SECONDS", read=_number),
     Flag(
@@ -167,11 +168,11 @@ FLAGS = (
     Flag("--memory-reservation --memory-low", "not reclaimed while others have more", word="memory_low", value="SIZE"),
     Flag("--memory-high", "slowed down above this; cgroup v2", value="SIZE"),
     Flag("--cpus", "CPU time per time, as 1.5", value="N", read=_number),
-    Flag("--cpu-weight", "share against others, 1 to 10000; 100 is the usual", value="N", read=_integer),
+    Flag("--cpu-weight", "share against others, 1 to 10000; 100 is the usual", value="N", read=whole),
     Flag("--cpu-shares -c", "the same in docker's unit: 1024 is the usual", word="cpu_weight", value="N", read=_shares),
     Flag("--cpuset-cpus --cpuset", "as 0-1,3", word="cpuset", value="LIST"),
     Flag("--pids-limit --pids", "processes and threads; -1 for any number", word="pids", value="N", read=_pids),
-    Flag("--io-weight", "share of disks against others, 1 to 10000; 100 is the usual", value="N", read=_integer),
+    Flag("--io-weight", "share of disks against others, 1 to 10000; 100 is the usual", value="N", read=whole),
     Flag("--blkio-weight", "the same in docker's unit, 10 to 1000", word="io_weight", value="N", read=_blkio),
     *(
         Flag(

@@ -32,11 +32,13 @@ Show what containers use, all that run or these, until Ctrl-C, or until these ha
 
 CPU % is of one CPU, over the time since the table before. MEM USAGE is without page cache that is idle; where there is
 no limit, the machine's memory stands for it. "--" is what nobody counts here. json is an object a line for each
-container, again and again; with --no-stream it is one document.""",
+container, again and again; with --no-stream it is one document. Such lines in a file are a history: --from shows the
+most that each container in it has used, and --plot draws it.""",
     (
         Flag("--no-stream", "show one table, over one interval"),
         Flag("--interval", "time between two tables; 1s by default", value="DURATION", read=duration),
         Flag("--plot", "in the end, draw all of it over time: FILE.png, .svg or .html", value="FILE"),
+        Flag("--from", "what was recorded, instead of what is: by --format json > FILE", word="recorded", value="FILE"),
         FORMAT,
         NO_TRUNC,
     ),
@@ -131,6 +133,11 @@ def main(arguments: list[str]) -> int:
         from pycgroups.containers import plotting
 
         plotting.check(found["plot"])
+    if "recorded" in found:
+        from pycgroups.cli import recorded
+
+        recorded.show(found, names)
+        return 0
     with _Board([containers.get(name) for name in names], record="plot" in found) as board:
         board.open()
         interval = found.get("interval", 1.0)
@@ -198,9 +205,9 @@ def _live(stack: ExitStack) -> Callable[[list[list[str]]], None] | None:
 
 
 def _objects(samples: dict[str, tuple[str, ContainerStats]]) -> list[dict[str, Any]]:
-    import attrs
+    from pycgroups.containers import recorded
 
-    return [{"id": id_, "name": name, **attrs.asdict(sample)} for id_, (name, sample) in samples.items()]
+    return [recorded.line(id_, name, sample) for id_, (name, sample) in samples.items()]
 
 
 def _rows(samples: dict[str, tuple[str, ContainerStats]], *, whole: bool) -> list[list[str]]:

@@ -1,10 +1,10 @@
-"""``pycgroups update``: other limits for containers that are held."""
+"""``pycgroups update``: other limits, and another restart policy, for containers that are held."""
 
 from __future__ import annotations
 
 from pycgroups.cgroups.limits import WORDS
 from pycgroups.cli import FAILED, options
-from pycgroups.cli.flags import UsageError
+from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.text import complain
 from pycgroups.cli.usage import Usage
 from pycgroups.errors import Error
@@ -12,10 +12,14 @@ from pycgroups.errors import Error
 USAGE = Usage(
     "update FLAGS CONTAINER [CONTAINER ...]",
     """\
-Change limits of containers: at once where they run, and for the next starts. What no flag names stays.
+Change limits of containers, and whether they are started again: at once where they run, and for the next starts. What
+no flag names stays. One that runs and was to end for good has to be stopped to be one that is started again.
 
 CONTAINER is a name, an id, or the beginning of one.""",
-    tuple(flag for flag in options.FLAGS if flag.word in WORDS),
+    (
+        *(flag for flag in options.FLAGS if flag.word in WORDS),
+        Flag("--restart", "whether it is started again: no, on-failure[:MOST], always, unless-stopped", value="POLICY"),
+    ),
     least=1,
 )
 
@@ -31,13 +35,14 @@ def main(arguments: list[str]) -> int:
         return 0
     found, names = asked
     if not found:
-        raise UsageError("which limit? pycgroups update FLAGS CONTAINER; see --help")
+        raise UsageError("change what? pycgroups update FLAGS CONTAINER; see --help")
     from pycgroups import containers
 
-    limits, failed = options.settled(found), False
+    restart, failed = found.pop("restart", None), False
+    limits = options.settled(found)
     for name in names:
         try:
-            containers.get(name).update(**limits)
+            containers.get(name).update(restart=restart, **limits)
             print(name)
         except Error as error:
             complain(str(error))

@@ -1,10 +1,15 @@
-"""Waiting for a server: a request of HTTP, sent in a container's network, and the status of the answer. RFC 9112."""
+"""Waiting for a server: a request of HTTP, sent in a container's network, and the status of the answer. RFC 9112.
+
+Over TLS it does not matter who has signed the certificate: it is the container that listens in its network, mostly with
+one that it has signed itself; nothing secret is sent, and nothing believed but the status.
+"""
 
 from __future__ import annotations
 
 import re
 import socket
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,7 +20,7 @@ from pycgroups.network.listening import listeners
 if TYPE_CHECKING:
     from pycgroups.containers.connecting import Sockets
 
-_HTTP_PORT = 80
+_PORTS = {"http": 80, "https": 443}
 
 
 class Target(NamedTuple):
@@ -26,12 +31,14 @@ class Target(NamedTuple):
         port: likewise.
         host: for the server, as it was given.
         path: with the query.
+        scheme: ``"http"`` or ``"https"``.
     """
 
     address: str
     port: int
     host: str
     path: str
+    scheme: str = "http"
 
     @property
     def request(self) -> bytes:
@@ -51,7 +58,8 @@ def target(url: str, port: int | None) -> Target:
     """Read a path, or a URL, whose port may be given apart.
 
     Raises:
-        InvalidConfig: it is none; or not of HTTP, or not of an address, which names in a container's network are not.
+        InvalidConfig: it is none; or not of HTTP, or not of an address, which names in a container's network are not:
+            this host would find others by them.
     """
     wrong = invalid(
         "http", url, "a path ('/healthz'), or a URL of localhost or an IP address ('http://127.0.0.1:8080/')"
@@ -59,17 +67,17 @@ def target(url: str, port: int | None) -> Target:
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
         raise wrong
     if url.startswith("/"):
-        return Target("", port or _HTTP_PORT, "localhost", url)
+        return Target("", port or _PORTS["http"], "localhost", url)
     try:
         parts = urlsplit(url)
-        name, number = parts.hostname or "", parts.port or port or _HTTP_PORT
+        name, number = parts.hostname or "", parts.port or port or _PORTS[parts.scheme]
         address = "" if name == "localhost" else _address(name)
-    except ValueError:
+    except (LookupError, ValueError):
         raise wrong from None
-    if parts.scheme != "http" or "@" in parts.netloc:
+    if parts.scheme not in _PORTS or "@" in parts.netloc:
         raise wrong
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(address, number, parts.netloc, path)
+    return Target(address, number, parts.netloc, path, parts.scheme)
 
 
 def _address(name: str) -> str:
@@ -80,6 +88,19 @@ def _address(name: str) -> str:
         except OSError:
             continue
     raise ValueError(name)
+
+
+def secured(connection: socket.socket) -> socket.socket:
+    """Speak TLS, with whoever it is.
+
+    Raises:
+        OSError: it does not.
+    """
+    import ssl  # slow, and most do without
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(connection, server_hostname="localhost")
 
 
 class Answers:
@@ -109,11 +130,11 @@ class Answers:
         return [address for address, port in listeners(self._process) if port == self._asked.port]
 
     def _is_good(self, address: str) -> bool:
-        with self._sockets.take(socket.AF_INET6 if ":" in address else socket.AF_INET) as connection:
-            try:
-                found = self._STATUS.match(self._line(connection, address))
-            except OSError:  # nobody is there, or it takes too long
-                return False
+        connection = self._sockets.take(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        try:
+            found = self._STATUS.match(self._line(connection, address))
+        except OSError:  # nobody is there, it takes too long, or TLS is not what is spoken
+            return False
         self._last = self._last if found is None else int(found[1])
         return found is not None and int(found[1]) < self._FIRST_BAD
 
@@ -121,19 +142,21 @@ class Answers:
         """Return the first line of the answer, or what there is of it; in the time, however slowly it comes."""
         own = time.monotonic() + self._PATIENCE
         until = own if self._deadline is None else min(own, self._deadline)
-        connection.settimeout(seconds_until(until))
-        connection.connect((address, self._asked.port))
-        connection.sendall(self._asked.request)
-        line = b""
-        while b"\n" not in line and len(line) < self._LONGEST_LINE:
+        with connection:
             connection.settimeout(seconds_until(until))
-            piece = connection.recv(self._LONGEST_LINE)
-            if not piece:
-                break
-            line += piece
+            connection.connect((address, self._asked.port))
+            with secured(connection) if self._asked.scheme == "https" else nullcontext(connection) as talk:
+                talk.sendall(self._asked.request)
+                line = b""
+                while b"\n" not in line and len(line) < self._LONGEST_LINE:
+                    talk.settimeout(seconds_until(until))
+                    piece = talk.recv(self._LONGEST_LINE)
+                    if not piece:
+                        break
+                    line += piece
         return line
 
     def __str__(self) -> str:
         """Name it, and what it was answered."""
         answered = "" if self._last is None else f" (answered by {self._last})"
-        return f"http://{self._asked.host}{self._asked.path}{answered}"
+        return f"{self._asked.scheme}://{self._asked.host}{self._asked.path}{answered}"

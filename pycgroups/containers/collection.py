@@ -14,7 +14,7 @@ from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.config_json import to_json
 from pycgroups.containers.home import Record, new_id
 from pycgroups.containers.place import place
-from pycgroups.errors import Error, InvalidConfig, NotFound, StateError, invalid
+from pycgroups.errors import Error, InvalidConfig, NotFound, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,9 +88,7 @@ class Containers:
             AlreadyExists: the name is taken.
             ImageNotFound, RegistryError: there is no such image.
         """
-        policy = restarting.parse(restart)
-        if remove and policy != restarting.NEVER:
-            raise invalid("restart", restart, "'no' with remove: it is removed once it has ended")
+        policy = restarting.parse(restart, remove=remove)
         asked = checks.read(healthcheck)
         config = ContainerConfig(command=command, **options)
         starting.check(config)

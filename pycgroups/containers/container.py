@@ -21,6 +21,7 @@ from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import integer, seconds
 from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut
+from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process
 from pycgroups.runtime.state import time_text
 
@@ -445,6 +446,7 @@ class Container(Contents, Looking):
             if home.was_left_frozen:  # who has frozen it had let it go on, and then died
                 home.forget_frozen()
         runtime.pause()
+        self._tell("pause")
 
     def resume(self) -> None:
         """Let its processes go on.
@@ -453,6 +455,10 @@ class Container(Contents, Looking):
             StateError: it is not paused.
         """
         self._runs("resume").resume()
+        self._tell("unpause")
+
+    def _tell(self, action: str, **attributes: str) -> None:
+        self._place.events.append("container", action, id_=self.id, name=self.name, attributes=attributes)
 
     def _runs(self, operation: str) -> Runtime:
         if self.status not in _LIVE:
@@ -506,7 +512,9 @@ class Container(Contents, Looking):
             port: something listens on this port of TCP, on any address of the container's network. Nobody connects.
             log: this is in what it has written since its start, on one stream: text, bytes, or a compiled pattern.
             http: a request for this path is answered with a status below 400, by who listens on ``port``, or on 80. Or
-                a URL of ``http``, whose host is ``localhost`` or an IP address of the container's network.
+                a URL of ``http`` or ``https``, whose host is ``localhost`` or an IP address of the container's network:
+                other names mean others, if anybody, to who asks from outside. Whoever has signed a certificate, it is
+                taken: who listens there is the container.
             file: something is at this path in the container.
             healthy: its healthcheck says so; an unhealthy one may become healthy again.
             timeout: seconds; None for any time.
@@ -539,28 +547,41 @@ class Container(Contents, Looking):
             ending.reap()
             return monitor.wait(home.fd, seconds_until(deadline))
 
-    def update(self, **limits: Unpack[Words]) -> None:
-        """Change limits: at once when it runs, and for the next starts.
+    def update(self, *, restart: str | None = None, **limits: Unpack[Words]) -> None:
+        """Change limits and the restart policy: at once when it runs, and for the next starts.
 
         Args:
+            restart: as of `pycgroups.Container`; by default it stays. One that runs, and was to end for good, since its
+                policy was ``"no"`` or has started it as often as it may, has to be started anew for another one: its
+                monitor has kept nothing by which to do so. One that is restarting, and is not to be, has ended.
             **limits: those of `pycgroups.Limits`; the others stay. With None there is no such limit any more, which a
                 container that runs can have for ``memory``, ``cpus`` and ``pids``.
 
         Raises:
-            InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`. Nothing is changed.
+            InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`; or it is no policy. Nothing is changed.
+            StateError: it runs, and cannot be started again by a policy before somebody starts it. Likewise.
         """
         from pycgroups.cgroups import disks
         from pycgroups.cgroups.translate import lifted, of_limits
 
         with self._home() as home:
             home.lock()
-            record = home.record()
+            record, status = home.record(), self._status(home)
             config = evolve(from_json(record.config), **limits)
-            if self._status(home) in _LIVE:
+            policy = record.restart if restart is None else restarting.parse(restart, remove=record.remove)
+            after = ending.after(home, record, policy) if status in _GOES_ON and policy != record.restart else None
+            if status in _LIVE and limits:
                 asked = config.limits.only(limits)
                 gone = [word for word, value in limits.items() if value is None]
                 self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone))
-            home.write_record(record._replace(config=to_json(config)))
+            if after is not None:
+                monitor.change(home.fd, after)
+            document = to_json(config)
+            home.write_record(record._replace(config=document, restart=policy))
+            if status == RESTARTING and after is not None and not after.again:
+                monitor.finish(home.fd, _PATIENCE)
+        changed = {word: document.get(word) for word in limits} | ({} if restart is None else {"restart": policy})
+        self._tell("update", **{word: _word(value) for word, value in changed.items()})
 
     def rename(self, name: str) -> None:
         """Give it another name.
@@ -574,9 +595,11 @@ class Container(Contents, Looking):
         wanted = options.name(name, "name")
         with self._home() as home:
             home.lock()
+            former = home.record().name
             self._place.homes.rename(home, wanted)
+        self._tell("rename", former=former)
 
-    def fork(self, n: int = 1) -> list[Self]:
+    def fork(self, n: int = 1, *, name: str | None = None) -> list[Self]:
         """Make containers with its options, and with the files that it has now; they run if it does.
 
         Each has a name, an id and a writable layer of its own, and is as independent as any: none sees what another
@@ -587,19 +610,21 @@ class Container(Contents, Looking):
 
         Args:
             n: how many, 1 to 1000.
+            name: what it is called; several are called ``name-1``, ``name-2`` and so on.
 
         Raises:
+            AlreadyExists: a name is taken. None was made.
             Unsupported: it was not made of an image, or has a limit (``disk``): what it writes is in memory.
             StateError: another process is at work on it.
             Error: there is no room for the copies; or one cannot be started. None was made.
         """
         from pycgroups.containers import forking
 
-        count = integer(n, "n", 1, _MOST_FORKS)
+        names = forking.names(name, integer(n, "n", 1, _MOST_FORKS))
         with self._home() as home:
             home.lock()
             status = self._status(home)
-            ids = forking.fork(self._place, home, count, freezes=status == "running")
+            ids = forking.fork(self._place, home, names, freezes=status == "running")
         made = [self.of(self._place, id_) for id_ in ids]
         try:
             for each in made if status in _LIVE else ():
@@ -749,18 +774,11 @@ class Container(Contents, Looking):
         check_codec(encoding, errors)
         limit = None if timeout is None else seconds(timeout, "timeout")
         streams = open_streams(stdin, stdout, stderr, encoded(input, encoding, errors, is_text=is_text))
-        try:
-            asked: Asked = {"env": env, "cwd": cwd, "user": user, "tty": tty}
-            executed, args = self.launch(command, streams.child, supervised=limit is not None, **asked)
-            try:
-                returncode, reason, usage = inner.complete(executed, streams, limit)
-            finally:
-                executed.close()
-        finally:
-            streams.close()
+        begin = partial(self.launch, command, env=env, cwd=cwd, user=user, tty=tty)
+        executed, (returncode, reason, usage) = inner.run(begin, streams, limit)
         captured = [None if output is None else output.getvalue() for output in streams.captured]
         out, err = (decoded(data, encoding, errors) if is_text else data for data in captured)
-        result = Result(args, returncode, out, err, reason=reason, hits=Hits(), usage=usage)
+        result = Result(executed.args, returncode, out, err, reason=reason, hits=Hits(), usage=usage)
         return checked(result, limit) if check else result
 
     def launch(
@@ -770,9 +788,10 @@ class Container(Contents, Looking):
         *,
         supervised: bool = False,
         detached: bool = False,
+        is_told: bool = True,
         **asked: Unpack[Asked],
-    ) -> tuple[Executed, Sequence[str]]:
-        """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; it, and its command."""
+    ) -> Executed:
+        """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; with events or not."""
         from pycgroups.containers import inner
 
         with self._home() as home:
@@ -782,7 +801,9 @@ class Container(Contents, Looking):
             raise StateError("it does not run", operation="exec", path=self._shown)
         describe = partial(inner.describe, command=command, **asked)
         executed = self._runtime().exec(describe, stdio=stdio, supervised=supervised, detached=detached)
-        return executed, executed.args
+        if is_told:
+            inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
+        return executed
 
     def exec_detached(
         self,
@@ -809,7 +830,7 @@ class Container(Contents, Looking):
 
         ends = Ends(DEVNULL, DEVNULL, DEVNULL)
         try:
-            executed, _ = self.launch(command, ends.child, detached=True, env=env, cwd=cwd, user=user)
+            executed = self.launch(command, ends.child, detached=True, env=env, cwd=cwd, user=user)
         finally:
             ends.close()
         leave(executed)
@@ -856,11 +877,11 @@ class Container(Contents, Looking):
         check_codec(encoding, errors)
         ends = Ends(*((DEVNULL,) * 3 if tty else (stdin, stdout, stderr)))
         try:
-            executed, args = self.launch(command, ends.child, env=env, cwd=cwd, user=user, tty=tty, size=size)
+            executed = self.launch(command, ends.child, env=env, cwd=cwd, user=user, tty=tty, size=size)
             ends.started()
             is_text = bool(text) or encoding is not None or errors is not None
             wrap = partial(io.TextIOWrapper, encoding=encoding, errors=errors, write_through=True) if is_text else None
-            return Popen(executed, args, ends, wrap)
+            return Popen(executed, ends, wrap)
         finally:
             ends.close()
 
@@ -896,6 +917,13 @@ class Container(Contents, Looking):
     def __repr__(self) -> str:
         """Name it."""
         return f"<Container {self.short_id}>"
+
+
+def _word(value: object) -> str:
+    """Write the value of an option as an attribute of an event."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else dumps(value)
 
 
 def _lines(home: Home, follow: bool, options: LogOptions) -> Iterator[tuple[str, bytes]]:

@@ -7,9 +7,9 @@ import select
 import threading
 
 from pycgroups.cgroups import placed
-from pycgroups.containers import monitor
+from pycgroups.containers import monitor, restarting
 from pycgroups.containers.home import boot_id
-from pycgroups.errors import InvalidConfig, NotFound
+from pycgroups.errors import InvalidConfig, NotFound, StateError
 from pycgroups.images.users import is_id
 from pycgroups.namespaces import own
 from pycgroups.runtime import state
@@ -17,7 +17,8 @@ from pycgroups.runtime.signals import open_process, send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pycgroups.containers.home import Home, Start
+    from pycgroups.containers.home import Home, Record, Start
+    from pycgroups.containers.monitor import Command
     from pycgroups.containers.place import Place
     from pycgroups.runtime.container import Container as Runtime
 
@@ -37,6 +38,32 @@ def end_restarts(home: Home) -> None:
     last = home.start()
     if last is None or not is_alive(last):
         monitor.finish(home.fd, PATIENCE)
+
+
+def after(home: Home, record: Record, policy: str) -> Command | None:
+    """Say what is to come after the end of a container that goes on, by another policy; None for nothing, as before.
+
+    Args:
+        home: its directory, locked.
+        record: what was asked so far.
+        policy: the other one.
+
+    Raises:
+        StateError: its monitor has no command that would start it again.
+    """
+    last = home.start()
+    restarts = 0 if last is None else last.restarts
+    before, wanted = (restarting.command(each, restarts, 0, (), {}) for each in (record.restart, policy))
+    if before.again or monitor.is_changed(home.fd):
+        return wanted
+    if wanted.again:
+        raise StateError(
+            "it runs, and nothing can start it again after that: its monitor has given up the rights",
+            operation="update restart",
+            path=record.name,
+            hint="stop it, change the policy, and start it",
+        )
+    return None
 
 
 def cgroup_of(id_: str) -> str:

@@ -7,6 +7,26 @@ A line of it::
 A line is one write(2) at the end of the file, so that those of several processes never mix. One that was cut off, when
 its writer was killed or the disk was full, is closed by the next writer, and left out by readers. When the file is
 large, its older half is made a hole (fallocate(2)): it is never replaced, and whoever has it open stays right.
+
+What there is, with the attributes:
+
+=================  ==================================================================================
+``create``         a container or a volume was made
+``start``          a container was started, by somebody or by its restart policy
+``exec``           another program was started in it: ``command``, and ``pid`` as its starter sees it
+``exec_die``       that has ended: likewise, and ``exit_code``. Its starter tells so; nobody does if that
+                   was killed, or has left the program to itself and is gone
+``oom``            the kernel has killed a process of it, since its memory was at the limit
+``health_status``  its healthcheck says something else: ``health``. The tests themselves are no ``exec``
+``pause``          its user has frozen it
+``unpause``        and let it go on
+``update``         options were changed: each, as it is now, or ``none``
+``rename``         it was given another name: ``former``
+``die``            it has ended: ``exit_code``, ``reason``, ``oom``; ``error`` if a start by its policy failed
+``remove``         a container or a volume was removed
+=================  ==================================================================================
+
+A stop is told by ``die``, a restart by ``die`` and ``start``. An exit code is negative for a signal.
 """
 
 from __future__ import annotations
@@ -48,7 +68,7 @@ class Event(NamedTuple):
     Attributes:
         time: when, in seconds since 1970.
         type: to what kind of thing: "volume", "container".
-        action: what: "create", "start", "die", "remove".
+        action: what: "create", "start", "die", "remove", and others: see this module.
         id: of the thing.
         name: of the thing, or empty.
         attributes: what else there is to know, text by name.

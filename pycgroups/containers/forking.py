@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import nullcontext
 
-from pycgroups.containers import committing, image_root, opening
+from pycgroups.containers import committing, image_root, opening, options
 from pycgroups.containers.config_json import from_json
 from pycgroups.containers.home import new_id
 from pycgroups.containers.starting import COPY
@@ -21,27 +21,32 @@ from pycgroups.images.inside import Inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pycgroups.containers.home import Home, Record
     from pycgroups.containers.place import Place
     from pycgroups.images.unpack import Owner
 
 
-def fork(place: Place, home: Home, count: int, *, freezes: bool) -> list[str]:
+def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool) -> list[str]:
     """Make containers; their ids. The home is locked.
 
     Args:
         place: where it is.
         home: of the one whose files they get.
-        count: how many.
+        names: what each is called; None for the usual.
         freezes: it runs, and is not to change its files meanwhile. That takes as long as one copy.
 
     Raises:
         Unsupported: its files are not on disk, or not its own.
+        AlreadyExists: a name is taken. No container was made.
         Error: they cannot be copied. No container was made.
     """
     record = home.record()
     check(home, record)
-    records = [_fresh(record) for _ in range(count)]
+    records = [_fresh(record, name) for name in names]
+    for its in records:  # before the copies, which take their time
+        place.homes.check_name(its.name, its.id)
     homes: list[Home] = []
     try:
         for its in records:
@@ -61,6 +66,18 @@ def fork(place: Place, home: Home, count: int, *, freezes: bool) -> list[str]:
     for its in records:
         place.events.append("container", "create", id_=its.id, name=its.name)
     return [its.id for its in records]
+
+
+def names(name: object, count: int) -> list[str | None]:
+    """Say what so many containers are called; None for the usual.
+
+    Raises:
+        InvalidConfig: it is no name, or too long for several.
+    """
+    if name is None:
+        return [None] * count
+    first = options.name(name, "name")
+    return [first] if count == 1 else [options.name(f"{first}-{number + 1}", "name") for number in range(count)]
 
 
 def _remove(place: Place, homes: list[Home]) -> None:
@@ -84,10 +101,10 @@ def check(home: Home, record: Record) -> None:
     raise Unsupported(why, operation="fork", path=record.name, hint=hint)
 
 
-def _fresh(record: Record) -> Record:
+def _fresh(record: Record, name: str | None) -> Record:
     id_ = new_id()
     config = {key: value for key, value in record.config.items() if key != "name"}
-    return record._replace(id=id_, name=f"c{id_[:11]}", created=time.time_ns(), config=config)
+    return record._replace(id=id_, name=name or f"c{id_[:11]}", created=time.time_ns(), config=config)
 
 
 @io_errors("fork")

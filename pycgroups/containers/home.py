@@ -10,6 +10,7 @@
             run.json         a `Start`: the last one
             monitor, exit    that it runs, and how it ended: `pycgroups.containers.monitor`
             stopped          somebody has stopped it, and nobody has started it since
+            restart          its restart policy was changed while it ran: `pycgroups.containers.monitor`
             log, log.1 ...   what it has written
             input            a socket, where its input is lent: `pycgroups.containers.lending`
             frozen           as long as who has the lock has it frozen; else that one has died meanwhile
@@ -476,17 +477,25 @@ class Homes:
         """Keep others from changing which names there are, and which directories are somebody's."""
         return Lock(f"{self.path}/{_NAMES}.lock")
 
+    def check_name(self, name: str, id_: str) -> None:
+        """Refuse a name that another container has, or is being made with.
+
+        Raises:
+            AlreadyExists: so it is.
+        """
+        owner = self._owner(name)
+        if owner is not None and owner != id_:
+            raise AlreadyExists(
+                f"the container {owner[:12]} has it",
+                operation="name container",
+                path=name,
+                hint="remove or rename that",
+            )
+
     def _give_name(self, name: str, id_: str) -> None:
         with self._changing():
             place = f"{self.path}/{_NAMES}/{name}"
-            owner = self._owner(name)
-            if owner is not None and owner != id_:
-                raise AlreadyExists(
-                    f"the container {owner[:12]} has it",
-                    operation="name container",
-                    path=name,
-                    hint="remove or rename that",
-                )
+            self.check_name(name, id_)
             try:
                 os.unlink(place)
             except FileNotFoundError:

@@ -16,7 +16,7 @@ from pycgroups.oci.runtime_spec import Capabilities, User
 from pycgroups.oci.uncommon import ConsoleSize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from functools import lru_cache
 
     from attrs import evolve
@@ -33,6 +33,7 @@ else:
 
 _SIGKILL = 9
 _GRACE = 2.0  # seconds; see `Executed.kill`
+_LONGEST_COMMAND = 1000  # characters, which an event has room for
 
 
 def describe(
@@ -101,6 +102,43 @@ def _described(  # noqa: PLR0917 (positional: keywords make a slower key)
         terminal=tty,
         console_size=None if size is None else ConsoleSize(height=size[0], width=size[1]),
     )
+
+
+def tell(append: Callable[..., None], executed: Executed) -> None:
+    """Tell of a program that has begun to run, and see to it that its end is told.
+
+    Args:
+        append: to the events of the container; takes an action and its attributes.
+        executed: the program.
+    """
+    known = {"pid": str(executed.pid), "command": " ".join(executed.args)[:_LONGEST_COMMAND]}
+    append("exec", attributes=known)
+
+    def ended(status: int | None) -> None:
+        code = {} if status is None else {"exit_code": str(os.waitstatus_to_exitcode(status))}
+        append("exec_die", attributes=known | code)
+
+    executed.ended = ended
+
+
+def run(
+    start: Callable[..., Executed], streams: Streams, timeout: float | None
+) -> tuple[Executed, tuple[int, Reason, Usage]]:
+    """Start a program, and serve its streams until it has ended; what it was, and what came of it.
+
+    Args:
+        start: starts it, with its streams, and supervised or not.
+        streams: its own; they are closed in the end.
+        timeout: seconds until it, and all that it has started, is killed.
+    """
+    try:
+        executed = start(streams.child, supervised=timeout is not None)
+        try:
+            return executed, complete(executed, streams, timeout)
+        finally:
+            executed.close()
+    finally:
+        streams.close()
 
 
 @own_errors("wait")

@@ -7,6 +7,7 @@ the container's directory there are
     monitor         locked (flock(2), exclusively) as long as the monitor lives
     exit            the end, once it is there: lines ``key value``. Only then is the log complete
     stopped         somebody has stopped it: what would start it again does not. Not the monitor's own
+    restart         somebody has changed whether it is started again: `change`. Likewise
 
 where ``exit`` stays locked as long as the command that comes after the end is to come, or runs;
 
@@ -31,7 +32,7 @@ import time
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import Error, LaunchError, StateError, invalid
-from pycgroups.images.writing import read_file
+from pycgroups.images.writing import read_file, replace
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process, send_signal
 
@@ -48,6 +49,7 @@ else:
     from pycgroups.records import NamedTuple
 
 STATE, EXIT = "monitor", "exit"
+_CHANGED = "restart"
 _NEW = "monitor.new"
 _RESERVED = b" " * 512  # more than an exit has: on a disk that is full meanwhile there is space for it
 _LARGEST_MEMBERS = 2000  # bytes; an event is written in one piece
@@ -284,7 +286,7 @@ def _encode(task: Task) -> bytes:
         "status": -1 if task.status is None else task.status,
         "argc": len(after.words),
         "envc": len(after.environment),
-        "command": after.again * lib.MONITOR_AGAIN | after.if_failed * lib.MONITOR_IF_FAILED,
+        "command": _asked(after),
         "delay_msec": round(after.delay * 1000),
         "settled_msec": round(after.settled * 1000),
         "first_msec": round(after.first * 1000),
@@ -294,6 +296,27 @@ def _encode(task: Task) -> bytes:
         "early_msec": round(task.check.early * 1000),
     }
     return calls.monitor_plan(numbers, members, [os.fsencode(word) for word in words])
+
+
+def _asked(command: Command) -> int:
+    return int(command.again * lib.MONITOR_AGAIN | command.if_failed * lib.MONITOR_IF_FAILED)
+
+
+def change(directory: int, command: Command) -> None:
+    """Change when the command comes by which a container goes on, if that is what comes after its end.
+
+    The monitor has the words of the command; of this one it takes whether there is any, and ``if_failed``. That holds
+    until the container is started anew. The caller holds its lock.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    replace(_CHANGED, str(_asked(command)).encode(), dir_fd=directory)
+
+
+def is_changed(directory: int) -> bool:
+    """Tell whether somebody has done so since the last start."""
+    return _CHANGED in os.listdir(directory)
 
 
 def _variables(environment: Mapping[str, str]) -> list[str]:
@@ -309,6 +332,7 @@ def _open_state(directory: int) -> int:
         fd = os.open(_NEW, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(fd, _RESERVED)
+        _remove(_CHANGED, directory)
         os.rename(_NEW, STATE, src_dir_fd=directory, dst_dir_fd=directory)
         _remove(EXIT, directory)
     except OSError as error:

@@ -20,7 +20,7 @@ from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
 from pycgroups.errors import StateError, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Self
 
     from pycgroups.containers.streams import Stream
@@ -121,11 +121,9 @@ class Popen:
         stderr: likewise; of a terminal it is None.
     """
 
-    def __init__(
-        self, executed: Executed, args: Sequence[str], ends: Ends, wrap: Callable[[IO[bytes]], IO[Any]] | None
-    ) -> None:
+    def __init__(self, executed: Executed, ends: Ends, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> None:
         """Not for users."""
-        self.args = list(args)
+        self.args = list(executed.args)
         self.pid = executed.pid
         self.returncode: int | None = None
         self._executed = executed

@@ -27,12 +27,19 @@ NEVER = "no"
 _MOST = 10**9
 
 
-def parse(value: object) -> str:
-    """Take a policy; its normal form.
+def parse(value: object, *, remove: bool = False) -> str:
+    """Take a policy, of a container that is removed once it has ended or stays; its normal form.
 
     Raises:
-        InvalidConfig: it is none.
+        InvalidConfig: it is none, or cannot be together with the removal.
     """
+    policy = _parse(value)
+    if remove and policy != NEVER:
+        raise invalid("restart", value, "'no' with remove: it is removed once it has ended")
+    return policy
+
+
+def _parse(value: object) -> str:
     word, colon, count = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon and word in {NEVER, "always", "on-failure", "unless-stopped"}:
         return exact(word)

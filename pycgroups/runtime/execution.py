@@ -54,9 +54,10 @@ class Executed:
         pid: its pid, as this process sees it.
         master: of its terminal, where it has one that no console socket got; else -1.
         notices: what went wrong and is no error, such as a capability that there is none of.
+        ended: what is called once, when it has ended, with its wait status; None for one that nobody knows.
     """
 
-    __slots__ = ("_running", "args", "master", "notices", "pid")
+    __slots__ = ("_running", "args", "ended", "master", "notices", "pid")
 
     def __init__(self, running: launch.Running, args: Sequence[str], master: int, notices: list[str]) -> None:
         """Take over the process."""
@@ -65,6 +66,7 @@ class Executed:
         self.pid = running.pid
         self.master = master
         self.notices = notices
+        self.ended: Callable[[int | None], object] | None = None
 
     def fileno(self) -> int:
         """A descriptor that is readable once it has ended: a pidfd; pidfd_open(2)."""
@@ -77,8 +79,7 @@ class Executed:
             StateError: somebody else in this process has taken the exit status.
         """
         self._running.wait()
-        status, _ = self._running.reap()
-        self.close()
+        status, _ = self.finish()
         if status is None:
             raise StateError("somebody else has taken the exit status", operation="wait", path=str(self.pid))
         return os.waitstatus_to_exitcode(status)
@@ -88,8 +89,15 @@ class Executed:
         self._running.hear()
         own, usage = self._running.reap()
         told = self._running.report
+        status, usage = (own, usage) if told is None else (told.value, told)
+        self._tell(status)
         self.close()
-        return (own, usage) if told is None else (told.value, told)
+        return status, usage
+
+    def _tell(self, status: int | None) -> None:
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended(status)
 
     def signal(self, number: int) -> None:
         """Send it a signal; none is sent to the dead."""
@@ -101,6 +109,7 @@ class Executed:
 
     def let_go(self) -> None:
         """Close what is held; the process goes on."""
+        self.ended = None
         self._close_master()
         self._running.let_go()
 
@@ -108,6 +117,7 @@ class Executed:
         """Kill it, if it has not ended, and close what is held."""
         self._close_master()
         self._running.close()
+        self._tell(None)
 
     def _close_master(self) -> None:
         master, self.master = self.master, -1

@@ -14,6 +14,7 @@ import pytest
 import pycgroups as pc
 from pycgroups.cgroups import Cgroup, tree
 from tests import leaks
+from tests.processes import state
 from tests.waiting import PATIENCE, is_inside, wait_for
 
 pytestmark = pytest.mark.requires("limits")
@@ -232,10 +233,6 @@ def test_a_traced_and_stopped_process_is_killed():
         wait_for(lambda: state(child.pid) == "T")
         group.kill()
         assert child.wait(PATIENCE) == -signal.SIGKILL
-
-
-def state(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 VFORK = r"""

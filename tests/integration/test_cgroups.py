@@ -18,6 +18,7 @@ from pycgroups import cgroups, errors
 from pycgroups.cgroups import Cgroup, detect, places, tree
 from pycgroups.oci.resources import DeviceRule
 from tests import leaks
+from tests.processes import is_alive
 from tests.waiting import PATIENCE, one_is, wait_for
 
 MIB = 1 << 20
@@ -61,13 +62,6 @@ def text(group, *names):
             if (file := Path(path, name)).exists():
                 return file.read_text().strip()
     raise AssertionError(names)
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def exists(*paths):
@@ -206,7 +200,7 @@ def test_kill_and_remove_with_children_that_ignore_signals():
         pids = group.processes()
         group.kill()
         assert group.processes() == ()
-        assert not any(map(alive, pids))
+        assert not any(map(is_alive, pids))
 
 
 @needs_limits
@@ -324,7 +318,7 @@ def test_foreign_groups_are_left_alone():
             with pytest.raises(errors.AlreadyExists):
                 Cgroup.create("foreign", pids=5)
             script("from pycgroups.cgroups import Cgroup\nCgroup.create(pids=1).remove()")
-            assert alive(child.pid)
+            assert is_alive(child.pid)
             assert exists(*foreign) == foreign
             mine.add(child.pid)
         finally:
@@ -357,7 +351,7 @@ def test_orphans_are_swept():
     script("from pycgroups.cgroups import Cgroup\nCgroup.create(pids=1).remove()")
     for pid, *paths in orphans:
         assert exists(*paths) == []
-        assert not alive(pid)
+        assert not is_alive(pid)
     if name:
         assert exists(*(os.path.dirname(path) for path in orphans[1][1:])) == []
 
@@ -373,7 +367,7 @@ def test_the_living_are_not_swept():
         script("from pycgroups.cgroups import Cgroup\nCgroup.create(pids=1).remove()")
         for pid, *paths in made:
             assert exists(*paths) == paths
-            assert alive(pid)
+            assert is_alive(pid)
         creator.kill()
     script("from pycgroups.cgroups import Cgroup\nCgroup.create(pids=1).remove()")
     assert not any(exists(*paths) for _, *paths in made)

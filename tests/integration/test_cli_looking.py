@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from pycgroups import cli
-from pycgroups.containers import collection
+from pycgroups.containers import collection, recorded
 from tests.terminals import Session
 from tests.waiting import PATIENCE, wait_for
 
@@ -112,6 +112,24 @@ def test_a_picture_is_drawn_when_it_is_interrupted(run, elsewhere, tmp_path):
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "web sent" in (tmp_path / "x.svg").read_text()
+
+
+def test_what_was_recorded_is_shown_and_drawn_later(command, run, elsewhere, tmp_path):
+    held = run("sleep", "0.5", name="web")
+    kept, drawn = tmp_path / "kept.jsonl", tmp_path / "x.svg"
+    kept.write_text(command("stats", "--interval", "50ms", "--format", "json", "web")[1])
+    (history,) = recorded.read(kept).values()
+    lines = [json.dumps(recorded.line(held.id, "web", sample)) for sample in history.samples]
+    assert lines == kept.read_text().splitlines()
+    words = ["stats", "--from", str(kept), "--plot", str(drawn), "web"]  # matplotlib keeps its fonts open
+    done = subprocess.run([*COMMAND, *words], env=elsewhere, capture_output=True, text=True, check=True)
+    heading, row = done.stdout.splitlines()
+    assert (heading.split()[0], row.split()[0]) == ("NAME", "web")
+    assert "web sent" in drawn.read_text()
+    (found,) = json.loads(command("stats", "--from", str(kept), "--format", "json")[1])
+    assert (found["name"], found["memory"]) == ("web", history.peaks.memory)
+    for words, code in ((["db"], 1), (["--interval", "1s"], 125), (["--no-stream"], 125)):
+        assert command("stats", "--from", str(kept), *words)[:2] == (code, "")
 
 
 # -- top --------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pycgroups.containers import collection, keeping
 from tests import tracing
 from tests.boxes import BASE, put
 from tests.images import Image
+from tests.processes import is_alive
 from tests.waiting import wait_for
 
 AT = (
@@ -149,7 +150,7 @@ def check_it_works(store, _act):
         assert found.status == "running"
     pid = found.pid
     found.remove(force=True)
-    wait_for(lambda: not _is_there(pid))
+    wait_for(lambda: not is_alive(pid))
 
 
 def check_it_is_pruned(store, act):
@@ -184,11 +185,3 @@ def check_nothing_is_left(store):
     assert os.listdir(store.images.store.blobs.tmp) == []
     assert len(os.listdir(store.images.store.layers.root)) == 1
     assert store.images.verify() == []
-
-
-def _is_there(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return " Z " not in file.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return False

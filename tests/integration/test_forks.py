@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 
 import pycgroups as pc
-from pycgroups import runtime
-from pycgroups.containers import forking, home
+from pycgroups import cli, runtime
+from pycgroups.containers import collection, forking, home
 from tests.boxes import BASE, UPPER, directory, entry, layer, put
 from tests.images import Image
 from tests.waiting import wait_for
@@ -152,6 +152,36 @@ def test_one_that_was_never_started_or_has_written_nothing(store):
     fork.start()
     assert fork.wait(timeout=60) == 0
     assert fork.logs() == b"first\n"
+
+
+def test_names_are_given_or_refused_before_anything_is_copied(store, monkeypatch):
+    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
+    source = store.containers.create(["true"], image="box:1", name="source")
+    assert [fork.name for fork in source.fork(2, name="job")] == ["job-1", "job-2"]
+    assert [fork.name for fork in source.fork(name="job")] == ["job"]
+    monkeypatch.setattr(forking, "_copy", None)
+    with pytest.raises(pc.AlreadyExists, match="job-1"):
+        source.fork(3, name="job")
+    for wrong in ("", "a/b", 3, "x" * 127):
+        with pytest.raises(pc.InvalidConfig, match="name"):
+            source.fork(2, name=wrong)
+    assert len(store.containers.list(all=True)) == 4
+
+
+def test_the_command_line(store, monkeypatch, capsys):
+    monkeypatch.setattr(collection, "default", lambda: store.containers)
+    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
+    source = store.containers.create(["true"], image="box:1", name="source")
+    source.write_text("/etc/file", "text")
+    assert cli.main(["fork", "-n", "2", "source", "--name", "job"]) == 0
+    ids = capsys.readouterr().out.split()
+    assert [store.containers.get(id_).name for id_ in ids] == ["job-1", "job-2"]
+    assert store.containers.get("job-2").read_text("/etc/file") == "text"
+    assert cli.main(["container", "fork", "source"]) == 0
+    assert capsys.readouterr().out.split()[0] in {each.id for each in store.containers.list(all=True)}
+    for wrong, code in ((["-n", "0"], cli.FAILED), (["-n", "x"], cli.OURS), (["more"], cli.OURS)):
+        assert cli.main(["fork", "source", *wrong]) == code
+    assert len(store.containers.list(all=True)) == 4
 
 
 def test_what_cannot_be_forked_is_refused(store, root):

@@ -48,6 +48,8 @@ def test_one_becomes_healthy_and_unhealthy_and_healthy_again(run, store):
     held.exec(["rm", "/run/well"])
     wait_for(lambda: held.health.status == "unhealthy")
     assert told(store) == ["unhealthy", "healthy", "unhealthy"]
+    commands = [event.attributes["command"] for event in held.events() if event.action == "exec"]
+    assert commands == ["touch /run/well", "rm /run/well"]
     facts = held.inspect()
     assert facts["state"]["health"]["status"] == "unhealthy"
     assert len(facts["state"]["health"]["log"]) <= 5

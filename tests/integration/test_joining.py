@@ -15,7 +15,7 @@ import pycgroups as pc
 from pycgroups import Namespace, namespaces
 from pycgroups.seccomp import Return
 from tests.integration import functions
-from tests.processes import descendants
+from tests.processes import descendants, is_alive
 from tests.waiting import wait_for
 
 needs_cgroup = pytest.mark.requires("limits")
@@ -259,13 +259,6 @@ pc.run(["sh", "-c", sys.argv[1]], rootfs=sys.argv[2], **eval(sys.argv[3]))
         caller.kill()
     wait_for(lambda: not any(map(is_alive, processes)))
     script(code, "true", root, among)  # the next process removes its cgroup
-
-
-def is_alive(pid):
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @needs_cgroup

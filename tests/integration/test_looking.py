@@ -253,6 +253,68 @@ def test_its_events_are_its_own(run):
     assert [*first.events(until=first.created - 1)] == []
 
 
+def happened(held, *unwanted):
+    return [
+        (event.action, {key: value for key, value in event.attributes.items() if key not in unwanted})
+        for event in held.events()
+        if event.action not in {"create", "start", "die"}
+    ]
+
+
+def test_another_name_is_told(make):
+    held = make(name="one")
+    held.rename("other")
+    assert happened(held) == [("rename", {"former": "one"})]
+    assert [event.name for event in held.events()] == ["one", "other"]
+
+
+@needs_limits
+def test_that_it_is_frozen_is_told(run):
+    held = run()
+    held.pause()
+    held.resume()
+    with pytest.raises(pc.StateError):
+        held.resume()
+    assert happened(held) == [("pause", {}), ("unpause", {})]
+
+
+@needs_limits
+def test_limits_that_are_changed_are_told(run):
+    held = run(memory="64M", pids=50)
+    held.update(memory="128M", pids=None, cpu_weight=50)
+    with pytest.raises(pc.InvalidConfig):
+        held.update(memory="much")
+    assert happened(held) == [("update", {"memory": str(128 * MIB), "pids": "none", "cpu_weight": "50"})]
+
+
+def test_programs_in_it_are_told_of_before_their_end_is_known(run):
+    held = run()
+    for execute in (lambda: held.exec(["sh", "-c", "exit 3"]), lambda: held.popen(["sh", "-c", "exit 3"]).wait()):
+        execute()
+        known = {"command": "sh -c exit 3"}
+        assert happened(held, "pid")[-2:] == [("exec", known), ("exec_die", {**known, "exit_code": "3"})]
+        begin, end = list(held.events())[-2:]
+        assert begin.attributes["pid"] == end.attributes["pid"]
+    assert held.exec(["sleep", "100"], timeout=0.1).reason == "timeout"
+    assert happened(held, "pid", "exit_code")[-1] == ("exec_die", {"command": "sleep 100"})
+    left = held.exec_detached(["sh", "-c", "kill -9 $$"])
+    wait_for(lambda: happened(held)[-1][0] == "exec_die")
+    assert happened(held)[-1][1] == {"command": "sh -c kill -9 $$", "pid": str(left), "exit_code": "-9"}
+
+
+def test_a_program_that_does_not_start_is_no_event(run):
+    held = run()
+    with pytest.raises(pc.CommandNotFound):
+        held.exec("no-such-program")
+    assert happened(held) == []
+
+
+def test_a_long_command_is_told_shortened(run):
+    held = run()
+    held.exec(["true", "x" * 5000])
+    assert [len(attributes["command"]) for _, attributes in happened(held)] == [1000, 1000]
+
+
 def test_events_are_followed(make):
     held = make("sleep", "1000")
     followed = held.events(follow=True, since=held.created - 1)

@@ -12,14 +12,13 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
 from pycgroups import Namespace, namespaces
 from tests.integration import functions, threaded
-from tests.processes import descendants
+from tests.processes import descendants, state
 from tests.waiting import wait_for
 from tests.worlds import features
 
@@ -152,7 +151,7 @@ def test_it_is_of_one_process():
 
 def test_of_what_is_no_process():
     process = subprocess.Popen(["true"])
-    wait_for(lambda: Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "Z")
+    wait_for(lambda: state(process.pid) == "Z")
     with pytest.raises(pc.NotFound, match="ended"):  # a zombie still has a user namespace
         Namespace.of(process.pid, "user")
     process.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
+from tests.processes import is_alive, state
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.requires("userns")]
@@ -86,14 +87,3 @@ def children(pid):
 def waits(pid):
     """Whether a process, and all below it, sleep."""
     return state(pid) in "SX" and all(waits(child) for child in children(pid))
-
-
-def is_alive(pid):
-    return state(pid) not in "ZX"
-
-
-def state(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "X"

@@ -12,6 +12,7 @@ import time
 import pytest
 
 import pycgroups as pc
+from tests.registry.certificates import Authority
 from tests.waiting import PATIENCE, in_time, wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -121,13 +122,36 @@ def test_an_answer_is_waited_for_in_the_hosts_network(run, own_root):
 
 
 @a_python
+@pytest.mark.requires("openssl")
+def test_an_answer_over_tls_is_one_whoever_has_signed_for_it(run, tmp_path):
+    tmp_path.chmod(0o755)
+    certificate, key = Authority(tmp_path).sign("anybody")
+    key.chmod(0o644)
+    command = ["openssl", "s_server", "-quiet", "-www", "-cert", "/in/" + certificate.name, "-key", "/in/" + key.name]
+    held = run(*command, "-accept", "8443", rootfs=None, image="host", volumes={str(tmp_path): "/in:ro"})
+    soon(held, http="https://localhost:8443/")
+    soon(held, http="https://127.0.0.1/", port=8443)
+    with pytest.raises(pc.TimedOut, match="no http://localhost:8443/"):
+        held.wait_for(http="http://localhost:8443/", timeout=1)
+
+
+@a_python
+def test_who_does_not_speak_tls_is_not_ready_for_it(server):
+    server.write_text("/tmp/a", "")
+    soon(server, http="/a", port=8080)
+    with pytest.raises(pc.TimedOut, match="no https://localhost:8080/a"):
+        server.wait_for(http="https://localhost:8080/a", timeout=1)
+
+
+@a_python
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("answer", ["sleep 1000", "while printf x; do sleep 0.1; done", "echo nonsense"])
-def test_who_answers_badly_holds_nobody_up(run, answer):
+def test_who_answers_badly_holds_nobody_up(run, answer, scheme):
     held = run("busybox", "nc", "-ll", "-p", "8080", "-e", "sh", "-c", answer)
     soon(held, port=8080)
     begun = time.monotonic()
     with pytest.raises(pc.TimedOut):
-        held.wait_for(http="/", port=8080, timeout=1)
+        held.wait_for(http=f"{scheme}://localhost:8080/", timeout=1)
     assert time.monotonic() - begun < PATIENCE / 4
 
 

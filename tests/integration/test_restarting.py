@@ -15,6 +15,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import cli
 from pycgroups.containers import collection, ending, lending, monitor, restarting
+from tests.processes import is_alive
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -51,13 +52,6 @@ def actions(store):
 
 def statuses(store):
     return {each.status for each in store.containers.list(all=True)}
-
-
-def is_gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def runs_again(held):
@@ -128,6 +122,72 @@ def test_what_is_no_policy_is_refused_before_anything_is_made(store, make, polic
     assert store.containers.list(all=True) == []
 
 
+# -- another policy ---------------------------------------------------------------------------------------------------
+
+FILES = "while test ! -e /run/end; do sleep 0.05; done; exit $(cat /run/end)"
+
+
+@pytest.fixture
+def run_until(run):
+    """Start one, by a policy, that ends with the exit code that `end` writes."""
+    return lambda policy: run("sh", "-c", FILES, detach=True, restart=policy, mounts=[pc.Mount.tmpfs("/run")])
+
+
+def end(held, code):
+    held.exec(["sh", "-c", f"echo {code} > /run/new; mv /run/new /run/end"])
+
+
+def test_one_that_runs_is_not_to_be_started_again_after_all(store, run_until):
+    held = run_until("always")
+    held.update(restart="no")
+    assert (held.inspect()["restart"], held.status) == ("no", "running")
+    end(held, 3)
+    assert held.wait(timeout=60) == 3
+    assert (held.status, held.restart_count) == ("stopped", 0)
+    (told,) = store.events.read(filters={"action": "update"})
+    assert told.attributes == {"restart": "no"}
+
+
+def test_one_that_runs_is_to_be_started_again_whatever_comes(run_until):
+    held = run_until("on-failure:1")
+    for policy in ("no", "always"):  # what it may be it knows from its start on
+        held.update(restart=policy)
+    end(held, 0)
+    wait_for(lambda: held.restart_count == 1)
+    held.update(restart="on-failure")
+    wait_for(lambda: held.status == "running")
+    end(held, 0)
+    assert held.wait(timeout=60) == 0
+    assert (held.status, held.restart_count) == ("stopped", 1)
+
+
+def test_one_that_was_to_end_for_good_has_to_be_started_anew(run, run_until):
+    for held in (run_until("no"), run_until("on-failure:1")):
+        if held.inspect()["restart"] != "no":
+            end(held, 3)
+            wait_for(lambda: held.restart_count == 1 and held.status == "running")  # noqa: B023 (called at once)
+        before = held.inspect()
+        with pytest.raises(pc.StateError, match="given up the rights") as caught:
+            held.update(restart="always", pids=40)
+        assert "stop it" in caught.value.hint
+        held.update(restart="no")
+        assert held.inspect() == {**before, "restart": "no"}
+        held.stop(timeout=0)
+        held.update(restart="always")
+        held.start()
+        end(held, 0)
+        wait_for(lambda: held.restart_count == 1)  # noqa: B023
+        held.stop(timeout=0)
+
+
+def test_what_cannot_be_a_policy_changes_nothing(make, run):
+    held = make(detach=True, remove=True)
+    for policy in ("never", "always"):
+        with pytest.raises(pc.InvalidConfig, match="restart"):
+            held.update(restart=policy, pids=40)
+    assert (held.inspect()["restart"], held.config.pids) == ("no", None)
+
+
 # -- in between -------------------------------------------------------------------------------------------------------
 
 
@@ -155,20 +215,28 @@ def test_what_is_told_in_between(store, waiting):
 @pytest.mark.parametrize("end", ["stop", "kill", "term"])
 def test_it_is_stopped_in_between(waiting, monitors, end):
     {"stop": waiting.stop, "kill": waiting.kill, "term": lambda: waiting.kill("TERM")}[end]()
-    assert is_gone(monitors[0])
+    assert not is_alive(monitors[0])
     assert (waiting.status, waiting.wait(timeout=60), waiting.restart_count) == ("stopped", 3, 0)
     waiting.remove()
 
 
+def test_in_between_it_is_not_to_be_started_again_after_all(waiting, monitors):
+    waiting.update(restart="unless-stopped")
+    assert waiting.status == "restarting"
+    waiting.update(restart="no")
+    assert not is_alive(monitors[0])
+    assert (waiting.status, waiting.wait(timeout=60), waiting.restart_count) == ("stopped", 3, 0)
+
+
 def test_it_is_removed_in_between(store, waiting, monitors):
     waiting.remove(force=True)
-    assert is_gone(monitors[0])
+    assert not is_alive(monitors[0])
     assert store.containers.list(all=True) == []
 
 
 def test_it_is_started_in_between(waiting, monitors):
     waiting.start()
-    assert is_gone(monitors[0])
+    assert not is_alive(monitors[0])
     wait_for(lambda: waiting.exit_code == 3)
     assert (waiting.status, waiting.restart_count, len(monitors)) == ("restarting", 0, 2)
 
@@ -282,7 +350,7 @@ def test_whoever_starts_it_again_is_killed(run):
         pid = runs_again(held)  # and waits for the lock
         assert held.status == "restarting"
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: is_gone(pid))
+        wait_for(lambda: not is_alive(pid))
         assert (held.status, held.exit_code, held.wait(timeout=60)) == ("stopped", 3, 3)
     held.start()
     held.stop(timeout=0)
@@ -294,7 +362,7 @@ def test_it_is_stopped_while_it_is_started_again(run):
         home.lock()
         pid = runs_again(held)
         ending.end_restarts(home)
-        assert is_gone(pid)
+        assert not is_alive(pid)
     assert (held.status, held.restart_count) == ("stopped", 0)
 
 
@@ -406,6 +474,9 @@ def test_the_command_line(store, command):
     code, (id_,) = command("create", "--restart", "unless-stopped", *program)
     made = store.containers.get(id_)
     assert (code, made.inspect()["restart"], made.status) == (0, "unless-stopped", "created")
+    assert command("update", "--restart", "on-failure:2", id_) == (0, [id_])
+    assert made.inspect()["restart"] == "on-failure:2"
+    assert command("update", "--restart", "never", id_) == (cli.FAILED, [])
     for flags in (["--restart", "always"], ["-d", "--restart", "never"], ["-d", "--rm", "--restart", "always"]):
         assert command("run", *flags, *program) == (cli.OURS, [])
     assert len(store.containers.list(all=True)) == 2

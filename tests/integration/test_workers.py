@@ -11,14 +11,13 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
 from pycgroups.namespaces import Worker
 from tests.integration import functions
-from tests.processes import descendants
+from tests.processes import descendants, is_alive
 from tests.waiting import in_time, wait_for
 
 pytestmark = [
@@ -44,14 +43,6 @@ def children():
     return descendants(os.getpid())
 
 
-def runs(pid):
-    """Tell whether a process is there, and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_one_child_does_all():
     before = children()
     with working() as worker:
@@ -67,7 +58,7 @@ def test_one_child_does_all():
         assert len(worker.call(functions.echo, bytes(10**6))[0]) == 10**6
         assert children() == [*before, child]
     assert children() == before
-    assert not runs(child)
+    assert not is_alive(child)
 
 
 def test_errors_come_over():
@@ -118,7 +109,7 @@ def test_a_worker_that_is_killed(scratch):
         thread.join()
         assert caught
         assert not worker.is_there
-        wait_for(lambda: not runs(below[0]))
+        wait_for(lambda: not is_alive(below[0]))
         with pytest.raises(pc.Error, match="without an answer"):
             worker.call(functions.echo, 1)
 
@@ -169,7 +160,7 @@ def test_an_interrupt_ends_one_call_alone(scratch):
             was = set(descendants(os.getpid()))
             with pytest.raises(Stop):
                 worker.call(functions.wait_for_ever, scratch / "there")
-            assert set(filter(runs, descendants(os.getpid()))) <= was
+            assert set(filter(is_alive, descendants(os.getpid()))) <= was
             (scratch / "b").touch()
             other.join()
             assert results == ["a"]
@@ -277,7 +268,7 @@ def test_it_dies_with_its_caller(scratch):
         below = descendants(caller.pid)
         caller.kill()
     assert len(below) == 2
-    wait_for(lambda: not any(map(runs, below)))
+    wait_for(lambda: not any(map(is_alive, below)))
 
 
 def test_its_caller_is_killed_while_it_starts(scratch):
@@ -293,7 +284,7 @@ def test_its_caller_is_killed_while_it_starts(scratch):
                 found |= set(descendants(caller.pid))
             found |= set(descendants(caller.pid))
             caller.kill()
-        wait_for(lambda: not any(map(runs, found)))
+        wait_for(lambda: not any(map(is_alive, found)))
         return found
 
     assert any(in_time(attempt, len) for _ in range(8))

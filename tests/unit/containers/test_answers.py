@@ -16,6 +16,8 @@ from pycgroups.errors import InvalidConfig
         ("http://localhost", None, Target("", 80, "localhost", "/")),
         ("http://localhost:81/a", 8080, Target("", 81, "localhost:81", "/a")),
         ("http://127.0.0.1/a?b#c", 8080, Target("127.0.0.1", 8080, "127.0.0.1", "/a?b")),
+        ("https://localhost/a", None, Target("", 443, "localhost", "/a", "https")),
+        ("https://127.0.0.1/", 8443, Target("127.0.0.1", 8443, "127.0.0.1", "/", "https")),
         ("HTTP://[0:0::1]:81", None, Target("::1", 81, "[0:0::1]:81", "/")),
     ],
 )
@@ -28,7 +30,7 @@ def test_what_is_asked_for(url, port, expected):
     [
         "",
         "healthz",
-        "https://localhost/",
+        "https://example.org/",
         "ftp://localhost/",
         "http://",
         "http://example.org/",
