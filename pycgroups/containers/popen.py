@@ -18,7 +18,7 @@ from pycgroups.clock import seconds_until
 from pycgroups.containers.inner import returncode_of
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
 from pycgroups.containers.verdict import Hits, make_hits, make_reason
-from pycgroups.errors import Error, invalid
+from pycgroups.errors import Error, StateError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -328,7 +328,7 @@ def leave(executed: Executed) -> None:
     def reap() -> None:
         try:
             executed.wait()
-        except Error:  # somebody else in this process has taken it
+        except StateError:  # somebody else in this process has taken it
             return
 
     threading.Thread(target=reap, name="pycgroups-left", daemon=True).start()

@@ -227,6 +227,40 @@ def test_what_is_left_of_a_caller_who_is_killed_is_removed(run):
     assert len(held.top()) == 2
 
 
+DIES = """
+import fcntl, os, signal, sys, pycgroups as pc
+root, id_, module, name, number = sys.argv[1:]
+module, left = {"os": os, "fcntl": fcntl}[module], int(number)
+real = getattr(module, name)
+
+def call(*args, **options):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **options)
+
+held = pc.Store(root).containers.get(id_)
+setattr(module, name, call)
+held.exec(["sh", "-c", "setsid sleep 985 >/dev/null 2>&1 &"], pids=10, memory="64M")
+"""
+
+
+@limited
+@pytest.mark.parametrize("call", [("os", "mkdir"), ("os", "write"), ("fcntl", "flock"), ("os", "rmdir")])
+def test_it_does_not_matter_where_a_caller_is_killed(run, call):
+    held, number, code = run(), 0, -signal.SIGKILL
+    root = held._place.homes.path.removesuffix("/containers")
+    while code == -signal.SIGKILL:
+        number += 1
+        code = subprocess.run([sys.executable, "-c", DIES, root, held.id, *call, str(number)], check=False).returncode
+        assert held.exec("true").returncode == 0
+        held.exec("true", pids=5, check=True)
+        assert executed(held) == set()
+        wait_for(lambda: len(held.top()) == 2)
+    assert (code, number > 1) == (0, True)
+
+
 @limited
 def test_a_container_is_removed_with_what_is_executed_in_it(run):
     held = run()
