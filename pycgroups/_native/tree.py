@@ -1,4 +1,4 @@
-"""Typed functions over tree.h: make the files of a layer or of a root.
+"""Typed functions over tree.h and unpack.h: make the files of a layer or of a root.
 
 They return what C returned, a negative errno included.
 """
@@ -57,6 +57,20 @@ def packed(xattrs: dict[bytes, bytes]) -> bytes:
     )
 
 
+class Made(NamedTuple):
+    """The files that `Tree.files` has made.
+
+    Attributes:
+        at: where in the chunk is what comes after them.
+        entries: how many they are.
+        size: their bytes.
+    """
+
+    at: int
+    entries: int
+    size: int
+
+
 class Tree:
     """A layer that is being made in a directory; used by one thread."""
 
@@ -90,6 +104,21 @@ class Tree:
         return lib.tree_file(  # type: ignore[no-any-return]
             self._tree, path, mode, uid, gid, mtime, xattrs, len(xattrs), chunk, at, size
         )
+
+    def files(self, chunk: bytes, at: int, depth: int, *, owner: bool) -> Made:
+        """Make the ordinary files that come next in an archive, up to the first entry that is anything else.
+
+        Args:
+            chunk: of the archive; a file is made only if all of it is in there.
+            at: where in it a header is.
+            depth: names that a path may have.
+            owner: give them to whom the archive says; otherwise they are the caller's, and no longer set-user-id.
+        """
+        if not 0 <= at <= len(chunk):
+            raise ValueError("beyond the end of the chunk")
+        made = ffi.new("struct unpacked *", {"at": at})
+        lib.unpack_files(self._tree, chunk, len(chunk), depth, owner, made)
+        return Made(made.at, made.entries, made.bytes)
 
     def create(self, path: bytes) -> int:
         """Make an empty file; a descriptor or -errno."""

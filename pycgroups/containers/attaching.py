@@ -77,7 +77,10 @@ class Attachment:
             raise Error(operation="write to the container", errno=error.errno) from None
 
     def end_input(self) -> None:
-        """Have it read the end of its input; nobody can write any more then. A terminal gets Ctrl-D instead.
+        """Have it read the end of its input; nobody can write any more then.
+
+        A terminal gets Ctrl-D instead. Programs that edit lines, like shells, know that only when they are waiting for
+        one: not what is typed ahead.
 
         Raises:
             StateError: it was made without stdin, or has ended.

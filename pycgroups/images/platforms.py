@@ -26,6 +26,17 @@ _MACHINES = {
     "loongarch64": ("loong64", None),
 }
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "i386": "386", "aarch64": "arm64", "armhf": "arm", "armel": "arm"}
+# fmt: off
+# Those of Go, which a word alone is looked up in, as by containerd's platforms.Parse.
+_SYSTEMS = frozenset({
+    "aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "nacl", "netbsd",
+    "openbsd", "plan9", "solaris", "wasip1", "windows", "zos",
+})
+_ARCHITECTURES = frozenset({
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc", "ppc64", "ppc64le",
+    "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm",
+})
+# fmt: on
 # The variant that is meant where none is said.
 _USUAL = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
 
@@ -43,7 +54,8 @@ def parse_platform(text: str | Platform | None, key: str = "platform") -> Platfo
     """Return the platform that is asked for.
 
     Args:
-        text: ``os/arch[/variant]``, or ``arch``; None is this machine's.
+        text: ``os/arch[/variant]``; ``arch`` alone is of Linux, ``os`` alone of this machine's architecture.
+            None is this machine's.
         key: the key path, for errors.
 
     Raises:
@@ -55,11 +67,22 @@ def parse_platform(text: str | Platform | None, key: str = "platform") -> Platfo
         return text
     parts = text.lower().split("/") if isinstance(text, str) else []
     if len(parts) == 1:
-        parts.insert(0, "linux")
+        return _of_word(parts[0], key)
     if len(parts) not in {2, 3} or not all(part and part.isascii() and part.isprintable() for part in parts):
         raise invalid(key, text, "os/architecture[/variant], such as 'linux/amd64'")
     variant = parts[2] if len(parts) > 2 else None  # noqa: PLR2004 (os, architecture)
     return Platform(os=parts[0], architecture=_ALIASES.get(parts[1], parts[1]), variant=variant)
+
+
+def _of_word(word: str, key: str) -> Platform:
+    """Return the platform that an operating system or an architecture alone stands for."""
+    if word in _SYSTEMS:
+        here = host_platform()
+        return Platform(os=word, architecture=here.architecture, variant=here.variant)
+    architecture = _ALIASES.get(word, word)
+    if architecture in _ARCHITECTURES:
+        return Platform(os="linux", architecture=architecture)
+    raise invalid(key, word, "os/architecture[/variant], or one of both, such as 'linux' or 'arm64'")
 
 
 def shown_platform(platform: Platform) -> str:

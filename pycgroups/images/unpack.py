@@ -54,6 +54,7 @@ WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 _AUFS = b".wh..wh."
 _IMPLIED = tree.Attributes(0o755, 0, 0, 0, b"")
+_LONGEST = 4096  # bytes, and so names, of a path
 _MISSING = 1  # what a hard link is to
 _NO_PARENT = (-errno.ENOENT, -errno.ENOTDIR)  # nothing; or a whiteout, that of the directory below
 _HINT_OWNER = (
@@ -128,7 +129,7 @@ class _Unpacking:
         self._reader = Reader(self._chunks)
         self._limits = limits
         self._kept = owner == "kept"
-        self._size = 0
+        self._entries = self._size = 0
         self._directories: dict[bytes, tree.Attributes] = {}
         self._implied: dict[bytes, None] = {}
         self._links: dict[bytes, bytes] = {}
@@ -145,34 +146,44 @@ class _Unpacking:
         }
 
     def run(self) -> Unpacked:
-        most, largest, deepest = self._limits
-        count = 0
+        self._reader.pass_on(self._files)
         for entry in self._reader:
-            count += 1
-            if count > most:
-                raise _exceeded("entries", most)
-            self._size += entry.size
-            if self._size > largest:
-                raise _exceeded("size", largest)
-            if entry.kind == OTHER:
-                continue
-            names = names_of(entry.name)
-            if len(names) > deepest:
-                raise _exceeded("depth", deepest)
+            self._count(1, entry.size)
             try:
-                self._apply(names, entry)
+                self._apply(entry)
             except ImageError as error:
                 error.path = error.path or os.fsdecode(entry.name)
                 raise
-        self._drain(largest)
+            self._reader.pass_on(self._files)
+        self._drain()
         self._finish_directories()
-        return Unpacked(count, self._size, self._all_implied(), self._missing_links(), self._opaque_root)
+        return Unpacked(self._entries, self._size, self._all_implied(), self._missing_links(), self._opaque_root)
 
-    def _apply(self, names: list[bytes], entry: Entry) -> None:
+    def _count(self, entries: int, size: int) -> None:
+        self._entries += entries
+        self._size += size
+        if self._entries > self._limits.entries:
+            raise _exceeded("entries", self._limits.entries)
+        if self._size > self._limits.size:
+            raise _exceeded("size", self._limits.size)
+
+    def _files(self, chunk: bytes, at: int) -> int:
+        """Make the ordinary files that come next, many at a time; where in the chunk they end."""
+        depth = max(0, min(self._limits.depth, _LONGEST))
+        made = self._tree.files(chunk, at, depth, owner=self._kept)
+        self._count(made.entries, made.size)
+        return made.at
+
+    def _apply(self, entry: Entry) -> None:
         """Make what one entry is."""
-        path = b"/".join(names)
+        if entry.kind == OTHER:
+            return
+        names = names_of(entry.name)
+        if len(names) > self._limits.depth:
+            raise _exceeded("depth", self._limits.depth)
         if b".." in names:
             raise ImageError("a name with '..'", operation="unpack")
+        path = b"/".join(names)
         if WHITEOUT in path and any(name.startswith(WHITEOUT) for name in names):
             self._whiteout(names)
         elif names or entry.kind == DIRECTORY:
@@ -180,8 +191,9 @@ class _Unpacking:
         else:
             raise ImageError("the root of a layer is a directory", operation="unpack")
 
-    def _drain(self, most: int) -> None:
+    def _drain(self) -> None:
         """Read what follows the archive's end: the digest is of that, too."""
+        most = self._limits.size
         for chunk in self._chunks:
             most -= len(chunk)
             if most < 0:

@@ -9,12 +9,15 @@ import pytest
 
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
+from tests import tars
 
 pytestmark = [pytest.mark.long, pytest.mark.requires("clang")]
 
 HERE = Path(__file__).parents[1] / "fuzz"
 NATIVE = HERE.parents[1] / "pycgroups/_native"
-SOURCES = [NATIVE / name for name in ("steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")]
+SOURCES = [
+    NATIVE / name for name in ("steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c", "tar.c", "tree.c", "unpack.c")
+]
 FLAGS = [
     "-std=gnu11",
     "-Wall",
@@ -32,7 +35,11 @@ def plan():
     return assemble(config, joins=0, terminal=None).plan.encode()
 
 
-SEEDS = {"plan": plan, "passwd": lambda: b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:\n"}
+SEEDS = {
+    "plan": plan,
+    "passwd": lambda: b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:\n",
+    "tar": lambda: tars.file(b"a") + tars.file(b"./b", mode=0o4755, prefix=b"p") + tars.file(b"\xff", b"") + tars.END,
+}
 
 
 @pytest.mark.parametrize("target", sorted(SEEDS))

@@ -228,7 +228,7 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="the tests marked long as well")
     parser.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENT", help="options; tests")
     args = parser.parse_args()
-    arguments = [*args.arguments, *(["--long"] if args.long else [])]
+    arguments = [*args.arguments, *(["--long", "--timeout=0"] if args.long else [])]
     chosen = [world for world in WORLDS if not args.world or world.name in args.world]
     outcomes = run_all(chosen, arguments)
     report(outcomes)

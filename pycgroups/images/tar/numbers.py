@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycgroups.caches import lru_cache
+from pycgroups._native import tar
 from pycgroups.errors import ImageError
 
 _LARGEST = 2**63 - 1
@@ -18,27 +18,10 @@ def number(field: bytes) -> int:
     Raises:
         ImageError: it is none, or does not fit 64 bits.
     """
-    if field[0] & 0x80:
-        return _binary(field)
-    text = field.strip(b" \0")
-    if not text:
-        return 0
-    if not text.isdigit():
+    found = tar.number(field)
+    if found == tar.NONE:
         raise _none(field)
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise _none(field) from None
-
-
-def _binary(field: bytes) -> int:
-    """All bits but the first, in two's complement."""
-    value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-    if field[0] & 0x40:
-        value -= 1 << (8 * len(field) - 1)
-    if abs(value) > _LARGEST:
-        raise _none(field)
-    return value
+    return found
 
 
 def decimal(text: bytes) -> int:
@@ -56,7 +39,7 @@ def decimal(text: bytes) -> int:
 
 
 def time(text: bytes) -> int:
-    """Return the time of a pax record, "1700000000.5", in nanoseconds; finer digits are cut off.
+    """Return the time of a pax record, "1700000000.5": the nearest in 64 bits of nanoseconds; finer digits are cut off.
 
     Raises:
         ImageError: it is none.
@@ -65,26 +48,8 @@ def time(text: bytes) -> int:
     seconds, point, fraction = digits.partition(b".")
     if point and not fraction.isdigit():
         raise _none(text)
-    return clamped(sign * (decimal(seconds) * _SECOND + int(fraction[:9].ljust(9, b"0"))))
-
-
-def clamped(nanoseconds: int) -> int:
-    """Return the nearest time that 64 bits of nanoseconds hold: the years 1677 to 2262."""
+    nanoseconds = sign * (decimal(seconds) * _SECOND + int(fraction[:9].ljust(9, b"0")))
     return max(-_LARGEST, min(nanoseconds, _LARGEST))
-
-
-def seconds(field: bytes) -> int:
-    """Return the time of a header's field: the nearest in nanoseconds.
-
-    Raises:
-        ImageError: as `number`.
-    """
-    return clamped(number(field) * _SECOND)
-
-
-# Most files of an archive have the same owner, few different modes, and times that others have.
-cached_number = lru_cache(1024)(number)
-cached_seconds = lru_cache(1024)(seconds)
 
 
 def _none(text: bytes) -> ImageError:

@@ -12,9 +12,7 @@ what follows is not looked at, what lacks it is cut off.
 
 from __future__ import annotations
 
-import struct
-from zlib import adler32
-
+from pycgroups._native import tar
 from pycgroups.errors import ImageError
 from pycgroups.images.tar import pax
 from pycgroups.images.tar.entry import (
@@ -29,12 +27,12 @@ from pycgroups.images.tar.entry import (
     SYMLINK,
     Entry,
 )
-from pycgroups.images.tar.numbers import cached_number, cached_seconds, decimal, number, time
+from pycgroups.images.tar.numbers import decimal, number, time
 from pycgroups.images.tar.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SPECIAL = 2**20
 "Bytes of one extended header, or of one map of a sparse file; Go's bound too."
@@ -43,14 +41,8 @@ _SPECIALS = 8
 _NOBODY = 2**32 - 1
 _MAJORS, _MINORS = 2**12, 2**20
 
-# name, mode, uid, gid, size, mtime, checksum, type flag, linked name, magic and version, major, minor, prefix.
-_HEADER = struct.Struct("100s 8s 8s 8s 12s 12s 8s c 100s 8s 64x 8s 8s 155s 12x")
-_CHECKSUM = slice(148, 156)
-_USTAR = b"ustar\x0000"
-_HALF = BLOCK // 2
-_ZEROS = bytes(BLOCK)
-
 _DEVICES = frozenset({CHARACTER, BLOCK_DEVICE})
+_TYPE, _FILES = 156, frozenset({FILE, b"\0"})
 _EXTENDED = frozenset({b"x", b"g", b"L", b"K"})
 _SPARSE = b"S"
 _SPARSE_MAP, _SPARSE_MORE, _SPARSE_SIZE = slice(386, 482), 482, slice(483, 495)  # in a header of the old GNU format
@@ -120,6 +112,21 @@ class Reader:
                 error.hint = error.hint or "it may be no tar: file(1) tells what it is"
             raise
 
+    def pass_on(self, take: Callable[[bytes, int], int]) -> None:
+        """Let somebody else read the next entries, if they begin with a file that no extended header says anything of.
+
+        Args:
+            take: is given the chunk and where in it a header may be; returns where the first is that it did not read.
+
+        Raises:
+            ImageError: the data of the current entry is cut off.
+        """
+        stream = self._stream
+        stream.skip(self._stored + self._padding)
+        self._stored = self._padding = 0
+        if not self._global and stream.more() and stream.chunk[stream.at + _TYPE : stream.at + _TYPE + 1] in _FILES:
+            stream.at = take(stream.chunk, stream.at)
+
     # -- data ---------------------------------------------------------------------------------------------------
 
     def whole(self) -> tuple[bytes, int, int] | None:
@@ -158,34 +165,34 @@ class Reader:
         extended = _Extended() if self._global else None
         while True:
             chunk, at = self._block()
-            fields = _HEADER.unpack_from(chunk, at)
-            if not _is_header(chunk, at, fields[6]):
+            header = _header(chunk, at)
+            if header is None:
                 if extended is not None and extended.count:
                     raise ImageError("ends after an extended header", operation="read tar")
                 raise StopIteration
-            if fields[7] not in _EXTENDED:
+            if header.type not in _EXTENDED:
                 break
             extended = extended or _Extended()
-            self._extend(extended, fields[7], number(fields[4]))
-        kind = _KINDS.get(fields[7], FILE)
-        if extended is not None or fields[7] == _SPARSE:
-            return self._uncommon(extended or _Extended(), kind, fields, chunk[at : at + BLOCK])
-        size = 0
+            self._extend(extended, header.type, _number(header.size, "size"))
+        kind = _KINDS.get(header.type, FILE)
+        if extended is not None or header.type == _SPARSE:
+            return self._uncommon(extended or _Extended(), kind, header, chunk[at : at + BLOCK])
+        name, size = tar.name(header), 0
         if kind in {FILE, OTHER}:
-            size = number(fields[4])
-            if fields[7] == b"\0" and _name(fields).endswith(b"/"):  # v7 had no type for it
+            size = _number(header.size, "size")
+            if header.type == b"\0" and name.endswith(b"/"):  # v7 had no type for it
                 kind, size = DIRECTORY, 0
             self._has(size)
         return _made(
-            _name(fields),
+            name,
             kind,
-            cached_number(fields[1]) & 0o7777,
-            cached_number(fields[2]),
-            cached_number(fields[3]),
-            cached_seconds(fields[5]),
+            _number(header.mode, "mode") & 0o7777,
+            _number(header.uid, "uid"),
+            _number(header.gid, "gid"),
+            _number(header.mtime, "mtime"),
             size,
-            fields[8].partition(b"\0")[0],
-            _device(fields) if kind in _DEVICES else (0, 0),
+            tar.target(header),
+            _device(header) if kind in _DEVICES else (0, 0),
         )
 
     def _has(self, stored: int) -> None:
@@ -223,29 +230,29 @@ class Reader:
 
     # -- what extended headers say ------------------------------------------------------------------------------
 
-    def _uncommon(self, extended: _Extended, kind: bytes, fields: tuple[bytes, ...], block: bytes) -> Entry:
+    def _uncommon(self, extended: _Extended, kind: bytes, header: tar.Header, block: bytes) -> Entry:
         records = extended.records
         records.update({**self._global, **records})
-        name = records.get(b"path") or extended.name or _name(fields)
-        if fields[7] == b"\0" and name.endswith(b"/"):
+        name = records.get(b"path") or extended.name or tar.name(header)
+        if header.type == b"\0" and name.endswith(b"/"):
             kind = DIRECTORY
         size, extents = 0, None
         if kind in {FILE, OTHER}:
-            size = _of(records, b"size", fields[4])
+            size = _of(records, b"size", header.size)
             self._has(size)
-            size, extents = self._sparse(records, fields[7], block, size)
+            size, extents = self._sparse(records, header.type, block, size)
             name = records.get(b"GNU.sparse.name") or name
         mtime = records.get(b"mtime")
         return _made(
             name,
             kind,
-            number(fields[1]) & 0o7777,
-            _of(records, b"uid", fields[2]),
-            _of(records, b"gid", fields[3]),
-            time(mtime) if mtime else cached_seconds(fields[5]),
+            _number(header.mode, "mode") & 0o7777,
+            _of(records, b"uid", header.uid),
+            _of(records, b"gid", header.gid),
+            time(mtime) if mtime else _number(header.mtime, "mtime"),
             size,
-            records.get(b"linkpath") or extended.target or fields[8].partition(b"\0")[0],
-            _device(fields) if kind in _DEVICES else (0, 0),
+            records.get(b"linkpath") or extended.target or tar.target(header),
+            _device(header) if kind in _DEVICES else (0, 0),
             records.xattrs(),
             extents,
         )
@@ -302,43 +309,34 @@ class Reader:
         return extents
 
 
-def _is_header(chunk: bytes, at: int, field: bytes) -> bool:
-    """Check the sum of a header's bytes; False for the block of zeros at the end.
-
-    Adler-32 has the sum of up to 256 bytes in its lower half, and is ten times as fast as adding them.
-    """
-    view = memoryview(chunk)
-    total = (adler32(view[at : at + _HALF]) & 0xFFFF) + (adler32(view[at + _HALF : at + BLOCK]) & 0xFFFF) - 2
-    if total == 0:
-        return False
-    # The field itself counts as spaces.
-    if total - sum(field) + 8 * ord(" ") == number(field):
-        return True
-    block = chunk[at : at + BLOCK]
-    signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + b" " * 8 + block[156:])  # noqa: PLR2004
-    if signed == number(field):  # some old ones added signed characters
-        return True
-    raise ImageError("this is no header of a tar archive: wrong checksum", operation="read tar")
+def _header(chunk: bytes, at: int) -> tar.Header | None:
+    """Read a header; None for the block of zeros at the end."""
+    header = tar.header(chunk, at)
+    if not isinstance(header, int):
+        return header
+    if header < 0:
+        raise ImageError("this is no header of a tar archive: wrong checksum", operation="read tar")
+    return None
 
 
-def _name(fields: tuple[bytes, ...]) -> bytes:
-    name = fields[0].partition(b"\0")[0]
-    if fields[9] == _USTAR and fields[12][0]:
-        return fields[12].partition(b"\0")[0] + b"/" + name
-    return name
+def _number(value: int, field: str) -> int:
+    """Check a number of a header that its entry cannot do without."""
+    if value == tar.NONE:
+        raise ImageError(f"a header whose {field} is no number that it can have", operation="read tar")
+    return value
 
 
-def _device(fields: tuple[bytes, ...]) -> tuple[int, int]:
-    major, minor = number(fields[10]), number(fields[11])
+def _device(header: tar.Header) -> tuple[int, int]:
+    major, minor = _number(header.major, "major"), _number(header.minor, "minor")
     if not (0 <= major < _MAJORS and 0 <= minor < _MINORS):
         raise ImageError(f"no device has the number {major}:{minor}", operation="read tar")
     return major, minor
 
 
-def _of(records: pax.Records, key: bytes, field: bytes) -> int:
+def _of(records: pax.Records, key: bytes, value: int) -> int:
     """Return a number of an extended header, or of the header."""
-    value = records.get(key)
-    return decimal(value) if value else number(field)
+    record = records.get(key)
+    return decimal(record) if record else _number(value, key.decode())
 
 
 def _made(  # noqa: PLR0917 (those of an entry)

@@ -60,7 +60,7 @@ def test_none_fits(there: list[str | None], wanted: str) -> None:
     assert "the/image" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "/", "linux/", "a/b/c/d", "linux/amd 64\n", 5])
+@pytest.mark.parametrize("text", ["", "/", "linux/", "a/b/c/d", "linux/amd 64\n", "toaster", 5])
 def test_no_platform(text: object) -> None:
     with pytest.raises(pc.InvalidConfig) as caught:
         parse_platform(text)  # type: ignore[arg-type]
@@ -72,3 +72,23 @@ def test_this_machine() -> None:
     assert parse_platform(None) == host_platform()
     assert parse_platform(shown_platform(host_platform())) == host_platform()
     assert shown_platform(Platform(os="linux", architecture="arm", variant="v7")) == "linux/arm/v7"
+
+
+@pytest.mark.parametrize(
+    ("word", "system", "architecture"),
+    [
+        ("linux", "linux", None),
+        ("Windows", "windows", None),
+        ("arm64", "linux", "arm64"),
+        ("AARCH64", "linux", "arm64"),
+        ("riscv64", "linux", "riscv64"),
+    ],
+)
+def test_one_word(word: str, system: str, architecture: str | None) -> None:
+    here = host_platform()
+    found = parse_platform(word)
+    assert found.os == system
+    if architecture is None:
+        assert (found.architecture, found.variant) == (here.architecture, here.variant)
+    else:
+        assert (found.architecture, found.variant) == (architecture, None)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pycgroups as pc
+from pycgroups._native import tar
 from pycgroups.images.tar.entry import DIRECTORY, FILE, LINK, OTHER, SYMLINK, Entry
 from pycgroups.images.tar.reader import SPECIAL, Reader
 from tests import tars
@@ -143,6 +144,45 @@ def test_numbers(field, value):
 )
 def test_times(text, nanoseconds):
     assert only(pax({b"mtime": text}) + block(b"f"))[0].mtime == nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (b"", 0),
+        (b"\0 \0", 0),
+        (b" 017\0 ", 15),
+        (b"7" * 21, 2**63 - 1),
+        (b"1" + b"0" * 21, tar.NONE),
+        (b"8", tar.NONE),
+        (b"1 1", tar.NONE),
+        (b"-1", tar.NONE),
+        (b"\x80" + b"\xff" * 7, 2**56 - 1),
+        (b"\x80\0\0\0\x7f" + b"\xff" * 7, 2**63 - 1),
+        (b"\x80\0\0\0\x80" + bytes(7), tar.NONE),
+        (b"\xff\xff\xff\xff\x80" + bytes(6) + b"\1", -(2**63) + 1),
+        (b"\xff\xff\xff\xff\x80" + bytes(7), tar.NONE),
+        (b"\xff\xff\xff\xff\x7f" + b"\xff" * 7, tar.NONE),
+        (b"\xff" * 12, -1),
+        (b"\xc0", -64),
+    ],
+)
+def test_numbers_of_fields(field, value):
+    assert tar.number(field) == value
+
+
+def test_signed_sums_are_taken_too():
+    made = bytearray(tars.block(b"\xff\xfe"))
+    made[148:156] = b"%06o\0 " % (sum(made[:148] + made[156:]) + 8 * 32 - 2 * 256)
+    header = tar.header(bytes(made), 0)
+    assert not isinstance(header, int)
+    assert tar.name(header) == b"\xff\xfe"
+
+
+def test_nothing_beyond_the_chunk_is_read():
+    for at in (-1, 1, tars.BLOCK):
+        with pytest.raises(ValueError, match="beyond"):
+            tar.header(bytes(tars.BLOCK), at)
 
 
 # -- sparse files -----------------------------------------------------------------------------------------------------
