@@ -17,6 +17,7 @@ Layers, top to bottom; an import only points down:
     scope.py            the same group in a scope of systemd's, for root who asks for it
     placed.py           one at a place that somebody else chose, which stays: for an OCI runtime; given.py: its words
     scoped.py, unit.py  the same in a scope of systemd's
+    within.py           one inside it, for a program that is executed in the container
     moving.py           where this process may move to have more: down (leaf.py), or to the user's systemd (session.py)
     systemd.py, dbus.py what is asked of systemd, and the bus that it is asked by
     unenforced.py       limits that cannot be enforced here

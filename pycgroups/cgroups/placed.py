@@ -74,7 +74,7 @@ class Placed(Cgroup):
         Raises:
             CgroupError: it cannot be opened.
         """
-        self._managers.append(places.held(_place(path), to_enter=to_enter))
+        self._managers.append(places.held(place_of(path), to_enter=to_enter))
         return self._managers[-1]
 
     def set(self, *, resources: Resources | None = None, **words: Unpack[Words]) -> None:
@@ -207,7 +207,9 @@ def open_(paths: Iterable[str], unit: str = "", *, to_enter: bool = True) -> Pla
 
 def is_frozen(paths: Iterable[str]) -> bool:
     """Tell whether every process of a group stands still, by those of its directories that know."""
-    freezers = (path for path in paths if _place(path).version != detect.V1 or "freezer" in _place(path).controllers)
+    freezers = (
+        path for path in paths if place_of(path).version != detect.V1 or "freezer" in place_of(path).controllers
+    )
     with open_(freezers, to_enter=False) as group:
         return group.frozen
 
@@ -218,7 +220,7 @@ def having(controller: str, paths: Iterable[str]) -> Iterator[str]:
     Raises:
         CgroupError: ENOENT; one is in no hierarchy.
     """
-    return (path for path in paths if controller in _place(path).controllers)
+    return (path for path in paths if controller in place_of(path).controllers)
 
 
 def sub(group: Placed, name: str) -> Placed:
@@ -240,7 +242,7 @@ def sub(group: Placed, name: str) -> Placed:
     below = os.path.normpath(f"/{path.lstrip('/')}")
     found = []
     for above in group.paths:
-        there = os.path.isdir(above + below) and (not colon or controller in _place(above).controllers)
+        there = os.path.isdir(above + below) and (not colon or controller in place_of(above).controllers)
         found.append(os.path.normpath(above + below) if there else above)
     if below != "/" and found == [*group.paths]:
         raise NotFound("no such cgroup", operation="open cgroup", path=f"{group.name}{below}")
@@ -350,7 +352,7 @@ def _check_free(manager: Manager, *, new: bool) -> None:
         )
 
 
-def _place(path: str) -> Place:
+def place_of(path: str) -> Place:
     """Say what a directory is.
 
     Raises:

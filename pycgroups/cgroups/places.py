@@ -23,12 +23,12 @@ from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from functools import cache
+    from functools import cache, lru_cache
     from typing import NamedTuple
 
     from pycgroups.cgroups.manager import Manager
 else:
-    from pycgroups.caches import cache
+    from pycgroups.caches import cache, lru_cache
     from pycgroups.records import NamedTuple
 
 SHARED = "pycgroups"
@@ -38,7 +38,8 @@ LIMITABLE = frozenset({"cpu", "cpuset", "memory", "pids"})
 DEVICES = "devices"
 """The controller of device nodes; on v2 a program, which the kernel does not list among the controllers."""
 
-_OF_V1_ALONE = frozenset({"cpuacct", "freezer"})  # what v2 does without a controller
+OF_V1_ALONE = frozenset({"cpuacct", "freezer"})
+"""What v2 does without a controller."""
 
 
 class Place(NamedTuple):
@@ -69,7 +70,7 @@ def places(needed: frozenset[str]) -> tuple[Place, ...]:
     unified = [
         place for hierarchy in found if hierarchy.version == detect.V2 for place in _on_v2(hierarchy, needed, programs)
     ]
-    wanted = needed if unified else needed | _OF_V1_ALONE
+    wanted = needed if unified else needed | OF_V1_ALONE
     legacy = [
         Place(detect.V1, path, hierarchy.controllers - ({DEVICES} - needed))
         for hierarchy in found
@@ -90,7 +91,7 @@ def _on_v2(hierarchy: detect.Hierarchy, needed: frozenset[str], programs: frozen
     return [Place(detect.V2, f"{found[0]}/{SHARED}", found[1] | programs)] if found else []
 
 
-@cache
+@lru_cache(maxsize=64)  # each container is a place of its own
 def offered(found: tuple[Place, ...]) -> frozenset[str]:
     """Name the controllers that a group in all of these has, and that we know; "cgroup" has v2's own files."""
     known = (place.controllers & MANAGERS[place.version].modules.names for place in found)

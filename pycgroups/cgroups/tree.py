@@ -33,7 +33,7 @@ def processes(directory: Directory, *, open_ones: bool = False) -> list[int]:
     Raises:
         CgroupError: a group may not be looked into.
     """
-    found = _processes_of(directory)
+    found = processes_of(directory)
     for child in directory.subgroups(open_ones=open_ones):
         found += processes(child, open_ones=open_ones)
     return found
@@ -41,7 +41,7 @@ def processes(directory: Directory, *, open_ones: bool = False) -> list[int]:
 
 def kill_each(directory: Directory) -> None:
     """Send SIGKILL once to every process here and below; new ones may appear meanwhile."""
-    pids = _processes_of(directory)
+    pids = processes_of(directory)
     for start in range(0, len(pids), _BATCH):
         _kill_batch(directory, pids[start : start + _BATCH])
     for child in directory.subgroups():
@@ -167,7 +167,8 @@ def _listed(pids: list[int]) -> str:
     return ", ".join(map(str, pids[:_SHOWN])) + (", ..." if len(pids) > _SHOWN else "")
 
 
-def _processes_of(directory: Directory) -> list[int]:
+def processes_of(directory: Directory) -> list[int]:
+    """Pids of the processes in this very directory; 0 as above."""
     try:
         return [int(pid) for pid in directory.read("cgroup.procs").split()]
     except CgroupError as error:
@@ -188,7 +189,7 @@ def _kill_batch(directory: Directory, pids: list[int]) -> None:
                 handles[pid] = os.pidfd_open(pid)
             except OSError:
                 continue  # dead already, or 0: not of this pid namespace
-        for pid in handles.keys() & _processes_of(directory):
+        for pid in handles.keys() & processes_of(directory):
             try:
                 pidfd_send_signal(handles[pid], _SIGKILL)
             except (ProcessLookupError, PermissionError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pycgroups.cgroups.limits import WORDS
+from pycgroups.cli import options
 from pycgroups.cli.flags import Flag, UsageError, describe, parse
-from pycgroups.cli.options import variable
+from pycgroups.cli.text import complain
 from pycgroups.cli.verbs import shell_code
 
 TYPE_CHECKING = False
@@ -16,15 +18,19 @@ FLAGS = (
     Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
     Flag("--tty -t", "a terminal of its own"),
     Flag("--detach -d", "start it, and leave it to itself: it reads nothing, and nobody has its output"),
-    Flag("--env -e", "a variable; NAME alone: the caller's own", value="NAME[=VALUE]", read=variable, many=True),
+    Flag(
+        "--env -e", "a variable; NAME alone: the caller's own", value="NAME[=VALUE]", read=options.variable, many=True
+    ),
     Flag("--env-file", "a file of such lines", value="FILE", many=True),
     Flag("--user -u", "who it is", value="USER[:GROUP]"),
     Flag("--workdir -w", "where it starts", word="cwd", value="DIR"),
+    *(flag for flag in options.FLAGS if flag.word in {*WORDS, "require_limits"}),
 )
 LINE = "exec [FLAGS] CONTAINER [--] COMMAND [ARG ...]"
 ABOUT = """\
 Run another program in a container; its exit code is this command's, as of pycgroups run. With -t, Ctrl-C and Ctrl-Z
-are inside; without, signals are passed on. It ends with this command, unless that has started it with -d."""
+are inside; without, signals are passed on. It ends with this command, unless that has started it with -d. Limits are
+its own, on top of the container's; with any, all that it has started ends with it."""
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +50,7 @@ def main(arguments: list[str]) -> int:
     from pycgroups import containers
 
     interactive, tty, detach = (found.pop(word, False) for word in ("interactive", "tty", "detach"))
-    _settle_environment(found)
+    _settle_environment(options.settled(found))
     held, command = containers.get(words[0]), words[1:]
     if detach and (interactive or tty):
         raise UsageError("flag '--detach': nobody is there to type, and to see; not with -i or -t")
@@ -56,12 +62,13 @@ def main(arguments: list[str]) -> int:
 
 def _settle_environment(found: dict[str, Any]) -> None:
     """Join what files and flags say of the environment; a flag wins."""
-    from pycgroups.containers import options, values
+    from pycgroups.containers import values
+    from pycgroups.containers.options import env_file, environment
 
     words: dict[str, str] = {}
     for path in found.pop("env_file", ()):
-        words.update(options.env_file(values.read_text(path, "env_file"), "env_file"))
-    words.update(options.environment([word for word in found.pop("env", ()) if word is not None], "env"))
+        words.update(env_file(values.read_text(path, "env_file"), "env_file"))
+    words.update(environment(found.pop("env", ()), "env"))
     found["env"] = words
 
 
@@ -73,6 +80,8 @@ def _run(held: Container, command: list[str], asked: dict[str, Any], *, interact
     from pycgroups.containers import inner
     from pycgroups.containers.streams import DEVNULL, Streams
 
+    limits: Any = {word: asked.pop(word) for word in WORDS if word in asked}
+    asked["limits"] = inner.limits_of(limits)
     if tty:
         console = Console(keyboard=interactive)
         streams: Streams = console
@@ -84,6 +93,8 @@ def _run(held: Container, command: list[str], asked: dict[str, Any], *, interact
         with signals.held_back():
             executed = held.launch(command, streams.child, **asked)
             signals.hand_on(executed.signal)
+        if executed.unenforced:
+            complain(f"not in force on this host: {', '.join(executed.unenforced)} (pycgroups doctor tells why)")
         with raw(wanted=tty and interactive):
             if tty:
                 signal.signal(signal.SIGWINCH, lambda *_: console.resize())

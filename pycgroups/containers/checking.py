@@ -62,7 +62,7 @@ def perform(container: Container, check: Mapping[str, Any]) -> Checked:
     begin = partial(container.launch, check["command"], is_told=False)
     try:
         streams = open_streams(None, output.fd, STDOUT, None)
-        _, (returncode, reason, _) = inner.run(begin, streams, check["timeout"])
+        _, (returncode, reason, *_) = inner.run(begin, streams, check["timeout"])
     except Error as error:
         output.close()
         return Checked(begun, time.time_ns(), -1, str(error)[: health.LONGEST_OUTPUT])

@@ -18,7 +18,7 @@ from pycgroups.containers.home import boot_id
 from pycgroups.containers.looking import Looking
 from pycgroups.containers.options import signal_number
 from pycgroups.containers.streams import DEVNULL, PIPE
-from pycgroups.containers.values import integer, seconds
+from pycgroups.containers.values import flag, integer, seconds
 from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut
 from pycgroups.oci.json_text import dumps
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from attrs import evolve
     from typing_extensions import Unpack
 
+    from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.words import Words
     from pycgroups.containers.attaching import Attachment
     from pycgroups.containers.conditions import Text
@@ -740,6 +741,8 @@ class Container(Contents, Looking):
         cwd: Path | None = None,
         user: int | str | None = None,
         tty: bool = False,
+        require_limits: bool = True,
+        **limits: Unpack[Words],
     ) -> Result:
         """Run another program in it, as isolated as its own, and wait for the end.
 
@@ -753,15 +756,19 @@ class Container(Contents, Looking):
             encoding: likewise.
             errors: likewise.
             check: likewise.
-            timeout: seconds; then it is killed, and all that it has started. With a timeout, whatever it has started
-                ends with it; without, that goes on.
+            timeout: seconds; then it is killed, and all that it has started. With a timeout or with limits, whatever it
+                has started ends with it; without, that goes on.
             env: variables beside those of the container.
             cwd: where to start; by default where the container's program did.
             user: ``"uid[:gid]"`` or names; by default that of the container's program.
             tty: whether it has a terminal.
+            require_limits: whether a limit that cannot be enforced is an error; if not, it is in `Result.unenforced`.
+            **limits: for it and all that it starts, on top of the container's: see `pycgroups.Limits`. What it has hit
+                of them, the result tells. Of ``pids`` its start takes two.
 
         Raises:
             StateError: the container does not run, or is paused.
+            InvalidConfig, Unsupported: a limit is wrong, or cannot be enforced.
             CommandNotFound, CommandNotExecutable: the program is not in the container, or cannot be executed.
             LaunchError: a step of the set-up failed.
             CalledProcessError, TimeoutExpired: with ``check``, as of `pycgroups.run`.
@@ -773,12 +780,14 @@ class Container(Contents, Looking):
         is_text = bool(text) or encoding is not None or errors is not None
         check_codec(encoding, errors)
         limit = None if timeout is None else seconds(timeout, "timeout")
+        own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         streams = open_streams(stdin, stdout, stderr, encoded(input, encoding, errors, is_text=is_text))
-        begin = partial(self.launch, command, env=env, cwd=cwd, user=user, tty=tty)
-        executed, (returncode, reason, usage) = inner.run(begin, streams, limit)
+        begin = partial(self.launch, command, limits=own, require_limits=required, env=env, cwd=cwd, user=user, tty=tty)
+        executed, (returncode, reason, hits, usage) = inner.run(begin, streams, limit)
         captured = [None if output is None else output.getvalue() for output in streams.captured]
         out, err = (decoded(data, encoding, errors) if is_text else data for data in captured)
-        result = Result(executed.args, returncode, out, err, reason=reason, hits=Hits(), usage=usage)
+        args, missing = executed.args, executed.unenforced
+        result = Result(args, returncode, out, err, reason=reason, hits=hits, usage=usage, unenforced=missing)
         return checked(result, limit) if check else result
 
     def launch(
@@ -789,6 +798,8 @@ class Container(Contents, Looking):
         supervised: bool = False,
         detached: bool = False,
         is_told: bool = True,
+        limits: Limits | None = None,
+        require_limits: bool = True,
         **asked: Unpack[Asked],
     ) -> Executed:
         """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; with events or not."""
@@ -800,7 +811,14 @@ class Container(Contents, Looking):
         if start is None or not ending.is_alive(start):
             raise StateError("it does not run", operation="exec", path=self._shown)
         describe = partial(inner.describe, command=command, **asked)
-        executed = self._runtime().exec(describe, stdio=stdio, supervised=supervised, detached=detached)
+        executed = self._runtime().exec(
+            describe,
+            stdio=stdio,
+            supervised=supervised,
+            detached=detached,
+            limits=limits,
+            require_limits=require_limits,
+        )
         if is_told:
             inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
         return executed
@@ -812,6 +830,8 @@ class Container(Contents, Looking):
         env: Pairs | None = None,
         cwd: Path | None = None,
         user: int | str | None = None,
+        require_limits: bool = True,
+        **limits: Unpack[Words],
     ) -> int:
         """Start another program in it, as isolated as its own, and leave it to itself; its pid as this process sees it.
 
@@ -822,15 +842,20 @@ class Container(Contents, Looking):
             env: as for `exec`; so are the next two.
             cwd: likewise.
             user: likewise.
+            require_limits: likewise; nobody is told what is not in force.
+            **limits: likewise, but what it has started goes on after its end.
 
         Raises:
             Error: as `exec`.
         """
+        from pycgroups.containers import inner
         from pycgroups.containers.popen import Ends, leave
 
+        own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         ends = Ends(DEVNULL, DEVNULL, DEVNULL)
         try:
-            executed = self.launch(command, ends.child, detached=True, env=env, cwd=cwd, user=user)
+            asked: Asked = {"env": env, "cwd": cwd, "user": user}
+            executed = self.launch(command, ends.child, detached=True, limits=own, require_limits=required, **asked)
         finally:
             ends.close()
         leave(executed)
@@ -851,6 +876,8 @@ class Container(Contents, Looking):
         user: int | str | None = None,
         tty: bool = False,
         size: tuple[int, int] | None = None,
+        require_limits: bool = True,
+        **limits: Unpack[Words],
     ) -> Popen:
         """Start another program in it, as isolated as its own; `subprocess.Popen`. It ends with this process.
 
@@ -867,17 +894,22 @@ class Container(Contents, Looking):
             user: likewise.
             tty: it has a terminal: its input and output are `Popen.stdin` and `Popen.stdout`.
             size: rows and columns of that; `Popen.resize` changes them.
+            require_limits: as for `exec`; what is not in force is in `Popen.unenforced`.
+            **limits: as for `exec`; `Popen.hits` and `Popen.reason` tell of them.
 
         Raises:
             Error: as `exec`.
         """
+        from pycgroups.containers import inner
         from pycgroups.containers.popen import Ends, Popen
         from pycgroups.containers.run import check_codec
 
         check_codec(encoding, errors)
+        own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         ends = Ends(*((DEVNULL,) * 3 if tty else (stdin, stdout, stderr)))
         try:
-            executed = self.launch(command, ends.child, env=env, cwd=cwd, user=user, tty=tty, size=size)
+            asked: Asked = {"env": env, "cwd": cwd, "user": user, "tty": tty, "size": size}
+            executed = self.launch(command, ends.child, limits=own, require_limits=required, **asked)
             ends.started()
             is_text = bool(text) or encoding is not None or errors is not None
             wrap = partial(io.TextIOWrapper, encoding=encoding, errors=errors, write_through=True) if is_text else None

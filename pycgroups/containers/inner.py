@@ -7,10 +7,11 @@ import select
 import time
 from typing import TYPE_CHECKING
 
+from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.clock import seconds_until
 from pycgroups.containers import options, values
 from pycgroups.containers.identity import identify
-from pycgroups.containers.verdict import Hits, make_reason, make_usage
+from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import StateError, own_errors
 from pycgroups.oci.runtime_spec import Capabilities, User
 from pycgroups.oci.uncommon import ConsoleSize
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
     from attrs import evolve
 
+    from pycgroups.cgroups.words import Words
     from pycgroups.containers.identity import Identity
     from pycgroups.containers.streams import Streams
-    from pycgroups.containers.verdict import Reason, Usage
+    from pycgroups.containers.verdict import Hits, Reason, Usage
     from pycgroups.containers.vocabulary import Pairs, Path
     from pycgroups.oci.runtime_spec import Process
     from pycgroups.runtime.execution import Executed
@@ -104,6 +106,16 @@ def _described(  # noqa: PLR0917 (positional: keywords make a slower key)
     )
 
 
+def limits_of(words: Words) -> Limits | None:
+    """Return its own limits; None if there are none.
+
+    Raises:
+        InvalidConfig: one is wrong.
+    """
+    limits = Limits(**words) if words else NO_LIMITS
+    return None if limits == NO_LIMITS else limits
+
+
 def tell(append: Callable[..., None], executed: Executed) -> None:
     """Tell of a program that has begun to run, and see to it that its end is told.
 
@@ -123,7 +135,7 @@ def tell(append: Callable[..., None], executed: Executed) -> None:
 
 def run(
     start: Callable[..., Executed], streams: Streams, timeout: float | None
-) -> tuple[Executed, tuple[int, Reason, Usage]]:
+) -> tuple[Executed, tuple[int, Reason, Hits, Usage]]:
     """Start a program, and serve its streams until it has ended; what it was, and what came of it.
 
     Args:
@@ -142,7 +154,7 @@ def run(
 
 
 @own_errors("wait")
-def complete(executed: Executed, streams: Streams, timeout: float | None) -> tuple[int, Reason, Usage]:
+def complete(executed: Executed, streams: Streams, timeout: float | None) -> tuple[int, Reason, Hits, Usage]:
     """Serve the streams until the program has ended; then it is given back.
 
     Args:
@@ -151,7 +163,7 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
         timeout: seconds until it, and all that it has started, is killed.
 
     Returns:
-        Its exit status, why it ended, and what it used.
+        Its exit status, why it ended, which of its own limits it has hit, and what it used.
     """
     begin, terminal = time.monotonic(), executed.master >= 0
     deadline = None if timeout is None else begin + timeout
@@ -181,11 +193,9 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
     status, usage = executed.finish()
     wall_time = time.monotonic() - begin
     returncode = returncode_of(status, killed=timed_out)
-    return (
-        returncode,
-        make_reason(returncode, Hits(), timed_out=timed_out),
-        make_usage(wall_time, None, usage, usage),
-    )
+    hits = make_hits(executed.sample, disk=False)
+    reason = make_reason(returncode, hits, timed_out=timed_out)
+    return returncode, reason, hits, make_usage(wall_time, executed.sample, usage, usage)
 
 
 def returncode_of(status: int | None, *, killed: bool = False) -> int:

@@ -17,13 +17,15 @@ from typing import IO, TYPE_CHECKING, Any
 from pycgroups.clock import seconds_until
 from pycgroups.containers.inner import returncode_of
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
-from pycgroups.errors import StateError, invalid
+from pycgroups.containers.verdict import Hits, make_hits, make_reason
+from pycgroups.errors import Error, StateError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
     from pycgroups.containers.streams import Stream
+    from pycgroups.containers.verdict import Reason
     from pycgroups.runtime.execution import Executed
 
 _SIGTERM, _SIGKILL = 15, 9
@@ -116,6 +118,8 @@ class Popen:
         args: the command.
         pid: its pid, as this process sees it.
         returncode: its exit status, once that was asked for; negative for a signal.
+        hits: how often it has hit each of its own limits, as in `pycgroups.Result`; known once it has ended.
+        unenforced: names of its own limits that are not in force (only with ``require_limits=False``).
         stdin: where to write its input to, if it was a `PIPE` or is a terminal; else None.
         stdout: where its output is read; likewise.
         stderr: likewise; of a terminal it is None.
@@ -126,10 +130,12 @@ class Popen:
         self.args = list(executed.args)
         self.pid = executed.pid
         self.returncode: int | None = None
+        self.hits = Hits()
+        self.unenforced = executed.unenforced
         self._executed = executed
         self._ended = threading.Event()
         self._lock = threading.Lock()  # of what is held of it until it has ended
-        self._failure: StateError | None = None
+        self._failure: Error | None = None
         self._master = executed.master
         self._is_terminal = executed.master >= 0
         self._read: dict[int, bytearray] = {}
@@ -153,10 +159,17 @@ class Popen:
         with self._lock:
             self._master = -1
             try:
-                self.returncode = returncode_of(self._executed.finish()[0])
-            except StateError as error:
+                status, _ = self._executed.finish()
+                self.hits = make_hits(self._executed.sample, disk=False)
+                self.returncode = returncode_of(status)
+            except Error as error:
                 self._failure = error
             self._ended.set()
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ended, as in `pycgroups.Result`; None as long as there is no exit status."""
+        return None if self.returncode is None else make_reason(self.returncode, self.hits, timed_out=False)
 
     def poll(self) -> int | None:
         """Return the exit status if it has ended, else None."""
@@ -171,6 +184,7 @@ class Popen:
         Raises:
             subprocess.TimeoutExpired: it goes on.
             StateError: somebody else in this process has taken the exit status.
+            CgroupError: what it has started, in a cgroup with limits of its own, does not die.
         """
         if not self._ended.wait(timeout):
             raise subprocess.TimeoutExpired(self.args, timeout or 0)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pycgroups.cgroups import Cgroup
+    from pycgroups.cgroups.limits import Limits
     from pycgroups.oci.resources import Resources
     from pycgroups.oci.runtime_spec import Process, Spec
     from pycgroups.runtime.checkpoint import CheckpointImages
@@ -315,6 +316,8 @@ class Container:
         cgroups: Sequence[str] = (),
         supervised: bool = False,
         ignore_paused: bool = False,
+        limits: Limits | None = None,
+        require_limits: bool = True,
     ) -> Executed:
         """Start another process in it.
 
@@ -330,9 +333,13 @@ class Container:
                 each hierarchy of v1.
             supervised: with an init of its own, all that it has started ends with it.
             ignore_paused: start it in a paused container, where it waits.
+            limits: it is in a cgroup of its own below the container's, with these, instead of `cgroups`; all that it
+                has started ends with it, unless it is detached.
+            require_limits: raise if one of them cannot be enforced; if False, it is in `Executed.unenforced`.
 
         Raises:
             StateError: the container is stopped, or paused.
+            InvalidConfig, Unsupported, CgroupError: no cgroup with these limits can be made.
             CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
             LaunchError: a step failed.
         """
@@ -347,6 +354,8 @@ class Container:
             cgroups=cgroups,
             supervised=supervised,
             ignore_paused=ignore_paused,
+            limits=limits,
+            require_limits=require_limits,
         )
         with Home(self.directory) as home:
             record, spec = home.load(), _spec(home)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import StateError, own_errors
+from pycgroups.errors import CgroupError, LaunchError, StateError, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from pycgroups._native.calls import Report
-    from pycgroups.cgroups import Cgroup
+    from pycgroups.cgroups.limits import Limits
+    from pycgroups.cgroups.placed import Placed
+    from pycgroups.cgroups.sample import Sample
+    from pycgroups.cgroups.within import Inner
     from pycgroups.oci.runtime_spec import Linux, Process, Spec
     from pycgroups.oci.uncommon import Hook
     from pycgroups.runtime.program import Manner
@@ -30,6 +34,7 @@ else:
     from pycgroups.records import NamedTuple
 
 
+_ATTEMPTS = 8
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
@@ -44,6 +49,8 @@ class Wishes(NamedTuple):
     cgroups: Sequence[str] = ()
     supervised: bool = False
     ignore_paused: bool = False
+    limits: Limits | None = None
+    require_limits: bool = True
 
 
 class Executed:
@@ -55,18 +62,28 @@ class Executed:
         master: of its terminal, where it has one that no console socket got; else -1.
         notices: what went wrong and is no error, such as a capability that there is none of.
         ended: what is called once, when it has ended, with its wait status; None for one that nobody knows.
+        sample: what all that was in its own cgroup has used, once it has ended; None if it has none.
     """
 
-    __slots__ = ("_running", "args", "ended", "master", "notices", "pid")
+    __slots__ = ("_group", "_running", "args", "ended", "master", "notices", "pid", "sample")
 
-    def __init__(self, running: launch.Running, args: Sequence[str], master: int, notices: list[str]) -> None:
-        """Take over the process."""
+    def __init__(
+        self, running: launch.Running, args: Sequence[str], master: int, notices: list[str], group: Inner | None
+    ) -> None:
+        """Take over the process, and its cgroup."""
         self._running = running
+        self._group = group
+        self.sample: Sample | None = None
         self.args = args
         self.pid = running.pid
         self.master = master
         self.notices = notices
         self.ended: Callable[[int | None], object] | None = None
+
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """Those of its own limits that are not in force."""
+        return () if self._group is None else self._group.unenforced
 
     def fileno(self) -> int:
         """A descriptor that is readable once it has ended: a pidfd; pidfd_open(2)."""
@@ -90,6 +107,7 @@ class Executed:
         own, usage = self._running.reap()
         told = self._running.report
         status, usage = (own, usage) if told is None else (told.value, told)
+        self._measure()
         self._tell(status)
         self.close()
         return status, usage
@@ -104,20 +122,44 @@ class Executed:
         self._running.signal(number)
 
     def kill(self) -> None:
-        """Kill it; one that is supervised with all that it has started. That takes time: ask again after a while."""
-        self._running.kill()
+        """Kill it; one that is supervised, or has limits of its own, with all that it has started.
+
+        That takes time: ask again after a while.
+        """
+        if self._group is not None and self._group.paths:
+            self._group.strike()
+        else:
+            self._running.kill()
 
     def let_go(self) -> None:
         """Close what is held; the process goes on."""
         self.ended = None
         self._close_master()
         self._running.let_go()
+        if self._group is not None:
+            self._group.let_go()
 
     def close(self) -> None:
-        """Kill it, if it has not ended, and close what is held."""
+        """Kill it, if it has not ended, and all that is in its own cgroup, and close what is held.
+
+        Raises:
+            CgroupError: not all of that dies; the next who executes something in the container will try again.
+        """
         self._close_master()
-        self._running.close()
-        self._tell(None)
+        try:
+            self._running.close()
+        finally:
+            self._tell(None)
+            if self._group is not None:
+                self._group.end()
+
+    def _measure(self) -> None:
+        if self._group is None or not self._group.paths:
+            return
+        try:
+            self.sample = self._group.sample()
+        except CgroupError:  # it was removed with the container
+            return
 
     def _close_master(self) -> None:
         master, self.master = self.master, -1
@@ -128,6 +170,17 @@ class Executed:
 @own_errors("exec")
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
+    if wishes.limits is None:
+        return _execute(record, spec, process, wishes, None)
+    limited = _limit(record, wishes, wishes.limits)
+    try:
+        return _execute(record, spec, process, wishes, limited)
+    except BaseException:
+        limited.end()
+        raise
+
+
+def _execute(record: Record, spec: Spec, process: Process, wishes: Wishes, limited: Inner | None) -> Executed:
     profile = spec.linux.seccomp
     grantable = _grantable(spec)
     manner = _manner(process, profile)._replace(
@@ -138,12 +191,14 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
         holes=wishes.preserved.holes,
     )
     console = listener = -1
+    if limited is not None and limited.paths:
+        manner = manner._replace(init=False)  # its cgroup ends with it all that it has started
     try:
         if wishes.console_socket is not None:
             console = handing.connect(wishes.console_socket)
         if profile is not None and confinement.has_listener(profile):
             listener = confinement.connect(profile)
-        running = _launch(record, spec, process, manner, wishes)
+        running = _launch(record, spec, process, manner, wishes, limited=limited)
         try:
             if profile is not None and listener >= 0:
                 handed, listener = listener, -1
@@ -152,7 +207,7 @@ def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Exe
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
-            return Executed(running, process.args, master, granting.notices(process, grantable))
+            return Executed(running, process.args, master, granting.notices(process, grantable), limited)
         except BaseException:
             running.close()
             raise
@@ -186,28 +241,52 @@ def _grantable(spec: Spec) -> int:
     return granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces))
 
 
-def _launch(record: Record, spec: Spec, process: Process, manner: Manner, wishes: Wishes) -> launch.Running:
+def _limit(record: Record, wishes: Wishes, limits: Limits) -> Inner:
+    """Make a cgroup for the process alone, in that of the container."""
+    from pycgroups.cgroups import placed, within
+
+    with placed.open_(record.cgroups, to_enter=False) as group:
+        _check_awake(record, group, wishes)
+    return within.Inner.make(record.cgroups, limits, require_limits=wishes.require_limits, left=wishes.detached)
+
+
+def _check_awake(record: Record, group: Placed, wishes: Wishes) -> None:
+    if not wishes.ignore_paused and group.frozen:
+        raise StateError("cannot exec in a paused container", operation="exec", path=record.id)
+
+
+def _launch(
+    record: Record, spec: Spec, process: Process, manner: Manner, wishes: Wishes, *, limited: Inner | None
+) -> launch.Running:
     """Start a process in the container's namespaces and cgroup."""
     pidfd = open_process(record.pid) if record.started_at else -1
     try:
         # In this order: the descriptor is not of somebody who has got the pid since.
         if pidfd < 0 or not record.is_alive():
             raise StateError("container not running", operation="exec", path=record.id)
-        with _group(record, wishes.cgroups) as group:
-            if not wishes.ignore_paused and group.frozen:
-                raise StateError("cannot exec in a paused container", operation="exec", path=record.id)
-            kinds, joins = files.others(record.pid), group.join_fds
-            groups = own.may_set_groups(record.pid)
-            plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, groups)
-            running = launch.Running(plan)
-            launch.launch(
-                running,
-                encoded,
-                stdio=wishes.stdio,
-                cgroup=-1 if group.clone_fd is None else group.clone_fd,
-                given=[*joins, *([pidfd] if kinds else ()), *wishes.preserved.fds],
-                placed=_classifier(record),
-            )
+        kinds, groups = files.others(record.pid), own.may_set_groups(record.pid)
+        for attempt in range(_ATTEMPTS):
+            with _group(record, wishes.cgroups, limited) as group:
+                _check_awake(record, group, wishes)
+                joins = group.join_fds
+                plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, groups)
+                running = launch.Running(plan)
+                try:
+                    launch.launch(
+                        running,
+                        encoded,
+                        stdio=wishes.stdio,
+                        cgroup=-1 if group.clone_fd is None else group.clone_fd,
+                        given=[*joins, *([pidfd] if kinds else ()), *wishes.preserved.fds],
+                        placed=_classifier(record),
+                    )
+                except LaunchError as error:
+                    # Somebody has just moved the container's processes out of the way: `pycgroups.cgroups.within`.
+                    is_race = (error.step, error.errno) == ("clone3", errno.EBUSY) and not wishes.cgroups
+                    if not is_race or attempt == _ATTEMPTS - 1:
+                        raise
+                else:
+                    break
     finally:
         if pidfd >= 0:
             os.close(pidfd)
@@ -236,10 +315,12 @@ def _classifier(record: Record) -> Callable[[int], None] | None:
     return lambda pid: resctrl.enter(record.resctrl, pid)
 
 
-def _group(record: Record, below: Sequence[str]) -> Cgroup:
+def _group(record: Record, below: Sequence[str], limited: Inner | None) -> Placed:
     """Open the cgroup that the process is to be in."""
     from pycgroups.cgroups import placed
 
+    if limited is not None and limited.paths:
+        return placed.open_(limited.entered(record.cgroups))
     if not below:
         return placed.beside(record.cgroups, record.pid)
     group = placed.open_(record.cgroups)

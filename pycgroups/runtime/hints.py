@@ -88,6 +88,10 @@ _STEPS = {
     "has it where that is joined as well, namespaces={'user': ...}",
     (lib.OP_CONSOLE, errno.EACCES): "/dev/pts/ptmx of the mount namespace that was joined is not for this user",
     (lib.OP_CONSOLE, errno.ENOENT): "there is no /dev/pts/ptmx, which devpts has: mount it, or leave out the terminal",
+    (
+        lib.OP_FORK,
+        errno.EAGAIN,
+    ): "the limit of processes is reached: ulimit -u, or pids, of which the start of one takes two for a moment",
     (lib.OP_FORK, errno.ENOMEM): "process 1 of the pid namespace that was joined has ended, and with it the namespace: "
     "pid_namespaces(7)",
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",

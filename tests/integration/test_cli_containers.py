@@ -55,6 +55,17 @@ def test_a_life(command, store):
 
 
 @pytest.mark.requires("limits")
+def test_a_program_is_executed_with_limits(command, run):
+    run(name="web")
+    fill = ("dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=1")
+    assert command("exec", "web", *fill)[0] == 0
+    assert command("exec", "--memory", "32M", "--pids-limit", "5", "--cpus", "0.5", "web", *fill)[0] == 137
+    assert command("exec", "--memory", "much", "web", "true")[0] == 125
+    assert command("exec", "-d", "--memory", "32M", "web", "sh", "-c", "sleep 987; exec sleep 986") == (0, "", "")
+    wait_for(lambda: "sleep 987" in command("top", "web")[1])
+
+
+@pytest.mark.requires("limits")
 def test_limits_are_changed(command, store, make):
     held = make(name="web", memory="64M", pids=20)
     assert command("update", "--memory", "32M", "--memory-swap", "64M", "--cpus", "0.5", "web") == (0, "web\n", "")

@@ -8,7 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
+from pycgroups import runtime
+from pycgroups.cgroups import Limits
 from pycgroups.runtime.state import start_of
 from tests.waiting import PATIENCE, wait_for
 
@@ -85,6 +88,24 @@ def test_a_container_goes_on(oci, bundle, counting):
     assert json.loads(oci.call("events", "--stats", "again").out)["data"]["pids"]["limit"] == 10
     oci.call("delete", "--force", "again")
     ended(state["pid"])
+
+
+@with_criu
+def test_one_that_something_was_executed_in_with_limits(oci, bundle, counting):
+    """On v2 its processes have moved."""
+    held = runtime.get("web", root=bundle.state)
+    process = held.spec().process
+    assert process is not None
+    for limits in (Limits(pids=5), None):
+        assert held.exec(evolve(process, args=("true",)), limits=limits).wait() == 0
+    pid = oci.state()["pid"]
+    oci.call("checkpoint", "--image-path", bundle.path / "images", "web")
+    ended(pid)
+    before = counting()
+    oci.call("restore", "--detach", "--bundle", bundle.path, "--image-path", bundle.path / "images", "web")
+    wait_for(lambda: counting() > before + 3)
+    for limits in (None, Limits(pids=5), None):
+        assert held.exec(evolve(process, args=("true",)), limits=limits).wait() == 0
 
 
 @same_on_v2

@@ -102,6 +102,11 @@ def held() -> None:
         c.wait_for(healthy=True)
         if c.health is not None:
             assert_type(c.health.log[-1], pc.Checked)
+        assert_type(c.exec(["make"], memory="64M", pids=10, cpus=0.5, cpuset="0", require_limits=False), pc.Result)
+        with c.popen("sh", memory=64 << 20) as running:
+            assert_type(running.hits["oom"], int)
+            assert_type(running.unenforced, tuple[str, ...])
+        assert_type(c.exec_detached("server", pids=10), int)
     pc.containers.create(["server"], healthcheck={"test": "true", "retries": 2})
 
 

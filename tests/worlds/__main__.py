@@ -97,10 +97,12 @@ SYSTEMD = (
     "tests/integration/test_cgroup_systemd.py",
     "tests/integration/test_oci_systemd.py",
     "tests/integration/test_oci_checkpoint.py::test_it_goes_on_in_a_scope_of_systemds",
+    "tests/integration/test_exec_limits.py::test_in_a_scope_of_systemds",
 )
 WITHOUT = (
     "tests/integration/test_cgroups.py",
     "tests/integration/test_verdict.py::test_a_limit_that_cannot_be_enforced_is_an_error_unless_told",
+    "tests/integration/test_exec_limits.py::test_without_a_cgroup_it_is_an_error_or_listed",
 )
 "What is another thing where there are cgroups that the user may not use; all else is as in rootless."
 

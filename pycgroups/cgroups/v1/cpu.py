@@ -46,7 +46,15 @@ def _apply_bandwidth(directory: Directory, cpu: oci.Cpu) -> None:
     bandwidth = [("cpu.cfs_period_us", cpu.period), ("cpu.cfs_quota_us", cpu.quota)]
     if cpu.burst is not None and directory.exists("cpu.cfs_burst_us"):
         bandwidth.insert(1, ("cpu.cfs_burst_us", cpu.burst))
-    directory.write_agreeing([(name, str(value)) for name, value in bandwidth if value is not None])
+    try:
+        directory.write_agreeing([(name, str(value)) for name, value in bandwidth if value is not None])
+    except CgroupError as error:
+        if error.errno == errno.EINVAL:
+            error.hint = (
+                "on v1 no group has more CPU time than the one above it: lower those inside, as of a program that is"
+                " executed in a container, first, or raise those above"
+            )
+        raise
 
 
 def _apply_realtime(directory: Directory, cpu: oci.Cpu) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pycgroups.cgroups.cpus import check_available
 from pycgroups.cgroups.files import Directory, read_path
 from pycgroups.cgroups.manager import Controller, Lack
+from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +35,16 @@ class Cpuset(Controller):
             if value is None:
                 _inherit(directory, name)
             else:
-                directory.write(name, value)
+                _write(directory, name, value)
+
+
+def _write(directory: Directory, name: str, value: str) -> None:
+    try:
+        directory.write(name, value)
+    except CgroupError as error:
+        if error.errno == errno.EBUSY:
+            error.hint = "on v1 a group keeps what the groups inside have, as that of a program executed in a container"
+        raise
 
 
 def inherit(directory: Directory) -> None:

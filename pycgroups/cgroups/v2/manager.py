@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.manager import Counts, Lack
     from pycgroups.oci.resources import Resources
 
-_ACCOUNTING = frozenset({"memory", "pids", "io"})  # without any limit, these count what is used
+ACCOUNTING = frozenset({"memory", "pids", "io"})
+"""Controllers that without any limit count what is used."""
 _MOST_WANTED = frozenset({"memory", "pids"})
 _PROGRAMS = frozenset({"devices"})  # what is no controller to the kernel, but a program attached to the group
 _THREADS = "cgroup.threads"
@@ -43,7 +44,7 @@ def find(hierarchy: Hierarchy, needed: frozenset[str]) -> tuple[str, frozenset[s
     if not candidates:
         return None
     path, offer = max(candidates, key=lambda each: (len(each[1] & needed), len(each[1] & _MOST_WANTED)))
-    return path, offer & (needed | _ACCOUNTING)
+    return path, offer & (needed | ACCOUNTING)
 
 
 def prepare(directory: Directory, controllers: frozenset[str]) -> None:
