@@ -561,6 +561,7 @@ class Container(Contents, Looking):
         Raises:
             InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`; or it is no policy. Nothing is changed.
             StateError: it runs, and cannot be started again by a policy before somebody starts it. Likewise.
+            Error: the policy cannot be written down: the disk is full.
         """
         from pycgroups.cgroups import disks
         from pycgroups.cgroups.translate import lifted, of_limits
@@ -579,8 +580,8 @@ class Container(Contents, Looking):
                 monitor.change(home.fd, after)
             document = to_json(config)
             home.write_record(record._replace(config=document, restart=policy))
-            if status == RESTARTING and after is not None and not after.again:
-                monitor.finish(home.fd, _PATIENCE)
+            if after is not None:
+                ending.end_unless(home, after)
         changed = {word: document.get(word) for word in limits} | ({} if restart is None else {"restart": policy})
         self._tell("update", **{word: _word(value) for word, value in changed.items()})
 
