@@ -820,9 +820,10 @@ class Container(Contents, Looking):
             limits=limits,
             require_limits=require_limits,
         )
-        if is_told:
-            inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
-        return executed
+        with inner.held(executed):
+            if is_told:
+                inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
+            return executed
 
     def exec_detached(
         self,
@@ -914,7 +915,8 @@ class Container(Contents, Looking):
             ends.started()
             is_text = bool(text) or encoding is not None or errors is not None
             wrap = partial(io.TextIOWrapper, encoding=encoding, errors=errors, write_through=True) if is_text else None
-            return Popen(executed, ends, wrap)
+            with inner.held(executed):
+                return Popen(executed, ends, wrap)
         finally:
             ends.close()
 
