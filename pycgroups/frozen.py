@@ -233,7 +233,9 @@ def _named(made: Any, values: tuple[Any, ...], words: dict[str, Any]) -> dict[st
 def _complaint(made: Any, words: dict[str, Any]) -> str:
     of, name = made.__frozen__, type(made).__name__
     if unknown := sorted(words.keys() - of.words):
-        return f"{name}() got an unexpected keyword argument {unknown[0]!r}"
+        from pycgroups.misnamed import meant  # for errors alone
+
+        return f"{name}() got an unexpected keyword argument {unknown[0]!r}{meant(unknown[0], of.words)}"
     return f"{name}() misses {', '.join(repr(word) for word in of.defaults if word in of.required - words.keys())}"
 
 

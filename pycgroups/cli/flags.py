@@ -125,7 +125,11 @@ def _parse(found: dict[str, Any], known: dict[str, Flag], rest: list[str]) -> bo
 def _find(known: dict[str, Flag], name: str) -> Flag:
     if name in known:
         return known[name]
-    raise UsageError(f"unknown flag {name!r}; see --help")
+    from pycgroups.misnamed import nearest  # for errors alone
+
+    near = nearest(name.lstrip("-"), [each[2:] for each in known if each.startswith("--")])
+    meant = f" did you mean '--{near}'?" if near else ""
+    raise UsageError(f"unknown flag {name!r};{meant} see --help")
 
 
 def _take_short(found: dict[str, Any], known: dict[str, Flag], letters: str, rest: list[str]) -> None:

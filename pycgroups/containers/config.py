@@ -577,3 +577,5 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "landlock": options.landlock,
 }
 _DEFAULTS = {field.name: field.default for field in fields(ContainerConfig)}
+OPTIONS = frozenset(field.name for field in fields(ContainerConfig) if field.init)
+"""The words that there are."""

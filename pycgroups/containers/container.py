@@ -10,8 +10,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, overload
 
+from pycgroups import misnamed
+from pycgroups.cgroups.limits import WORDS
 from pycgroups.clock import seconds_until
 from pycgroups.containers import collection, ending, health, keeping, monitor, restarting, starting
+from pycgroups.containers.config import OPTIONS
 from pycgroups.containers.config_json import from_json, to_json
 from pycgroups.containers.contents import Contents
 from pycgroups.containers.home import boot_id
@@ -135,6 +138,7 @@ class Container(Contents, Looking):
         Linux 5.12 or newer. What is written goes to the disk and stays until it is removed, with an image; with the
         host's own root, or with a limit (``disk``), it goes to memory, and stays until it ends.
         """
+        misnamed.check(Container.__init__, options, OPTIONS)
         made = collection.default().create(
             command,
             detach=detach,
@@ -778,6 +782,7 @@ class Container(Contents, Looking):
         from pycgroups.containers.result import Result
         from pycgroups.containers.run import check_codec, checked, decoded, encoded, open_streams
 
+        misnamed.check(Container.exec, limits, WORDS)
         is_text = bool(text) or encoding is not None or errors is not None
         check_codec(encoding, errors)
         limit = None if timeout is None else seconds(timeout, "timeout")
@@ -853,6 +858,7 @@ class Container(Contents, Looking):
         from pycgroups.containers import inner
         from pycgroups.containers.popen import Ends, leave
 
+        misnamed.check(Container.exec_detached, limits, WORDS)
         own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         ends = Ends(DEVNULL, DEVNULL, DEVNULL)
         try:
@@ -906,6 +912,7 @@ class Container(Contents, Looking):
         from pycgroups.containers.popen import Ends, Popen
         from pycgroups.containers.run import check_codec
 
+        misnamed.check(Container.popen, limits, WORDS)
         check_codec(encoding, errors)
         own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         ends = Ends(*((DEVNULL,) * 3 if tty else (stdin, stdout, stderr)))

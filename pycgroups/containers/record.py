@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycgroups.containers.config import ContainerConfig
+from pycgroups import misnamed
+from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.handlers import base_profile
 from pycgroups.containers.run import checked, complete, make_result, open_streams
 from pycgroups.containers.streams import PIPE
@@ -63,6 +64,7 @@ def record(
 
     Linux 5.12 or newer; from 5.19 on, signals do not disturb calls that wait.
     """
+    misnamed.check(record, options, OPTIONS)
     config = ContainerConfig(command=command, **options)
     recorder = recorder_for(config)
     options["seccomp"] = recorder.asking()

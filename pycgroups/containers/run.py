@@ -6,7 +6,8 @@ import codecs
 import io
 from typing import TYPE_CHECKING
 
-from pycgroups.containers.config import ContainerConfig
+from pycgroups import misnamed
+from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.job import Job
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT, Streams
 from pycgroups.errors import invalid
@@ -74,10 +75,12 @@ def run(
         LaunchError: a step of the set-up failed; names it. Nothing is left.
         CalledProcessError: with ``check``: the program did not exit 0.
         TimeoutExpired: with ``check``: the timeout passed.
+        TypeError: there is no such option; tells which was meant.
         BaseException: whatever ``on_syscall`` raised; everything in the container was killed.
 
     Linux 5.12 or newer. Sources: namespaces(7), cgroups(7), capabilities(7), seccomp(2), the OCI runtime spec.
     """
+    misnamed.check(run, options, OPTIONS)
     is_text = bool(text) or encoding is not None or errors is not None
     check_codec(encoding, errors)
     config = ContainerConfig(command=command, **options)

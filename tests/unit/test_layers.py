@@ -28,6 +28,7 @@ ROOMS = [
     {"caches"},
     {"frozen"},
     {"records"},
+    {"misnamed"},
     {"clock"},
     {"kernel"},
     {"threads"},

@@ -44,7 +44,8 @@ def test_dockers_grammar(words, found, rest, dashed):
     ("words", "named"),
     [
         ("--nothing", "--nothing"),
-        ("--mem 1", "--mem"),
+        ("--mem 1", "unknown flag '--mem'; did you mean '--memory'\\? see --help"),
+        ("--nothing=1", "unknown flag '--nothing'; see --help"),
         ("-x", "-x"),
         ("-tx", "-x"),
         ("--memory", "SIZE"),
