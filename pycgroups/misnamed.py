@@ -65,6 +65,8 @@ OTHERWISE = {
 }
 """What others have as an option, and how it is done here."""
 
+_FEW = 20  # names that fit in an error
+
 
 def check(face: Callable[..., Any], given: Mapping[str, object], known: Collection[str]) -> None:
     """Refuse options that there are not.
@@ -75,14 +77,16 @@ def check(face: Callable[..., Any], given: Mapping[str, object], known: Collecti
         known: what may come so.
 
     Raises:
-        TypeError: there is another; names it, and what was meant.
+        TypeError: there is another; names it, and what was meant, or all that there are if they are few.
     """
     if all(map(known.__contains__, given)):
         return
     word = next(word for word in given if word not in known)
     name = face.__qualname__.removesuffix(".__init__")
     own: Mapping[str, object] = getattr(face, "__kwdefaults__", None) or {}
-    raise TypeError(f"{name}() has no option {word!r}{meant(word, (*known, *own))}")
+    names = (*own, *known)
+    hint = meant(word, names) or (f"; it has {', '.join(names)}" if len(names) <= _FEW else "")
+    raise TypeError(f"{name}() has no option {word!r}{hint}")
 
 
 def meant(word: str, known: Iterable[str]) -> str:

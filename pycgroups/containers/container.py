@@ -566,7 +566,9 @@ class Container(Contents, Looking):
             InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`; or it is no policy. Nothing is changed.
             StateError: it runs, and cannot be started again by a policy before somebody starts it. Likewise.
             Error: the policy cannot be written down: the disk is full.
+            TypeError: it is another option than these, which cannot be changed.
         """
+        misnamed.check(Container.update, limits, WORDS)
         from pycgroups.cgroups import disks
         from pycgroups.cgroups.translate import lifted, of_limits
 

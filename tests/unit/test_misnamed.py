@@ -6,10 +6,13 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import misnamed
+from pycgroups.cgroups.limits import WORDS
 from pycgroups.containers.config import OPTIONS
 
 THERE = OPTIONS | pc.run.__kwdefaults__.keys() | pc.Container.__init__.__kwdefaults__.keys()
 COMMAND = ["true"]
+CREATE = ", ".join((*getattr(pc.Cgroup.create, "__kwdefaults__", ()), *WORDS))
+update = pc.Container.of(None, "0" * 64).update  # of no container: it is not looked for
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,9 @@ def test_the_function_that_was_called_is_named(call, name):
     ("call", "word", "said"),
     [
         (pc.Cgroup.create, "memry", "Cgroup.create() has no option 'memry'; did you mean 'memory'?"),
-        (pc.Cgroup.create, "environment", "Cgroup.create() has no option 'environment'"),
+        (pc.Cgroup.create, "environment", f"Cgroup.create() has no option 'environment'; it has {CREATE}"),
+        (update, "hostname", f"Container.update() has no option 'hostname'; it has restart, {', '.join(WORDS)}"),
+        (update, "mem_limit", "Container.update() has no option 'mem_limit': it is 'memory' here"),
         (pc.Cgroup("x").set, "mem_limit", "Cgroup.set() has no option 'mem_limit': it is 'memory' here"),
         (pc.Limits, "cpu", "Limits() got an unexpected keyword argument 'cpu'; did you mean 'cpus'?"),
     ],
