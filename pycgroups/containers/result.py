@@ -73,6 +73,7 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
     def __init__(self, result: Result) -> None:
         """Take over what the result tells."""
         Error.__init__(self, operation="run", path=result.args[0])
+        self.args = (result.returncode, result.args)  # as subprocess has it: repr() shows them
         self.result = result
         self.returncode = result.returncode
         self.cmd = result.args
@@ -91,6 +92,7 @@ class TimeoutExpired(Error, subprocess.TimeoutExpired):
     def __init__(self, result: Result, timeout: float) -> None:
         """Take over what the result tells."""
         Error.__init__(self, operation="run", path=result.args[0])
+        self.args = (result.args, timeout)  # likewise
         self.result = result
         self.cmd = result.args
         self.timeout = timeout

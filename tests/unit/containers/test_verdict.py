@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import pickle
 
 import attrs
@@ -100,12 +101,19 @@ def test_a_result():
     result(returncode=0).check_returncode()
 
 
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
 @pytest.mark.parametrize(
-    "error", [CalledProcessError(result(reason="oom")), TimeoutExpired(result(reason="timeout"), 2.5)], ids=type
+    ("error", "shown"),
+    [
+        (CalledProcessError(result(reason="oom")), "CalledProcessError(3, ['prog', 'arg'])"),
+        (TimeoutExpired(result(reason="timeout"), 2.5), "TimeoutExpired(['prog', 'arg'], 2.5)"),
+    ],
+    ids=["called", "timeout"],
 )
-def test_errors_of_check(error):
-    copy = pickle.loads(pickle.dumps(error))
-    assert (str(copy), type(copy)) == (str(error), type(error))
-    assert (copy.cmd, copy.output, copy.stdout, copy.stderr) == (["prog", "arg"], b"out", b"out", b"err")
-    assert (copy.operation, copy.path, copy.result.returncode) == ("run", "prog", 3)
+def test_errors_of_check(error, shown, again):
+    copied = again(error)
+    assert (repr(copied), repr(error)) == (shown, shown)
+    assert (str(copied), type(copied)) == (str(error), type(error))
+    assert (copied.cmd, copied.output, copied.stdout, copied.stderr) == (["prog", "arg"], b"out", b"out", b"err")
+    assert (copied.operation, copied.path, copied.result.returncode) == ("run", "prog", 3)
     assert "prog" in str(error)
