@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from pycgroups._native.calls import lib
+from pycgroups.errors import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,6 +126,9 @@ _STEPS = {
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
 }
 
+_SEARCHED = {lib.OP_EXEC: 2, lib.OP_FIND: 0}
+"""Which text of a step has the places where a program may be."""
+
 
 def for_call(call: str, number: int) -> str | None:
     """Return what mends a failed call of the launch itself, if known."""
@@ -133,3 +138,14 @@ def for_call(call: str, number: int) -> str | None:
 def for_step(step: Step, number: int) -> str | None:
     """Return what mends a failed step of the plan, if known."""
     return _STEPS.get((lib.OP_EXEC if step.op == lib.OP_FIND else step.op, number))
+
+
+def for_missing(step: Step) -> str | None:
+    """Return why the program of a plan was perhaps not found, if known."""
+    program = step.path or ""
+    if " " in program:
+        return "this is the name of one program, for there is no shell: give a list of words"
+    if "/" in program:
+        return None
+    places = [os.fsdecode(place).rpartition("/")[0] for place in step.texts[_SEARCHED[step.op]].split(b"\0")]
+    return f"PATH is {printable(':'.join(places))}" if any(places) else "there is no PATH to search"

@@ -380,7 +380,8 @@ def step_error(step: Step | None, number: int, where: str = " in the container")
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path
     if number in _MISSING:
-        return CommandNotFound(f"not found{where}", step="exec", path=program, errno=number)
+        hint = hints.for_missing(step)
+        return CommandNotFound(f"not found{where}", step="exec", path=program, errno=number, hint=hint)
     if number in _TOO_LONG:
         return LaunchError(step="exec", path=program, errno=number, hint=hints.for_step(step, number))
     return CommandNotExecutable(step="exec", path=program, errno=number, hint=hints.for_step(step, number))

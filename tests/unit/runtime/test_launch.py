@@ -12,6 +12,7 @@ from pycgroups import errors
 from pycgroups._native.calls import ffi, lib
 from pycgroups.oci.runtime_spec import IdMapping
 from pycgroups.runtime import entering, hints, id_maps, launch
+from pycgroups.runtime.program import candidates
 from pycgroups.runtime.steps import OPERATIONS, Step
 
 EXEC = Step(lib.OP_EXEC, (2, 0, 1), (b"prog\0arg", b"", b"/bin/prog"))
@@ -22,6 +23,23 @@ def test_a_program_that_is_not_there(number):
     error = launch.step_error(EXEC, number)
     assert type(error) is errors.CommandNotFound
     assert (error.path, error.errno, error.step) == ("prog", number, "exec")
+
+
+@pytest.mark.parametrize(
+    ("program", "env", "hint"),
+    [
+        ("prog", ("A=b", "PATH=/usr/bin::/sbin"), "PATH is /usr/bin:.:/sbin"),
+        ("prog", ("PATH=/a\x1b[1m",), "PATH is '/a\\x1b[1m'"),
+        ("prog", (), "there is no PATH to search"),
+        ("/bin/prog", ("PATH=/usr/bin",), None),
+        ("echo hi", ("PATH=/usr/bin",), "this is the name of one program, for there is no shell: give a list of words"),
+    ],
+)
+def test_where_a_program_was_sought(program, env, hint):
+    paths = b"\0".join(map(os.fsencode, candidates(program, env)))
+    execute = Step(lib.OP_EXEC, (1, 0, 1), (os.fsencode(program), b"", paths))
+    find = Step(lib.OP_FIND, (1,), (paths, os.fsencode(program)))
+    assert [launch.step_error(step, errno.ENOENT).hint for step in (execute, find)] == [hint, hint]
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOEXEC, errno.EPERM, errno.ELOOP, errno.ETXTBSY])
