@@ -196,12 +196,13 @@ class LaunchError(Error):
         message: str = "",
         *,
         step: str = "",
+        operation: str = "",
         path: str | bytes | os.PathLike[str] | None = None,
         errno: int | None = None,
         hint: str | None = None,
     ) -> None:
-        """Name the step; it is the operation of the error."""
-        super().__init__(message, operation=step, path=path, errno=errno, hint=hint)
+        """Name the step; it is the operation of the error, if that has no clearer words."""
+        super().__init__(message, operation=operation or step, path=path, errno=errno, hint=hint)
         self.step = step
 
 

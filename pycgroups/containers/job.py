@@ -136,10 +136,16 @@ class Job:
                 self._image.await_overlay(self._running)
         except (LaunchError, Unsupported) as error:
             if self._image is None or not self._image.can_do_without(error):
+                self._name_option(error)
                 raise
             self._do_without_overlay()
             self._assemble(rules, joins, cgroup)
         self.streams.started()
+
+    def _name_option(self, error: Error) -> None:
+        from pycgroups.containers import origins  # for errors alone
+
+        origins.tell(error, self.config)
 
     def _do_without_overlay(self) -> None:
         """Copy the image instead; the time for that is none of the program's."""
@@ -355,6 +361,7 @@ class Job:
         self.streams.stop()
         self.streams.drain()
         if running.failure is not None:
+            self._name_option(running.failure)
             raise running.failure
         self._measure()
         if self.config.disk is not None:

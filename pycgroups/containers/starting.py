@@ -429,6 +429,9 @@ def start(place: Place, home: Home, record: Record, turn: Turn) -> None:
         _start(place, home, record, turn)
     except (LaunchError, Unsupported) as error:
         if not _copy_after(error, place, home, record):
+            from pycgroups.containers import origins  # for errors alone
+
+            origins.tell(error, from_json(record.config))
             raise
         _start(place, home, record, turn)
 

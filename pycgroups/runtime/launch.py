@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pycgroups._native.calls import Report
     from pycgroups.oci.runtime_spec import IdMapping
-    from pycgroups.runtime.steps import Plan, Step
+    from pycgroups.runtime.steps import Plan
 
 END: int = lib.PLAN_END_SIGNAL
 """The signal by which an init kills all others, and tells what they used; helper.c. It gets some time: `GRACE`."""
@@ -111,8 +111,7 @@ class Running:
         elif report.kind == lib.REPORT_WAITING:
             self.waiting = self.plan.steps[report.step].op
         elif self.failure is None:
-            step = self.plan.steps[report.step] if report.step >= 0 else None
-            self.failure = step_error(step, report.error, where="" if self.plan.supervised else " in the container")
+            self.failure = step_error(self.plan, report.step, report.error)
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""
@@ -337,7 +336,7 @@ def _refused(call: str, number: int) -> LaunchError:
 def _check_step(running: Running, result: int, step: int = -1) -> None:
     if result < 0:
         running.hear()  # a helper that is gone has perhaps said why
-        raise running.failure or step_error(running.plan.steps[step] if step >= 0 else None, -result)
+        raise running.failure or step_error(running.plan, step, -result)
 
 
 def _map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
@@ -370,17 +369,23 @@ def end(spawned: calls.Spawned) -> None:
     calls.reap(spawned.pidfd)
 
 
-def step_error(step: Step | None, number: int, where: str = " in the container") -> LaunchError:
-    """Name the step that failed, the path, the reason and what would mend it."""
-    if step is None:
+def step_error(plan: Plan, index: int, number: int) -> LaunchError:
+    """Name the step that failed, the path, the reason and what would mend it; without a step, its index is -1."""
+    if index < 0:
         return _refused(_START, number)
     from pycgroups.runtime import hints
 
+    step = plan.steps[index]
+    if step.op == lib.OP_TREE:
+        destination = plan.destination(index)
+        what = f"mount at {destination}: source" if destination else "source of a mount"
+        hint = hints.for_step(step, number)
+        return LaunchError(step=step.name, operation=what, path=step.path, errno=number, hint=hint)
     if step.op not in (lib.OP_EXEC, lib.OP_FIND):
         return LaunchError(step=step.name, path=step.path, errno=number, hint=hints.for_step(step, number))
     program = step.path
     if number in _MISSING:
-        hint = hints.for_missing(step)
+        hint, where = hints.for_missing(step), "" if plan.supervised else " in the container"
         return CommandNotFound(f"not found{where}", step="exec", path=program, errno=number, hint=hint)
     if number in _TOO_LONG:
         return LaunchError(step="exec", path=program, errno=number, hint=hints.for_step(step, number))

@@ -135,6 +135,12 @@ class Plan(NamedTuple):
         """All steps; an error record counts in this order."""
         return self.prepare + self.setup + self.main
 
+    def destination(self, index: int) -> str | None:
+        """Return where the tree that a step opens is mounted; None if that is no path of the container."""
+        slot, later = self.steps[index].args[0], self.steps[index + 1 :]
+        path = next((each.path for each in later if each.op == lib.OP_MOUNT and each.args[0] == slot), None)
+        return path if path and path.startswith("/") else None
+
     @property
     def forks(self) -> bool:
         """Tell whether the helper goes on in a child of its own (``OP_FORK``)."""

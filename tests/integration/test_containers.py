@@ -656,3 +656,9 @@ def test_the_last_of_many_costs_what_the_first_did(store, make):
             held.start()
             held.wait(timeout=60)
     assert len(os.listdir("/proc/self/fd")) <= fds + 2
+
+
+def test_a_source_that_is_missing_is_told_with_its_option(make):
+    held = make("true", volumes={"/no/such": "/in"})
+    with pytest.raises(pc.LaunchError, match=r"^volumes\[0\], mount at /in: source /no/such: No such file or dir"):
+        held.start()

@@ -120,13 +120,11 @@ def test_path_of_the_container_is_searched_as_a_shell_does(own_root):
 @pytest.mark.parametrize(
     ("options", "step", "number"),
     [
-        ({"volumes": {"/no/such/directory": "/in"}}, "tree", errno.ENOENT),
         ({"cwd": "/etc/passwd"}, "mkdir", errno.ENOTDIR),
         ({"cwd": "/etc/passwd/below"}, "mkdir", errno.ENOTDIR),
         ({"mounts": [pc.Mount.tmpfs("/etc/passwd/below")]}, "mount", errno.ENOTDIR),
         ({"sysctls": {"net.nothing": "1"}}, "sysctl", errno.ENOENT),
         ({"sysctls": {"net.ipv4.ip_default_ttl": "many"}}, "sysctl", errno.EINVAL),
-        ({"devices": ["/dev/nothing"]}, "tree", errno.ENOENT),
         ({"caps_drop": ["ALL"], "user": 1000, "cwd": "/root"}, "chdir", errno.EACCES),
     ],
     ids=str,
@@ -140,6 +138,24 @@ def test_a_step_that_fails_is_named(own_root, options, step, number):
     assert (caught.value.step, caught.value.operation, caught.value.errno) == (step, step, number)
     assert os.strerror(number) in str(caught.value)
     assert caught.value.path
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"volumes": {"/": "/there", "/no/such": "/in"}}, "volumes[1], mount at /in: source /no/such"),
+        ({"mounts": [pc.Mount.bind("/no/such", "/in")]}, "mounts[0], mount at /in: source /no/such"),
+        ({"mounts": [pc.Mount.overlay(["/no/such", "/"], "/in")]}, "mounts[0], mount at /in: source /no/such"),
+        ({"workspace": "/no/such"}, "workspace, mount at /workspace: source /no/such"),
+        ({"devices": ["/dev/nothing"]}, "devices[0], mount at /dev/nothing: source /dev/nothing"),
+    ],
+    ids=["volumes", "bind", "overlay", "workspace", "devices"],
+)
+def test_a_source_that_is_missing_is_told_with_its_option(own_root, options, told):
+    with pytest.raises(pc.LaunchError) as caught:
+        pc.run(["true"], rootfs=own_root, **options)
+    assert str(caught.value).startswith(f"{told}: No such file or directory (ENOENT) (hint: ")
+    assert caught.value.step == "tree"
 
 
 def test_a_failure_with_limits_leaves_no_cgroup_either(inside):

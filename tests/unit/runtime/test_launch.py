@@ -13,14 +13,22 @@ from pycgroups._native.calls import ffi, lib
 from pycgroups.oci.runtime_spec import IdMapping
 from pycgroups.runtime import entering, hints, id_maps, launch
 from pycgroups.runtime.program import candidates
-from pycgroups.runtime.steps import OPERATIONS, Step
+from pycgroups.runtime.steps import OPERATIONS, Plan, Step
 
 EXEC = Step(lib.OP_EXEC, (2, 0, 1), (b"prog\0arg", b"", b"/bin/prog"))
 
 
+def plan(*steps):
+    return Plan(namespaces=0, prepare=(), setup=steps, main=(), given=0, idmaps=(), init=True, keep_caps=0)
+
+
+def step_error(step, number):
+    return launch.step_error(plan(step), 0, number)
+
+
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR])
 def test_a_program_that_is_not_there(number):
-    error = launch.step_error(EXEC, number)
+    error = step_error(EXEC, number)
     assert type(error) is errors.CommandNotFound
     assert (error.path, error.errno, error.step) == ("prog", number, "exec")
 
@@ -39,21 +47,21 @@ def test_where_a_program_was_sought(program, env, hint):
     paths = b"\0".join(map(os.fsencode, candidates(program, env)))
     execute = Step(lib.OP_EXEC, (1, 0, 1), (os.fsencode(program), b"", paths))
     find = Step(lib.OP_FIND, (1,), (paths, os.fsencode(program)))
-    assert [launch.step_error(step, errno.ENOENT).hint for step in (execute, find)] == [hint, hint]
+    assert [step_error(step, errno.ENOENT).hint for step in (execute, find)] == [hint, hint]
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOEXEC, errno.EPERM, errno.ELOOP, errno.ETXTBSY])
 def test_a_program_that_cannot_run(number):
-    assert type(launch.step_error(EXEC, number)) is errors.CommandNotExecutable
+    assert type(step_error(EXEC, number)) is errors.CommandNotExecutable
 
 
 @pytest.mark.parametrize("number", [errno.E2BIG, errno.ENOMEM, errno.EAGAIN])
 def test_what_the_program_is_not_to_blame_for(number):
-    assert type(launch.step_error(EXEC, number)) is errors.LaunchError
+    assert type(step_error(EXEC, number)) is errors.LaunchError
 
 
 def test_a_step_of_the_set_up():
-    error = launch.step_error(Step(lib.OP_MOUNT, (0, 0), (b"/a\xff",)), errno.ELOOP)
+    error = step_error(Step(lib.OP_MOUNT, (0, 0), (b"/a\xff",)), errno.ELOOP)
     assert type(error) is errors.LaunchError
     assert (error.step, error.path, error.errno) == ("mount", "/a\udcff", errno.ELOOP)
     assert "symlink" in str(error.hint)
@@ -61,8 +69,18 @@ def test_a_step_of_the_set_up():
     assert "\\udcff" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("at", "operation"), [(b"/data", "mount at /data: source"), (b"layer", "source of a mount")], ids=["path", "staged"]
+)
+def test_a_tree_is_named_by_where_it_is_mounted(at, operation):
+    others = Step(lib.OP_MOUNT, (2, 0), (b"/other",)), Step(lib.OP_MOUNT, (2, 0), (b"/more",))
+    tree, mount = Step(lib.OP_TREE, (3, 0), (b"/nothing",)), Step(lib.OP_MOUNT, (3, 0), (at,))
+    error = launch.step_error(plan(others[0], tree, others[1], mount), 1, errno.ENOENT)
+    assert (error.step, error.operation, error.path) == ("tree", operation, "/nothing")
+
+
 def test_a_failure_without_a_step():
-    assert launch.step_error(None, errno.EAGAIN).step == "start of the program"
+    assert launch.step_error(plan(), -1, errno.EAGAIN).step == "start of the program"
 
 
 def test_every_hint_belongs_to_a_step_or_a_call():
