@@ -9,7 +9,7 @@ At every level the descriptors and the environment are the program's own, and at
 
 from __future__ import annotations
 
-from pycgroups.errors import invalid
+from pycgroups.errors import InvalidConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _OF_PROCESSES = {
     "securebits": "securebits of its own",
     "apparmor": "a profile of its own",
     "selinux_label": "a label of its own",
-    "landlock": "rules",
+    "landlock": "rules of its own",
 }
 _REFUSED = {"container": {}, "process": _OF_CONTAINERS, "none": {**_OF_CONTAINERS, **_OF_PROCESSES}}
 # What a container is asked to share with the host is shared anyway.
@@ -72,4 +72,6 @@ def check(level: Isolation, given: dict[str, object]) -> None:
     for option, needs in _REFUSED[level].items():
         if option in given and given[option] != _AS_IT_IS.get(option):
             enough = "process" if option in _OF_PROCESSES else "container"
-            raise invalid(option, given[option], f"with isolation={enough!r}: it takes {needs}, and {level!r} has none")
+            what = repr(given[option]) if isinstance(given[option], str | bool) else "it"  # as it was written
+            message = f"{what} needs isolation={enough!r}, for it takes {needs}; leave it out with {level!r}"
+            raise InvalidConfig(message, operation="option", path=option)

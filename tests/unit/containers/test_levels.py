@@ -90,6 +90,21 @@ def test_what_takes_a_container(words, level):
     assert repr(level) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"network": "none"}, "network: 'none' needs isolation='container', for it takes a network namespace"),
+        ({"volumes": {"/a": "/b"}}, "volumes: it needs isolation='container', for it takes a mount namespace"),
+        ({"landlock": RULES}, "landlock: it needs isolation='process', for it takes rules of its own"),
+    ],
+    ids=str,
+)
+def test_the_error_says_what_was_written_and_no_inner_form(words, told):
+    with pytest.raises(InvalidConfig) as caught:
+        config("none", **words)
+    assert str(caught.value) == f"option {told}; leave it out with 'none'"
+
+
 @pytest.mark.parametrize("words", OF_PROCESSES, ids=str)
 def test_what_takes_a_process_of_its_own(words):
     (option,) = words
