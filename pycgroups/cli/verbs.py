@@ -51,7 +51,12 @@ def shell_code(code: int) -> int:
     return code if code >= 0 else BY_SIGNAL - code
 
 
-_TIME = Flag("--time -t --timeout", "how long to wait before it is killed", value="SECONDS", read=_seconds)
+_TIME = Flag(
+    "--time -t --timeout",
+    "seconds to wait before SIGKILL; default: its --stop-timeout, else 10",
+    value="SECONDS",
+    read=_seconds,
+)
 VERBS = {
     "start": Verb(
         "Start containers, stopped ones anew.",
