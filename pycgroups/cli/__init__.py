@@ -242,5 +242,8 @@ def _help() -> str:
             "  --help     show this help; pycgroups COMMAND --help tells more",
             "  --version  which version this is",
             "",
+            "Images, containers and volumes are in $PYCGROUPS_STORE; by default /var/lib/pycgroups for root, and",
+            "~/.local/share/pycgroups for others.",
+            "",
         ]
     )
