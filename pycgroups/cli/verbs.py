@@ -63,7 +63,7 @@ VERBS = {
         lambda held, _: held.start(),
         (
             Flag("--attach -a", "one container: show what it writes; the exit code is its own; see pycgroups attach"),
-            Flag("--interactive -i", "likewise, and hand on stdin"),
+            Flag("--interactive -i", "likewise, and pass our stdin to it"),
             DETACH_KEYS,
             Flag(
                 "--after-boot",
