@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
+from pycgroups import misnamed
 from pycgroups.containers.attaching import Attachment
+from pycgroups.containers.config import OPTIONS
 from pycgroups.containers.vocabulary import Options
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/coming-from.md"
@@ -89,3 +91,12 @@ def test_an_option_is_there(word):
         or word in pc.run.__annotations__
         or word in pc.Container.__init__.__annotations__
     )
+
+
+THEIRS = {word for line in PAGE.read_text().splitlines() for word in re.findall(r"`([a-z_]+)=", line.split(" | ")[0])}
+TAKEN = OPTIONS | pc.run.__kwdefaults__.keys() | pc.Container.__init__.__kwdefaults__.keys()
+
+
+@pytest.mark.parametrize("word", sorted(THEIRS - TAKEN))
+def test_the_error_about_an_option_of_theirs_tells_it_too(word):
+    assert word in misnamed.RENAMED or word in misnamed.OTHERWISE
