@@ -1,7 +1,7 @@
 """Names that are not there, and which was meant: by a slip of the finger, or by what other libraries call it.
 
-`check` is for functions that take their options as ``**options``: they hand them on to a class, and that is what Python
-would name, and not the function that was called.
+`check_options` is for functions that take options as ``**options``: they hand them on to a class, which Python would
+name, and not the function that was called.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ OTHERWISE = {
 _FEW = 20  # names that fit in an error
 
 
-def check(face: Callable[..., Any], given: Mapping[str, object], known: Collection[str]) -> None:
+def check_options(face: Callable[..., Any], given: Mapping[str, object], known: Collection[str]) -> None:
     """Refuse options that there are not.
 
     Args:

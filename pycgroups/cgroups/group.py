@@ -107,10 +107,10 @@ class Cgroup:
             AlreadyExists: the group is there; nothing about it was changed.
             CgroupError: the kernel refuses something; nothing is left behind.
         """
-        from pycgroups import misnamed
         from pycgroups.cgroups.limits import WORDS, Limits
+        from pycgroups.misnamed import check_options
 
-        misnamed.check(Cgroup.create, words, WORDS)
+        check_options(Cgroup.create, words, WORDS)
         group = cls.for_limits(
             Limits(**words),
             devices=devices,
@@ -371,12 +371,12 @@ class Cgroup:
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
             CgroupError: the kernel refuses one; those written before it are in force.
         """
-        from pycgroups import misnamed
         from pycgroups.cgroups import making
         from pycgroups.cgroups.limits import WORDS
         from pycgroups.frozen import evolve
+        from pycgroups.misnamed import check_options
 
-        misnamed.check(Cgroup.set, words, WORDS)
+        check_options(Cgroup.set, words, WORDS)
         given: dict[str, Any] = {word: value for word, value in words.items() if value is not None}
         limits = evolve(self.limits, **given)
         changes = limits.only(given)

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from pycgroups import images as default_images
-from pycgroups import misnamed
 from pycgroups.containers import ending, restarting, starting
 from pycgroups.containers import healthcheck as checks
 from pycgroups.containers.config import OPTIONS, ContainerConfig
@@ -16,6 +15,7 @@ from pycgroups.containers.config_json import to_json
 from pycgroups.containers.home import Record, new_id
 from pycgroups.containers.place import place
 from pycgroups.errors import Error, InvalidConfig, NotFound, StateError
+from pycgroups.misnamed import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ class Containers:
             AlreadyExists: the name is taken.
             ImageNotFound, RegistryError: there is no such image.
         """
-        misnamed.check(Containers.create, options, OPTIONS)
+        check_options(Containers.create, options, OPTIONS)
         policy = restarting.parse(restart, remove=remove)
         asked = checks.read(healthcheck)
         config = ContainerConfig(command=command, **options)

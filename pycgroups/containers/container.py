@@ -10,7 +10,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, overload
 
-from pycgroups import misnamed
 from pycgroups.cgroups.limits import WORDS
 from pycgroups.clock import seconds_until
 from pycgroups.containers import collection, ending, health, keeping, monitor, restarting, starting
@@ -24,6 +23,7 @@ from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import flag, integer, seconds
 from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut
+from pycgroups.misnamed import check_options
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process
 from pycgroups.runtime.state import time_text
@@ -138,7 +138,7 @@ class Container(Contents, Looking):
         Linux 5.12 or newer. What is written goes to the disk and stays until it is removed, with an image; with the
         host's own root, or with a limit (``disk``), it goes to memory, and stays until it ends.
         """
-        misnamed.check(Container.__init__, options, OPTIONS)
+        check_options(Container.__init__, options, OPTIONS)
         made = collection.default().create(
             command,
             detach=detach,
@@ -568,7 +568,7 @@ class Container(Contents, Looking):
             Error: the policy cannot be written down: the disk is full.
             TypeError: it is another option than these, which cannot be changed.
         """
-        misnamed.check(Container.update, limits, WORDS)
+        check_options(Container.update, limits, WORDS)
         from pycgroups.cgroups import disks
         from pycgroups.cgroups.translate import lifted, of_limits
 
@@ -784,7 +784,7 @@ class Container(Contents, Looking):
         from pycgroups.containers.result import Result
         from pycgroups.containers.run import check_codec, checked, decoded, encoded, open_streams
 
-        misnamed.check(Container.exec, limits, WORDS)
+        check_options(Container.exec, limits, WORDS)
         is_text = bool(text) or encoding is not None or errors is not None
         check_codec(encoding, errors)
         limit = None if timeout is None else seconds(timeout, "timeout")
@@ -860,7 +860,7 @@ class Container(Contents, Looking):
         from pycgroups.containers import inner
         from pycgroups.containers.popen import Ends, leave
 
-        misnamed.check(Container.exec_detached, limits, WORDS)
+        check_options(Container.exec_detached, limits, WORDS)
         own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         ends = Ends(DEVNULL, DEVNULL, DEVNULL)
         try:
@@ -914,7 +914,7 @@ class Container(Contents, Looking):
         from pycgroups.containers.popen import Ends, Popen
         from pycgroups.containers.run import check_codec
 
-        misnamed.check(Container.popen, limits, WORDS)
+        check_options(Container.popen, limits, WORDS)
         check_codec(encoding, errors)
         own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         ends = Ends(*((DEVNULL,) * 3 if tty else (stdin, stdout, stderr)))

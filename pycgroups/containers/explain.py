@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pycgroups import misnamed
 from pycgroups.containers import joining
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.devices import device_rules
 from pycgroups.containers.job import needs_group
+from pycgroups.misnamed import check_options
 from pycgroups.runtime.steps import Terminal
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Expla
         NotFound: ``rootfs``, a device or a namespace does not exist.
         ImageNotFound: the image is not here: it is not fetched, nor unpacked.
     """
-    misnamed.check(explain, options, OPTIONS)
+    check_options(explain, options, OPTIONS)
     config = ContainerConfig(command=command, **options)
     if config.image in {None, "host"}:
         return _explain(config, None)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycgroups import misnamed
 from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.handlers import base_profile
 from pycgroups.containers.run import checked, complete, make_result, open_streams
 from pycgroups.containers.streams import PIPE
 from pycgroups.containers.supervisor import Supervisor
 from pycgroups.errors import InvalidConfig
+from pycgroups.misnamed import check_options
 from pycgroups.security.recorder import Recorder
 from pycgroups.security.seccomp_policy import has_listener
 
@@ -64,7 +64,7 @@ def record(
 
     Linux 5.12 or newer; from 5.19 on, signals do not disturb calls that wait.
     """
-    misnamed.check(record, options, OPTIONS)
+    check_options(record, options, OPTIONS)
     config = ContainerConfig(command=command, **options)
     recorder = recorder_for(config)
     options["seccomp"] = recorder.asking()

@@ -6,11 +6,11 @@ import codecs
 import io
 from typing import TYPE_CHECKING
 
-from pycgroups import misnamed
 from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.job import Job
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT, Streams
 from pycgroups.errors import invalid
+from pycgroups.misnamed import check_options
 from pycgroups.runtime.steps import Terminal
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(
 
     Linux 5.12 or newer. Sources: namespaces(7), cgroups(7), capabilities(7), seccomp(2), the OCI runtime spec.
     """
-    misnamed.check(run, options, OPTIONS)
+    check_options(run, options, OPTIONS)
     is_text = bool(text) or encoding is not None or errors is not None
     check_codec(encoding, errors)
     config = ContainerConfig(command=command, **options)
