@@ -262,11 +262,17 @@ class _Caller(NamedTuple):
     privileged: bool
     nested: bool
     groups: bool
+    leaves_groups: bool
 
 
 def _caller(spec: Spec, wishes: Wishes) -> _Caller:
     keeps = dict(spec.annotations).get(_KEEP_GROUPS) == "1"
-    return _Caller(own.is_privileged(), own.is_nested(), wishes.groups and own.may_set_groups() and not keeps)
+    return _Caller(
+        privileged=own.is_privileged(),
+        nested=own.is_nested(),
+        groups=wishes.groups and own.may_set_groups() and not keeps,
+        leaves_groups=own.can_leave_groups() and not keeps,
+    )
 
 
 def _shape(spec: Spec) -> Spec:
@@ -295,6 +301,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         privileged=caller.privileged,
         nested=caller.nested,
         groups=caller.groups,
+        leaves_groups=caller.leaves_groups,
         joins=joins,
         manner=manner,
         terminal=terminals.wanted(spec.process),

@@ -228,13 +228,21 @@ def run_hooks(spec: Spec, record: Record) -> None:
     assert process is not None
     manner = confinement.manner(process, profile)
     manner = manner._replace(grantable=_grantable(spec), seccomp_flags=manner.seccomp_flags & ~_LISTENER)
-    groups = own.may_set_groups(record.pid)
+    groups, leaves_groups = _may_set_groups(record.pid)
 
     def make(hook: Hook, kinds: Sequence[str]) -> Plan:
-        return entering.make_inner_hook(hook, process, spec.linux, kinds, manner=manner, groups=groups)
+        return entering.make_inner_hook(
+            hook, process, spec.linux, kinds, manner=manner, groups=groups, leaves_groups=leaves_groups
+        )
 
     state = make_state(record, "created")
     hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, make=make)
+
+
+def _may_set_groups(pid: int) -> tuple[bool, bool]:
+    """Tell whether setgroups(2) is allowed where a process is; and else whether this one may call it here."""
+    groups = own.may_set_groups(pid)
+    return groups, not groups and own.can_leave_groups()
 
 
 def _grantable(spec: Spec) -> int:
@@ -264,12 +272,12 @@ def _launch(
         # In this order: the descriptor is not of somebody who has got the pid since.
         if pidfd < 0 or not record.is_alive():
             raise StateError("container not running", operation="exec", path=record.id)
-        kinds, groups = files.others(record.pid), own.may_set_groups(record.pid)
+        kinds, groups = files.others(record.pid), _may_set_groups(record.pid)
         for attempt in range(_ATTEMPTS):
             with _group(record, wishes.cgroups, limited) as group:
                 _check_awake(record, group, wishes)
                 joins = group.join_fds
-                plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, groups)
+                plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, *groups)
                 running = launch.Running(plan)
                 try:
                     launch.launch(
@@ -298,10 +306,23 @@ _manner = lru_cache(64)(confinement.manner)  # a program may be executed a thous
 
 @lru_cache(64)  # likewise
 def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
-    process: Process, linux: Linux, kinds: tuple[str, ...], joins: int, manner: Manner, groups: bool
+    process: Process,
+    linux: Linux,
+    kinds: tuple[str, ...],
+    joins: int,
+    manner: Manner,
+    groups: bool,
+    leaves_groups: bool,
 ) -> tuple[Plan, bytes]:
     made = entering.make_exec(
-        process, linux, kinds, joins=joins, manner=manner, terminal=terminals.wanted(process), groups=groups
+        process,
+        linux,
+        kinds,
+        joins=joins,
+        manner=manner,
+        terminal=terminals.wanted(process),
+        groups=groups,
+        leaves_groups=leaves_groups,
     )
     return made, made.encode()
 

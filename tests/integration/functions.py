@@ -19,6 +19,10 @@ def identity():
     return os.getresuid(), os.getresgid(), os.getpid()
 
 
+def groups():
+    return os.getgroups()
+
+
 def seize(pid):
     """Trace a process; the errno of that: ptrace(2), PTRACE_SEIZE."""
     import ctypes

@@ -220,6 +220,35 @@ def test_that_of_another_user_namespace():
                 pc.run(["true"], namespaces={"mnt": pid}, userns=userns)
 
 
+GROUPS = """
+import os, sys
+import pycgroups as pc
+from tests.integration import functions
+
+os.setgroups([4, 27])
+pid, place = int(sys.argv[1]), sys.argv[2]
+spaces, command = {"mnt": pid, "user": pid}, ["id", "-G"]
+print(pc.run(command, namespaces=spaces, text=True).stdout.strip())
+made = pc.Store(place).containers.create(["sh", "-c", "id -G; exec sleep 1000"], namespaces=spaces)
+made.start()
+print(made.exec(command, text=True).stdout.strip())
+made.kill()
+made.wait()
+print(made.logs().decode().strip())
+made.remove()
+with pc.Namespace.of(pid, "user") as user:
+    print(*pc.namespaces.call([user], functions.groups) or [0])
+"""
+
+
+@needs_root
+def test_groups_of_the_caller_stay_behind(script, scratch):
+    """Whoever made the namespace has denied setgroups(2) in it, and has not these groups: CVE-2022-2989's kind."""
+    with process(*USERS) as pid:
+        assert Path(f"/proc/{pid}/setgroups").read_text() == "deny\n"
+        assert script(GROUPS, pid, scratch / "store").split("\n") == ["0", "0", "0", "0", ""]
+
+
 @needs_root
 def test_root_of_the_host_in_one_of_the_hosts(others):
     assert say("cat /mnt/file; stat -c %u /mnt/file", {"mnt": others}, userns="host") == "theirs\n0"
