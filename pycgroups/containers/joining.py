@@ -41,7 +41,7 @@ NOTHING = Joined()
 
 
 class Joining:
-    """Them, in the order to join them, and what is known of them; open until the end of a ``with``."""
+    """Them, in the order to join them, and what is known of them; open until they are closed."""
 
     __slots__ = ("joined", "spaces")
 
@@ -50,13 +50,22 @@ class Joining:
         self.spaces = tuple(spaces)
         self.joined = joined
 
+    @property
+    def fds(self) -> tuple[tuple[str, int], ...]:
+        """Their descriptors, by kind."""
+        return tuple((kind, space.fileno()) for kind, space in zip(self.joined.kinds, self.spaces, strict=True))
+
+    def close(self) -> None:
+        """Let go of them; may be called again."""
+        _close(self.spaces)
+
     def __enter__(self) -> Self:
         """Hold them."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close them."""
-        _close(self.spaces)
+        self.close()
 
 
 def opened(config: ContainerConfig) -> Joining:
