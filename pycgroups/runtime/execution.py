@@ -204,6 +204,8 @@ def _execute(record: Record, spec: Spec, process: Process, wishes: Wishes, limit
                 handed, listener = listener, -1
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
             running.until_started()
+            if limited is not None:
+                limited.began()
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)

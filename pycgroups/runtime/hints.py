@@ -91,7 +91,8 @@ _STEPS = {
     (
         lib.OP_FORK,
         errno.EAGAIN,
-    ): "the limit of processes is reached: ulimit -u, or pids, of which the start of one takes two for a moment",
+    ): "the limit of processes is reached: ulimit -u, or the container's pids, of which the start of one takes "
+    "two for a moment",
     (lib.OP_FORK, errno.ENOMEM): "process 1 of the pid namespace that was joined has ended, and with it the namespace: "
     "pid_namespaces(7)",
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",
