@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -93,6 +94,27 @@ def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(h
         for fd in copies:
             os.close(fd)
     assert copies
+
+
+def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch):
+    children, child = [], calls.child
+    ends = os.pipe()
+
+    def forking(spawned, *rest):
+        children.append(os.fork())
+        if children[-1] == 0:
+            os.close(ends[1])
+            os._exit(not select.select([ends[0]], [], [], 60)[0])
+        return child(spawned, *rest)
+
+    monkeypatch.setattr(calls, "child", forking)
+    try:
+        assert held.exec(["sh", "-c", "exit 3"]).returncode == 3
+    finally:
+        os.close(ends[1])
+        os.close(ends[0])
+        codes = [os.waitpid(pid, 0)[1] for pid in children]
+    assert codes == [0]  # it lived until it was told to end
 
 
 def test_nothing_is_executed_in_one_whose_start_is_not_noted(held):
