@@ -35,6 +35,8 @@ else:
 
 
 _ATTEMPTS = 8
+# By the /proc of the container's mount namespace its init does not see what it would have to end: a cgroup ends it all.
+_UNSEEN = ("start of the program", errno.EXDEV)
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
@@ -170,9 +172,20 @@ class Executed:
 @own_errors("exec")
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
-    if wishes.limits is None:
+    if wishes.limits is not None:
+        return _execute_in_group(record, spec, process, wishes, wishes.limits)
+    try:
         return _execute(record, spec, process, wishes, None)
-    limited = _limit(record, wishes, wishes.limits)
+    except LaunchError as error:
+        if (error.step, error.errno) != _UNSEEN or not record.cgroups:
+            raise
+    from pycgroups.cgroups.limits import NO_LIMITS  # few come here
+
+    return _execute_in_group(record, spec, process, wishes, NO_LIMITS)
+
+
+def _execute_in_group(record: Record, spec: Spec, process: Process, wishes: Wishes, limits: Limits) -> Executed:
+    limited = _limit(record, wishes, limits)
     try:
         return _execute(record, spec, process, wishes, limited)
     except BaseException:

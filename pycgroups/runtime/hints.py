@@ -31,7 +31,8 @@ _CALLS = {
         errno.EAGAIN,
     ): "the limit of processes (pids, ulimit -u) counts the init, too; or set init=False",
     ("start of the program", errno.EXDEV): "by /proc the program's processes are found and killed, and in this mount "
-    "namespace it does not show those of the pid namespace: join both of one process, or leave out the latter",
+    "namespace it does not show those of the pid namespace: join both of one process, or leave out the latter; for an "
+    "exec with a timeout the container needs a cgroup",
     ("exec of the helper", errno.EACCES): "sysctl vm.memfd_noexec=0, or a security module forbids programs in memory",
     ("memfd_create", errno.EACCES): "sysctl vm.memfd_noexec=0",
     ("newuidmap", errno.ENOENT): _SUBIDS,

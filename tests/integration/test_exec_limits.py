@@ -159,6 +159,18 @@ def test_a_timeout_kills_all_of_it_at_once(run):
 
 
 @limited
+def test_a_timeout_where_proc_is_covered(run):
+    """An init of its own would find there what it is to end."""
+    held = run(caps_add=["SYS_ADMIN"])
+    held.exec(["mount", "-t", "tmpfs", "none", "/proc"], check=True)
+    before = {process.pid for process in held.top()}
+    assert held.exec(["sh", "-c", "exit 3"], timeout=60).returncode == 3
+    assert held.exec(["sh", "-c", "(setsid sleep 998 &); sleep 997"], timeout=1).reason == "timeout"
+    assert {process.pid for process in held.top()} == before
+    assert executed(held) == set()
+
+
+@limited
 def test_what_it_has_started_ends_with_it(run):
     held = run()
     held.exec(["sh", "-c", "setsid sleep 995 >/dev/null 2>&1 &"], memory="64M", check=True)
