@@ -6,7 +6,7 @@ import errno
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import CgroupError, LaunchError, StateError, own_errors
+from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Unsupported, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
@@ -172,6 +172,19 @@ class Executed:
 @own_errors("exec")
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
+    try:
+        return _execute_either_way(record, spec, process, wishes)
+    except (NotFound, Unsupported, CgroupError, LaunchError) as error:
+        if not record.is_ending():
+            raise
+        raise _not_running(record) from error
+
+
+def _not_running(record: Record) -> StateError:
+    return StateError("container not running", operation="exec", path=record.id)
+
+
+def _execute_either_way(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     if wishes.limits is not None:
         return _execute_in_group(record, spec, process, wishes, wishes.limits)
     try:
@@ -278,7 +291,7 @@ def _launch(
     try:
         # In this order: the descriptor is not of somebody who has got the pid since.
         if pidfd < 0 or not record.is_alive():
-            raise StateError("container not running", operation="exec", path=record.id)
+            raise _not_running(record)
         kinds, groups = files.others(record.pid), own.may_set_groups(record.pid)
         for attempt in range(_ATTEMPTS):
             with _group(record, wishes.cgroups, limited) as group:

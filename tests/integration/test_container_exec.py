@@ -6,12 +6,16 @@ import os
 import select
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
 from pycgroups._native import calls
+from pycgroups.cgroups import placed, within
+from pycgroups.namespaces import files
+from pycgroups.runtime import execution, launch
 from tests.processes import descendants
 from tests.waiting import wait_for
 
@@ -94,6 +98,33 @@ def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(h
         for fd in copies:
             os.close(fd)
     assert copies
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "limits"),
+    [
+        (files, "others", {}),
+        (launch, "launch", {}),
+        (execution, "_group", {}),
+        pytest.param(placed, "open_", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(within.Inner, "make", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(within, "_make_room", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(execution, "_group", {"pids": 9}, marks=pytest.mark.requires("limits")),
+    ],
+)
+@pytest.mark.parametrize("end", [pc.Container.kill, partial(pc.Container.remove, force=True)])
+def test_one_that_ends_meanwhile_is_told_as_one_that_has_ended(held, monkeypatch, module, name, limits, end):  # noqa: PLR0917 (pytest's)
+    """Whatever of it is missed first."""
+    real = getattr(module, name)
+
+    def late(*args, **options):
+        monkeypatch.undo()
+        end(held)
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, name, late)
+    with pytest.raises(pc.StateError, match="not run"):
+        held.exec("true", **limits)
 
 
 def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch):
