@@ -11,7 +11,7 @@ import sys
 
 from pycgroups import images
 from pycgroups._native.calls import lib
-from pycgroups.containers import monitor, starting
+from pycgroups.containers import monitor, restarting, starting
 from pycgroups.containers.place import place
 from pycgroups.errors import Error
 
@@ -43,6 +43,9 @@ def _turn(home: Home, record: Record) -> starting.Turn | None:
     """Return which start this is; None if it is none."""
     end, last = monitor.read_exit(home.fd), home.start()
     if end is None or end.next_pid != os.getpid() or last is None or home.is_stopped:
+        return None
+    command = restarting.command(record.restart, last.restarts, 0, (), {})
+    if not command.again or (command.if_failed and end.status == 0):  # somebody has changed the policy
         return None
     return starting.Turn(
         keeper=-1 if record.detach else lib.COMMAND_KEEPER,

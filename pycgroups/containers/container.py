@@ -561,6 +561,7 @@ class Container(Contents, Looking):
         Raises:
             InvalidConfig, Unsupported, CgroupError: as `pycgroups.Cgroup.set`; or it is no policy. Nothing is changed.
             StateError: it runs, and cannot be started again by a policy before somebody starts it. Likewise.
+            Error: the policy cannot be written down: the disk is full.
         """
         from pycgroups.cgroups import disks
         from pycgroups.cgroups.translate import lifted, of_limits
@@ -579,8 +580,8 @@ class Container(Contents, Looking):
                 monitor.change(home.fd, after)
             document = to_json(config)
             home.write_record(record._replace(config=document, restart=policy))
-            if status == RESTARTING and after is not None and not after.again:
-                monitor.finish(home.fd, _PATIENCE)
+            if after is not None:
+                ending.end_unless(home, after)
         changed = {word: document.get(word) for word in limits} | ({} if restart is None else {"restart": policy})
         self._tell("update", **{word: _word(value) for word, value in changed.items()})
 
@@ -819,9 +820,10 @@ class Container(Contents, Looking):
             limits=limits,
             require_limits=require_limits,
         )
-        if is_told:
-            inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
-        return executed
+        with inner.held(executed):
+            if is_told:
+                inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
+            return executed
 
     def exec_detached(
         self,
@@ -913,7 +915,8 @@ class Container(Contents, Looking):
             ends.started()
             is_text = bool(text) or encoding is not None or errors is not None
             wrap = partial(io.TextIOWrapper, encoding=encoding, errors=errors, write_through=True) if is_text else None
-            return Popen(executed, ends, wrap)
+            with inner.held(executed):
+                return Popen(executed, ends, wrap)
         finally:
             ends.close()
 

@@ -66,6 +66,15 @@ def after(home: Home, record: Record, policy: str) -> Command | None:
     return None
 
 
+def end_unless(home: Home, command: Command) -> None:
+    """See that a container, whose home is locked, does not go on unless by this command, if it has ended already."""
+    last, end = home.start(), monitor.read_exit(home.fd)
+    if last is not None and is_alive(last):  # its monitor asks when it ends
+        return
+    if not command.again or (command.if_failed and end is not None and end.status == 0):
+        monitor.finish(home.fd, PATIENCE)
+
+
 def cgroup_of(id_: str) -> str:
     """Say where the cgroup of a container is, in the words of ``linux.cgroupsPath``."""
     return f"/pycgroups/{id_}" if os.geteuid() == 0 and not own.is_nested() else f"pycgroups/{id_}"

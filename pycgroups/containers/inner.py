@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
@@ -17,7 +18,7 @@ from pycgroups.oci.runtime_spec import Capabilities, User
 from pycgroups.oci.uncommon import ConsoleSize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from functools import lru_cache
 
     from attrs import evolve
@@ -71,7 +72,7 @@ def describe(
         () if env is None else options.environment(env, "env"),
         own.cwd if cwd is None else values.inside_path(cwd, "cwd"),
         tty,
-        size,
+        None if size is None else (size[0], size[1]),
     )
 
 
@@ -114,6 +115,16 @@ def limits_of(words: Words) -> Limits | None:
     """
     limits = Limits(**words) if words else NO_LIMITS
     return None if limits == NO_LIMITS else limits
+
+
+@contextmanager
+def held(executed: Executed) -> Iterator[None]:
+    """End a program, and close what is held of it, when who is to look after it cannot."""
+    try:
+        yield
+    except BaseException:
+        executed.close()
+        raise
 
 
 def tell(append: Callable[..., None], executed: Executed) -> None:

@@ -32,6 +32,7 @@ import time
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import Error, LaunchError, StateError, invalid
+from pycgroups.images.files import io_errors
 from pycgroups.images.writing import read_file, replace
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process, send_signal
@@ -309,9 +310,10 @@ def change(directory: int, command: Command) -> None:
     until the container is started anew. The caller holds its lock.
 
     Raises:
-        OSError: it cannot be written.
+        Error: it cannot be written.
     """
-    replace(_CHANGED, str(_asked(command)).encode(), dir_fd=directory)
+    with io_errors("change what comes after the end"):
+        replace(_CHANGED, str(_asked(command)).encode(), dir_fd=directory)
 
 
 def is_changed(directory: int) -> bool:

@@ -18,7 +18,8 @@ from pycgroups.clock import seconds_until
 from pycgroups.containers.inner import returncode_of
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
 from pycgroups.containers.verdict import Hits, make_hits, make_reason
-from pycgroups.errors import Error, StateError, invalid
+from pycgroups.errors import StateError, invalid
+from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,7 +136,7 @@ class Popen:
         self._executed = executed
         self._ended = threading.Event()
         self._lock = threading.Lock()  # of what is held of it until it has ended
-        self._failure: Error | None = None
+        self._failure: BaseException | None = None
         self._master = executed.master
         self._is_terminal = executed.master >= 0
         self._read: dict[int, bytearray] = {}
@@ -150,7 +151,13 @@ class Popen:
         self.stdout, self.stderr = (None if fd < 0 else _file(io.BufferedReader(raw(fd, "rb")), wrap) for fd in reads)  # type: IO[Any] | None, IO[Any] | None
         ends.ours = []
         # The container's end waits for the exit status to be taken: pid_namespaces(7). Nobody knows when we are asked.
-        threading.Thread(target=self._reap, name="pycgroups-popen", daemon=True).start()
+        reaper = Thread(self._reap, "pycgroups-popen")
+        try:
+            reaper.start()
+        except BaseException:
+            executed.signal(_SIGKILL)
+            reaper.join()
+            raise
 
     def _reap(self) -> None:
         ended = select.poll()
@@ -162,7 +169,7 @@ class Popen:
                 status, _ = self._executed.finish()
                 self.hits = make_hits(self._executed.sample, disk=False)
                 self.returncode = returncode_of(status)
-            except Error as error:
+            except BaseException as error:  # noqa: BLE001 (who waits gets it)
                 self._failure = error
             self._ended.set()
 
@@ -172,7 +179,13 @@ class Popen:
         return None if self.returncode is None else make_reason(self.returncode, self.hits, timed_out=False)
 
     def poll(self) -> int | None:
-        """Return the exit status if it has ended, else None."""
+        """Return the exit status if it has ended, else None.
+
+        Raises:
+            Error: as `wait`.
+        """
+        if self._failure is not None:
+            raise self._failure
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -329,7 +342,13 @@ def leave(executed: Executed) -> None:
         except StateError:  # somebody else in this process has taken it
             return
 
-    threading.Thread(target=reap, name="pycgroups-left", daemon=True).start()
+    reaper = Thread(reap, "pycgroups-left")
+    try:
+        reaper.start()
+    except BaseException:
+        if reaper.cancel():
+            executed.close()
+        raise
 
 
 def _file(raw: Any, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> IO[Any]:

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import pycgroups as pc
 from pycgroups._native import calls
 from pycgroups.cgroups import placed, within
+from pycgroups.containers import inner
 from pycgroups.namespaces import files
 from pycgroups.runtime import execution, launch
 from tests.processes import descendants
@@ -260,6 +262,60 @@ def test_a_popen_ends_with_its_container(held):
     held.stop(timeout=0)
     assert running.wait(timeout=60) == -9
     running.stdout.close()
+
+
+def test_sizes_are_given_as_lists_too(held):
+    with held.popen(["busybox", "stty", "size"], tty=True, size=[24, 80]) as running:
+        assert running.stdout.readline().split() == [b"24", b"80"]
+        assert running.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_popen_that_nobody_can_wait_for_is_ended(held, monkeypatch, is_late):
+    """Its thread cannot be started, or a signal handler raises when it was."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    start = threading.Thread.start
+
+    def fail(self):
+        if is_late:
+            start(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    for begin in (held.popen, held.exec_detached):
+        with pytest.raises(KeyboardInterrupt):
+            begin(["sleep", "1000"])
+    monkeypatch.undo()
+    if is_late:  # what is left to itself goes on
+        wait_for(lambda: len(held.top()) == 3)
+        held.exec(["sh", "-c", "kill -9 -1"])
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
+
+
+def test_what_cannot_be_told_of_is_ended(held, monkeypatch):
+    before = sorted(os.listdir("/proc/self/fd"))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inner, "tell", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        held.popen(["sleep", "1000"])
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert len(held.top()) == 2
+
+
+def test_who_waits_is_told_what_went_wrong(held, monkeypatch):
+    def fail(_):
+        raise MemoryError
+
+    monkeypatch.setattr(execution.Executed, "finish", fail)
+    running = held.popen(["true"])
+    for ask in (running.wait, running.poll):
+        with pytest.raises(MemoryError):
+            ask()
+    monkeypatch.undo()
+    running._executed.close()
 
 
 def test_descriptors_are_given_back(held):

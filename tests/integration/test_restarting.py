@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -226,6 +227,43 @@ def test_in_between_it_is_not_to_be_started_again_after_all(waiting, monitors):
     waiting.update(restart="no")
     assert not is_alive(monitors[0])
     assert (waiting.status, waiting.wait(timeout=60), waiting.restart_count) == ("stopped", 3, 0)
+
+
+def test_in_between_it_has_not_failed_so_that_it_is_started_again(long_delay, run, monitors):
+    held = run("true", detach=True, restart="always")
+    wait_for(lambda: held.exit_code == 0)
+    held.update(restart="on-failure")
+    assert not is_alive(monitors[0])
+    assert (held.status, held.wait(timeout=60), held.restart_count) == ("stopped", 0, 0)
+
+
+@pytest.mark.parametrize("policy", ["no", "on-failure"])
+def test_it_ends_while_its_policy_is_changed(long_delay, run, monitors, monkeypatch, policy):
+    """It was running when it was asked; it is not started again all the same."""
+    held = run("sh", "-c", "read word", detach=True, restart="always", stdin_open=True)
+    change = monitor.change
+
+    def late(directory, command):
+        with held.attach() as joined:
+            joined.write(b"word\n")
+        wait_for(lambda: (end := monitor.read_exit(directory)) and end.next_pid)
+        change(directory, command)
+
+    monkeypatch.setattr(monitor, "change", late)
+    held.update(restart=policy)
+    assert not is_alive(monitors[0])
+    assert (held.status, held.wait(timeout=60), held.restart_count) == ("stopped", 0, 0)
+
+
+def test_a_full_disk_changes_no_policy(run, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    held = run(detach=True, restart="always")
+    monkeypatch.setattr(monitor, "replace", full)
+    with pytest.raises(pc.Error, match="No space left"):
+        held.update(restart="no")
+    assert held.inspect()["restart"] == "always"
 
 
 def test_it_is_removed_in_between(store, waiting, monitors):
