@@ -6,7 +6,7 @@ import errno
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import CgroupError, LaunchError, StateError, own_errors
+from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Unsupported, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
@@ -35,6 +35,8 @@ else:
 
 
 _ATTEMPTS = 8
+# By the /proc of the container's mount namespace its init does not see what it would have to end: a cgroup ends it all.
+_UNSEEN = ("start of the program", errno.EXDEV)
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
@@ -170,9 +172,33 @@ class Executed:
 @own_errors("exec")
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
-    if wishes.limits is None:
+    try:
+        return _execute_either_way(record, spec, process, wishes)
+    except (NotFound, Unsupported, CgroupError, LaunchError) as error:
+        if not record.is_ending():
+            raise
+        raise _not_running(record) from error
+
+
+def _not_running(record: Record) -> StateError:
+    return StateError("container not running", operation="exec", path=record.id)
+
+
+def _execute_either_way(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
+    if wishes.limits is not None:
+        return _execute_in_group(record, spec, process, wishes, wishes.limits)
+    try:
         return _execute(record, spec, process, wishes, None)
-    limited = _limit(record, wishes, wishes.limits)
+    except LaunchError as error:
+        if (error.step, error.errno) != _UNSEEN or not record.cgroups:
+            raise
+    from pycgroups.cgroups.limits import NO_LIMITS  # few come here
+
+    return _execute_in_group(record, spec, process, wishes, NO_LIMITS)
+
+
+def _execute_in_group(record: Record, spec: Spec, process: Process, wishes: Wishes, limits: Limits) -> Executed:
+    limited = _limit(record, wishes, limits)
     try:
         return _execute(record, spec, process, wishes, limited)
     except BaseException:
@@ -204,6 +230,8 @@ def _execute(record: Record, spec: Spec, process: Process, wishes: Wishes, limit
                 handed, listener = listener, -1
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
             running.until_started()
+            if limited is not None:
+                limited.began()
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
@@ -271,7 +299,7 @@ def _launch(
     try:
         # In this order: the descriptor is not of somebody who has got the pid since.
         if pidfd < 0 or not record.is_alive():
-            raise StateError("container not running", operation="exec", path=record.id)
+            raise _not_running(record)
         kinds, groups = files.others(record.pid), _may_set_groups(record.pid)
         for attempt in range(_ATTEMPTS):
             with _group(record, wishes.cgroups, limited) as group:

@@ -364,6 +364,27 @@ def test_a_container_that_is_held(store, spaces, others):
         made.read_text("/mnt/file")
 
 
+@needs_cgroup
+def test_a_timeout_of_what_is_executed_in_it(store, spaces):
+    """/proc shows others there: its cgroup has all that is to end."""
+    made = store.containers.create(["sleep", "1000"], namespaces=spaces, init=os.geteuid() == 0)
+    made.start()
+    before = {process.pid for process in made.top()}
+    assert made.exec(["sh", "-c", "exit 3"], timeout=60).returncode == 3
+    result = made.exec(["sh", "-c", "(setsid sleep 998 &); echo up; sleep 996"], timeout=1, text=True)
+    assert (result.reason, result.stdout) == ("timeout", "up\n")
+    assert {process.pid for process in made.top()} == before
+
+
+@pytest.mark.requires("no_limits")
+def test_a_timeout_of_what_is_executed_in_it_takes_a_cgroup(store, spaces):
+    made = store.containers.create(["sleep", "1000"], namespaces=spaces, init=os.geteuid() == 0)
+    made.start()
+    with pytest.raises(pc.LaunchError, match="start of the program") as caught:
+        made.exec("true", timeout=60)
+    assert "needs a cgroup" in caught.value.hint
+
+
 @needs_root
 def test_one_that_is_held_in_namespaces_of_several(store, others):
     """What is the host's is joined before the user namespace, which has no rights over it."""
