@@ -65,8 +65,12 @@ def main(arguments: list[str]) -> int:
         raise UsageError("flag '--restart': with -d, as this command tells of the first end")
     if (health.asked(own) or {}).keys() - {"test"} or own.get("health_cmd"):
         raise UsageError("flags '--health-...': with -d, as nobody asks for the health of this one")
-    config = with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
     interactive = bool(own.get("interactive"))
+    if interactive and words.get("tty"):
+        from pycgroups.cli.console import require_keyboard
+
+        require_keyboard()
+    config = with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
     if config.tty:
         from pycgroups.cli import terminal
 
