@@ -22,6 +22,7 @@
     verbs.py        what is done to one: pycgroups start, stop, rm and the like
 
     filters.py      ps --filter
+    facts.py        what is told of containers and images
     templates.py    --format '{{.Names}}'
     usage.py        what a command takes, and its help
     times.py        durations and moments
@@ -143,6 +144,11 @@ def leave(code: int) -> NoReturn:
         except OSError:  # who read it has enough
             continue
     os._exit(code)
+
+
+def shell_code(code: int) -> int:
+    """Return the exit code by which a shell tells of an end by a signal."""
+    return code if code >= 0 else BY_SIGNAL - code
 
 
 def _in_one_word(arguments: list[str]) -> list[str]:

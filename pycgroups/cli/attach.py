@@ -14,13 +14,12 @@ import sys
 import threading
 from contextlib import suppress
 
-from pycgroups.cli import BY_SIGNAL, FAILED, signals
+from pycgroups.cli import BY_SIGNAL, FAILED, shell_code, signals
 from pycgroups.cli.console import raw, require_keyboard, window_size
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.keys import CTRL_P_CTRL_Q, DETACH_KEYS, split
 from pycgroups.cli.text import complain
 from pycgroups.cli.usage import Usage
-from pycgroups.cli.verbs import shell_code
 from pycgroups.errors import Error
 
 TYPE_CHECKING = False

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pycgroups.cgroups.limits import WORDS
-from pycgroups.cli import options
+from pycgroups.cli import options, shell_code
 from pycgroups.cli.flags import Flag, UsageError, describe, parse
 from pycgroups.cli.text import complain
-from pycgroups.cli.verbs import shell_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli import FAILED, registries
+from pycgroups.cli.facts import facts_of
 from pycgroups.cli.flags import Flag, one_of
 from pycgroups.cli.tables import print_json
 from pycgroups.cli.text import complain
@@ -64,7 +65,7 @@ def _inspect(name: str, kind: str | None, options: dict[str, Any]) -> Any:
 
     if kind != "image":
         try:
-            return containers.get(name).inspect()
+            return facts_of(containers.get(name))
         except NotFound:
             if kind == "container":
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli import filters
+from pycgroups.cli.facts import facts_of
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.tables import NO_TRUNC, age, print_json, print_table
 from pycgroups.cli.text import escaped
@@ -100,12 +101,11 @@ def _print_lines(form: str, rows: list[dict[str, str]]) -> None:
 def _facts(container: Container) -> dict[str, Any] | None:
     """Return what is known of one, or None if it has been removed meanwhile."""
     try:
-        known = container.inspect()
+        return facts_of(container)
     except NotFound:
         return None
     except Error as error:
         return {"id": container.id, "name": container.name, "state": {"status": "damaged"}, "damaged": str(error)}
-    return known
 
 
 def _shown(facts: dict[str, Any], *, whole: bool) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pycgroups.cli import BY_SIGNAL, TIMED_OUT, health, options
+from pycgroups.cli import TIMED_OUT, health, options, shell_code
 from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.text import complain
 
@@ -124,7 +124,7 @@ def exit_code(outcome: Outcome) -> int:
     """Return the code by which docker, timeout(1) and a shell tell of such an end."""
     if outcome.reason == "timeout":
         return TIMED_OUT
-    return outcome.returncode if outcome.returncode >= 0 else BY_SIGNAL - outcome.returncode
+    return shell_code(outcome.returncode)
 
 
 def _report(outcome: Outcome, *, usage: bool) -> None:
@@ -141,7 +141,7 @@ def table(outcome: Outcome) -> str:
     usage = outcome.usage
     rows = {
         "reason": f"{outcome.reason}, {_STOPPED[outcome.reason]}" if outcome.reason in _STOPPED else outcome.reason,
-        "returncode": str(outcome.returncode),
+        "returncode": str(shell_code(outcome.returncode)),
         "hits": ", ".join(f"{name} {count}" for name, count in outcome.hits.items() if count) or "none",
         "wall time": f"{usage.wall_time:.3f} s",
         "cpu time": f"{usage.cpu_time:.3f} s (user {usage.user_time:.3f}, system {usage.system_time:.3f})",

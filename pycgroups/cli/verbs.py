@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycgroups.cli import BY_SIGNAL, FAILED
+from pycgroups.cli import FAILED, shell_code
 from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.keys import CTRL_P_CTRL_Q, DETACH_KEYS
 from pycgroups.cli.text import complain
@@ -44,11 +44,6 @@ def _signal(text: str) -> int:
         return signal_number(text, "signal")
     except InvalidConfig:
         raise ValueError("a signal's number or name, as TERM") from None
-
-
-def shell_code(code: int) -> int:
-    """Return the exit code by which a shell tells of an end by a signal."""
-    return code if code >= 0 else BY_SIGNAL - code
 
 
 _TIME = Flag("--time -t --timeout", "how long to wait before it is killed", value="SECONDS", read=_seconds)

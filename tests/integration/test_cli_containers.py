@@ -120,6 +120,21 @@ def test_those_that_are_asked_for_in_the_form_that_is_asked_for(command, run, ma
     assert command("rm", "-fv", "web")[:2] == (0, "web\n")
 
 
+def test_the_end_by_a_signal_is_told_as_a_shell_tells_it(command, run):
+    held = run(name="web", detach=True)
+    held.kill()
+    assert held.wait() == -9
+    assert command("ps", "-a", "--format", "{{.Status}}")[1] == "stopped (137)\n"
+    assert command("ps", "-q", "-f", "exited=137")[1] == f"{held.short_id}\n"
+    assert command("inspect", "-f", "{{.State.ExitCode}}", "web")[1] == "137\n"
+    for words in (["inspect", "web"], ["ps", "-a", "--format", "json"]):
+        assert json.loads(command(*words)[1])[0]["state"]["exit_code"] == 137
+    ends = ("events", "--since", "1h", "--stream=false", "-f")
+    wait_for(lambda: "exit_code=137" in command(*ends, "event=die")[1])
+    assert command(*ends, "exit_code=137")[1].count("\n") == 1
+    assert command(*ends, "exit_code=9") == (0, "", "")
+
+
 def test_logs_of_some_time(command, run):
     held = run("sh", "-c", "echo one; read word; echo two", stdin_open=True, name="web")
     wait_for(held.logs)
