@@ -91,6 +91,9 @@ def _print_lines(form: str, rows: list[dict[str, str]]) -> None:
     from pycgroups.cli.templates import headings, render
 
     template = form.removeprefix("table ")
+    render(
+        template, _shown({"id": "", "name": "", "state": {"status": ""}}, whole=True)
+    )  # wrong also if nobody is there
     if template == form:
         for row in rows:
             print(render(template, {name: escaped(value) for name, value in row.items()}))

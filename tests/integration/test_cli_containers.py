@@ -114,10 +114,27 @@ def test_those_that_are_asked_for_in_the_form_that_is_asked_for(command, run, ma
         command("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "done", "web")[1] == "stopped 3\nrunning \n"
     )
     for words in (["ps", "-f", "color=red"], ["ps", "-n", "x"], ["ps", "--format", "{{.}"]):
-        assert command(*words)[0] == (0 if words[-1] == "{{.}" else 125)
+        assert command(*words)[0] == 125
     assert command("ps", "--format", "{{upper .}}")[0] == 125
+    assert "there are: ID, Image, " in command("ps", "-f", "name=nobody", "--format", "{{.Ports}}")[2]
     assert command("inspect", "--type", "container", "none")[0] == 1
     assert command("rm", "-fv", "web")[:2] == (0, "web\n")
+
+
+def test_fields_that_docker_has(command, run, make):
+    made = run(name="web", detach=True, env={"A": "5"})
+    lines = {
+        "{{.State.Running}} {{.State.Paused}} {{.State.OOMKilled}}": "true false false",
+        "{{.State.StartedAt}}": made.inspect()["state"]["started"],
+        "{{.State.FinishedAt}}.": ".",
+        "{{.Config.Env}} {{.Config.Cmd}}": "[A=5] [sleep 1000]",
+        "{{.Config.Tty}} {{.Config.Dns}}{{.Config.User}}": "false []",
+    }
+    for template, line in lines.items():
+        assert command("inspect", "-f", template, "web") == (0, f"{line}\n", "")
+    code, out, err = command("inspect", "-f", "{{.State.Going}}", "web")
+    assert (code, out, "running" in err) == (125, "", True)
+    assert "Running" not in command("inspect", "web")[1]
 
 
 def test_the_end_by_a_signal_is_told_as_a_shell_tells_it(command, run):
