@@ -115,9 +115,14 @@ def with_image(config: ContainerConfig, *, quiet: bool) -> ContainerConfig:
         return config
     from pycgroups.cli import progress
     from pycgroups.containers.image_root import find
+    from pycgroups.errors import Error
 
-    with progress.shown({"quiet": quiet}) as told:
-        return evolve(config, image=find(config, progress=told))
+    try:
+        with progress.shown({"quiet": quiet}) as told:
+            return evolve(config, image=find(config, progress=told))
+    except Error as error:
+        options.taken_for_image(error, config.image)
+        raise
 
 
 def exit_code(outcome: Outcome) -> int:

@@ -261,6 +261,13 @@ def test_templates_have_what_an_image_could_say(box):
     assert (done.returncode, "StopSignal" in done.stderr) == (125, True)
 
 
+@pytest.mark.parametrize("command", ["run", "create", "explain"])
+def test_a_program_that_is_taken_for_an_image(command, store):
+    done = call(command, "--pull", "never", "sh", "-c", "true")
+    assert (done.returncode, done.stderr.count("\n"), "pycgroups run -- sh" in done.stderr) == (125, 1, True)
+    assert "pycgroups run --" not in call(command, "--pull", "never", "no-such-program").stderr
+
+
 def test_inspect_tells_what_there_is(box):
     done = call("inspect", "nothing", "box:1")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
