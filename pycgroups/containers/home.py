@@ -33,7 +33,7 @@ from contextlib import contextmanager
 
 from pycgroups.containers import options
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, shown
-from pycgroups.images.files import io_errors
+from pycgroups.images.files import ANOTHER_STORE, io_errors
 from pycgroups.images.inside import Inside
 from pycgroups.images.locks import Lock
 from pycgroups.images.removing import remove
@@ -364,7 +364,7 @@ class Homes:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise Error(operation="list containers", path=self.path, errno=error.errno) from None
+            raise Error(operation="list containers", path=self.path, errno=error.errno, hint=ANOTHER_STORE) from None
 
     def open(self, id_: str) -> Home:
         """Open the directory of a container.
