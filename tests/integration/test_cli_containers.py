@@ -181,6 +181,26 @@ def test_what_is_not_there_is_one_line(command):
         assert (code, out.startswith("usage: pycgroups")) == (0, True)
 
 
+def test_what_needs_a_container_that_runs_tells_how_to_start_it(command, make):
+    make(name="web")
+    for words in (["exec", "web", "true"], ["attach", "web"], ["pause", "web"], ["kill", "web"], ["top", "web"]):
+        code, _, error = command(*words)
+        assert (code, error.count("\n")) == (125 if words[0] == "exec" else 1, 1)
+        assert " web: it does not run (hint: start it: start(), pycgroups start)" in error, words
+
+
+@pytest.mark.requires("root")
+def test_what_cannot_be_done_while_it_is_paused_tells_so(command, run):
+    run(name="web", detach=True)
+    assert command("pause", "web")[0] == 0
+    for words in (["exec", "web", "true"], ["pause", "web"]):
+        code, _, error = command(*words)
+        assert (code, error.count("\n")) == (125 if words[0] == "exec" else 1, 1)
+        assert f"pycgroups: {words[0]} web: " in error
+        assert "resume(), pycgroups unpause" in error
+    assert command("unpause", "web")[0] == 0
+
+
 def test_files(command, store, own_root, tmp_path):
     store.containers.create(["sleep", "1000"], rootfs=own_root, name="web")
     (tmp_path / "in").write_text("said\n")
