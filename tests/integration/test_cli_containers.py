@@ -212,7 +212,19 @@ def test_files(command, store, own_root, tmp_path):
         assert tar.extractfile("tmp/word").read() == b"said\n"
     for words in (["cp", "a", "b"], ["cp", "web:/a", "web:/b"]):
         assert command(*words)[0] == 125
-    assert command("cp", "web:/none", str(tmp_path))[0] == 1
+    (tmp_path / "tree").mkdir()
+    for words, said in (
+        (["web:/none", str(tmp_path)], "copy from the container /none: No such file"),
+        (["web:/etc/hostname", str(tmp_path / "no/x")], f"copy to the host {tmp_path}/no/x: No such file"),
+        ([str(tmp_path / "none"), "web:/tmp"], f"copy from the host {tmp_path}/none: No such file"),
+        ([str(tmp_path / "no/none"), "web:/tmp"], f"copy from the host {tmp_path}/no/none: No such file"),
+        ([str(tmp_path / "in"), "web:/no/x"], "copy to the container /no/x: No such file"),
+        ([str(tmp_path / "tree"), "web:/tmp/word"], "copy to the container /tmp/word: a directory"),
+        (["web:/tmp", str(tmp_path / "in")], f"copy to the host {tmp_path}/in: a directory"),
+    ):
+        code, _, error = command("cp", *words)
+        assert (code, error.count("\n")) == (1, 1), words
+        assert said in error
     for words in (["diff", "web"], ["commit", "web"]):
         code, _, error = command(*words)
         assert (code, "not made of an image" in error) == (1, True)
