@@ -214,7 +214,7 @@ def volumes(value: object, key: str) -> tuple[Mount, ...]:
     if isinstance(value, tuple) and all(isinstance(item, Mount) for item in value):
         return value
     result = []
-    for where, source, target in pairs(value, key, separator=":"):
+    for where, source, target in pairs(value, key, "SOURCE:DIR[:ro]"):
         if isinstance(target, Mapping):
             if not target.keys() <= {"bind", "mode"} or "bind" not in target:
                 raise invalid(where, target, "{'bind': PATH, 'mode': OPTIONS}")
@@ -236,6 +236,8 @@ def _volume(source: str, destination: Text, words: list[str]) -> Mount:
         raise invalid("volumes", ",".join(words), f"ro or rw, idmap, and one of {', '.join(PROPAGATIONS)}")
     read_only = "ro" in words
     if source[:1] not in {"/", "."}:
+        if "/" in source:
+            raise invalid("volumes", source, f"a volume's name, or a path with / or ./ in front: './{source}'")
         if not {*words} <= {"ro", "rw"}:
             raise invalid("volumes", ",".join(words), "ro or rw, of a volume by its name")
         return Mount.volume(source, destination, read_only=read_only)

@@ -103,3 +103,10 @@ def test_volumes_that_are_refused(given, key):
     with pytest.raises(InvalidConfig) as caught:
         volumes(given, "volumes")
     assert caught.value.path == key
+
+
+def test_what_is_meant_is_told():
+    with pytest.raises(InvalidConfig, match=r"'\./rel/dir'"):
+        volumes(["rel/dir:/x"], "volumes")
+    with pytest.raises(InvalidConfig, match=r"SOURCE:DIR\[:ro\]"):
+        volumes(["/a"], "volumes")
