@@ -158,6 +158,8 @@ def _in_one_word(arguments: list[str]) -> list[str]:
 
 
 def _guarded(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"] and arguments[1:]:
+        arguments = [*arguments[1:], "--help"]
     arguments = _in_one_word(arguments)
     failed = FAILED if arguments and arguments[0] in COMMANDS.keys() - _LIKE_RUN else OURS
     try:

@@ -41,6 +41,15 @@ def test_every_command_has_help(command, capsys):
     assert capsys.readouterr().out.startswith(f"usage: pycgroups {command}")
 
 
+@pytest.mark.parametrize("words", ["run", "volume ls", "container rm"])
+def test_help_of_a_command(words, capsys):
+    assert cli.main([*words.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert cli.main(["help", *words.split()]) == 0
+    assert capsys.readouterr().out == shown
+    assert cli.main(["help", "dance"]) == 125
+
+
 @pytest.mark.parametrize(
     ("words", "command"),
     [
