@@ -32,6 +32,7 @@
     tables.py       rows and columns, sizes and ages
     screen.py       a terminal that is redrawn
     pull.py, ...    pycgroups pull, one module a command
+    container.py    pycgroups container prune
     image.py        pycgroups image df|prune|verify|repair
     completion.py   pycgroups completion
     volume.py       pycgroups volume create|ls|inspect|rm|prune
@@ -103,6 +104,7 @@ VOLUMES = {
     "volume": "look after volumes: create, ls, inspect, rm, prune",
 }
 SYSTEM = {
+    "container": "look after containers: prune",
     "system": "look after all of the store: df, prune",
 }
 SHELL = {
