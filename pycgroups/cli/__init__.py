@@ -201,8 +201,7 @@ def _main(arguments: list[str]) -> int:
 
         print(f"pycgroups {pycgroups.__version__}")
         return 0
-    word = " ".join([name, *rest[:1]]) if name in DOCKERS else name
-    _complain(f"{word!r} is not a command (see pycgroups --help)")
+    _complain(f"{name!r} is not a command (see pycgroups --help)")
     return OURS
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pycgroups.cli import DOCKERS, FAILED
+from pycgroups.cli import FAILED
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.text import complain, is_sure
 from pycgroups.cli.usage import Usage, choose
 
-ABOUT = f"""\
+ABOUT = """\
 usage: pycgroups container prune [FLAGS]
 
-Look after containers. What docker has after `container` besides is a command of its own, with that word or without:
-{", ".join(DOCKERS["container"])}.
+Look after containers. What docker has after `container` besides, as ls, rm and stop, is a command of its own here, with
+that word or without.
 
   prune  remove containers that do not run
 

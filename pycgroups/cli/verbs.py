@@ -62,7 +62,9 @@ VERBS = {
         ),
     ),
     "stop": Verb(
-        "Stop containers: their stop signal, then SIGKILL.", lambda held, f: held.stop(f.get("time")), (_TIME,)
+        "Stop containers: their stop signal, then SIGKILL.",
+        lambda held, f: held.stop(f.get("time"), signal=f.get("signal")),
+        (_TIME, Flag("--signal -s", "instead of their stop signal", value="SIGNAL", read=_signal)),
     ),
     "restart": Verb("Stop containers, and start them.", lambda held, f: held.restart(f.get("time")), (_TIME,)),
     "kill": Verb(

@@ -361,16 +361,18 @@ class Container(Contents, Looking):
             record = home.record()
             starting.start(self._place, home, record, starting.Turn(-1 if record.detach else keeping.socket()))
 
-    def stop(self, timeout: float | None = None) -> None:
+    def stop(self, timeout: float | None = None, *, signal: int | str | None = None) -> None:
         """Ask it to end, by its stop signal; then kill it. A stopped one stays as it is, and one that is restarting so.
 
         Args:
             timeout: seconds between the two; by default its option ``stop_timeout``.
+            signal: what asks it, a number or a name; by default its option ``stop_signal``.
 
         Raises:
             NotFound: it has been removed.
             Error: it may not be killed.
         """
+        asked = None if signal is None else signal_number(signal, "signal")
         if self.status not in _GOES_ON:
             return
         record = self._record()
@@ -380,7 +382,7 @@ class Container(Contents, Looking):
                 return
         config = from_json(record.config)
         patience = config.stop_timeout if timeout is None else timeout
-        self._signal(config.stop_signal or signals.SIGTERM)
+        self._signal(asked or config.stop_signal or signals.SIGTERM)
         if not self._ends(time.monotonic() + patience):
             self._kill()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 import time
@@ -79,6 +80,24 @@ def test_limits_are_changed(command, store, make):
     assert (code, out, err.count("\n"), held.config.pids) == (1, "web\n", 1, 7)
     for words in (["update", "web"], ["update", "--pids", "x", "web"], ["update", "--pids", "5"]):
         assert command(*words)[0] == 125
+
+
+def test_it_is_asked_by_another_signal(command, run):
+    script = "trap 'exit 5' USR1; trap '' TERM; echo ready; while :; do busybox sleep 0.05; done"
+    held = run("sh", "-c", script, name="web", detach=True)
+    wait_for(held.logs)
+    assert command("stop", "-s", "USR1", "web") == (0, "web\n", "")
+    assert held.exit_code == 5
+    assert command("stop", "--signal", "NONE", "web")[0] == 125
+
+
+def test_those_that_do_not_run_are_removed(command, make, run, monkeypatch):
+    made = make(name="new")
+    run(name="web", detach=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert command("container", "prune")[0] == 1
+    assert command("container", "prune", "-f") == (0, f"{made.id}\n", "")
+    assert command("ps", "-a", "--format", "{{.Names}}")[1] == "web\n"
 
 
 def test_run_in_the_background(command, store):

@@ -234,7 +234,9 @@ def test_who_is_killed_is_not_waited_for(run):
     held = run()
     killing = threading.Timer(0.2, held.kill)
     killing.start()
-    with pytest.raises(pc.StateError, match=r"signal, -9\) before there was port 80 \(nothing listens\); it has written nothing"):
+    with pytest.raises(
+        pc.StateError, match=r"signal, -9\) before there was port 80 \(nothing listens\); it has written nothing"
+    ):
         soon(held, port=80)
     killing.join()
 

@@ -67,7 +67,7 @@ def test_dockers_two_words_are_one_of_ours(words, command, capsys):
 
 def test_two_words_that_nobody_has(capsys):
     assert cli.main(["container", "dance"]) == 125
-    assert "'container dance' is not a command" in capsys.readouterr().err
+    assert "pycgroups container prune, and not 'dance'" in capsys.readouterr().err
     assert cli.main(["image", "--help"]) == 0
     assert "image df|prune" in capsys.readouterr().out
 
