@@ -17,7 +17,7 @@ from pycgroups.containers.values import (
     pairs,
     text,
 )
-from pycgroups.errors import InvalidConfig, invalid
+from pycgroups.errors import InvalidConfig, Unsupported, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,8 +208,12 @@ def volumes(value: object, key: str) -> tuple[Mount, ...]:
     """Take docker's notation for bind mounts and volumes.
 
     ``{"/host": "/in[:OPTION,...]"}``, docker-py's ``{"/host": {"bind": "/in", "mode": "ro"}}``, or a list of
-    ``"/host:/in[:OPTION,...]"``. Options: ``ro``, ``rw``, ``idmap`` and a propagation. A source without a slash
-    or dot in front is the name of a volume.
+    ``"/host:/in[:OPTION,...]"``. Options: ``ro``, ``rw``, ``idmap`` and a propagation; docker's ``z`` and ``Z`` have
+    nothing to do where there is no SELinux. A source without a slash or dot in front is the name of a volume.
+
+    Raises:
+        InvalidConfig: it is something else.
+        Unsupported: files would have to get another SELinux label.
     """
     if isinstance(value, tuple) and all(isinstance(item, Mount) for item in value):
         return value
@@ -229,7 +233,25 @@ def volumes(value: object, key: str) -> tuple[Mount, ...]:
     return tuple(result)
 
 
+def _without_labels(words: list[str]) -> list[str]:
+    """Take docker's wish for a label of the files away."""
+    others = [word for word in words if word not in {"z", "Z"}]
+    if others == words:
+        return words
+    from pycgroups.security import lsm  # few are asked for
+
+    if lsm.has_selinux():
+        raise Unsupported(
+            "files are not labelled anew for SELinux",
+            operation="option",
+            path="volumes",
+            hint="leave z and Z out: without selinux_label= a container has your label; with one, chcon(1) the files",
+        )
+    return others
+
+
 def _volume(source: str, destination: Text, words: list[str]) -> Mount:
+    words = _without_labels(words)
     propagations = [word for word in words if word in PROPAGATIONS]
     unknown = set(words) - {"ro", "rw", "idmap", *PROPAGATIONS}
     if unknown or len(propagations) > 1 or {"ro", "rw"} <= set(words):
