@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from _thread import RLock
 
 from pycgroups._native import _shim  # type: ignore[attr-defined]  # made by the build
 
@@ -67,7 +68,25 @@ class Spawned:
 
     def close(self) -> None:
         """Close all descriptors; twice is allowed."""
-        lib.spawn_close(self.out)
+        with _forking:
+            lib.spawn_close(self.out)
+            _beginning.discard(self)
+
+
+# Its end of the socket is open in this process until the helper has it, and the hang-up tells that the program runs. So
+# a child that another thread forks meanwhile closes its copy. Whom C code forks without Python's hooks keeps one.
+_beginning: set[Spawned] = set()
+_forking = RLock()  # of who opens or closes such an end, or forks; a signal handler may fork in between
+
+
+def _close_in_child() -> None:
+    for spawned in _beginning:
+        lib.spawn_part(spawned.out)
+    _beginning.clear()
+    _forking.release()
+
+
+os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_close_in_child)
 
 
 class Report(NamedTuple):
@@ -96,7 +115,9 @@ def begin(spawned: Spawned, plan: bytes | None, above: int = -1) -> int:
     The socket's number will be higher than ``above``, if that can be.
     """
     kept = ffi.NULL if plan is None else spawned.keep(plan)
-    return int(lib.spawn_begin(spawned.out, kept, len(plan or b""), above))
+    with _forking:
+        _beginning.add(spawned)
+        return int(lib.spawn_begin(spawned.out, kept, len(plan or b""), above))
 
 
 def give(spawned: Spawned, fds: Sequence[int]) -> int:
@@ -135,6 +156,9 @@ def child(  # noqa: PLR0917 (those of the C function)
         {"clone_flags": namespaces, "cgroup": cgroup, "stdio": stdio, "keep_caps": keep_caps},
     )
     result = lib.spawn_child(request, executable, spawned.out)
+    with _forking:
+        lib.spawn_part(spawned.out)
+        _beginning.discard(spawned)
     return result, spawned.out.failed
 
 

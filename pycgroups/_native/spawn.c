@@ -232,9 +232,13 @@ int spawn_child(const struct spawn_request *request, int helper, struct spawned 
     SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &every, &before, SIGNAL_SET_BYTES);
     long ret = spawn_blocked(request, helper, out);
     SYS(rt_sigprocmask, 2, &before, 0, SIGNAL_SET_BYTES);
+    return (int)ret;
+}
+
+void spawn_part(struct spawned *out)
+{
     close_once(&out->peer);
     close_once(&out->creator);
-    return (int)ret;
 }
 
 /* ---- the monitor ------------------------------------------------------------------------------------------------ */
@@ -494,8 +498,7 @@ void spawn_close(struct spawned *spawned)
 {
     close_prepared(spawned);
     close_once(&spawned->control);
-    close_once(&spawned->peer);
-    close_once(&spawned->creator);
+    spawn_part(spawned);
     close_once(&spawned->pidfd);
 }
 

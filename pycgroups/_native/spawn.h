@@ -61,6 +61,9 @@ int spawn_go(struct spawned *out);
  * The calling thread stands still until the exec; other threads do not. */
 int spawn_child(const struct spawn_request *request, int helper, struct spawned *out);
 
+/* Close what is the helper's: it has that, or never will. */
+void spawn_part(struct spawned *out);
+
 /* Start a monitor (monitor.h), nobody's child; `fds` are MONITOR_FDS descriptors, -1 where there is none, and stay the
  * caller's. Its pid and pidfd are in `out`. 0 or -errno. */
 int spawn_monitor(const void *plan, uint32_t size, const int *fds, struct spawned *out);

@@ -40,6 +40,7 @@ class Hierarchy(NamedTuple):
         own: directory of the cgroup that this process is in, at or below `mount`.
         read_only: nothing can be changed by way of this mount.
         partial: what is mounted is not the whole hierarchy but a cgroup of it, by a namespace or a bind mount.
+        root: the cgroup that appears at `mount`, by its name in /proc/PID/cgroup.
     """
 
     version: int
@@ -48,6 +49,11 @@ class Hierarchy(NamedTuple):
     own: str
     read_only: bool = False
     partial: bool = False
+    root: str = "/"
+
+    def directory_of(self, path: str) -> str | None:
+        """Directory of a cgroup of /proc/PID/cgroup; None if it is not below this mount, or hidden."""
+        return _directory_of(self.root, self.mount, path)
 
 
 @cache
@@ -145,14 +151,18 @@ class _Mount(NamedTuple):
     read_only: bool
 
     def directory_of(self, path: str) -> str | None:
-        """Directory of a cgroup of /proc/self/cgroup; None if it is not below this mount, or hidden."""
-        top = self.root.rstrip("/")
-        below = path.removeprefix(top)
-        # ".." stands for what is above the root of the cgroup namespace, which cannot be reached from here.
-        if not f"{path}/".startswith(f"{top}/") or ".." in below.split("/"):
-            return None
-        directory = f"{self.point}{below}".rstrip("/")
-        return directory if os.path.isdir(directory) else None
+        """Do as `Hierarchy.directory_of`."""
+        return _directory_of(self.root, self.point, path)
+
+
+def _directory_of(root: str, point: str, path: str) -> str | None:
+    top = root.rstrip("/")
+    below = path.removeprefix(top)
+    # ".." stands for what is above the root of the cgroup namespace, which cannot be reached from here.
+    if not f"{path}/".startswith(f"{top}/") or ".." in below.split("/"):
+        return None
+    directory = f"{point}{below}".rstrip("/")
+    return directory if os.path.isdir(directory) else None
 
 
 def _mount(line: str) -> _Mount:
@@ -188,4 +198,5 @@ def _hierarchy(names: frozenset[str], mount: _Mount, own: str) -> Hierarchy:
         own=own,
         read_only=mount.read_only,
         partial=partial,
+        root=mount.root,
     )

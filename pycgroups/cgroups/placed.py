@@ -262,20 +262,20 @@ def beside(paths: Iterable[str], pid: int) -> Placed:
     Raises:
         CgroupError: it cannot be opened.
     """
-    unified = next((each.mount for each in detect.hierarchies() if each.version == detect.V2), None)
+    unified = next((each for each in detect.hierarchies() if each.version == detect.V2), None)
     return open_(
-        path if unified is None or not path.startswith(f"{unified}/") else _current(unified, path, pid)
+        path if unified is None or not path.startswith(f"{unified.mount}/") else _current(unified, path, pid)
         for path in paths
     )
 
 
-def _current(mount: str, path: str, pid: int) -> str:
+def _current(unified: Hierarchy, path: str, pid: int) -> str:
     """Where a process is now in the tree of v2, if that is below a directory which hands controllers down."""
     if not read_path(f"{path}/cgroup.subtree_control").strip():
         return path
     lines = read_path(f"/proc/{pid}/cgroup").splitlines()
-    own = mount + next((line[3:] for line in lines if line.startswith("0::")), "")
-    return own if own.startswith(f"{path}/") else path
+    own = next((unified.directory_of(line[3:]) for line in lines if line.startswith("0::")), None)
+    return own if own is not None and own.startswith(f"{path}/") else path
 
 
 def _is_extra(hierarchy: Hierarchy) -> bool:

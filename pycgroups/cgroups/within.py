@@ -28,8 +28,10 @@ import time
 from pycgroups.cgroups import detect, making, names, placed, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE, Directory
 from pycgroups.cgroups.group import Cgroup
+from pycgroups.cgroups.limits import MOST_PIDS
 from pycgroups.cgroups.v2 import manager as v2
 from pycgroups.errors import CgroupError
+from pycgroups.oci.resources import Pids, Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.places import Place
-    from pycgroups.oci.resources import Resources
 else:
     from pycgroups.frozen import evolve
 
@@ -50,6 +51,8 @@ _LEFT = "pycgroups.left."
 _ATTEMPTS = 8
 _PAUSE = 0.001
 _PROTECTION = ("memory.min", "memory.low")
+# Tasks, beside the program: who forked it counts until we reap him, and a listener of seccomp's is sent by a thread.
+_STARTING = 2
 
 
 class Inner(Cgroup):
@@ -84,7 +87,7 @@ class Inner(Cgroup):
             try:
                 for place in found:
                     _make_room(place)
-                group._make_in(found, group.name, _fitting(found, asked), marked=not left)
+                group._make_in(found, group.name, _roomy(_fitting(found, asked)), marked=not left)
             except BaseException as error:
                 group._abandon()
                 # Another who executes something has swept it away.
@@ -99,6 +102,22 @@ class Inner(Cgroup):
         """Name the directories that a process in it is in, given those of the container."""
         own = {os.path.dirname(path): path for path in self.paths}
         return [own.get(path, path) for path in paths]
+
+    def began(self) -> None:
+        """Note that the program runs: from now on `pids` is what was asked for.
+
+        Raises:
+            CgroupError: the kernel refuses it; not where the group was removed with the container.
+        """
+        if self._limits is None or self._limits.pids is None:
+            return
+        asked = Resources(pids=Pids(limit=self._limits.pids))
+        for manager in self._managers:
+            try:
+                manager.apply(asked)
+            except CgroupError as error:
+                if error.errno not in GONE:
+                    raise
 
     def end(self) -> None:
         """Remove it, and kill what is in it; one that was left to itself only when nobody is in it any more.
@@ -212,6 +231,13 @@ def _fitting(found: Iterable[Place], asked: Resources) -> Resources:
     if quota < 0 or cpu.quota * period <= quota * cpu.period:
         return asked
     return evolve(asked, cpu=evolve(cpu, quota=quota * cpu.period // period))
+
+
+def _roomy(asked: Resources) -> Resources:
+    """Ask for as many processes more as the start of the program takes."""
+    if asked.pids is None:
+        return asked
+    return evolve(asked, pids=Pids(limit=min(asked.pids.limit + _STARTING, MOST_PIDS)))
 
 
 def _sweep(around: Iterable[Place]) -> None:

@@ -67,7 +67,7 @@ HELD = {
     "restart": "stop containers, and start them",
     "kill": "send a signal to containers",
     "pause": "freeze containers",
-    "unpause": "let them go on",
+    "unpause": "resume paused containers",
     "wait": "wait for the end of containers, and tell their exit codes",
     "rm": "remove containers",
     "rename": "give a container another name",
@@ -90,7 +90,7 @@ IMAGES = {
     "images": "list the images that are here",
     "tag": "give an image another name",
     "rmi": "take away names of images, and what no other image needs",
-    "inspect": "tell all of an image as JSON",
+    "inspect": "tell all of containers and images as JSON",
     "history": "tell what made an image, step by step",
     "save": "write images to an archive",
     "load": "take the images of an archive",
@@ -98,7 +98,7 @@ IMAGES = {
     "copy": "copy an image from anywhere to anywhere",
     "image": "look after the store: df, prune, verify, repair",
     "login": "try a user and a password at a registry, and keep them",
-    "logout": "forget them",
+    "logout": "forget the login for a registry",
 }
 VOLUMES = {
     "volume": "look after volumes: create, ls, inspect, rm, prune",
@@ -248,8 +248,11 @@ def _help() -> str:
             "",
             "As with docker, `container ls` is ps, `container rm` is rm, `image ls` is images, and so on.",
             "",
-            "  --help     this; pycgroups COMMAND --help tells more",
+            "  --help     show this help; pycgroups COMMAND --help tells more",
             "  --version  which version this is",
+            "",
+            "Images, containers and volumes are in $PYCGROUPS_STORE; by default /var/lib/pycgroups for root, and",
+            "~/.local/share/pycgroups for others.",
             "",
         ]
     )

@@ -6,7 +6,7 @@ from pycgroups.cli import health, options
 from pycgroups.cli.flags import Flag
 
 OWN = (
-    Flag("--interactive -i", "its program reads what is written by who attaches; without, nothing"),
+    Flag("--interactive -i", "pass the stdin of whoever attaches to the program. Without it stdin is empty"),
     Flag(
         "--restart", "start it again when it has ended: no, on-failure[:MOST], always, unless-stopped", value="POLICY"
     ),
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     """
     words, own = options.read("create", arguments, OWN)
     if "help" in own:
-        print(options.usage("create", ABOUT, OWN), end="")
+        print(options.usage("create", ABOUT, OWN, held=True), end="")
         return 0
     from pycgroups import containers
     from pycgroups.cli.run import with_image

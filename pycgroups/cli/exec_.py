@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.container import Container
 
 FLAGS = (
-    Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
+    Flag("--interactive -i", "pass our stdin to the program. Without it stdin is empty"),
     Flag("--tty -t", "a terminal of its own"),
     Flag("--detach -d", "start it, and leave it to itself: it reads nothing, and nobody has its output"),
     Flag(

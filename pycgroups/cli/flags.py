@@ -58,7 +58,7 @@ class Flag:
         self.text = text
 
 
-HELP = Flag("--help", "this")
+HELP = Flag("--help", "show this help")
 
 
 def one_of(*words: str) -> Callable[[str], str]:

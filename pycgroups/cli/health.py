@@ -31,13 +31,18 @@ def _count(text: str) -> int:
 
 
 FLAGS = (
-    Flag("--health-cmd", "how to find out whether it does its work; default: as its image says", value="COMMAND"),
-    Flag("--health-interval", "from one check to the next; default 30s", value="TIME", read=duration),
-    Flag("--health-timeout", "after which one has failed; default 30s", value="TIME", read=duration),
-    Flag("--health-retries", "so many that fail in a row make it unhealthy; default 3", value="N", read=_count),
-    Flag("--health-start-period", "after the start, in which none counts that fails", value="TIME", read=duration),
-    Flag("--health-start-interval", "from one check to the next in that; default 5s", value="TIME", read=duration),
-    Flag("--no-healthcheck", "none, whatever the image says"),
+    Flag("--health-cmd", "command that exits 0 when the container is well; default: the image's", value="COMMAND"),
+    Flag("--health-interval", "time from one check to the next; default 30s", value="TIME", read=duration),
+    Flag("--health-timeout", "time after which a check has failed; default 30s", value="TIME", read=duration),
+    Flag("--health-retries", "failures in a row that make it unhealthy; default 3", value="N", read=_count),
+    Flag(
+        "--health-start-period",
+        "time after the start in which failures do not count; default 0",
+        value="TIME",
+        read=duration,
+    ),
+    Flag("--health-start-interval", "time between checks in that period; default 5s", value="TIME", read=duration),
+    Flag("--no-healthcheck", "no checks, whatever the image says"),
 )
 _WORDS = {
     "health_cmd": "test",

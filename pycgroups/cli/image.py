@@ -25,7 +25,7 @@ Look after the store of images.
   verify  hash everything anew, and tell what is damaged or missing
   repair  remove what is damaged, so that the next pull fetches it
 
-  --help  this; pycgroups image COMMAND --help tells more
+  --help  show this help; pycgroups image COMMAND --help tells more
 """
 
 

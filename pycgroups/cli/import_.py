@@ -13,8 +13,8 @@ from pycgroups.errors import StateError
 USAGE = Usage(
     "import [FLAGS] FILE|DIR|- [NAME]",
     """\
-Make an image of a root file system: of a tar, compressed or not, of a directory, or of a tar from stdin. The same files
-make the same image. Its id is printed.""",
+Make an image of a root file system: of a tar, compressed or not, of a directory, or of a tar from stdin. The same tar,
+or the same directory, gives the same digest each time. The id is printed.""",
     (
         CHANGE,
         MESSAGE,

@@ -19,12 +19,15 @@ def _count(text: str) -> int | None:
 
 USAGE = Usage(
     "logs [FLAGS] CONTAINER",
-    "Show what a container has written, each stream to our own.",
+    """\
+Show what a container has written, each stream to our own.
+
+TIME is seconds since 1970, a date as 2026-01-31T12:00:00Z (local time without the Z), or how long ago, as 10m.""",
     (
         Flag("--follow -f", "wait for more, until it has ended"),
         Flag("--tail -n", "the last lines only", value="LINES", read=_count),
-        Flag("--since", "what is not older", value="TIME", read=moment),
-        Flag("--until", "what is not younger", value="TIME", read=moment),
+        Flag("--since", "only lines at or after TIME", value="TIME", read=moment),
+        Flag("--until", "only lines at or before TIME", value="TIME", read=moment),
         Flag("--timestamps -t", "when each line was written"),
     ),
     least=1,

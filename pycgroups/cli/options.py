@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pycgroups.errors import Error
 
 _NAMESPACES = ("ipc", "uts", "cgroup")
+_NOT_HELD = frozenset({"timeout", "isolation"})
 
 
 def whole(text: str) -> int:
@@ -133,7 +134,7 @@ FLAGS = (
     Flag("--env -e", "a variable; NAME alone: the caller's own", value="NAME[=VALUE]", read=variable, many=True),
     Flag("--env-file", "a file of such lines", value="FILE", many=True),
     Flag("--workdir --cwd -w", "where it starts", word="cwd", value="DIR"),
-    Flag("--user -u", "ids, or names that the container knows; default 0", value="USER[:GROUP]"),
+    Flag("--user -u", "ids, or names that the container knows; default: the image's, else 0", value="USER[:GROUP]"),
     Flag("--group-add --groups", "a supplementary group", word="groups", value="GROUP", many=True),
     Flag("--umask", "default 022", value="OCTAL", read=_octal),
     Flag("--tty -t", "a terminal of its own"),
@@ -147,8 +148,8 @@ FLAGS = (
         many=True,
     ),
     Flag("--oom-score-adj", "-1000 to 1000", value="N", read=whole),
-    Flag("--stop-signal", "what asks it to end", value="SIGNAL"),
-    Flag("--stop-timeout", "from that to SIGKILL", value="SECONDS", read=_number),
+    Flag("--stop-signal", "signal that asks the program to end; default: the image's, else SIGTERM", value="SIGNAL"),
+    Flag("--stop-timeout", "seconds to wait before SIGKILL; default 10", value="SECONDS", read=_number),
     Flag(
         "--log-driver",
         "how its output is kept: json-file or k8s-file",
@@ -169,7 +170,7 @@ FLAGS = (
     Flag("--memory-swap", "memory and swap together; -1 for any; default no swap", value="SIZE"),
     Flag("--memory-reservation --memory-low", "not reclaimed while others have more", word="memory_low", value="SIZE"),
     Flag("--memory-high", "slowed down above this; cgroup v2", value="SIZE"),
-    Flag("--cpus", "CPU time per time, as 1.5", value="N", read=_number),
+    Flag("--cpus", "how many CPUs' worth of time, as 1.5", value="N", read=_number),
     Flag("--cpu-weight", "share against others, 1 to 10000; 100 is the usual", value="N", read=whole),
     Flag("--cpu-shares -c", "the same in docker's unit: 1024 is the usual", word="cpu_weight", value="N", read=_shares),
     Flag("--cpuset-cpus --cpuset", "as 0-1,3", word="cpuset", value="LIST"),
@@ -194,7 +195,9 @@ FLAGS = (
     ),
     Flag("--hugepages", "what may be in huge pages, as 2M=64M", value="PAGESIZE=SIZE", read=_pages, many=True),
     Flag("--disk", "what may be written to the overlay", value="SIZE"),
-    Flag("--timeout", "until everything in it is killed; exit code 124", value="SECONDS", read=_number),
+    Flag(
+        "--timeout", "after which everything in it is killed; exit code 124; not with -d", value="SECONDS", read=_number
+    ),
     Flag("--no-require-limits", "go on if a limit cannot be enforced", word="require_limits", on=False),
     Flag("--cgroup-manager", "cgroupfs, the default, or systemd: who makes its cgroup", value="NAME"),
     # files
@@ -207,7 +210,7 @@ FLAGS = (
     ),
     Flag(
         "--mount",
-        "as type=bind,src=,dst=,ro or type=tmpfs,dst=",
+        "as type=bind,src=,dst=,ro, type=volume,src=,dst= or type=tmpfs,dst=",
         word="mounts",
         value="FIELDS",
         read=mounts.mount,
@@ -239,7 +242,11 @@ FLAGS = (
         many=True,
     ),
     # isolation
-    Flag("--isolation", "container (the default), process (no namespaces), or none (limits alone)", value="LEVEL"),
+    Flag(
+        "--isolation",
+        "container (the default); process (no namespaces) or none (limits alone), not with -d",
+        value="LEVEL",
+    ),
     Flag(
         "--userns",
         "auto (the default), keep-id (your ids are the same inside), host for none, or INSIDE:OUTSIDE:COUNT",
@@ -374,9 +381,10 @@ def _security(option: str) -> dict[str, Any]:
     raise UsageError(f"flag '--security-opt': {option!r} is not known; see --help")
 
 
-def usage(command: str, about: str, own: tuple[Flag, ...]) -> str:
-    """Return the help of such a command."""
+def usage(command: str, about: str, own: tuple[Flag, ...], *, held: bool = False) -> str:
+    """Return the help of such a command; that of one for containers that are held leaves out what these refuse."""
+    flags = [flag for flag in FLAGS if not (held and flag.word in _NOT_HELD)]
     return (
         f"usage: pycgroups {command} [FLAGS] [IMAGE] [--] [COMMAND [ARGUMENT ...]]\n\n{about}\n\n"
-        f"{PROGRAM.format(command=command)}\n{describe((*own, *FLAGS))}"
+        f"{PROGRAM.format(command=command)}\n{describe((*own, *flags))}"
     )

@@ -7,7 +7,7 @@ from pycgroups.cli.flags import Flag, UsageError
 
 OWN = (
     Flag("--output -o", "where the profile goes: JSON in the OCI form", value="FILE"),
-    Flag("--interactive -i", "hand on stdin; without, the program reads nothing"),
+    Flag("--interactive -i", "pass our stdin to the program. Without it stdin is empty"),
     Flag("--rm", "for docker's sake: nothing ever stays"),
     Flag("--quiet -q", "show nothing of how the image is fetched"),
 )

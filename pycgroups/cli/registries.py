@@ -41,7 +41,9 @@ FLAGS = (
         word="certs",
         value="DIR",
     ),
-    Flag("--tls-verify", "false is --insecure; true holds whatever registries.conf says", word="insecure", on=False),
+    Flag(
+        "--tls-verify", "=false is the same as --insecure; =true overrides registries.conf", word="insecure", on=False
+    ),
     Flag("--insecure", "take any certificate, and plain http where there is no TLS"),
     Flag("--registries-conf", "mirrors, aliases and what is blocked, instead of the usual files", value="FILE"),
     Flag("--retry", "how often a request is tried again; default 4", word="retries", value="N", read=_count),

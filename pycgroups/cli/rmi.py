@@ -24,8 +24,8 @@ IMAGE is a name, or an id or a digest (six letters at least) for all names of an
     (
         Flag(
             "--force -f",
-            "all names, when an id has several, and the last one of what a container was made of, which stays without; "
-            "and one that is not here is no failure",
+            "remove every name of an id, even the last one of an image that a container uses; a missing image is no "
+            "failure",
         ),
     ),
     least=1,

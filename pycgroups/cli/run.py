@@ -20,9 +20,12 @@ else:
     from pycgroups.frozen import evolve
 
 OWN = (
-    Flag("--interactive -i", "hand on stdin, with -d that of who attaches; without, the program reads nothing"),
+    Flag(
+        "--interactive -i",
+        "pass our stdin to the program; with -d, that of whoever attaches. Without it stdin is empty",
+    ),
     Flag("--detach -d", "start it, tell its id, and leave it to itself; see pycgroups ps"),
-    Flag("--rm", "with -d, remove it once it has ended; without, nothing ever stays"),
+    Flag("--rm", "with -d: remove the container when it ends (without -d that always happens)"),
     Flag(
         "--restart",
         "with -d, start it again when it has ended: no, on-failure[:MOST], always, unless-stopped",

@@ -7,8 +7,8 @@ import sys
 import time
 from contextlib import ExitStack
 
-from pycgroups.cli.flags import Flag
-from pycgroups.cli.tables import FORMAT, NO_TRUNC, drawing, print_json, print_table, size
+from pycgroups.cli.flags import Flag, one_of
+from pycgroups.cli.tables import NO_TRUNC, drawing, print_json, print_table, size
 from pycgroups.cli.text import escaped
 from pycgroups.cli.times import duration
 from pycgroups.cli.usage import Usage
@@ -39,7 +39,12 @@ most that each container in it has used, and --plot draws it.""",
         Flag("--interval", "time between two tables; 1s by default", value="DURATION", read=duration),
         Flag("--plot", "in the end, draw all of it over time: FILE.png, .svg or .html", value="FILE"),
         Flag("--from", "what was recorded, instead of what is: by --format json > FILE", word="recorded", value="FILE"),
-        FORMAT,
+        Flag(
+            "--format",
+            "table, or json: an object a line, or with --no-stream one document",
+            value="FORM",
+            read=one_of("table", "json"),
+        ),
         NO_TRUNC,
     ),
 )

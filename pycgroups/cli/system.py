@@ -24,7 +24,7 @@ Look after all of the store: images, containers and volumes.
   df     tell what takes how much of the disk
   prune  remove what nobody needs
 
-  --help  this; pycgroups system COMMAND --help tells more
+  --help  show this help; pycgroups system COMMAND --help tells more
 """
 
 

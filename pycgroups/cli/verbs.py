@@ -46,14 +46,19 @@ def _signal(text: str) -> int:
         raise ValueError("a signal's number or name, as TERM") from None
 
 
-_TIME = Flag("--time -t --timeout", "how long to wait before it is killed", value="SECONDS", read=_seconds)
+_TIME = Flag(
+    "--time -t --timeout",
+    "seconds to wait before SIGKILL; default: its --stop-timeout, else 10",
+    value="SECONDS",
+    read=_seconds,
+)
 VERBS = {
     "start": Verb(
         "Start containers, stopped ones anew.",
         lambda held, _: held.start(),
         (
             Flag("--attach -a", "one container: show what it writes; the exit code is its own; see pycgroups attach"),
-            Flag("--interactive -i", "likewise, and hand on stdin"),
+            Flag("--interactive -i", "likewise, and pass our stdin to it"),
             DETACH_KEYS,
             Flag(
                 "--after-boot",

@@ -25,7 +25,7 @@ Look after volumes: directories with a name, which containers share and which ou
   rm       remove some with their files
   prune    remove those that no container has
 
-  --help  this; pycgroups volume COMMAND --help tells more
+  --help  show this help; pycgroups volume COMMAND --help tells more
 """
 
 

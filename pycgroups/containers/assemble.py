@@ -242,6 +242,7 @@ def _assemble(  # noqa: PLR0917 (likewise)
         privileged=caller.privileged,
         nested=caller.nested,
         groups=made.groups,
+        leaves_groups=caller.leaves_groups,
         joins=joins,
         manner=made.manner,
         terminal=terminal,

@@ -786,7 +786,7 @@ class Container(Contents, Looking):
             tty: whether it has a terminal.
             require_limits: whether a limit that cannot be enforced is an error; if not, it is in `Result.unenforced`.
             **limits: for it and all that it starts, on top of the container's: see `pycgroups.Limits`. What it has hit
-                of them, the result tells. Of ``pids`` its start takes two.
+                of them, the result tells.
 
         Raises:
             StateError: the container does not run, or is paused.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-from pycgroups.containers.config import AUTO, NAMESPACES
+from pycgroups.containers.config import NAMESPACES
+from pycgroups.containers.ids import is_leased
 from pycgroups.errors import InvalidConfig, invalid
+from pycgroups.namespaces.caller import caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ NOTHING = Joined()
 
 
 class Joining:
-    """Them, in the order to join them, and what is known of them; open until the end of a ``with``."""
+    """Them, in the order to join them, and what is known of them; open until they are closed."""
 
     __slots__ = ("joined", "spaces")
 
@@ -48,13 +50,22 @@ class Joining:
         self.spaces = tuple(spaces)
         self.joined = joined
 
+    @property
+    def fds(self) -> tuple[tuple[str, int], ...]:
+        """Their descriptors, by kind."""
+        return tuple((kind, space.fileno()) for kind, space in zip(self.joined.kinds, self.spaces, strict=True))
+
+    def close(self) -> None:
+        """Let go of them; may be called again."""
+        _close(self.spaces)
+
     def __enter__(self) -> Self:
         """Hold them."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close them."""
-        _close(self.spaces)
+        self.close()
 
 
 def opened(config: ContainerConfig) -> Joining:
@@ -63,7 +74,7 @@ def opened(config: ContainerConfig) -> Joining:
     Raises:
         NotFound: there is no such file, or the process has ended.
         InvalidConfig: it is no namespace, or one of another kind; or the mount namespace is the caller's
-            own, or of a user namespace whose programs would get ids of the caller's.
+            own, or of a user namespace whose programs would get ids that are not theirs.
         StateError: a `Namespace` is closed.
         LaunchError: this process has no rights over the user namespace.
     """
@@ -74,8 +85,7 @@ def opened(config: ContainerConfig) -> Joining:
     try:
         for kind, where in given.items():
             spaces.append(_open(kind, where))
-            if kind == "mount":
-                _check_mounts(spaces[-1], config)
+        _check_mounts(spaces, config)
         return _joining(spaces, given) if spaces else Joining()
     except BaseException:
         _close(spaces)
@@ -100,27 +110,35 @@ def _open(kind: str, where: str | Namespace) -> Namespace:
         raise InvalidConfig(message, operation="option", path=f"namespaces[{name!r}]") from None
 
 
-def _check_mounts(space: Namespace, config: ContainerConfig) -> None:
+def _check_mounts(spaces: Iterable[Namespace], config: ContainerConfig) -> None:
     """Refuse a mount namespace in which the program has no walls, or rights that are not for whoever arranged it."""
-    given = dict(config.namespaces)
-    if os.path.samestat(os.fstat(space.fileno()), os.stat("/proc/self/ns/mnt")):
+    by_kind = {space.kind: space for space in spaces}
+    mounts, user = by_kind.get("mnt"), by_kind.get("user")
+    if mounts is None:
+        return
+    given = dict(config.namespaces)["mount"]
+    if _is(mounts, "/proc/self/ns/mnt"):
         allowed = 'one that the caller is not in: a program among the files of its caller has isolation="process"'
-        raise invalid("namespaces['mnt']", given["mount"], allowed)
-    joins_user = given.get("user", "host") not in {"host", "private"}
-    if not joins_user and config.userns != AUTO and not _is_of_caller(space):
-        allowed = (
-            "one of the caller's user namespace with userns: what is in there runs with ids of the caller's else. "
-        )
-        allowed += "Join its user namespace as well, or leave userns out"
-        raise invalid("namespaces['mnt']", given["mount"], allowed)
+        raise invalid("namespaces['mnt']", given, allowed)
+    if user is None and is_leased(config, caller()):
+        return  # ids that are nobody's
+    if not _is_owned(mounts, user):
+        allowed = "one of the user namespace that the caller is in, or that is joined: what runs is up to others, and "
+        allowed += "the ids are not theirs. Join its user namespace as well; or, as root of the host, leave userns out"
+        raise invalid("namespaces['mnt']", given, allowed)
 
 
-def _is_of_caller(space: Namespace) -> bool:
-    owner = space.owner()
+def _is_owned(mounts: Namespace, user: Namespace | None) -> bool:
+    """Tell whether it belongs to the user namespace of the caller, or to the one that the program will be in."""
+    owner = mounts.owner()
     if owner is None:
         return False
     with owner:
-        return os.path.samestat(os.fstat(owner.fileno()), os.stat("/proc/self/ns/user"))
+        return owner == user or _is(owner, "/proc/self/ns/user")
+
+
+def _is(space: Namespace, path: str) -> bool:
+    return os.path.samestat(os.fstat(space.fileno()), os.stat(path))
 
 
 def _joining(spaces: list[Namespace], given: Mapping[str, str | Namespace]) -> Joining:

@@ -58,7 +58,7 @@ def assemble(config: ContainerConfig, *, joins: int, disks: Numbers) -> Assembly
     identity = _identity(config, have)
     held = _capabilities(config, have)
     spec = make_process_spec(config, identity=identity, held=held, path=hostroot.own_path(), disks=disks)
-    plan = make_process_plan(spec, manner=_manner(config, spec, have), joins=joins, groups=_may_set_groups(have))
+    plan = make_process_plan(spec, manner=_manner(config, spec, have), joins=joins, groups=own.can_leave_groups())
     return assembling.Assembly(
         config=config,
         caller=callers.caller(),
@@ -77,14 +77,10 @@ def _identity(config: ContainerConfig, have: int) -> Identity:
     identity = identify(config.user or own_ids, config.groups, ("/",))
     if (identity.uid, identity.gid) == own_ids and not config.groups:
         return identity._replace(groups=tuple(sorted({*os.getgroups()} - {own_ids[1]})))
-    if not (_has(have, "CAP_SETUID") and _may_set_groups(have)):
+    if not (_has(have, "CAP_SETUID") and own.can_leave_groups()):
         option = "groups" if config.user is None else "user"
         raise invalid(option, getattr(config, option), f"who the caller is ({own_ids[0]}:{own_ids[1]}), without root")
     return identity
-
-
-def _may_set_groups(have: int) -> bool:
-    return _has(have, "CAP_SETGID") and own.may_set_groups()
 
 
 def _capabilities(config: ContainerConfig, have: int) -> tuple[str, ...]:

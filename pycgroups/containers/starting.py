@@ -120,7 +120,7 @@ class Preparation:
         self.record = record
         self.image: Lock | None = None
         self.is_copy = False
-        self.order: tuple[str, ...] = ()
+        self.joining = joining.Joining()
         self.volumes: list[Lock] = []
         self.range: Range | None = None
         self.runtime: Runtime | None = None
@@ -157,10 +157,10 @@ class Preparation:
 
             config, self.volumes = mounting.prepare(config, root, self.place.volumes)
         rules = placed_rules(config)
-        with joining.opened(config) as spaces:
-            described = describe(config, devices=rules, joined=spaces.joined, image=root)
-            self.order = spaces.joined.kinds
-            leased = is_leased(config, described.caller) and spaces.joined.user is None
+        self.joining = joining.opened(config)  # and open until it is in them: who is behind a path may change
+        joined = self.joining.joined
+        described = describe(config, devices=rules, joined=joined, image=root)
+        leased = is_leased(config, described.caller) and joined.user is None
         if listens(described.spec):
             raise InvalidConfig(
                 "SCMP_ACT_NOTIFY needs somebody who answers: pycgroups.run(on_syscall=...)",
@@ -218,7 +218,7 @@ class Preparation:
             manner=described.manner,
             optional=None if described.config.require_limits else described.config.limits,
             groups=described.groups,
-            order=self.order,
+            spaces=self.joining.fds,
             at_once=True,
         )
         config = dumps(spec.to_json()).encode()
@@ -296,6 +296,7 @@ class Preparation:
                 self.runtime.delete(force=True)
                 self.runtime.let_go()
         finally:
+            self.joining.close()
             for fd in self.fds.values():
                 os.close(fd)
             if self.range is not None:

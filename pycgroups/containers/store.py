@@ -39,7 +39,8 @@ class Store:
         """Name the place; nothing is made before something is put there.
 
         Args:
-            root: the directory; by default ``/var/lib/pycgroups`` for root and ``~/.local/share/pycgroups`` for others.
+            root: the directory; by default ``$PYCGROUPS_STORE``, else ``/var/lib/pycgroups`` for root and
+                ``~/.local/share/pycgroups`` for others.
             additional: stores whose images can be used as well, and are never changed.
         """
         self.images = Images(root, additional=additional)

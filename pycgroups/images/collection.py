@@ -473,7 +473,7 @@ class Images:
         limits: LayerLimits | None = None,
         progress: Progress | None = None,
     ) -> Image:
-        """Make an image of a root file system: a tar, or a directory. The same files make the same image.
+        """Make an image of a root file system: a tar, or a directory. The same one gives the same digest each time.
 
         Args:
             origin: a path, or a stream of a tar, compressed or not; or the path of a directory, whose files keep

@@ -27,6 +27,7 @@ class Caller(NamedTuple):
         privileged: may open trees of its own mount namespace (CAP_SYS_ADMIN).
         nested: is itself in a user namespace that has not all ids.
         groups: that user namespace allows setgroups(2), and so those below it.
+        leaves_groups: it may call setgroups(2) itself.
         subuids: ``(start, count)`` of subordinate user ids; subuid(5).
         subgids: the same for groups.
     """
@@ -36,6 +37,7 @@ class Caller(NamedTuple):
     privileged: bool
     nested: bool
     groups: bool = True
+    leaves_groups: bool = False
     subuids: tuple[tuple[int, int], ...] = ()
     subgids: tuple[tuple[int, int], ...] = ()
 
@@ -53,7 +55,12 @@ def caller() -> Caller:
 @lru_cache(maxsize=4)
 def _caller(uid: int, gid: int) -> Caller:
     facts = Caller(
-        uid=uid, gid=gid, privileged=own.is_privileged(), nested=own.is_nested(), groups=own.may_set_groups()
+        uid=uid,
+        gid=gid,
+        privileged=own.is_privileged(),
+        nested=own.is_nested(),
+        groups=own.may_set_groups(),
+        leaves_groups=own.can_leave_groups(),
     )
     if uid == 0:
         return facts

@@ -190,6 +190,8 @@ def _enter(job: Job) -> None:
         calls.process_control(lib.PR_SET_DUMPABLE, 0)
     if "mnt" in kinds:
         _stop_imports()
+    if "user" in kinds:
+        _try(os.setgroups, ())  # there it may be denied
     for fd, kind in to_join:
         _join(fd, kind)
     for fd, _ in spaces:
@@ -247,17 +249,18 @@ def _join(fd: int, kind: str) -> None:
 
 def _become_root() -> None:
     """Be 0 of the user namespace, as far as it has such: who is nobody there may not even write a file."""
-    changes: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
-        (os.setgroups, ((),)),
-        (os.setresgid, (0, 0, 0)),
-        (os.setresuid, (0, 0, 0)),
-    )
-    for change, arguments in changes:
-        try:
-            change(*arguments)
-        except OSError as error:
-            if error.errno not in {errno.EINVAL, errno.EPERM}:
-                raise
+    _try(os.setgroups, ())
+    _try(os.setresgid, 0, 0, 0)
+    _try(os.setresuid, 0, 0, 0)
+
+
+def _try(change: Callable[..., None], *arguments: Any) -> None:
+    """Change ids, as far as that is allowed."""
+    try:
+        change(*arguments)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EPERM}:
+            raise
 
 
 def _die_with(parent: int) -> None:

@@ -6,6 +6,7 @@ import os
 
 from pycgroups.namespaces.files import NS_GET_USERNS
 
+_CAP_SETGID = 6
 _CAP_SYS_ADMIN = 21
 _PAGE = 4096  # user_namespaces(7): 340 lines of a map may be longer, but then they are not the one that is looked for
 
@@ -47,6 +48,11 @@ def is_nested() -> bool:
 def may_set_groups(pid: int | str = "self") -> bool:
     """Tell whether its user namespace, or that of another process, allows setgroups(2); /proc/PID/setgroups."""
     return _read(f"/proc/{pid}/setgroups").strip() == b"allow"
+
+
+def can_leave_groups() -> bool:
+    """Tell whether it may itself call setgroups(2)."""
+    return bool(effective() >> _CAP_SETGID & 1) and may_set_groups()
 
 
 def _read(path: str) -> bytes:

@@ -50,9 +50,9 @@ def call(namespaces: Iterable[Namespace], fn: Callable[[*Ts], T], *args: *Ts) ->
     - the function's module is imported, with the ``sys.path`` that is here. If that is the main module of a script, it
       is run under the name ``__mp_main__``: a script wants its ``if __name__ == "__main__":``.
     - Then the namespaces are joined: those that a user namespace among them does not own, that one, and those that it
-      owns. In a user namespace the function is root (0), if the namespace has such; in a pid namespace it is called in
-      a child of the process that joins. In either it is hidden from those who are there: most of ``/proc/self`` is
-      root's.
+      owns. In a user namespace the function is root (0), if the namespace has such, and in none of the caller's
+      supplementary groups, if the caller may leave these; in a pid namespace it is called in a child of the process
+      that joins. In either it is hidden from those who are there: most of ``/proc/self`` is root's.
     - In another mnt namespace nothing more can be imported but what is built into the interpreter: the files there are
       somebody else's. So import at the top of the function's module what the function needs. Mind that `pwd` and
       `socket.getaddrinfo` make the C library load plugins from there, too.

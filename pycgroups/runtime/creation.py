@@ -67,7 +67,8 @@ class Wishes(NamedTuple):
         manner: how the program is started, where the Spec does not say all of that.
         optional: limits, if those that this host cannot enforce are only to be told of, and are no error.
         groups: setgroups(2) is allowed in its user namespace, as far as the Spec and this process do not tell.
-        order: of the namespaces that are joined; see `pycgroups.runtime.plan.joined`.
+        spaces: the namespaces to join that have a path, by kind and in order, where they are open already: what was
+            checked of those is true of what is joined. See `pycgroups.runtime.plan.joined`.
         at_once: start it, too, which is two conversations less; for a Spec without hooks.
     """
 
@@ -83,7 +84,7 @@ class Wishes(NamedTuple):
     manner: Manner | None = None
     optional: Limits | None = None
     groups: bool = True
-    order: tuple[str, ...] = ()
+    spaces: tuple[tuple[str, int], ...] = ()
     at_once: bool = False
 
 
@@ -262,11 +263,17 @@ class _Caller(NamedTuple):
     privileged: bool
     nested: bool
     groups: bool
+    leaves_groups: bool
 
 
 def _caller(spec: Spec, wishes: Wishes) -> _Caller:
     keeps = dict(spec.annotations).get(_KEEP_GROUPS) == "1"
-    return _Caller(own.is_privileged(), own.is_nested(), wishes.groups and own.may_set_groups() and not keeps)
+    return _Caller(
+        privileged=own.is_privileged(),
+        nested=own.is_nested(),
+        groups=wishes.groups and own.may_set_groups() and not keeps,
+        leaves_groups=own.can_leave_groups() and not keeps,
+    )
 
 
 def _shape(spec: Spec) -> Spec:
@@ -295,6 +302,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         privileged=caller.privileged,
         nested=caller.nested,
         groups=caller.groups,
+        leaves_groups=caller.leaves_groups,
         joins=joins,
         manner=manner,
         terminal=terminals.wanted(spec.process),
@@ -413,7 +421,7 @@ class Creation:
         assert spec.process is not None
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
-        order, caller = self.wishes.order, _caller(spec, self.wishes)
+        order, caller = tuple(kind for kind, _ in self.wishes.spaces), _caller(spec, self.wishes)
         made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), caller, order)
         self.running = Running(made)
         uids, gids = self.id_mappings()
@@ -438,9 +446,12 @@ class Creation:
         """Open those that are to be joined; the user namespace among them may have to be made."""
         from pycgroups.namespaces.files import FILES, open_namespace
 
+        held = dict(self.wishes.spaces)
         for space in spaces:
             if space.path is None:
                 self.given.append(make_userns(uids, gids))
+            elif space.type in held:
+                self.given.append(os.dup(held[space.type]))
             else:
                 self.given.append(open_namespace(space.path, FILES[space.type]))
 

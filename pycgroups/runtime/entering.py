@@ -6,7 +6,7 @@ import os
 
 from pycgroups._native.calls import lib
 from pycgroups.runtime.plan import NAMESPACES
-from pycgroups.runtime.program import TERMINAL, Manner, Slots, program
+from pycgroups.runtime.program import TERMINAL, Manner, Slots, program, set_groups
 from pycgroups.runtime.steps import Plan, Step
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ def make_exec(
     manner: Manner,
     terminal: Terminal | None = None,
     groups: bool = True,
+    leaves_groups: bool = False,
 ) -> Plan:
     """Plan a further process of a container.
 
@@ -38,6 +39,7 @@ def make_exec(
         manner: how it is started; an init is no process 1 here, but ends all that the program has started with it.
         terminal: make a pty in the container.
         groups: the container's user namespace allows setgroups(2).
+        leaves_groups: the caller may call that itself, and leaves its groups before it is where nobody may.
     """
     setup = [
         *_affinity(process, "initial"),
@@ -46,6 +48,8 @@ def make_exec(
     ]
     if process.oom_score_adj is not None and not manner.init:  # by the host's /proc: the container need not have one
         setup.append(Step(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),)))
+    if "user" in kinds and leaves_groups and not groups:
+        setup.append(set_groups(()))
     setup += _join(kinds, joins)
     if "user" in kinds:
         setup.append(Step(lib.OP_BECOME_ROOT, (int(groups),)))
@@ -65,10 +69,17 @@ def make_exec(
 
 
 def make_inner_hook(
-    hook: Hook, process: Process, linux: Linux, kinds: Sequence[str], *, manner: Manner, groups: bool
+    hook: Hook,
+    process: Process,
+    linux: Linux,
+    kinds: Sequence[str],
+    *,
+    manner: Manner,
+    groups: bool,
+    leaves_groups: bool,
 ) -> Plan:
     """Plan a hook that is a program of the container's own, and so is trusted with no more rights than that has."""
-    plan = make_exec(process, linux, kinds, manner=manner, groups=groups)
+    plan = make_exec(process, linux, kinds, manner=manner, groups=groups, leaves_groups=leaves_groups)
     return plan._replace(main=(*plan.main[:-1], _exec(hook, process.env if hook.env is None else hook.env)))
 
 

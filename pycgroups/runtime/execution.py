@@ -6,7 +6,7 @@ import errno
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import CgroupError, LaunchError, StateError, own_errors
+from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Unsupported, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
@@ -35,6 +35,8 @@ else:
 
 
 _ATTEMPTS = 8
+# By the /proc of the container's mount namespace its init does not see what it would have to end: a cgroup ends it all.
+_UNSEEN = ("start of the program", errno.EXDEV)
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
@@ -170,9 +172,33 @@ class Executed:
 @own_errors("exec")
 def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
     """Start a process in the container that a record is of."""
-    if wishes.limits is None:
+    try:
+        return _execute_either_way(record, spec, process, wishes)
+    except (NotFound, Unsupported, CgroupError, LaunchError) as error:
+        if not record.is_ending():
+            raise
+        raise _not_running(record) from error
+
+
+def _not_running(record: Record) -> StateError:
+    return StateError("container not running", operation="exec", path=record.id)
+
+
+def _execute_either_way(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
+    if wishes.limits is not None:
+        return _execute_in_group(record, spec, process, wishes, wishes.limits)
+    try:
         return _execute(record, spec, process, wishes, None)
-    limited = _limit(record, wishes, wishes.limits)
+    except LaunchError as error:
+        if (error.step, error.errno) != _UNSEEN or not record.cgroups:
+            raise
+    from pycgroups.cgroups.limits import NO_LIMITS  # few come here
+
+    return _execute_in_group(record, spec, process, wishes, NO_LIMITS)
+
+
+def _execute_in_group(record: Record, spec: Spec, process: Process, wishes: Wishes, limits: Limits) -> Executed:
+    limited = _limit(record, wishes, limits)
     try:
         return _execute(record, spec, process, wishes, limited)
     except BaseException:
@@ -204,6 +230,8 @@ def _execute(record: Record, spec: Spec, process: Process, wishes: Wishes, limit
                 handed, listener = listener, -1
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
             running.until_started()
+            if limited is not None:
+                limited.began()
             master = terminals.hand_on(running, console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
@@ -228,13 +256,21 @@ def run_hooks(spec: Spec, record: Record) -> None:
     assert process is not None
     manner = confinement.manner(process, profile)
     manner = manner._replace(grantable=_grantable(spec), seccomp_flags=manner.seccomp_flags & ~_LISTENER)
-    groups = own.may_set_groups(record.pid)
+    groups, leaves_groups = _may_set_groups(record.pid)
 
     def make(hook: Hook, kinds: Sequence[str]) -> Plan:
-        return entering.make_inner_hook(hook, process, spec.linux, kinds, manner=manner, groups=groups)
+        return entering.make_inner_hook(
+            hook, process, spec.linux, kinds, manner=manner, groups=groups, leaves_groups=leaves_groups
+        )
 
     state = make_state(record, "created")
     hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, make=make)
+
+
+def _may_set_groups(pid: int) -> tuple[bool, bool]:
+    """Tell whether setgroups(2) is allowed where a process is; and else whether this one may call it here."""
+    groups = own.may_set_groups(pid)
+    return groups, not groups and own.can_leave_groups()
 
 
 def _grantable(spec: Spec) -> int:
@@ -263,13 +299,13 @@ def _launch(
     try:
         # In this order: the descriptor is not of somebody who has got the pid since.
         if pidfd < 0 or not record.is_alive():
-            raise StateError("container not running", operation="exec", path=record.id)
-        kinds, groups = files.others(record.pid), own.may_set_groups(record.pid)
+            raise _not_running(record)
+        kinds, groups = files.others(record.pid), _may_set_groups(record.pid)
         for attempt in range(_ATTEMPTS):
             with _group(record, wishes.cgroups, limited) as group:
                 _check_awake(record, group, wishes)
                 joins = group.join_fds
-                plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, groups)
+                plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, *groups)
                 running = launch.Running(plan)
                 try:
                     launch.launch(
@@ -298,10 +334,23 @@ _manner = lru_cache(64)(confinement.manner)  # a program may be executed a thous
 
 @lru_cache(64)  # likewise
 def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
-    process: Process, linux: Linux, kinds: tuple[str, ...], joins: int, manner: Manner, groups: bool
+    process: Process,
+    linux: Linux,
+    kinds: tuple[str, ...],
+    joins: int,
+    manner: Manner,
+    groups: bool,
+    leaves_groups: bool,
 ) -> tuple[Plan, bytes]:
     made = entering.make_exec(
-        process, linux, kinds, joins=joins, manner=manner, terminal=terminals.wanted(process), groups=groups
+        process,
+        linux,
+        kinds,
+        joins=joins,
+        manner=manner,
+        terminal=terminals.wanted(process),
+        groups=groups,
+        leaves_groups=leaves_groups,
     )
     return made, made.encode()
 

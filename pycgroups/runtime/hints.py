@@ -31,7 +31,8 @@ _CALLS = {
         errno.EAGAIN,
     ): "the limit of processes (pids, ulimit -u) counts the init, too; or set init=False",
     ("start of the program", errno.EXDEV): "by /proc the program's processes are found and killed, and in this mount "
-    "namespace it does not show those of the pid namespace: join both of one process, or leave out the latter",
+    "namespace it does not show those of the pid namespace: join both of one process, or leave out the latter; for an "
+    "exec with a timeout the container needs a cgroup",
     ("exec of the helper", errno.EACCES): "sysctl vm.memfd_noexec=0, or a security module forbids programs in memory",
     ("memfd_create", errno.EACCES): "sysctl vm.memfd_noexec=0",
     ("newuidmap", errno.ENOENT): _SUBIDS,
@@ -91,7 +92,8 @@ _STEPS = {
     (
         lib.OP_FORK,
         errno.EAGAIN,
-    ): "the limit of processes is reached: ulimit -u, or pids, of which the start of one takes two for a moment",
+    ): "the limit of processes is reached: ulimit -u, or the container's pids, of which the start of one takes "
+    "two for a moment",
     (lib.OP_FORK, errno.ENOMEM): "process 1 of the pid namespace that was joined has ended, and with it the namespace: "
     "pid_namespaces(7)",
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",

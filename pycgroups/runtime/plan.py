@@ -16,7 +16,7 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces import files
 from pycgroups.runtime import mount_options
-from pycgroups.runtime.program import RULESET, TERMINAL, Manner, Slots, program
+from pycgroups.runtime.program import RULESET, TERMINAL, Manner, Slots, program, set_groups
 from pycgroups.runtime.rootfs import Directory, Entered, Layered, Stacked
 from pycgroups.runtime.steps import Plan, Step, Terminal
 from pycgroups.security import capabilities
@@ -88,6 +88,7 @@ def make_plan(
     privileged: bool,
     nested: bool = False,
     groups: bool = True,
+    leaves_groups: bool = False,
     joins: int = 0,
     manner: Manner = _USUAL,
     terminal: Terminal | None = None,
@@ -104,6 +105,7 @@ def make_plan(
         privileged: the caller may open and idmap trees of its own mount namespace (root, CAP_SYS_ADMIN).
         nested: the caller is in a user namespace, and makes no device nodes.
         groups: its user namespace allows setgroups(2), and so those below it.
+        leaves_groups: it may call that itself, and leaves its groups before it is where nobody may.
         joins: how many cgroup files the launch hands over, for the process to write itself into.
         manner: how its program is started.
         terminal: make a pty in the container.
@@ -117,7 +119,8 @@ def make_plan(
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, order, privileged=privileged, nested=nested, joins=joins)
-    plan.bundle, plan.cgroups, plan.groups, plan.nodes = bundle, cgroups, groups, nodes
+    plan.bundle, plan.cgroups, plan.nodes = bundle, cgroups, nodes
+    plan.groups, plan.leaves_groups = groups, leaves_groups
     plan.enter()
     if isinstance(rootfs, Entered):
         plan.use_what_is_there(terminal)
@@ -169,6 +172,7 @@ class _Planner:
         self.given = start + manner.start + manner.handed + len(self.idmaps)
         self.bundle = "/"
         self.groups = True
+        self.leaves_groups = False
         self.cgroups: tuple[Shown, ...] = ()
         self.nodes: Mapping[str, str] = _NONE
         self.trees = 0
@@ -267,6 +271,9 @@ class _Planner:
             self.early.append(Step(lib.OP_JOIN, (slot,)))
         if self.enters:
             self.set_oom_score(self.early, dumpable=True)
+        joins_user = any(space.type == "user" and space.path is not None for space in self.joined)
+        if joins_user and self.leaves_groups and not self.may_set_groups():
+            self.early.append(set_groups(()))
         for slot, space in enumerate(self.joined, self.joins):
             self.early.append(Step(lib.OP_SETNS, (slot, NAMESPACES[space.type]), (os.fsencode(space.path or "user"),)))
         if self.late:

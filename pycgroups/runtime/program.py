@@ -15,6 +15,7 @@ from pycgroups.security import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NamedTuple
 
     from pycgroups.oci.runtime_spec import Process
@@ -162,8 +163,7 @@ class _Program:
         if not process.no_new_privileges:  # it needs CAP_SYS_ADMIN then, which is gone later: seccomp(2)
             self.filter()
         if groups:
-            gids = user.additional_gids
-            self.then(lib.OP_GROUPS, len(gids), texts=(struct.pack(f"={len(gids)}I", *gids),))
+            self.steps.append(set_groups(user.additional_gids))
         self.then(lib.OP_IDS, user.uid, user.gid)
         self.then(lib.OP_CAPS, *map(self.granted, (caps.effective, caps.permitted, caps.inheritable)))
         # What is not inheritable, too, cannot be ambient: capabilities(7). It is left out, as runc does, whose own
@@ -209,6 +209,11 @@ class _Program:
             len(self.paths),
             texts=tuple(b"\0".join(words) for words in (argv, env, self.paths)),
         )
+
+
+def set_groups(gids: Sequence[int]) -> Step:
+    """Return the step by which a process has these supplementary groups; setgroups(2)."""
+    return Step(lib.OP_GROUPS, (len(gids),), (struct.pack(f"={len(gids)}I", *gids),))
 
 
 def call(name: str, *args: int, blob: bytes = b"", at: int = -1) -> Step:

@@ -86,7 +86,13 @@ class Record(NamedTuple):
         """Tell whether its process runs; one that has ended and waits to be reaped does not."""
         return self.pid > 0 and start_of(self.pid) == self.started_at
 
+    def is_ending(self) -> bool:
+        """Tell whether its process has begun to end, or has ended: it has left its namespaces, or will."""
+        fields = _stat(self.pid)
+        return not self.is_alive() or bool(fields and int(fields[6]) & _PF_EXITING)
 
+
+_PF_EXITING = 0x4  # include/linux/sched.h
 _KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int)
 
 
@@ -364,11 +370,16 @@ def ids(root: str) -> list[str]:
 
 def start_of(pid: int) -> int:
     """Return when a process began, in clock ticks since the boot; 0 if it has ended. proc_pid_stat(5), (22)."""
+    fields = _stat(pid)
+    return 0 if not fields or fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Read what the kernel tells of a process from its state on, proc_pid_stat(5), (3); nothing if it is gone."""
     try:
-        fields = _read(os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)).rpartition(b") ")[2].split()
+        return _read(os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)).rpartition(b") ")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+        return []
 
 
 def make_state(record: Record, status: str) -> State:

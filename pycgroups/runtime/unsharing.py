@@ -20,6 +20,7 @@ from pycgroups.security import capabilities
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+_CAP_SYS_PTRACE = 19
 _CAP_SYS_ADMIN = 21
 _CLOCKS = ("monotonic", "boottime")
 _BILLION = 10**9
@@ -79,7 +80,7 @@ def create(
             operation="create namespaces",
             hint='add "user" to the kinds, or userns= a Namespace',
         )
-    plan = _plan(names, offsets, joins=bool(given))
+    plan = _plan(names, offsets, joins=bool(given), hidden=bool(given) and _may_look())
     made: list[Namespace] = []
     try:
         with _waiting(plan, given, maps) as pid:
@@ -99,7 +100,7 @@ def facts_of(user: Namespace) -> Facts:
     Raises:
         LaunchError: it may not.
     """
-    plan = _waiting_plan((), joins=True)
+    plan = _waiting_plan((_JOIN,), ())  # what is read of it is for everybody to read
     with _waiting(plan, [user.fileno()], _NO_MAP) as pid:
         return Facts(IdMap(uids=_map(pid, "uid_map"), gids=_map(pid, "gid_map")), own.may_set_groups(pid))
 
@@ -165,10 +166,19 @@ def _offsets(given: Mapping[str, float] | None, names: tuple[str, ...]) -> bytes
 # -- the helper ------------------------------------------------------------------------------------------------------
 
 
-def _plan(names: tuple[str, ...], offsets: bytes, *, joins: bool) -> Plan:
-    """Plan to make them: by the clone, but for what belongs to a user namespace that is joined, and for clocks."""
+def _plan(names: tuple[str, ...], offsets: bytes, *, joins: bool, hidden: bool = False) -> Plan:
+    """Plan to make them: by the clone, but for what belongs to a user namespace that is joined, and for clocks.
+
+    The helper has made itself undumpable, and neither an ordinary user nor itself could open its files of /proc. But
+    once others may look at it, those who have CAP_SYS_PTRACE in the user namespace that it has joined may take it over:
+    ptrace(2), "Ptrace access mode checking". So it stays `hidden` where it can, and else has no ids but those of there.
+    """
     late = [name for name in names if joins or name == "time"]
+    join = [_JOIN] if joins else []
     setup = []
+    if not hidden:
+        join += _BECOME_ROOT if joins else ()
+        setup.append(call("prctl", lib.PR_SET_DUMPABLE, 1))
     if late:
         setup.append(Step(lib.OP_UNSHARE, (_flags(late),)))
     if offsets:
@@ -177,17 +187,25 @@ def _plan(names: tuple[str, ...], offsets: bytes, *, joins: bool) -> Plan:
         setup.append(Step(lib.OP_PROPAGATE, (lib.MS_PRIVATE,)))
     if "net" in names:
         setup.append(Step(lib.OP_LO_UP))
-    return _waiting_plan(setup, joins=joins)._replace(
+    return _waiting_plan(join, setup)._replace(
         namespaces=_flags(name for name in names if name not in late), keep_caps=capabilities.mask(_NEEDED)
     )
 
 
-def _waiting_plan(setup: Sequence[Step], *, joins: bool) -> Plan:
-    join = [Step(lib.OP_SETNS, (0, files.FLAGS["user"]), (b"user",))] if joins else []
-    # The helper has made itself undumpable: an ordinary user could not open its files of /proc, nor could itself.
-    visible = call("prctl", lib.PR_SET_DUMPABLE, 1)
-    steps = (*join, Step(lib.OP_DEATH, (9,)), visible, *setup, Step(lib.OP_WAIT))
-    return Plan(namespaces=0, prepare=(), setup=steps, main=(), given=len(join), idmaps=(), init=False, keep_caps=0)
+_JOIN = Step(lib.OP_SETNS, (0, files.FLAGS["user"]), (b"user",))
+_BECOME_ROOT = (call("setgroups", 0, 0)._replace(optional=True), Step(lib.OP_BECOME_ROOT, (0,)))
+"""Of the groups as far as that is allowed: an ordinary user cannot leave those, and need not."""
+
+
+def _may_look() -> bool:
+    """Tell whether this process may open files of /proc of one that is undumpable, and that one its own: proc(5)."""
+    return os.geteuid() == 0 and bool(own.effective() >> _CAP_SYS_PTRACE & 1)
+
+
+def _waiting_plan(join: Sequence[Step], setup: Sequence[Step]) -> Plan:
+    steps = (*join, Step(lib.OP_DEATH, (9,)), *setup, Step(lib.OP_WAIT))
+    given = int(_JOIN in join)
+    return Plan(namespaces=0, prepare=(), setup=steps, main=(), given=given, idmaps=(), init=False, keep_caps=0)
 
 
 def _flags(names: Iterable[str]) -> int:

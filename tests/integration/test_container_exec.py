@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
 from pycgroups._native import calls
+from pycgroups.cgroups import placed, within
 from pycgroups.containers import inner
-from pycgroups.runtime import execution
+from pycgroups.namespaces import files
+from pycgroups.runtime import execution, launch
 from tests.processes import descendants
 from tests.waiting import wait_for
 
@@ -96,6 +100,54 @@ def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(h
         for fd in copies:
             os.close(fd)
     assert copies
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "limits"),
+    [
+        (files, "others", {}),
+        (launch, "launch", {}),
+        (execution, "_group", {}),
+        pytest.param(placed, "open_", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(within.Inner, "make", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(within, "_make_room", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(execution, "_group", {"pids": 9}, marks=pytest.mark.requires("limits")),
+    ],
+)
+@pytest.mark.parametrize("end", [pc.Container.kill, partial(pc.Container.remove, force=True)])
+def test_one_that_ends_meanwhile_is_told_as_one_that_has_ended(held, monkeypatch, module, name, limits, end):  # noqa: PLR0917 (pytest's)
+    """Whatever of it is missed first."""
+    real = getattr(module, name)
+
+    def late(*args, **options):
+        monkeypatch.undo()
+        end(held)
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, name, late)
+    with pytest.raises(pc.StateError, match="not run"):
+        held.exec("true", **limits)
+
+
+def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch):
+    children, child = [], calls.child
+    ends = os.pipe()
+
+    def forking(spawned, *rest):
+        children.append(os.fork())
+        if children[-1] == 0:
+            os.close(ends[1])
+            os._exit(not select.select([ends[0]], [], [], 60)[0])
+        return child(spawned, *rest)
+
+    monkeypatch.setattr(calls, "child", forking)
+    try:
+        assert held.exec(["sh", "-c", "exit 3"]).returncode == 3
+    finally:
+        os.close(ends[1])
+        os.close(ends[0])
+        codes = [os.waitpid(pid, 0)[1] for pid in children]
+    assert codes == [0]  # it lived until it was told to end
 
 
 def test_nothing_is_executed_in_one_whose_start_is_not_noted(held):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
+from pycgroups.runtime import launch
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -57,9 +58,40 @@ def test_processes_are_refused_beyond_the_limit(run):
     result = held.exec(["sh", "-c", f"({FORKS}) || exit 0"], pids=5)
     assert (result.returncode, result.reason, result.hits["pids"] >= 1) == (0, "exited", True)
     assert len(held.top()) == 2  # the init and its program: nobody of these
-    with pytest.raises(pc.LaunchError, match="takes two"):
-        held.exec("true", pids=1)
     assert executed(held) == set()
+
+
+@limited
+def test_what_starts_the_program_does_not_count(run, monkeypatch):
+    """However late the caller wakes up, and reaps who has forked it."""
+    held, real = run(), launch.Running.until_started
+    result = held.exec("true", pids=1)
+    assert (result.returncode, result.hits["pids"]) == (0, 0)
+    ends = os.pipe()
+
+    def late(running):
+        os.close(ends[1])
+        assert os.read(ends[0], 9) == b"0\n"
+        real(running)
+
+    monkeypatch.setattr(launch.Running, "until_started", late)
+    result = held.exec(["sh", "-c", "/bin/true & wait $!; echo $?"], pids=2, stdout=ends[1])
+    assert (result.returncode, result.hits["pids"]) == (0, 0)
+    os.close(ends[0])
+
+
+@limited
+def test_one_that_runs_has_as_many_as_asked_for(run):
+    held = run()
+    with held.popen(["sh", "-c", "read line; true & sleep 0"], stdin=pc.PIPE, stderr=pc.DEVNULL, pids=1) as running:
+        running.communicate(b"\n", timeout=60)
+    assert (running.reason, running.hits["pids"]) == ("pids", 1)
+
+
+@limited
+def test_the_containers_own_limit_counts_who_starts_it(run):
+    with pytest.raises(pc.LaunchError, match="takes two"):
+        run(pids=3).exec("true")
 
 
 @limited
@@ -123,6 +155,18 @@ def test_a_timeout_kills_all_of_it_at_once(run):
     result = held.exec(["sh", "-c", script], pids=20, timeout=1)
     assert (result.reason, result.stdout) == ("timeout", b"up\n")
     assert len(held.top()) == 2
+    assert executed(held) == set()
+
+
+@limited
+def test_a_timeout_where_proc_is_covered(run):
+    """An init of its own would find there what it is to end."""
+    held = run(caps_add=["SYS_ADMIN"])
+    held.exec(["mount", "-t", "tmpfs", "none", "/proc"], check=True)
+    before = {process.pid for process in held.top()}
+    assert held.exec(["sh", "-c", "exit 3"], timeout=60).returncode == 3
+    assert held.exec(["sh", "-c", "(setsid sleep 998 &); sleep 997"], timeout=1).reason == "timeout"
+    assert {process.pid for process in held.top()} == before
     assert executed(held) == set()
 
 

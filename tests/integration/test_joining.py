@@ -13,6 +13,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import Namespace, namespaces
+from pycgroups.containers import joining
 from pycgroups.seccomp import Return
 from tests.integration import functions
 from tests.processes import descendants, is_alive
@@ -287,6 +288,30 @@ def test_processes_of_others_without_a_cgroup(inside):
 
 
 # --
+
+
+def test_what_was_checked_is_joined(make, store, root, scratch, monkeypatch):
+    """Also if the path leads elsewhere by then; the next start looks at that."""
+    (user,) = make("user")
+    (first,), (second,) = make("net", userns=user), make("net", userns=user)
+    path = scratch / "net"
+    path.symlink_to(first.path)
+    opened = joining.opened
+
+    def changing(config):
+        made = opened(config)
+        path.unlink()
+        path.symlink_to(second.path)
+        return made
+
+    command = ["readlink", "/proc/self/ns/net"]
+    made = store.containers.create(command, rootfs=root, namespaces={"user": user.path, "net": path})
+    monkeypatch.setattr(joining, "opened", changing)
+    made.start()
+    made.wait()
+    made.start()
+    made.wait()
+    assert made.logs().decode().split() == [str(first), str(second)]
 
 
 def test_its_end_and_its_output(make, inside):

@@ -199,9 +199,8 @@ def test_one_that_cannot_be_joined(scratch):
     scratch.chmod(0o777)
     with process(*USERS) as pid:
         if os.geteuid() != 0:
-            with pytest.raises(pc.LaunchError, match="setns") as caught:
+            with pytest.raises(pc.InvalidConfig, match="Join its user namespace as well"):
                 pc.run(["touch", f"{scratch}/ran"], namespaces={"mnt": pid})
-            assert "namespaces={'user': ...}" in caught.value.hint
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not os.path.exists(f"/proc/{pid}/ns/mnt") or not os.access(f"/proc/{pid}/ns/mnt", os.R_OK))
         with pytest.raises(pc.Error):
@@ -218,6 +217,76 @@ def test_that_of_another_user_namespace():
         for userns in ("host", "keep-id", "0:0:1000"):
             with pytest.raises(pc.InvalidConfig, match="Join its user namespace as well"):
                 pc.run(["true"], namespaces={"mnt": pid}, userns=userns)
+
+
+ELSEWHERE = """
+import subprocess
+import pycgroups as pc
+
+def run(**spaces):
+    try:
+        return pc.run(["id", "-u"], namespaces=spaces, text=True).stdout.strip()
+    except pc.InvalidConfig as error:
+        return error.path
+
+command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "echo; exec sleep 1000"]
+others = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+for other in others:
+    other.stdout.readline()
+first, second = (other.pid for other in others)
+print(run(mnt=first), run(mnt=first, user=first), run(mnt=first, user=second))
+for other in others:
+    other.kill()
+    other.communicate()
+"""
+ADMIN = ("--inh-caps=+sys_admin,+sys_chroot", "--ambient-caps=+sys_admin,+sys_chroot")
+
+
+@pytest.mark.requires("unshare")
+@pytest.mark.parametrize(
+    "caller",
+    [
+        (),
+        ("unshare", "--user", "--map-root-user", "--mount"),
+        pytest.param(("setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", *ADMIN), marks=needs_root),
+    ],
+)
+def test_whose_ids_a_program_of_others_gets(caller):
+    """Those of whoever arranged its files, or nobody's, of which root of the host alone has ranges."""
+    command = [*caller, sys.executable, "-c", ELSEWHERE]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    alone, both, another = done.stdout.split()
+    assert alone == ("namespaces['mnt']" if caller or os.geteuid() != 0 else "0")
+    assert (both, another) == ("0", "namespaces['mnt']")
+
+
+GROUPS = """
+import os, sys
+import pycgroups as pc
+from tests.integration import functions
+
+os.setgroups([4, 27])
+pid, place = int(sys.argv[1]), sys.argv[2]
+spaces, command = {"mnt": pid, "user": pid}, ["id", "-G"]
+print(pc.run(command, namespaces=spaces, text=True).stdout.strip())
+made = pc.Store(place).containers.create(["sh", "-c", "id -G; exec sleep 1000"], namespaces=spaces)
+made.start()
+print(made.exec(command, text=True).stdout.strip())
+made.kill()
+made.wait()
+print(made.logs().decode().strip())
+made.remove()
+with pc.Namespace.of(pid, "user") as user:
+    print(*pc.namespaces.call([user], functions.groups) or [0])
+"""
+
+
+@needs_root
+def test_groups_of_the_caller_stay_behind(script, scratch):
+    """Whoever made the namespace has denied setgroups(2) in it, and has not these groups: CVE-2022-2989's kind."""
+    with process(*USERS) as pid:
+        assert Path(f"/proc/{pid}/setgroups").read_text() == "deny\n"
+        assert script(GROUPS, pid, scratch / "store").split("\n") == ["0", "0", "0", "0", ""]
 
 
 @needs_root
@@ -293,6 +362,27 @@ def test_a_container_that_is_held(store, spaces, others):
     made.kill()
     with pytest.raises(pc.Error):
         made.read_text("/mnt/file")
+
+
+@needs_cgroup
+def test_a_timeout_of_what_is_executed_in_it(store, spaces):
+    """/proc shows others there: its cgroup has all that is to end."""
+    made = store.containers.create(["sleep", "1000"], namespaces=spaces, init=os.geteuid() == 0)
+    made.start()
+    before = {process.pid for process in made.top()}
+    assert made.exec(["sh", "-c", "exit 3"], timeout=60).returncode == 3
+    result = made.exec(["sh", "-c", "(setsid sleep 998 &); echo up; sleep 996"], timeout=1, text=True)
+    assert (result.reason, result.stdout) == ("timeout", "up\n")
+    assert {process.pid for process in made.top()} == before
+
+
+@pytest.mark.requires("no_limits")
+def test_a_timeout_of_what_is_executed_in_it_takes_a_cgroup(store, spaces):
+    made = store.containers.create(["sleep", "1000"], namespaces=spaces, init=os.geteuid() == 0)
+    made.start()
+    with pytest.raises(pc.LaunchError, match="start of the program") as caught:
+        made.exec("true", timeout=60)
+    assert "needs a cgroup" in caught.value.hint
 
 
 @needs_root

@@ -17,6 +17,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import Namespace, namespaces
+from pycgroups.runtime import unsharing
 from tests.integration import functions, threaded
 from tests.processes import descendants, state
 from tests.waiting import wait_for
@@ -305,6 +306,27 @@ def test_in_a_user_namespace_that_is_there():
             with space.owner() as owner:
                 assert owner == user
         assert set(map(str, spaces)) < set(namespaces.call([*spaces, user], functions.links).values())
+
+
+@pytest.mark.parametrize("what", ["facts", pytest.param("net", marks=needs_root)])
+def test_who_is_there_cannot_take_over_what_goes_in(monkeypatch, what):
+    """It has the caller's ids, which are more than those of there."""
+    errors = []
+    waiting = unsharing._waiting
+
+    @contextmanager
+    def tried(*args):
+        with waiting(*args) as pid:
+            errors.append(namespaces.call([user], functions.seize, pid))
+            yield pid
+
+    with made("user") as (user,):
+        monkeypatch.setattr(unsharing, "_waiting", tried)
+        if what == "facts":
+            assert unsharing.facts_of(user).idmap.uids[0].host_id == os.geteuid()
+        else:
+            namespaces.create(what, userns=user)[0].close()
+    assert errors == [errno.EPERM]
 
 
 def test_clocks():

@@ -2,40 +2,81 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
+from pycgroups.containers.attaching import Attachment
 from pycgroups.containers.vocabulary import Options
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/coming-from.md"
 OURS = [line.split(" | ")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
-PLACES = {"pc": pc, "c": pc.Container, "containers": pc.containers, "images": pc.images, "volumes": pc.volumes}
+PLACES = {"pc": pc, "c": pc.Container}
+NOT_PUBLIC = {"Attachment": Attachment}
+"Classes that calls give back, and that pycgroups does not show by name."
 
 
-def chains():
-    """Yield each dotted name of the column of ours; one that begins with a dot goes on from the one before."""
+def spans():
+    """Yield each piece of code in the column of ours; one that begins with a dot goes on from the one before."""
     for cell in OURS:
         place = ""
-        for name in re.findall(r"(?<=`)(?:pc|c|)(?:\.[a-zA-Z_]+)+", cell):
-            full = f"{place}{name}" if name.startswith(".") else name
+        for span in re.findall(r"`([^`]+)`", cell):
+            full = f"{place}{span}" if span.startswith(".") else span
             place = full.rpartition(".")[0]
             yield full
 
 
+def chains():
+    """Yield each dotted expression that begins with one of the places."""
+    for span in spans():
+        try:
+            parsed = ast.parse(span)
+        except SyntaxError:  # a flag, or a keyword alone
+            continue
+        for node in ast.walk(parsed):
+            if isinstance(node, ast.Attribute) and re.match(r"(pc|c)\b", chain := ast.unparse(node)):
+                yield chain
+
+
+def found(node):
+    """Return what an expression stands for: a module, a class, a function; for an object, its class."""
+    if isinstance(node, ast.Name):
+        return PLACES[node.id]
+    if isinstance(node, ast.Call):
+        return given(found(node.func))
+    assert isinstance(node, ast.Attribute)
+    owner = found(node.value)
+    if isinstance(owner, type) and node.attr in inspect.signature(owner).parameters:
+        return None  # an attribute that each object gets when it is made
+    value = getattr(owner, node.attr)
+    return given(value.fget) if isinstance(value, property) and value.fget.__annotations__ else value
+
+
+def given(function):
+    """Return the class of what a function gives back, or None if it has no class of ours."""
+    if isinstance(function, type):
+        return function() if function is pc.Store else function  # which has attributes, and touches nothing yet
+    name = re.match(r"\w*", str(function.__annotations__.get("return")))[0]
+    return NOT_PUBLIC.get(name) or getattr(pc, name, None)
+
+
 @pytest.mark.parametrize("chain", sorted(set(chains())))
 def test_a_name_is_there(chain):
-    first, *rest = chain.split(".")
-    made = PLACES[first]
-    for name in rest:
-        made = PLACES.get(name) if made is pc and name in PLACES else getattr(made, name)
-    assert made is not None
+    found(ast.parse(chain, mode="eval").body)
 
 
 def test_the_page_has_names():
     assert {"pc.run", "pc.containers.prune", "c.exec", "c.wait", "pc.images.push"} <= set(chains())
+
+
+@pytest.mark.parametrize("wrong", ["pc.run(...).text", "pc.containers.create('x').start().stop", "c.look", "pc.look"])
+def test_a_name_that_is_not_there_is_noticed(wrong):
+    with pytest.raises(AttributeError):
+        found(ast.parse(wrong, mode="eval").body)
 
 
 KEYWORDS = {word for cell in OURS for word in re.findall(r"`([a-z_]+)=", cell)}

@@ -375,6 +375,9 @@ def test_what_joins_goes_where_the_first_process_is(fake, kernel, monkeypatch):
     assert made(fake, placed.beside(group.paths, 5)) == ["unified/a"]
     fake.make("unified/a", cgroup_subtree_control="memory\n")
     assert made(fake, placed.beside(group.paths, 5)) == ["unified/a/init"]
-    texts["/proc/5/cgroup"] = "0::/b\n"
+    kernel.put(unified(fake)._replace(root="/outer"))  # a part of the tree is mounted
+    texts["/proc/5/cgroup"] = "0::/outer/a/init\n"
+    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a/init"]
+    texts["/proc/5/cgroup"] = "0::/outer/b\n"
     assert made(fake, placed.beside(group.paths, 5)) == ["unified/a"]
     group.let_go()

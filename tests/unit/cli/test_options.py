@@ -189,3 +189,9 @@ def test_help_tells_of_every_flag():
     text = options.usage("run", "about", RUN)
     assert all(name in text for flag in options.FLAGS for name in flag.names)
     assert max(map(len, text.splitlines())) <= 160
+
+
+def test_help_for_what_is_held_leaves_out_what_it_refuses():
+    run, create = (options.usage("x", "about", (), held=held) for held in (False, True))
+    left_out = set(run.splitlines()) - set(create.splitlines())
+    assert sorted(line.split()[0] for line in left_out) == ["--isolation", "--timeout"]

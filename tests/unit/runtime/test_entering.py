@@ -47,6 +47,15 @@ def test_a_container_where_groups_cannot_be_set():
     plan = make(groups=False)
     assert next(step for step in plan.setup if step.name == "become root").args == (0,)
     assert "groups" not in names(plan.main)
+    assert "groups" not in names(plan.setup)  # an ordinary user keeps those of before
+
+
+def test_groups_that_cannot_be_left_there_are_left_before():
+    setup = make(groups=False, leaves_groups=True).setup
+    assert names(setup)[:2] == ["groups", "setns"]
+    assert setup[0].args == (0,)
+    assert "groups" not in names(make(groups=True, leaves_groups=True).setup)
+    assert "groups" not in names(make(("mount",), groups=False, leaves_groups=True).setup)
 
 
 @pytest.mark.parametrize(

@@ -511,6 +511,16 @@ def test_a_user_namespace_is_joined_first():
     assert [step.path for step in find(plan, "setns")] == ["/u", "/m", "/i"]
 
 
+def test_groups_that_cannot_be_left_there_are_left_before():
+    others = spec(namespaces=("pid",), joined=[("mount", "/m"), ("user", "/u")])
+    setup = make(others, groups=False, leaves_groups=True).setup
+    assert names(setup)[:3] == ["groups", "setns", "setns"]
+    assert setup[0].args == (0,)
+    assert "groups" not in names(make(others, groups=False).setup)
+    assert "groups" not in names(make(others, leaves_groups=True).setup)
+    assert "groups" not in names(make(groups=False, leaves_groups=True).setup)  # a user namespace of its own
+
+
 def tmpfs(*options):
     return oci.Mount(destination="/data", type="tmpfs", source="tmpfs", options=options)
 

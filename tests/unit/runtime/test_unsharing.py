@@ -29,9 +29,15 @@ def test_clocks_are_set_before_anybody_is_there():
 def test_in_a_user_namespace_that_is_joined():
     plan = unsharing._plan(("net", "mnt"), b"", joins=True)
     assert plan.namespaces == 0
-    assert names(plan) == ["setns", "death", "call", "unshare", "propagate", "lo up", "wait"]
-    assert plan.setup[3].args == (FLAGS["net"] | FLAGS["mnt"],)
+    entered = ["setns", "call", "become root", "death"]
+    assert names(plan) == [*entered, "call", "unshare", "propagate", "lo up", "wait"]
+    assert plan.setup[5].args == (FLAGS["net"] | FLAGS["mnt"],)
     assert plan.given == 1
+
+
+def test_who_may_look_anyhow_shows_nobody_else_the_helper():
+    plan = unsharing._plan(("net",), b"", joins=True, hidden=True)
+    assert names(plan) == ["setns", "death", "unshare", "lo up", "wait"]
 
 
 @pytest.mark.parametrize(
