@@ -52,6 +52,7 @@ INNER = {
     "image": ("df", "prune", "verify", "repair"),
     "volume": ("create", "ls", "inspect", "rm", "prune"),
     "system": ("df", "prune"),
+    "container": ("prune",),
 }
 "Commands that have commands."
 

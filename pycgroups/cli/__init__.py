@@ -22,6 +22,7 @@
     verbs.py        what is done to one: pycgroups start, stop, rm and the like
 
     filters.py      ps --filter
+    facts.py        what is told of containers and images
     templates.py    --format '{{.Names}}'
     usage.py        what a command takes, and its help
     times.py        durations and moments
@@ -31,6 +32,7 @@
     tables.py       rows and columns, sizes and ages
     screen.py       a terminal that is redrawn
     pull.py, ...    pycgroups pull, one module a command
+    container.py    pycgroups container prune
     image.py        pycgroups image df|prune|verify|repair
     completion.py   pycgroups completion
     volume.py       pycgroups volume create|ls|inspect|rm|prune
@@ -102,6 +104,7 @@ VOLUMES = {
     "volume": "look after volumes: create, ls, inspect, rm, prune",
 }
 SYSTEM = {
+    "container": "look after containers: prune",
     "system": "look after all of the store: df, prune",
 }
 SHELL = {
@@ -145,6 +148,11 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def shell_code(code: int) -> int:
+    """Return the exit code by which a shell tells of an end by a signal."""
+    return code if code >= 0 else BY_SIGNAL - code
+
+
 def _in_one_word(arguments: list[str]) -> list[str]:
     first, second = [*arguments[:2], "", ""][:2]
     one = DOCKERS.get(first, {}).get(second)
@@ -152,6 +160,8 @@ def _in_one_word(arguments: list[str]) -> list[str]:
 
 
 def _guarded(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"] and arguments[1:]:
+        arguments = [*arguments[1:], "--help"]
     arguments = _in_one_word(arguments)
     failed = FAILED if arguments and arguments[0] in COMMANDS.keys() - _LIKE_RUN else OURS
     try:
@@ -191,8 +201,7 @@ def _main(arguments: list[str]) -> int:
 
         print(f"pycgroups {pycgroups.__version__}")
         return 0
-    word = " ".join([name, *rest[:1]]) if name in DOCKERS else name
-    _complain(f"{word!r} is not a command (see pycgroups --help)")
+    _complain(f"{name!r} is not a command (see pycgroups --help)")
     return OURS
 
 

@@ -14,13 +14,12 @@ import sys
 import threading
 from contextlib import suppress
 
-from pycgroups.cli import BY_SIGNAL, FAILED, signals
-from pycgroups.cli.console import raw, window_size
+from pycgroups.cli import BY_SIGNAL, FAILED, shell_code, signals
+from pycgroups.cli.console import raw, require_keyboard, window_size
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.keys import CTRL_P_CTRL_Q, DETACH_KEYS, split
 from pycgroups.cli.text import complain
 from pycgroups.cli.usage import Usage
-from pycgroups.cli.verbs import shell_code
 from pycgroups.errors import Error
 
 TYPE_CHECKING = False
@@ -90,7 +89,11 @@ def join(held: Container, wishes: Wishes) -> int:
 
     Raises:
         Error: of the kinds that `Container.attach` names.
+        UsageError: it has a terminal that would be typed at, and we have none.
     """
+    facts = held.inspect()
+    if wishes.interactive and facts["stdin_open"] and facts["config"].get("tty"):
+        require_keyboard()
     with signals.held_back():
         joined = held.attach(start=wishes.start)
         typing = wishes.interactive and joined.interactive

@@ -124,7 +124,7 @@ def _candidates(before: list[str], current: str) -> Candidates:
         yield from _flags("")
         return
     command = before[0]
-    has_kinds = command in {"image", "volume", "system"}
+    has_kinds = command in {"container", "image", "volume", "system"}
     if has_kinds and len(before) == 1:
         yield from _COMMAND.findall(_help(command))
         return

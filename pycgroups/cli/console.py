@@ -18,6 +18,7 @@ import termios
 import tty
 from contextlib import contextmanager, suppress
 
+from pycgroups.cli.flags import UsageError
 from pycgroups.containers.streams import DEVNULL, Streams
 
 TYPE_CHECKING = False
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 _KEYBOARD, _SCREEN = 0, 1
 _CHUNK = 65536
 _END_OF_FILE = b"\4"  # termios(3), VEOF
+
+
+def require_keyboard() -> None:
+    """Refuse to type at a terminal without one of our own: the end of a file is a key there, which many never read.
+
+    Raises:
+        UsageError: stdin is something else.
+    """
+    if not os.isatty(_KEYBOARD):
+        raise UsageError("flags '-i' and '-t': stdin is not a terminal; leave -t out, or -i if nothing is to be read")
 
 
 def window_size() -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from pycgroups.cli import BY_SIGNAL, shell_code
 from pycgroups.cli.flags import Flag, one_of
 from pycgroups.cli.tables import as_object
 from pycgroups.cli.text import escaped
@@ -41,7 +42,7 @@ An event is create, start, die, oom, health_status, exec, exec_die, pause, unpau
     ),
     most=0,
 )
-_KINDS = ("container", "volume")
+_KINDS, _CODE = ("container", "volume"), "exit_code"
 
 
 def main(arguments: list[str]) -> int:
@@ -64,7 +65,9 @@ def main(arguments: list[str]) -> int:
         if key in _KINDS:
             things.setdefault(key, []).append(value)
         else:
-            facts.setdefault("action" if key == "event" else key, set()).add(value)
+            facts.setdefault("action" if key == "event" else key, set()).update(
+                _kept(value) if key == _CODE else [value]
+            )
     until = found.get("until")
     follow = found.get("stream", True) and (until is None or until > time.time())
     told = collection.default().events.read(since=found.get("since"), until=until, follow=follow, filters=facts)
@@ -75,6 +78,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _kept(code: str) -> list[str]:
+    """Return how Python may have told of a shell's exit code."""
+    is_signal = code.isdecimal() and int(code) > BY_SIGNAL
+    return [code, str(BY_SIGNAL - int(code))] if is_signal else [code]
+
+
+def _told(event: Event) -> Event:
+    code = event.attributes.get(_CODE, "")
+    is_signal = code.startswith("-")
+    return event._replace(attributes=event.attributes | {_CODE: str(shell_code(int(code)))}) if is_signal else event
+
+
 def _is_one(event: Event, things: dict[str, list[str]]) -> bool:
     """Tell whether an event is of one of the things that are asked for."""
     return any(event.name == word or (word and event.id.startswith(word)) for word in things.get(event.type, ()))
@@ -83,7 +98,7 @@ def _is_one(event: Event, things: dict[str, list[str]]) -> bool:
 def _tell(events: Iterable[Event], *, is_json: bool) -> None:
     import json
 
-    for event in events:
+    for event in map(_told, events):
         print(json.dumps(as_object(event)) if is_json else _line(event))
         sys.stdout.flush()
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pycgroups.cgroups.limits import WORDS
-from pycgroups.cli import options
+from pycgroups.cli import options, shell_code
 from pycgroups.cli.flags import Flag, UsageError, describe, parse
 from pycgroups.cli.text import complain
-from pycgroups.cli.verbs import shell_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +53,10 @@ def main(arguments: list[str]) -> int:
     held, command = containers.get(words[0]), words[1:]
     if detach and (interactive or tty):
         raise UsageError("flag '--detach': nobody is there to type, and to see; not with -i or -t")
+    if interactive and tty:
+        from pycgroups.cli.console import require_keyboard
+
+        require_keyboard()
     if detach:
         held.exec_detached(command, **found)
         return 0
@@ -92,7 +95,7 @@ def _run(held: Container, command: list[str], asked: dict[str, Any], *, interact
     try:
         with signals.held_back():
             executed = held.launch(command, streams.child, **asked)
-            signals.hand_on(executed.signal)
+            signals.hand_on(executed.signal, held.config.stop_timeout if tty else None)
         if executed.unenforced:
             complain(f"not in force on this host: {', '.join(executed.unenforced)} (pycgroups doctor tells why)")
         with raw(wanted=tty and interactive):

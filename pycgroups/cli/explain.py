@@ -24,8 +24,13 @@ def main(arguments: list[str]) -> int:
         print(options.usage("explain", ABOUT, OWN), end="")
         return 0
     from pycgroups.containers.explain import explain
+    from pycgroups.errors import ImageNotFound
 
-    explanation = explain(words.pop("command", None), **words)
+    try:
+        explanation = explain(words.pop("command", None), **words)
+    except ImageNotFound as error:
+        options.taken_for_image(error, words.get("image"))
+        raise
     if own.get("json"):
         import json
 

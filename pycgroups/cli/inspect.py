@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli import FAILED, registries
+from pycgroups.cli.facts import container_fields, facts_of, image_fields
 from pycgroups.cli.flags import Flag, one_of
 from pycgroups.cli.tables import print_json
 from pycgroups.cli.text import complain
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> int:
         from pycgroups.cli.templates import render
 
         for each in facts:
-            print(render(form, each))
+            print(render(form, container_fields(each) if "state" in each else image_fields(each)))
     return FAILED if failed else 0
 
 
@@ -64,7 +65,7 @@ def _inspect(name: str, kind: str | None, options: dict[str, Any]) -> Any:
 
     if kind != "image":
         try:
-            return containers.get(name).inspect()
+            return facts_of(containers.get(name))
         except NotFound:
             if kind == "container":
                 raise

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pycgroups.errors import Error
+
 _NAMESPACES = ("ipc", "uts", "cgroup")
 _NOT_HELD = frozenset({"timeout", "isolation"})
 
@@ -315,13 +317,32 @@ def read(command: str, arguments: Sequence[str], own: tuple[Flag, ...]) -> tuple
         return {}, {"help": True}
     mine = {flag.word: found.pop(flag.word) for flag in own if flag.word in found}
     if rest and not dashed and not {"rootfs", "image"} & found.keys():
-        found["image"] = rest.pop(0)
+        found["image"] = _image(command, rest.pop(0))
         rest = rest[1:] if rest[:1] == ["--"] else rest
     if not rest and "entrypoint" not in found and found.get("image", "host") == "host":
         raise UsageError(f"which program? pycgroups {command} [FLAGS] -- COMMAND ...")
     if rest:
         found["command"] = rest
     return settled(found), mine
+
+
+def _image(command: str, word: str) -> str:
+    """Take the first word, where no flag and no ``--`` tells what it is."""
+    if word.startswith(("/", "./", "../")):
+        raise UsageError(
+            f"IMAGE comes first, and {word!r} is a path; a program of this host: pycgroups {command} -- {word} ...; "
+            f"a directory that is the root: --rootfs"
+        )
+    return word
+
+
+def taken_for_image(error: Error, word: object) -> None:
+    """Add to the error about an image what it was meant for, if this host has a program of its name."""
+    from shutil import which
+
+    if isinstance(word, str) and "/" not in word and which(word):
+        hint = f"{word!r} is taken for an image; a program of this host comes after --, as in pycgroups run -- {word}"
+        error.hint = f"{error.hint}; {hint}" if error.hint else hint
 
 
 def settled(found: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli import filters
+from pycgroups.cli.facts import facts_of
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.tables import NO_TRUNC, age, print_json, print_table
 from pycgroups.cli.text import escaped
@@ -90,6 +91,9 @@ def _print_lines(form: str, rows: list[dict[str, str]]) -> None:
     from pycgroups.cli.templates import headings, render
 
     template = form.removeprefix("table ")
+    render(
+        template, _shown({"id": "", "name": "", "state": {"status": ""}}, whole=True)
+    )  # wrong also if nobody is there
     if template == form:
         for row in rows:
             print(render(template, {name: escaped(value) for name, value in row.items()}))
@@ -100,12 +104,11 @@ def _print_lines(form: str, rows: list[dict[str, str]]) -> None:
 def _facts(container: Container) -> dict[str, Any] | None:
     """Return what is known of one, or None if it has been removed meanwhile."""
     try:
-        known = container.inspect()
+        return facts_of(container)
     except NotFound:
         return None
     except Error as error:
         return {"id": container.id, "name": container.name, "state": {"status": "damaged"}, "damaged": str(error)}
-    return known
 
 
 def _shown(facts: dict[str, Any], *, whole: bool) -> dict[str, str]:

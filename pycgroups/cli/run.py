@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pycgroups.cli import BY_SIGNAL, TIMED_OUT, health, options
+from pycgroups.cli import TIMED_OUT, health, options, shell_code
 from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.text import complain
 
@@ -68,8 +68,12 @@ def main(arguments: list[str]) -> int:
         raise UsageError("flag '--restart': with -d, as this command tells of the first end")
     if (health.asked(own) or {}).keys() - {"test"} or own.get("health_cmd"):
         raise UsageError("flags '--health-...': with -d, as nobody asks for the health of this one")
-    config = with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
     interactive = bool(own.get("interactive"))
+    if interactive and words.get("tty"):
+        from pycgroups.cli.console import require_keyboard
+
+        require_keyboard()
+    config = with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
     if config.tty:
         from pycgroups.cli import terminal
 
@@ -114,16 +118,21 @@ def with_image(config: ContainerConfig, *, quiet: bool) -> ContainerConfig:
         return config
     from pycgroups.cli import progress
     from pycgroups.containers.image_root import find
+    from pycgroups.errors import Error
 
-    with progress.shown({"quiet": quiet}) as told:
-        return evolve(config, image=find(config, progress=told))
+    try:
+        with progress.shown({"quiet": quiet}) as told:
+            return evolve(config, image=find(config, progress=told))
+    except Error as error:
+        options.taken_for_image(error, config.image)
+        raise
 
 
 def exit_code(outcome: Outcome) -> int:
     """Return the code by which docker, timeout(1) and a shell tell of such an end."""
     if outcome.reason == "timeout":
         return TIMED_OUT
-    return outcome.returncode if outcome.returncode >= 0 else BY_SIGNAL - outcome.returncode
+    return shell_code(outcome.returncode)
 
 
 def _report(outcome: Outcome, *, usage: bool) -> None:
@@ -140,7 +149,7 @@ def table(outcome: Outcome) -> str:
     usage = outcome.usage
     rows = {
         "reason": f"{outcome.reason}, {_STOPPED[outcome.reason]}" if outcome.reason in _STOPPED else outcome.reason,
-        "returncode": str(outcome.returncode),
+        "returncode": str(shell_code(outcome.returncode)),
         "hits": ", ".join(f"{name} {count}" for name, count in outcome.hits.items() if count) or "none",
         "wall time": f"{usage.wall_time:.3f} s",
         "cpu time": f"{usage.cpu_time:.3f} s (user {usage.user_time:.3f}, system {usage.system_time:.3f})",

@@ -17,6 +17,7 @@ else:
     import _signal as signal  # the other takes milliseconds to make enums of all numbers
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_LEAVING = (signal.SIGHUP, signal.SIGTERM)
 # Who asks so often in so short a time (seconds) is not to be kept waiting.
 _TIMES, _WITHIN = 3, 2.0
 
@@ -33,29 +34,46 @@ class held_back:  # noqa: N801 (a function that makes a context manager, without
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
 
-def start(job: Job) -> None:
-    """Start it; from then on signals are the program's.
+def start(job: Job, grace: float | None = None) -> None:
+    """Start it; from then on signals are the program's, as in `hand_on`.
 
     Raises:
         Error: as `Job.start` does.
     """
     with held_back():
         job.start()
-        hand_on(job.kill)
+        hand_on(job.kill, grace)
 
 
-def hand_on(kill: Callable[[int], object]) -> None:
-    """Give every signal that comes to a program, by what sends it one."""
+def hand_on(kill: Callable[[int], object], grace: float | None = None) -> None:
+    """Give every signal that comes to a program, by what sends it one.
+
+    With `grace`, in seconds, it is killed if it has not ended so long after a SIGTERM or a SIGHUP. That is for a
+    terminal: a shell at one ignores SIGTERM, and after SIGHUP nobody is there to end it by other means.
+    """
     asked: list[float] = []
+    leaving: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         if number in _ENDING:
             now = time.monotonic()
             asked[:] = [*(when for when in asked if now - when < _WITHIN), now]
+        if grace is not None and number in _LEAVING and not leaving:
+            leaving.append(number)
+            _kill_later(kill, grace)
         kill(signal.SIGKILL if len(asked) >= _TIMES else number)
 
     for number in HANDED_ON:
         # What the caller ignores, nohup(1) for one, stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handle)
+
+
+def _kill_later(kill: Callable[[int], object], seconds: float) -> None:
+    """Kill it then; not by SIGALRM, which is the program's."""
+    import threading
+
+    timer = threading.Timer(seconds, kill, [signal.SIGKILL])
+    timer.daemon = True
+    timer.start()

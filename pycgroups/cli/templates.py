@@ -2,8 +2,7 @@ r"""The part of Go's templates that people write after docker's ``--format``, fo
 
     {{.State.Status}}   {{json .Config}}   {{index .Config.Labels "name"}}   \t   \n
 
-A field is found whatever its capitals and underscores are: ``.State.ExitCode`` is ``state.exit_code``. One that is not
-there is ``<no value>``, as of a map in Go.
+A field is found whatever its capitals and underscores are: ``.State.ExitCode`` is ``state.exit_code``.
 """
 
 from __future__ import annotations
@@ -21,15 +20,17 @@ if TYPE_CHECKING:
 _ACTION = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _WORDS = re.compile(r'(?:(json|index)\s+)?((?:\.\w+)+|\.)((?:\s+"[^"]*")*)')
 _ALLOWED = '{{.FIELD.FIELD}}, {{json .FIELD}} and {{index .FIELD "KEY"}}'
-_NONE = "<no value>"
 
 
 def render(template: str, facts: Mapping[str, Any]) -> str:
     """Fill in a template.
 
     Raises:
-        UsageError: it has something else than fields.
+        UsageError: it has something else than fields, or one that there is not; it names those there are.
     """
+    _, opened, rest = _ACTION.sub("", template).partition("{{")
+    if opened:
+        raise UsageError(f"template: {opened}{rest} is not closed by }}}}")
     text = template.replace("\\t", "\t").replace("\\n", "\n")
     return _ACTION.sub(lambda found: _value(found[1], facts), text)
 
@@ -45,19 +46,25 @@ def _value(action: str, facts: Mapping[str, Any]) -> str:
     if found is None or (found[1] == "index") != bool(found[3]):
         raise UsageError(f"template: {{{{{action}}}}} is not known; allowed: {_ALLOWED}")
     value: Any = facts
+    path = ""
     for name in filter(None, found[2].split(".")):
-        value = _field(value, name)
+        value, path = _field(value, name, path), f"{path}.{name}"
     for key in re.findall(r'"([^"]*)"', found[3]):
         value = _pairs(value).get(key, "")
     return json.dumps(value) if found[1] == "json" else _text(value)
 
 
-def _field(value: Any, name: str) -> Any:
-    wanted = name.lower().replace("_", "")
-    for key, item in value.items() if isinstance(value, dict) else ():
-        if key.lower().replace("_", "") == wanted:
+def _field(value: Any, name: str, path: str) -> Any:
+    wanted, fields = _folded(name), value if isinstance(value, dict) else {}
+    for key, item in fields.items():
+        if _folded(key) == wanted:
             return item
-    return _NONE
+    there = f"there are: {', '.join(fields)}" if fields else "it has none"
+    raise UsageError(f"template: there is no field {name} in {path or 'it'}; {there}")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def _pairs(value: Any) -> dict[Any, Any]:

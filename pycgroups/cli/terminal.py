@@ -25,7 +25,7 @@ def run(config: ContainerConfig, *, interactive: bool) -> Outcome:
     rows, columns = window_size()
     job = Job(config, console, Terminal(rows=rows, columns=columns))
     try:
-        signals.start(job)
+        signals.start(job, config.stop_timeout)
         with raw(wanted=interactive):
             signal.signal(signal.SIGWINCH, lambda *_: console.resize())
             return job.wait()

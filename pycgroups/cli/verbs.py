@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycgroups.cli import BY_SIGNAL, FAILED
+from pycgroups.cli import FAILED, shell_code
 from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.keys import CTRL_P_CTRL_Q, DETACH_KEYS
 from pycgroups.cli.text import complain
@@ -46,11 +46,6 @@ def _signal(text: str) -> int:
         raise ValueError("a signal's number or name, as TERM") from None
 
 
-def shell_code(code: int) -> int:
-    """Return the exit code by which a shell tells of an end by a signal."""
-    return code if code >= 0 else BY_SIGNAL - code
-
-
 _TIME = Flag(
     "--time -t --timeout",
     "seconds to wait before SIGKILL; default: its --stop-timeout, else 10",
@@ -72,7 +67,9 @@ VERBS = {
         ),
     ),
     "stop": Verb(
-        "Stop containers: their stop signal, then SIGKILL.", lambda held, f: held.stop(f.get("time")), (_TIME,)
+        "Stop containers: their stop signal, then SIGKILL.",
+        lambda held, f: held.stop(f.get("time"), signal=f.get("signal")),
+        (_TIME, Flag("--signal -s", "instead of their stop signal", value="SIGNAL", read=_signal)),
     ),
     "restart": Verb("Stop containers, and start them.", lambda held, f: held.restart(f.get("time")), (_TIME,)),
     "kill": Verb(

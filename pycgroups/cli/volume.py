@@ -57,7 +57,7 @@ def _label(text: str) -> str:
     return text if "=" in text else f"{text}="
 
 
-_FILTER = Flag("--filter", "label=NAME[=TEXT], or name=PART of it", value="WHAT", read=_filter, many=True)
+_FILTER = Flag("--filter -f", "label=NAME[=TEXT], or name=PART of it", value="WHAT", read=_filter, many=True)
 
 # -- create -----------------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,8 @@ class Listens:
 
     def __str__(self) -> str:
         """Name it, and what listens instead."""
-        return f"port {self._port}" + (f" (listening: {', '.join(map(str, sorted(self._seen)))})" if self._seen else "")
+        seen = f"listening: {', '.join(map(str, sorted(self._seen)))}" if self._seen else "nothing listens"
+        return f"port {self._port} ({seen})"
 
 
 class Exists:

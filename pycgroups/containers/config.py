@@ -423,6 +423,10 @@ def _image(value: object, key: str) -> str | Image:
         return value
     if not isinstance(value, str):
         raise invalid(key, value, "'host', a reference such as 'debian:13', or an Image")
+    if value.startswith(("/", "./", "../")):
+        raise invalid(
+            key, value, f"a name, an id, or a place as 'oci:DIR'; a directory that is the root: rootfs={value!r}"
+        )
     if not is_digest(value):
         Location.parse(value, key)
     return value

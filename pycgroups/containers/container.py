@@ -7,6 +7,7 @@ import os
 import select
 import signal as signals
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, overload
 
@@ -16,13 +17,13 @@ from pycgroups.containers import collection, ending, health, keeping, monitor, r
 from pycgroups.containers.config import OPTIONS
 from pycgroups.containers.config_json import from_json, to_json
 from pycgroups.containers.contents import Contents
-from pycgroups.containers.home import boot_id
+from pycgroups.containers.home import STARTS_IT, boot_id
 from pycgroups.containers.looking import Looking
 from pycgroups.containers.options import signal_number
 from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import flag, integer, seconds
 from pycgroups.containers.verdict import Hits, make_reason
-from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut
+from pycgroups.errors import Error, InvalidConfig, NotFound, StateError, TimedOut
 from pycgroups.misnamed import check_options
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process
@@ -364,16 +365,18 @@ class Container(Contents, Looking):
             record = home.record()
             starting.start(self._place, home, record, starting.Turn(-1 if record.detach else keeping.socket()))
 
-    def stop(self, timeout: float | None = None) -> None:
+    def stop(self, timeout: float | None = None, *, signal: int | str | None = None) -> None:
         """Ask it to end, by its stop signal; then kill it. A stopped one stays as it is, and one that is restarting so.
 
         Args:
             timeout: seconds between the two; by default its option ``stop_timeout``.
+            signal: what asks it, a number or a name; by default its option ``stop_signal``.
 
         Raises:
             NotFound: it has been removed.
             Error: it may not be killed.
         """
+        asked = None if signal is None else signal_number(signal, "signal")
         if self.status not in _GOES_ON:
             return
         record = self._record()
@@ -383,7 +386,7 @@ class Container(Contents, Looking):
                 return
         config = from_json(record.config)
         patience = config.stop_timeout if timeout is None else timeout
-        self._signal(config.stop_signal or signals.SIGTERM)
+        self._signal(asked or config.stop_signal or signals.SIGTERM)
         if not self._ends(time.monotonic() + patience):
             self._kill()
 
@@ -434,7 +437,7 @@ class Container(Contents, Looking):
             if status == RESTARTING:
                 return
         if status not in _LIVE:
-            raise StateError("it does not run", operation="kill", path=self._shown)
+            raise self._idle("kill")
         if number == signals.SIGKILL:
             self._kill()
         else:
@@ -450,7 +453,8 @@ class Container(Contents, Looking):
         with self._home() as home:
             if home.was_left_frozen:  # who has frozen it had let it go on, and then died
                 home.forget_frozen()
-        runtime.pause()
+        with self._told():
+            runtime.pause()
         self._tell("pause")
 
     def resume(self) -> None:
@@ -459,7 +463,9 @@ class Container(Contents, Looking):
         Raises:
             StateError: it is not paused.
         """
-        self._runs("resume").resume()
+        runtime = self._runs("resume")
+        with self._told():
+            runtime.resume()
         self._tell("unpause")
 
     def _tell(self, action: str, **attributes: str) -> None:
@@ -467,8 +473,23 @@ class Container(Contents, Looking):
 
     def _runs(self, operation: str) -> Runtime:
         if self.status not in _LIVE:
-            raise StateError("it does not run", operation=operation, path=self._shown)
+            raise self._idle(operation)
         return self._runtime()
+
+    def _idle(self, operation: str) -> StateError:
+        return StateError("it does not run", operation=operation, path=self._shown, hint=STARTS_IT)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Have what the runtime refuses told of it by its name, and what to do where it is paused."""
+        try:
+            yield
+        except Error as error:
+            if error.path == self.id:
+                error.path = self._shown
+            if isinstance(error, StateError) and error.hint is None and self.status == "paused":
+                error.hint = "it is paused; resume(), pycgroups unpause"
+            raise
 
     def restart(self, timeout: float | None = None) -> None:
         """Stop it, if it runs, and start it.
@@ -817,16 +838,17 @@ class Container(Contents, Looking):
             start = home.start()
         # As long as its start is not noted, what the runtime knows may be of one whose root is still the host's.
         if start is None or not ending.is_alive(start):
-            raise StateError("it does not run", operation="exec", path=self._shown)
+            raise self._idle("exec")
         describe = partial(inner.describe, command=command, **asked)
-        executed = self._runtime().exec(
-            describe,
-            stdio=stdio,
-            supervised=supervised,
-            detached=detached,
-            limits=limits,
-            require_limits=require_limits,
-        )
+        with self._told():
+            executed = self._runtime().exec(
+                describe,
+                stdio=stdio,
+                supervised=supervised,
+                detached=detached,
+                limits=limits,
+                require_limits=require_limits,
+            )
         with inner.held(executed):
             if is_told:
                 inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)

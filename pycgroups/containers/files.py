@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 from pycgroups.containers import host_paths, packing, placing, small_files
 from pycgroups.containers.destinations import Goal, name_of
@@ -11,7 +11,7 @@ from pycgroups.containers.elsewhere import Elsewhere, spaces_of
 from pycgroups.containers.placing import Copied, Owners
 from pycgroups.containers.roots import Layers, open_of_process
 from pycgroups.containers.spots import told
-from pycgroups.errors import NotFound, invalid
+from pycgroups.errors import Error, NotFound, invalid
 from pycgroups.images.unpack import DEFAULT_LIMITS, LayerLimits
 from pycgroups.namespaces.namespace import Namespace
 
@@ -281,10 +281,12 @@ class RootFiles(Elsewhere):
         whose = Owners(_owner(owner) or (None if preserve else _ROOT), preserve)
         where = os.fsencode(destination)
         if not isinstance(source, str | bytes | os.PathLike):
-            return self._place(iter(lambda: source.read(_PIECE), b""), Goal(where, archive=True), whose)
+            with _copying("to the container"):
+                return self._place(iter(lambda: source.read(_PIECE), b""), Goal(where, archive=True), whose)
         with host_paths.source(os.fsencode(source)) as (directory, path):
             goal = Goal(where, name_of(os.fsencode(source)))
-            with closing(packing.pack(directory, None, path, b".", _UNLIMITED, preserve)) as chunks:
+            packed = _source(packing.pack(directory, None, path, b".", _UNLIMITED, preserve), "the host", path, source)
+            with closing(packed) as chunks, _copying("to the container"):
                 return self._place(chunks, goal, whose)
 
     def copy_out(
@@ -319,13 +321,14 @@ class RootFiles(Elsewhere):
         path = os.fsencode(source)
         is_path = isinstance(destination, str | bytes | os.PathLike)
         called = b"." if is_path else name_of(path) or b"."
-        with closing(self._pack(path, called, limits, preserve)) as chunks:
+        with closing(_source(self._pack(path, called, limits, preserve), "the container", path, source)) as chunks:
             if not isinstance(destination, str | bytes | os.PathLike):
                 for chunk in chunks:
                     destination.write(chunk)
                 return None
-            with host_paths.destination(os.fsencode(destination)) as (directory, where):
-                whose = Owners(_owner(owner), preserve)
+            whose = Owners(_owner(owner), preserve)
+            above = host_paths.destination(os.fsencode(destination))
+            with above as (directory, where), _copying("to the host", where, destination):
                 return placing.place(directory, None, Goal(where, name_of(path)), whose, chunks)
 
     def export(self) -> Generator[bytes]:
@@ -349,6 +352,25 @@ class RootFiles(Elsewhere):
         if self._spaces:
             return self._in(placing.place_from, chunks, self._root, self._layers, goal, owners)
         return placing.place(self._root, self._layers, goal, owners, chunks)
+
+
+@contextmanager
+def _copying(way: str, inner: bytes = b"", path: Path = b"") -> Iterator[None]:
+    """Have errors tell on which side they are, and of what is called `inner` here by the path that was given."""
+    try:
+        yield
+    except Error as error:
+        operation, colon, step = error.operation.partition(":")
+        if operation == "copy":  # and not one of the other side that has come through here
+            error.operation = f"copy {way}{colon}{step}"
+            if inner and error.path == os.fsdecode(inner):
+                error.path = os.fsdecode(path)
+        raise
+
+
+def _source(chunks: Iterator[bytes], where: str, inner: bytes, path: Path) -> Generator[bytes]:
+    with _copying(f"from {where}", inner, path):
+        yield from chunks
 
 
 def _owner(owner: str | tuple[int, int] | None) -> tuple[int, int] | None:

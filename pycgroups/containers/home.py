@@ -33,7 +33,7 @@ from contextlib import contextmanager
 
 from pycgroups.containers import options
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, shown
-from pycgroups.images.files import io_errors
+from pycgroups.images.files import ANOTHER_STORE, io_errors
 from pycgroups.images.inside import Inside
 from pycgroups.images.locks import Lock
 from pycgroups.images.removing import remove
@@ -63,6 +63,8 @@ _BOOT_ID_LENGTH = 37  # a UUID, and the end of the line
 # Another command may be at work on the container; it holds the lock for as long as a start takes (seconds).
 _PATIENCE = 30.0
 _PAUSE = 0.01
+STARTS_IT = "start it: start(), pycgroups start"
+"""What to do with one that does not run."""
 _NO_RECORD = "remove it by force: pycgroups rm --force, or remove(force=True)"
 
 
@@ -204,7 +206,7 @@ class Home:
                     raise StateError(
                         "another command is at work on the container",
                         operation="lock",
-                        path=self.id,
+                        path=self.called,
                         hint="wait for it, or end it",
                     ) from None
                 time.sleep(_PAUSE)
@@ -235,6 +237,14 @@ class Home:
         return FROZEN in os.listdir(self.fd) and not is_busy(self.path)
 
     # -- records --------------------------------------------------------------------------------------------------
+
+    @property
+    def called(self) -> str:
+        """What errors call it: its name, where that can be read."""
+        try:
+            return self.record().name or self.id[:12]
+        except Error:
+            return self.id[:12]
 
     def record(self) -> Record:
         """Read what was asked.
@@ -364,7 +374,7 @@ class Homes:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise Error(operation="list containers", path=self.path, errno=error.errno) from None
+            raise Error(operation="list containers", path=self.path, errno=error.errno, hint=ANOTHER_STORE) from None
 
     def open(self, id_: str) -> Home:
         """Open the directory of a container.

@@ -22,7 +22,7 @@ def source(path: bytes) -> Iterator[tuple[int, bytes]]:
         above, name = os.path.realpath(path), b"."
     else:
         above, name = os.path.dirname(path) or b".", os.path.basename(path)
-    with told("copy", path):
+    with told("copy from the host", path):
         directory = os.open(above, _OPEN)
     try:
         yield directory, name
@@ -39,7 +39,7 @@ def destination(path: bytes) -> Iterator[tuple[int, bytes]]:
         slash = b"/" if is_directory(path) else b""
         real = os.path.realpath(path)
         above, name = os.path.dirname(real), os.path.basename(real) + slash
-    with told("copy", path):
+    with told("copy to the host", path):
         directory = os.open(above, _OPEN)
     try:
         yield directory, name

@@ -17,7 +17,7 @@ from pycgroups.containers.values import (
     pairs,
     text,
 )
-from pycgroups.errors import InvalidConfig, invalid
+from pycgroups.errors import InvalidConfig, Unsupported, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,13 +208,17 @@ def volumes(value: object, key: str) -> tuple[Mount, ...]:
     """Take docker's notation for bind mounts and volumes.
 
     ``{"/host": "/in[:OPTION,...]"}``, docker-py's ``{"/host": {"bind": "/in", "mode": "ro"}}``, or a list of
-    ``"/host:/in[:OPTION,...]"``. Options: ``ro``, ``rw``, ``idmap`` and a propagation. A source without a slash
-    or dot in front is the name of a volume.
+    ``"/host:/in[:OPTION,...]"``. Options: ``ro``, ``rw``, ``idmap`` and a propagation; docker's ``z`` and ``Z`` have
+    nothing to do where there is no SELinux. A source without a slash or dot in front is the name of a volume.
+
+    Raises:
+        InvalidConfig: it is something else.
+        Unsupported: files would have to get another SELinux label.
     """
     if isinstance(value, tuple) and all(isinstance(item, Mount) for item in value):
         return value
     result = []
-    for where, source, target in pairs(value, key, separator=":"):
+    for where, source, target in pairs(value, key, "SOURCE:DIR[:ro]"):
         if isinstance(target, Mapping):
             if not target.keys() <= {"bind", "mode"} or "bind" not in target:
                 raise invalid(where, target, "{'bind': PATH, 'mode': OPTIONS}")
@@ -229,13 +233,33 @@ def volumes(value: object, key: str) -> tuple[Mount, ...]:
     return tuple(result)
 
 
+def _without_labels(words: list[str]) -> list[str]:
+    """Take docker's wish for a label of the files away."""
+    others = [word for word in words if word not in {"z", "Z"}]
+    if others == words:
+        return words
+    from pycgroups.security import lsm  # few are asked for
+
+    if lsm.has_selinux():
+        raise Unsupported(
+            "files are not labelled anew for SELinux",
+            operation="option",
+            path="volumes",
+            hint="leave z and Z out: without selinux_label= a container has your label; with one, chcon(1) the files",
+        )
+    return others
+
+
 def _volume(source: str, destination: Text, words: list[str]) -> Mount:
+    words = _without_labels(words)
     propagations = [word for word in words if word in PROPAGATIONS]
     unknown = set(words) - {"ro", "rw", "idmap", *PROPAGATIONS}
     if unknown or len(propagations) > 1 or {"ro", "rw"} <= set(words):
         raise invalid("volumes", ",".join(words), f"ro or rw, idmap, and one of {', '.join(PROPAGATIONS)}")
     read_only = "ro" in words
     if source[:1] not in {"/", "."}:
+        if "/" in source:
+            raise invalid("volumes", source, f"a volume's name, or a path with / or ./ in front: './{source}'")
         if not {*words} <= {"ro", "rw"}:
             raise invalid("volumes", ",".join(words), "ro or rw, of a volume by its name")
         return Mount.volume(source, destination, read_only=read_only)

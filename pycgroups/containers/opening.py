@@ -42,7 +42,7 @@ def running(home: Home) -> Iterator[RootFiles]:
     start = home.start()
     pidfd = -1 if start is None else open_process(start.pid)
     if pidfd < 0:
-        raise NotFound("its process has ended", operation="open root", path=home.id)
+        raise NotFound("its process has ended", operation="open root", path=home.called)
     try:
         with RootFiles.running(pidfd) as found:
             yield found
@@ -67,7 +67,7 @@ def stopped(place: Place, home: Home) -> Iterator[RootFiles]:
         raise Unsupported(
             "what it writes, over the host's root or with a limit (disk=), is in memory, and gone with its end",
             operation="open root",
-            path=home.id,
+            path=home.called,
             hint="start it; or make it of an image without that limit, or with a volume",
         )
     else:
@@ -89,7 +89,7 @@ def upper(place: Place, home: Home) -> Iterator[Upper]:
         reason = "it was not made of an image"
         if record.image:
             reason = "it has a copy of its image, which does not tell" if has_copy(home) else "it is in memory (disk=)"
-        raise Unsupported(f"what it has changed is not known: {reason}", operation="compare", path=home.id)
+        raise Unsupported(f"what it has changed is not known: {reason}", operation="compare", path=home.called)
     config = from_json(record.config)
     with _held_image(place, record) as (root, _), Upper(_layers(home, root, config), idmap=_idmap(config)) as found:
         yield found

@@ -227,7 +227,7 @@ def extra_hosts(value: object, key: str) -> tuple[tuple[str, str], ...]:
         Unsupported: ``host-gateway``, which is an address only where there is a bridge.
     """
     result = []
-    for where, host, item in pairs(value, key, separator=":"):
+    for where, host, item in pairs(value, key, "HOST:ADDRESS"):
         if not made_of(host, _NAME) or len(host) > 253:  # noqa: PLR2004 (RFC 1035, 2.3.4)
             raise invalid(where, host, "a host name: letters, digits and _.-, at most 253")
         if item == "host-gateway":
@@ -318,7 +318,7 @@ def landlock(value: object, key: str) -> Landlock:
     paths: dict[str, str] = {}
     ports: dict[str, set[int]] = {}
     scopes: set[str] = set()
-    for where, word, item in pairs(value, key, separator=":"):
+    for where, word, item in pairs(value, key, "KEY:VALUE"):
         if word in ("connect", "bind"):
             ports.setdefault(word, set()).update(_port(part, where) for part in _several(item, where))
         elif word == "scope":

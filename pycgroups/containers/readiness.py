@@ -20,7 +20,7 @@ from pycgroups.containers.conditions import Calls, Exists, IsHealthy, Listens, W
 from pycgroups.containers.connecting import Sockets
 from pycgroups.containers.values import integer, text
 from pycgroups.containers.verdict import Hits, make_reason
-from pycgroups.errors import NotFound, StateError, TimedOut, invalid, printable
+from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut, invalid, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +130,8 @@ def _conditions(
             raise _gone()
     if wishes.healthy is not None:
         if not home.record().healthcheck:
-            raise invalid("healthy", wishes.healthy, "of a container with a healthcheck")
+            hint = "make it with healthcheck=, or --health-cmd"
+            raise InvalidConfig("the container has no healthcheck", operation="option", path="healthy", hint=hint)
         yield IsHealthy(home.fd, start)
     yield from map(Calls, wishes.functions)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pycgroups.cgroups import placed
 from pycgroups.clock import seconds_until
 from pycgroups.containers import ending
+from pycgroups.containers.home import STARTS_IT
 from pycgroups.errors import CgroupError, InvalidConfig, NotFound, StateError, Unsupported
 from pycgroups.network import counters
 from pycgroups.runtime.members import members
@@ -108,8 +109,8 @@ class Sampler:
         self._pidfd = -1 if start is None else open_process(start.pid)
         if start is None or self._pidfd < 0 or not ending.is_alive(start):
             self.close()
-            raise _over(home.id)
-        self.pid, self._id = start.pid, home.id
+            raise _over(home.called)
+        self.pid, self._called = start.pid, home.called
         self._began = start.began / _TICKS
         self._before: tuple[float, float] | None = None
         try:
@@ -131,11 +132,11 @@ class Sampler:
             found = self._group.stats()
         except CgroupError:
             if self.wait(0):
-                raise _over(self._id) from None
+                raise _over(self._called) from None
             raise
         network = counters.read(self.pid) if self._own_network else None
         if self.wait(0):  # and what was read may be of another process with this pid
-            raise _over(self._id)
+            raise _over(self._called)
         return ContainerStats(
             time=now,
             uptime=uptime,
@@ -159,7 +160,7 @@ class Sampler:
             raise Unsupported(
                 "the container has no cgroup",
                 operation="read pressure",
-                path=self._id[:12],
+                path=self._called,
                 hint="`pycgroups doctor` tells why this user cannot have one, and what mends it",
             )
         return self._group.pressure()
@@ -172,7 +173,7 @@ class Sampler:
         """
         found = members(self._group, self.pid)
         if self.wait(0):
-            raise _over(self._id)
+            raise _over(self._called)
         return found
 
     def _percent(self, uptime: float, used: float | None) -> float | None:
@@ -236,8 +237,8 @@ def open_group(place: Place, id_: str) -> Placed:
     return placed.open_(record.cgroups, record.unit, to_enter=False)
 
 
-def _over(id_: str) -> StateError:
-    return StateError("it does not run", operation="measure", path=id_[:12], hint="start it: pycgroups start")
+def _over(called: str) -> StateError:
+    return StateError("it does not run", operation="measure", path=called, hint=STARTS_IT)
 
 
 def _is_ours(pid: int) -> bool:

@@ -110,9 +110,10 @@ def items(value: object, key: str, allowed: str) -> Sequence[object]:
     raise invalid(key, value, allowed)
 
 
-def pairs(value: object, key: str, separator: str = "=") -> Iterator[tuple[str, object, object]]:
-    """Walk a mapping, or a sequence of ``KEY=VALUE`` or of pairs: (key path, key, value) each."""
-    allowed = f"a dict, or a list of 'KEY{separator}VALUE'"
+def pairs(value: object, key: str, form: str = "KEY=VALUE") -> Iterator[tuple[str, object, object]]:
+    """Walk a mapping, or a sequence of ``KEY=VALUE``, or of another form, or of pairs: (key path, key, value) each."""
+    separator = "=" if "=" in form else ":"
+    allowed = f"a dict, or a list of '{form}'"
     if isinstance(value, Mapping):
         for word, item in value.items():
             yield f"{key}[{shown(word)}]", word, item
@@ -124,7 +125,7 @@ def pairs(value: object, key: str, separator: str = "=") -> Iterator[tuple[str, 
             continue
         word, found, rest = text(item, where).partition(separator)
         if not found:
-            raise invalid(where, item, f"'KEY{separator}VALUE'")
+            raise invalid(where, item, f"'{form}'")
         yield where, word, rest
 
 

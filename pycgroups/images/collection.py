@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 
 from pycgroups.errors import ImageError, ImageNotFound, InvalidConfig, StateError, invalid
@@ -107,7 +108,12 @@ class Images:
     @property
     def is_there(self) -> bool:
         """Whether the store has a place for images yet."""
-        return os.path.isdir(f"{self._root or default_root()}/images")
+        try:
+            return stat.S_ISDIR(os.stat(f"{self._root or default_root()}/images").st_mode)
+        except PermissionError:  # whoever opens it is told so
+            return True
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Let go of the store's directory; it is opened again when it is wanted."""

@@ -22,17 +22,20 @@ else:
 
 PIECE = 2**18
 """Bytes that are read at a time."""
+ANOTHER_STORE = "another place: $PYCGROUPS_STORE, or Store(root=...)"
+"""What to do where the store's directory is refused."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 @contextmanager
-def io_errors(operation: str, path: str | None = None) -> Iterator[None]:
+def io_errors(operation: str, path: str | None = None, hint: str | None = None) -> Iterator[None]:
     """Turn what the kernel refuses into an error of ours; also a decorator of functions.
 
     Args:
         operation: what is being done.
         path: on what; by default what the kernel's error names.
+        hint: what to do.
     """
     try:
         yield
@@ -40,7 +43,7 @@ def io_errors(operation: str, path: str | None = None) -> Iterator[None]:
         raise
     except OSError as error:
         where = error.filename if isinstance(error.filename, str | bytes) else None  # open() of a descriptor
-        raise Error(operation=operation, path=path or where, errno=error.errno) from error
+        raise Error(operation=operation, path=path or where, errno=error.errno, hint=hint) from error
 
 
 @contextmanager

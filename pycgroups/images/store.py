@@ -20,7 +20,7 @@ from contextlib import suppress
 from pycgroups.errors import ImageError, ImageNotFound, InvalidConfig, Unsupported
 from pycgroups.images.blobs import Blobs
 from pycgroups.images.digest import Digest
-from pycgroups.images.files import io_errors
+from pycgroups.images.files import ANOTHER_STORE, io_errors
 from pycgroups.images.inside import Inside
 from pycgroups.images.layers import Layers, chains_of
 from pycgroups.images.locks import Lock
@@ -94,8 +94,7 @@ class ImageStore:
                 _make(root)
             directory = os.open(f"{root}/images", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            hint = "another place: $PYCGROUPS_STORE, or Store(root=...)"
-            raise ImageError(operation="open store", path=root, errno=error.errno, hint=hint) from error
+            raise ImageError(operation="open store", path=root, errno=error.errno, hint=ANOTHER_STORE) from error
         self._directory = directory
         self.blobs = Blobs(f"{root}/images/blobs", f"{root}/{_TMP}")
         self.layers = Layers(f"{root}/layers", f"{root}/{_TMP}", self.inside)

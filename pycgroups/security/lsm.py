@@ -58,7 +58,7 @@ def check_selinux(label: str, *, sysfs: str = "/sys") -> tuple[str, str]:
         Unsupported: SELinux is not enabled.
     """
     _check_text("selinux_label", label)
-    if not os.path.exists(f"{sysfs}/fs/selinux/enforce"):
+    if not has_selinux(sysfs):
         raise Unsupported(
             "SELinux is not enabled in this kernel, or selinuxfs is not mounted",
             operation="use SELinux label",
@@ -66,6 +66,11 @@ def check_selinux(label: str, *, sysfs: str = "/sys") -> tuple[str, str]:
             hint="boot with security=selinux selinux=1, or leave the option selinux_label out",
         )
     return "attr/exec", label
+
+
+def has_selinux(sysfs: str = "/sys") -> bool:
+    """Tell whether SELinux is enabled, enforcing or not."""
+    return os.path.exists(f"{sysfs}/fs/selinux/enforce")
 
 
 def _check_text(option: str, text: object) -> None:

@@ -135,7 +135,28 @@ def test_without_a_terminal_ctrl_c_is_the_programs(session, held):
 def test_exec_hands_on_stdin_only_when_asked(command, held):
     assert command("exec", "-i", "web", "cat", input="hello").stdout == "hello"
     assert command("exec", "web", "cat", input="hello").stdout == ""
-    assert sorted(command("exec", "-it", "web", "cat", input="one\n").stdout.split()) == ["one", "one"]  # echo, and cat
+    assert command("exec", "-t", "web", "sh", "-c", "test -t 0 && echo yes", input="hello").stdout == "yes\n"
+
+
+def test_who_types_at_a_terminal_needs_one(command, make):
+    held = make("sh", name="term", detach=True, stdin_open=True, tty=True)
+    for words in (["start", "-ai", "term"], ["exec", "-it", "term", "sh"], ["attach", "term"]):
+        done = command(*words, input="exit\n")
+        assert (done.returncode, "stdin is not a terminal" in done.stderr, done.stderr.count("\n")) == (125, True, 1)
+        assert held.status == ("created" if words[0] == "start" else "running")
+        if words[0] == "start":
+            held.start()
+    held.kill()
+    assert command("attach", "--no-stdin", "term").returncode == 1  # for another reason
+
+
+def test_exec_kills_what_a_signal_does_not_end(session, run):
+    run(name="web", detach=True, stop_timeout=0.2)
+    script = "trap '' TERM; echo REA''DY; while :; do busybox sleep 0.1; done"
+    with session("exec", "-it", "web", "sh", "-c", script) as made:
+        made.expect("READY")
+        made.process.send_signal(signal.SIGTERM)
+        assert made.end() == 137
 
 
 def test_exec_in_an_environment_as_asked(command, held, tmp_path, environment):

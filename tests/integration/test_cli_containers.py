@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 import time
@@ -81,6 +82,24 @@ def test_limits_are_changed(command, store, make):
         assert command(*words)[0] == 125
 
 
+def test_it_is_asked_by_another_signal(command, run):
+    script = "trap 'exit 5' USR1; trap '' TERM; echo ready; while :; do busybox sleep 0.05; done"
+    held = run("sh", "-c", script, name="web", detach=True)
+    wait_for(held.logs)
+    assert command("stop", "-s", "USR1", "web") == (0, "web\n", "")
+    assert held.exit_code == 5
+    assert command("stop", "--signal", "NONE", "web")[0] == 125
+
+
+def test_those_that_do_not_run_are_removed(command, make, run, monkeypatch):
+    made = make(name="new")
+    run(name="web", detach=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert command("container", "prune")[0] == 1
+    assert command("container", "prune", "-f") == (0, f"{made.id}\n", "")
+    assert command("ps", "-a", "--format", "{{.Names}}")[1] == "web\n"
+
+
 def test_run_in_the_background(command, store):
     code, out, _ = command("run", "-d", "--name", "job", "--rootfs", "ROOT", "--", "sh", "-c", "echo out; echo err >&2")
     assert (code, store.containers.get("job").id) == (0, out.strip())
@@ -114,10 +133,42 @@ def test_those_that_are_asked_for_in_the_form_that_is_asked_for(command, run, ma
         command("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "done", "web")[1] == "stopped 3\nrunning \n"
     )
     for words in (["ps", "-f", "color=red"], ["ps", "-n", "x"], ["ps", "--format", "{{.}"]):
-        assert command(*words)[0] == (0 if words[-1] == "{{.}" else 125)
+        assert command(*words)[0] == 125
     assert command("ps", "--format", "{{upper .}}")[0] == 125
+    assert "there are: ID, Image, " in command("ps", "-f", "name=nobody", "--format", "{{.Ports}}")[2]
     assert command("inspect", "--type", "container", "none")[0] == 1
     assert command("rm", "-fv", "web")[:2] == (0, "web\n")
+
+
+def test_fields_that_docker_has(command, run, make):
+    made = run(name="web", detach=True, env={"A": "5"})
+    lines = {
+        "{{.State.Running}} {{.State.Paused}} {{.State.OOMKilled}}": "true false false",
+        "{{.State.StartedAt}}": made.inspect()["state"]["started"],
+        "{{.State.FinishedAt}}.": ".",
+        "{{.Config.Env}} {{.Config.Cmd}}": "[A=5] [sleep 1000]",
+        "{{.Config.Tty}} {{.Config.Dns}}{{.Config.User}}": "false []",
+    }
+    for template, line in lines.items():
+        assert command("inspect", "-f", template, "web") == (0, f"{line}\n", "")
+    code, out, err = command("inspect", "-f", "{{.State.Going}}", "web")
+    assert (code, out, "running" in err) == (125, "", True)
+    assert "Running" not in command("inspect", "web")[1]
+
+
+def test_the_end_by_a_signal_is_told_as_a_shell_tells_it(command, run):
+    held = run(name="web", detach=True)
+    held.kill()
+    assert held.wait() == -9
+    assert command("ps", "-a", "--format", "{{.Status}}")[1] == "stopped (137)\n"
+    assert command("ps", "-q", "-f", "exited=137")[1] == f"{held.short_id}\n"
+    assert command("inspect", "-f", "{{.State.ExitCode}}", "web")[1] == "137\n"
+    for words in (["inspect", "web"], ["ps", "-a", "--format", "json"]):
+        assert json.loads(command(*words)[1])[0]["state"]["exit_code"] == 137
+    ends = ("events", "--since", "1h", "--stream=false", "-f")
+    wait_for(lambda: "exit_code=137" in command(*ends, "event=die")[1])
+    assert command(*ends, "exit_code=137")[1].count("\n") == 1
+    assert command(*ends, "exit_code=9") == (0, "", "")
 
 
 def test_logs_of_some_time(command, run):
@@ -149,6 +200,26 @@ def test_what_is_not_there_is_one_line(command):
         assert (code, out.startswith("usage: pycgroups")) == (0, True)
 
 
+def test_what_needs_a_container_that_runs_tells_how_to_start_it(command, make):
+    make(name="web")
+    for words in (["exec", "web", "true"], ["attach", "web"], ["pause", "web"], ["kill", "web"], ["top", "web"]):
+        code, _, error = command(*words)
+        assert (code, error.count("\n")) == (125 if words[0] == "exec" else 1, 1)
+        assert " web: it does not run (hint: start it: start(), pycgroups start)" in error, words
+
+
+@pytest.mark.requires("root")
+def test_what_cannot_be_done_while_it_is_paused_tells_so(command, run):
+    run(name="web", detach=True)
+    assert command("pause", "web")[0] == 0
+    for words in (["exec", "web", "true"], ["pause", "web"]):
+        code, _, error = command(*words)
+        assert (code, error.count("\n")) == (125 if words[0] == "exec" else 1, 1)
+        assert f"pycgroups: {words[0]} web: " in error
+        assert "resume(), pycgroups unpause" in error
+    assert command("unpause", "web")[0] == 0
+
+
 def test_files(command, store, own_root, tmp_path):
     store.containers.create(["sleep", "1000"], rootfs=own_root, name="web")
     (tmp_path / "in").write_text("said\n")
@@ -160,7 +231,19 @@ def test_files(command, store, own_root, tmp_path):
         assert tar.extractfile("tmp/word").read() == b"said\n"
     for words in (["cp", "a", "b"], ["cp", "web:/a", "web:/b"]):
         assert command(*words)[0] == 125
-    assert command("cp", "web:/none", str(tmp_path))[0] == 1
+    (tmp_path / "tree").mkdir()
+    for words, said in (
+        (["web:/none", str(tmp_path)], "copy from the container /none: No such file"),
+        (["web:/etc/hostname", str(tmp_path / "no/x")], f"copy to the host {tmp_path}/no/x: No such file"),
+        ([str(tmp_path / "none"), "web:/tmp"], f"copy from the host {tmp_path}/none: No such file"),
+        ([str(tmp_path / "no/none"), "web:/tmp"], f"copy from the host {tmp_path}/no/none: No such file"),
+        ([str(tmp_path / "in"), "web:/no/x"], "copy to the container /no/x: No such file"),
+        ([str(tmp_path / "tree"), "web:/tmp/word"], "copy to the container /tmp/word: a directory"),
+        (["web:/tmp", str(tmp_path / "in")], f"copy to the host {tmp_path}/in: a directory"),
+    ):
+        code, _, error = command("cp", *words)
+        assert (code, error.count("\n")) == (1, 1), words
+        assert said in error
     for words in (["diff", "web"], ["commit", "web"]):
         code, _, error = command(*words)
         assert (code, "not made of an image" in error) == (1, True)

@@ -255,6 +255,19 @@ def test_exit_codes(store, words, code):
     assert done.stderr.count("\n") == 1
 
 
+def test_templates_have_what_an_image_could_say(box):
+    assert said("inspect", "-f", "{{.Config.OS}} {{.Config.Config.StopSignal}}.", "box:1") == "linux .\n"
+    done = call("inspect", "-f", "{{.Config.Config.Nothing}}", "box:1")
+    assert (done.returncode, "StopSignal" in done.stderr) == (125, True)
+
+
+@pytest.mark.parametrize("command", ["run", "create", "explain"])
+def test_a_program_that_is_taken_for_an_image(command, store):
+    done = call(command, "--pull", "never", "sh", "-c", "true")
+    assert (done.returncode, done.stderr.count("\n"), "pycgroups run -- sh" in done.stderr) == (125, 1, True)
+    assert "pycgroups run --" not in call(command, "--pull", "never", "no-such-program").stderr
+
+
 def test_inspect_tells_what_there_is(box):
     done = call("inspect", "nothing", "box:1")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -182,7 +182,7 @@ def test_what_other_processes_do_is_told_at_once(make, elsewhere):
         held.start()
         assert " container start " in process.stdout.readline()
         held.kill()
-        assert "exit_code=-9" in process.stdout.readline()
+        assert "exit_code=137" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=PATIENCE)[0] == ""
     assert process.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import termios
 import time
 
@@ -156,7 +157,22 @@ def test_a_terminal_without_a_keyboard():
         assert session.end() == 128 + signal.SIGINT
 
 
-def test_a_terminal_for_a_pipe():
-    done = cli("run", "-it", "--", "sh", "-c", "tty; cat; echo end", input="one\ntwo\n")
-    assert done.returncode == 0
-    assert sorted(done.stdout.split()) == sorted(["/dev/pts/0", *2 * ["one", "two"], "end"])  # echo, and cat
+@pytest.mark.parametrize("name", ["TERM", "HUP"])
+def test_a_program_that_a_signal_does_not_end_is_killed(name):
+    script = "trap '' TERM HUP; echo REA''DY; while :; do sleep 0.1; done"
+    with run("-it", "--stop-timeout", "0.2", "--", "sh", "-c", script) as session:
+        session.expect("READY")
+        session.process.send_signal(getattr(signal, f"SIG{name}"))
+        assert session.end() == 137
+
+
+def test_who_types_needs_a_terminal():
+    for stdin in ({"input": "one\n"}, {"stdin": subprocess.DEVNULL}):
+        done = cli("run", "-it", "--", "cat", **stdin)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (125, "", 1)
+        assert "stdin is not a terminal; leave -t out" in done.stderr
+
+
+def test_a_terminal_that_nobody_types_at():
+    done = cli("run", "-t", "--", "sh", "-c", "tty; echo end", input="one\ntwo\n")
+    assert (done.returncode, done.stdout.split()) == (0, ["/dev/pts/0", "end"])

@@ -64,7 +64,7 @@ def test_without_one_there_is_no_health(make):
     assert held.health is None
     assert held.inspect()["state"]["health"] is None
     held.start()
-    with pytest.raises(pc.InvalidConfig, match="healthcheck"):
+    with pytest.raises(pc.InvalidConfig, match="the container has no healthcheck"):
         held.wait_for(healthy=True)
     with pytest.raises(pc.InvalidConfig):
         make(healthcheck={"interval": 1})

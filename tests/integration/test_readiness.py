@@ -234,7 +234,9 @@ def test_who_is_killed_is_not_waited_for(run):
     held = run()
     killing = threading.Timer(0.2, held.kill)
     killing.start()
-    with pytest.raises(pc.StateError, match=r"signal, -9\) before there was port 80; it has written nothing"):
+    with pytest.raises(
+        pc.StateError, match=r"signal, -9\) before there was port 80 \(nothing listens\); it has written nothing"
+    ):
         soon(held, port=80)
     killing.join()
 
@@ -260,7 +262,7 @@ def test_the_time_is_over_with_its_last_lines_and_it_goes_on(run):
     with pytest.raises(pc.TimedOut) as raised:
         held.wait_for(port=80, timeout=0.2)
     assert isinstance(raised.value, TimeoutError)
-    assert "after 0.2 seconds there is no port 80; its last lines:\n    11\n" in str(raised.value)
+    assert "after 0.2 seconds there is no port 80 (nothing listens); its last lines:\n    11\n" in str(raised.value)
     assert str(raised.value).endswith("\n    20")
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
     assert held.status == "running"

@@ -26,7 +26,6 @@ FACTS = {
         ("{{json .State.Status}}", '"stopped"'),
         ('{{index .Config.Labels "a"}}{{index .Config.Labels "z"}}', "b"),
         ("{{.Config.Command}}", "[sh -c]"),
-        ("{{.Config.Nothing.More}}", "<no value>"),
         ("plain", "plain"),
         ("{{range .Config}}x{{end}}", None),
         ("{{.Name | upper}}", None),
@@ -40,6 +39,20 @@ def test_templates(template, text):
             templates.render(template, FACTS)
     else:
         assert templates.render(template, FACTS) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("{{.State.Going}}", r"no field Going in \.State; there are: status, exit_code, oom, finished"),
+        ("{{.Nothing}}", "no field Nothing in it; there are: id, name, image, state, config"),
+        ("{{.State.Finished.Year}}", r"no field Year in \.State\.Finished; it has none"),
+        ("{{.Name}} {{.State.Status}", r"template: \{\{\.State\.Status\} is not closed by \}\}"),
+    ],
+)
+def test_what_is_not_there_is_an_error(template, error):
+    with pytest.raises(UsageError, match=error):
+        templates.render(template, FACTS)
 
 
 def test_the_whole_and_the_headings():

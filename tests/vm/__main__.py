@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--user", action="store_true", help="run as an ordinary user")
     places = "; ".join(f"{name}: {text}" for name, text in machine.CGROUPS.items())
     parser.add_argument("--cgroups", choices=machine.CGROUPS, default="service", help=places)
-    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds, the boot included (default: 3600)")
+    parser.add_argument("--timeout", type=float, default=4500.0, help="seconds, the boot included (default: 4500)")
     parser.add_argument("command", nargs="+", metavar="-- COMMAND")
     args = parser.parse_args()
     env = {name: os.environ[name] for name in KEEP if name in os.environ}

@@ -65,7 +65,7 @@ class Job:
     as_user: bool = False
     cgroups: str = "service"
     "Where the command is: see `CGROUPS`."
-    timeout: float = 3600.0
+    timeout: float = 4500.0
     memory: int = 3072
     "MiB of guest memory."
 

@@ -26,7 +26,7 @@ from pycgroups.containers.volumes.filling import FILLING, fill
 from pycgroups.containers.volumes.users import users
 from pycgroups.containers.volumes.volume import Volume, measure
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, invalid
-from pycgroups.images.files import io_errors
+from pycgroups.images.files import ANOTHER_STORE, io_errors
 from pycgroups.images.inside import Inside
 from pycgroups.images.locks import Lock
 from pycgroups.images.removing import remove
@@ -99,7 +99,7 @@ class Volumes:
             Error: the store cannot be read.
         """
         wanted = _wanted(labels)
-        with io_errors("list volumes", self.root):
+        with io_errors("list volumes", self.root, ANOTHER_STORE):
             try:
                 names = sorted(os.listdir(self.root))
             except FileNotFoundError:

@@ -41,6 +41,15 @@ def test_every_command_has_help(command, capsys):
     assert capsys.readouterr().out.startswith(f"usage: pycgroups {command}")
 
 
+@pytest.mark.parametrize("words", ["run", "volume ls", "container rm"])
+def test_help_of_a_command(words, capsys):
+    assert cli.main([*words.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert cli.main(["help", *words.split()]) == 0
+    assert capsys.readouterr().out == shown
+    assert cli.main(["help", "dance"]) == 125
+
+
 @pytest.mark.parametrize(
     ("words", "command"),
     [
@@ -58,7 +67,7 @@ def test_dockers_two_words_are_one_of_ours(words, command, capsys):
 
 def test_two_words_that_nobody_has(capsys):
     assert cli.main(["container", "dance"]) == 125
-    assert "'container dance' is not a command" in capsys.readouterr().err
+    assert "pycgroups container prune, and not 'dance'" in capsys.readouterr().err
     assert cli.main(["image", "--help"]) == 0
     assert "image df|prune" in capsys.readouterr().out
 

@@ -38,6 +38,14 @@ def test_what_is_the_image_and_what_the_command(arguments, image, command):
     assert (words.get("image"), words["command"]) == (image, command)
 
 
+@pytest.mark.parametrize("word", ["/bin/echo", "./prog", "../srv/root"])
+def test_a_path_is_no_image(word):
+    with pytest.raises(UsageError, match=rf"pycgroups run -- {word} .*--rootfs"):
+        read(word, "hi")
+    with pytest.raises(InvalidConfig, match=f"rootfs='{word}'"):
+        config("--image", word)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--"], ["host"], ["--rootfs", "/x"]])
 def test_no_command(arguments):
     with pytest.raises(UsageError, match="which program"):

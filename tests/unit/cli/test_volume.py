@@ -32,7 +32,7 @@ def test_from_the_making_to_the_end(say):
     code, name, _ = say("create")
     assert (code, len(name)) == (0, 65)
     assert say("ls", "-q", "--filter", "label=of=shop") == (0, "data\n", "")
-    assert say("ls", "-q", "--filter", "name=dat") == (0, "data\n", "")
+    assert say("ls", "-q", "-f", "name=dat") == (0, "data\n", "")
     assert say("ls", "--filter", "label=of")[1].splitlines()[1].split() == ["data", "just", "now", "of=shop,", "bare="]
     code, text, _ = say("inspect", "data")
     (facts,) = json.loads(text)

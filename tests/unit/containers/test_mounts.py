@@ -2,7 +2,8 @@ import attrs
 import pytest
 
 from pycgroups.containers.mounts import Mount, volumes
-from pycgroups.errors import InvalidConfig
+from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.security import lsm
 
 
 def test_the_four_kinds():
@@ -103,3 +104,23 @@ def test_volumes_that_are_refused(given, key):
     with pytest.raises(InvalidConfig) as caught:
         volumes(given, "volumes")
     assert caught.value.path == key
+
+
+def test_what_is_meant_is_told():
+    with pytest.raises(InvalidConfig, match=r"'\./rel/dir'"):
+        volumes(["rel/dir:/x"], "volumes")
+    with pytest.raises(InvalidConfig, match=r"SOURCE:DIR\[:ro\]"):
+        volumes(["/a"], "volumes")
+
+
+@pytest.mark.parametrize("words", ["z", "Z", "ro,z", "Z,ro"])
+def test_labels_of_selinux_are_not_changed(monkeypatch, words):
+    monkeypatch.setattr(lsm, "has_selinux", lambda: False)
+    given = {"/a": f"/b:{words}", "data": f"/c:{words}"}
+    assert volumes(given, "volumes") == tuple(
+        make(source, target, read_only="ro" in words)
+        for make, source, target in ((Mount.bind, "/a", "/b"), (Mount.volume, "data", "/c"))
+    )
+    monkeypatch.setattr(lsm, "has_selinux", lambda: True)
+    with pytest.raises(Unsupported, match="leave z and Z out"):
+        volumes(given, "volumes")
