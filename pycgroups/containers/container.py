@@ -7,7 +7,7 @@ import os
 import select
 import signal as signals
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, overload
 
@@ -487,8 +487,9 @@ class Container(Contents, Looking):
         except Error as error:
             if error.path == self.id:
                 error.path = self._shown
-            if isinstance(error, StateError) and error.hint is None and self.status == "paused":
-                error.hint = "it is paused; resume(), pycgroups unpause"
+            with suppress(NotFound):  # it has been removed meanwhile
+                if isinstance(error, StateError) and error.hint is None and self.status == "paused":
+                    error.hint = "it is paused; resume(), pycgroups unpause"
             raise
 
     def restart(self, timeout: float | None = None) -> None:
