@@ -5,7 +5,11 @@ from __future__ import annotations
 from pycgroups.cli import FAILED
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.text import complain, is_sure
-from pycgroups.cli.usage import Usage, choose
+from pycgroups.cli.usage import Usage, run_one
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ABOUT = """\
 usage: pycgroups container prune [FLAGS]
@@ -31,14 +35,11 @@ def main(arguments: list[str]) -> int:
     Raises:
         Error: a container cannot be removed, or a UsageError.
     """
-    chosen = choose("container", ABOUT, {"prune": PRUNE}, arguments)
-    if chosen is None:
-        return 0
-    usage, rest = chosen
-    asked = usage.read(rest)
-    if asked is None:
-        return 0
-    if not asked[0].get("force") and not is_sure("This removes all containers that do not run."):
+    return run_one("container", ABOUT, {"prune": (PRUNE, _prune)}, arguments)
+
+
+def _prune(found: dict[str, Any]) -> int:
+    if not found.get("force") and not is_sure("This removes all containers that do not run."):
         complain("nothing was removed")
         return FAILED
     from pycgroups import containers

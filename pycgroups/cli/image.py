@@ -6,13 +6,13 @@ from pycgroups.cli import FAILED, progress
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.tables import FORMAT, as_object, print_json, print_table, size
 from pycgroups.cli.text import complain, escaped, is_sure
-from pycgroups.cli.usage import Usage, choose
+from pycgroups.cli.usage import Usage, run_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
+    from pycgroups.cli.usage import Commands
     from pycgroups.images.disk_use import DiskUse
 
 ABOUT = """\
@@ -35,13 +35,7 @@ def main(arguments: list[str]) -> int:
     Raises:
         Error: the store cannot be opened, or a UsageError.
     """
-    chosen = choose("image", ABOUT, _COMMANDS, arguments)
-    if chosen is None:
-        return 0
-    command, rest = chosen
-    usage, run = command
-    asked = usage.read(rest)
-    return 0 if asked is None else run(asked[0])
+    return run_one("image", ABOUT, _COMMANDS, arguments)
 
 
 # -- df ---------------------------------------------------------------------------------------------------------------
@@ -152,7 +146,7 @@ def _repair(found: dict[str, Any]) -> int:
     return 0
 
 
-_COMMANDS: dict[str, tuple[Usage, Callable[[dict[str, Any]], int]]] = {
+_COMMANDS: Commands = {
     "df": (DF, _df),
     "prune": (PRUNE, _prune),
     "verify": (VERIFY, _verify),

@@ -7,13 +7,13 @@ from pycgroups.cli.flags import Flag
 from pycgroups.cli.progress import short
 from pycgroups.cli.tables import FORMAT, as_object, print_json, print_table, size
 from pycgroups.cli.text import complain, escaped, is_sure
-from pycgroups.cli.usage import Usage, choose
+from pycgroups.cli.usage import Usage, run_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
+    from pycgroups.cli.usage import Commands
     from pycgroups.containers.disk_use import StoreUse, Total
 
 ABOUT = """\
@@ -34,13 +34,7 @@ def main(arguments: list[str]) -> int:
     Raises:
         Error: the store cannot be read, or a UsageError.
     """
-    chosen = choose("system", ABOUT, _COMMANDS, arguments)
-    if chosen is None:
-        return 0
-    command, rest = chosen
-    usage, run = command
-    asked = usage.read(rest)
-    return 0 if asked is None else run(asked[0])
+    return run_one("system", ABOUT, _COMMANDS, arguments)
 
 
 # -- df ---------------------------------------------------------------------------------------------------------------
@@ -131,4 +125,4 @@ def _prune(found: dict[str, Any]) -> int:
     return 0
 
 
-_COMMANDS: dict[str, tuple[Usage, Callable[[dict[str, Any]], int]]] = {"df": (DF, _df), "prune": (PRUNE, _prune)}
+_COMMANDS: Commands = {"df": (DF, _df), "prune": (PRUNE, _prune)}

@@ -8,12 +8,13 @@ from pycgroups.cli.flags import UsageError, describe, parse_anywhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, NamedTuple, TypeVar
 
     from pycgroups.cli.flags import Flag
 
     T = TypeVar("T")
+    Commands = Mapping[str, "tuple[Usage, Callable[[dict[str, Any]], int]]"]
 else:
     from pycgroups.records import NamedTuple
 
@@ -48,6 +49,20 @@ class Usage(NamedTuple):
         if not self.least <= len(words) <= self.most:
             raise UsageError(f"it is: pycgroups {self.line}; see --help")
         return found, words
+
+
+def run_one(command: str, about: str, commands: Commands, arguments: Sequence[str]) -> int:
+    """Run one command of several, as ``image df``, which takes no words; the exit code.
+
+    Raises:
+        UsageError: there is none of this name, or its flags are wrong.
+    """
+    chosen = choose(command, about, commands, arguments)
+    if chosen is None:
+        return 0
+    (usage, run), rest = chosen
+    asked = usage.read(rest)
+    return 0 if asked is None else run(asked[0])
 
 
 def choose(command: str, about: str, commands: Mapping[str, T], arguments: Sequence[str]) -> tuple[T, list[str]] | None:
