@@ -261,6 +261,14 @@ def enter_namespace(fd: int, type_: int) -> int:
     return int(lib.namespace_enter(fd, type_))
 
 
+def namespaces_unlike(pid: int, kinds: Sequence[bytes]) -> int:
+    """Tell of which of some kinds, as /proc/PID/ns names them, a process is in other namespaces than this thread.
+
+    A bit for each, or -errno.
+    """
+    return int(lib.namespaces_unlike(b"/proc/%d/ns" % pid, b"\0".join(kinds), len(kinds)))
+
+
 def bind(source: str, target: str) -> int:
     """`mount(2)` with MS_BIND; 0 or -errno."""
     return int(lib.mount_bind(os.fsencode(source), os.fsencode(target)))

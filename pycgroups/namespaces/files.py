@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.errors import Error, InvalidConfig, NotFound
 
@@ -19,6 +20,7 @@ FILES = {
     "mount": "mnt",
     "time": "time",
 }
+_NAMES = tuple(name.encode() for name in FILES.values())
 FLAGS: dict[str, int] = {
     "user": lib.CLONE_NEWUSER,
     "cgroup": lib.CLONE_NEWCGROUP,
@@ -92,37 +94,15 @@ def _other(path: str, what: str, kind: str | None) -> InvalidConfig:
 
 
 def others(pid: int) -> tuple[str, ...]:
-    """Name the namespaces of a process that this one is not in, by OCI's kinds.
+    """Name the namespaces of a process that this thread is not in, by OCI's kinds.
 
     Raises:
         NotFound: the process has ended.
         Error: this user may not look at it.
     """
-    own, its = _links("self"), _links(pid)
-    if own.keys() != its.keys():
-        raise NotFound(operation="look at namespaces", path=f"/proc/{pid}/ns", errno=errno.ESRCH)
-    return tuple([kind for kind, name in FILES.items() if name in own and own[name] != its[name]])
-
-
-def _links(pid: int | str) -> dict[str, str]:
-    """Read which namespaces a process is in: none where a kernel lacks the kind, or the process has just ended."""
-    path, links = f"/proc/{pid}/ns", {}
-    try:
-        directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for name in FILES.values():
-                try:
-                    links[name] = os.readlink(name, dir_fd=directory)
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
-        finally:
-            os.close(directory)
-    except OSError as error:
-        missing = NotFound if error.errno in _GONE else Error
-        raise missing(
-            operation="look at namespaces",
-            path=path,
-            errno=error.errno,
-            hint=_OUT_OF_REACH if error.errno == errno.EACCES else None,
-        ) from None
-    return links
+    unlike = calls.namespaces_unlike(pid, _NAMES)
+    if unlike < 0:
+        missing = NotFound if -unlike in _GONE else Error
+        hint = _OUT_OF_REACH if unlike == -errno.EACCES else None
+        raise missing(operation="look at namespaces", path=f"/proc/{pid}/ns", errno=-unlike, hint=hint)
+    return tuple([kind for place, kind in enumerate(FILES) if unlike >> place & 1])
