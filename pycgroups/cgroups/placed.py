@@ -36,7 +36,7 @@ from pycgroups.errors import AlreadyExists, CgroupError, InvalidConfig, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Unpack
 
     from pycgroups.cgroups.detect import Hierarchy
@@ -223,34 +223,33 @@ def having(controller: str, paths: Iterable[str]) -> Iterator[str]:
     return (path for path in paths if controller in place_of(path).controllers)
 
 
-def sub(group: Placed, name: str) -> Placed:
-    """Take hold of a group inside, for a process that is to join the container there: runc's `exec --cgroup`.
+def sub(paths: Sequence[str], name: str) -> tuple[str, ...]:
+    """Name the directories of a group inside, for a process that is to join a container there: runc's `exec --cgroup`.
 
     Args:
-        group: the container's.
+        paths: of the container's, as `Placed.paths` had them.
         name: the path below it; in every hierarchy that has it, elsewhere it is the group itself. "memory:a/b" asks one
             hierarchy of v1 alone.
 
     Raises:
         InvalidConfig: the path climbs.
         NotFound: no hierarchy has it.
-        CgroupError: it cannot be opened.
     """
     controller, colon, path = name.rpartition(":")
     if ".." in path.split("/"):
         raise InvalidConfig(f"{path} is not a sub cgroup path", operation="open cgroup", path=name)
     below = os.path.normpath(f"/{path.lstrip('/')}")
     found = []
-    for above in group.paths:
+    for above in paths:
         there = os.path.isdir(above + below) and (not colon or controller in place_of(above).controllers)
         found.append(os.path.normpath(above + below) if there else above)
-    if below != "/" and found == [*group.paths]:
-        raise NotFound("no such cgroup", operation="open cgroup", path=f"{group.name}{below}")
-    return open_(found)
+    if below != "/" and found == [*paths]:
+        raise NotFound("no such cgroup", operation="open cgroup", path="".join(paths[:1]) + below)
+    return tuple(found)
 
 
-def beside(paths: Iterable[str], pid: int) -> Placed:
-    """Take hold of the group that a process who joins a container is to be born in.
+def beside(paths: Iterable[str], pid: int) -> tuple[str, ...]:
+    """Name the directories of the group that a process who joins a container is to be born in.
 
     On v2 what hands controllers down may have no processes, so where the container has groups of its own it is the one
     that its first process is in.
@@ -258,13 +257,11 @@ def beside(paths: Iterable[str], pid: int) -> Placed:
     Args:
         paths: of the container's, as `Placed.paths` had them.
         pid: of its first process.
-
-    Raises:
-        CgroupError: it cannot be opened.
     """
     unified = next((each for each in detect.hierarchies() if each.version == detect.V2), None)
-    return open_(
-        path if unified is None or not path.startswith(f"{unified.mount}/") else _current(unified, path, pid)
+    above = None if unified is None else f"{unified.mount}/"
+    return tuple(
+        path if unified is None or above is None or not path.startswith(above) else _current(unified, path, pid)
         for path in paths
     )
 

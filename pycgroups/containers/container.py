@@ -837,19 +837,25 @@ class Container(Contents, Looking):
 
         with self._home() as home:
             start = home.start()
-        # As long as its start is not noted, what the runtime knows may be of one whose root is still the host's.
-        if start is None or not ending.is_alive(start):
+        if start is None or start.boot != boot_id():
             raise self._idle("exec")
         describe = partial(inner.describe, command=command, **asked)
-        with self._told():
-            executed = self._runtime().exec(
-                describe,
-                stdio=stdio,
-                supervised=supervised,
-                detached=detached,
-                limits=limits,
-                require_limits=require_limits,
-            )
+        try:
+            with self._told():
+                executed = self._runtime().exec(
+                    describe,
+                    stdio=stdio,
+                    supervised=supervised,
+                    detached=detached,
+                    limits=limits,
+                    require_limits=require_limits,
+                    # As long as its start is not noted, the runtime may know one whose root is still the host's.
+                    first=(start.pid, start.began),
+                )
+        except Error as error:
+            if ending.is_alive(start):
+                raise
+            raise self._idle("exec") from error
         with inner.held(executed):
             if is_told:
                 inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)

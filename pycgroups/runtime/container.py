@@ -318,6 +318,7 @@ class Container:
         ignore_paused: bool = False,
         limits: Limits | None = None,
         require_limits: bool = True,
+        first: tuple[int, int] | None = None,
     ) -> Executed:
         """Start another process in it.
 
@@ -336,6 +337,7 @@ class Container:
             limits: it is in a cgroup of its own below the container's, with these, instead of `cgroups`; all that it
                 has started ends with it, unless it is detached.
             require_limits: raise if one of them cannot be enforced; if False, it is in `Executed.unenforced`.
+            first: only if its first process is still this one: its pid, and when it began; proc_pid_stat(5), (22).
 
         Raises:
             StateError: the container is stopped, or paused.
@@ -359,11 +361,8 @@ class Container:
         )
         with Home(self.directory) as home:
             record, spec = home.load(), _spec(home)
-        if not record.is_alive():
+        if first is not None and first != (record.pid, record.started_at):
             raise StateError("container not running", operation="exec", path=self.id)
-        if callable(process):
-            assert spec.process is not None  # `create` has seen to that
-            process = process(spec.process, record.pid)
         return execution.execute(record, spec, process, wishes)
 
     # -- for its creator --------------------------------------------------------------------------------------------

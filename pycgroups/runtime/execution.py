@@ -6,6 +6,8 @@ import errno
 import os
 
 from pycgroups._native.calls import lib
+from pycgroups.cgroups import placed
+from pycgroups.cgroups.entrance import Entrance
 from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Unsupported, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from pycgroups._native.calls import Report
     from pycgroups.cgroups.limits import Limits
-    from pycgroups.cgroups.placed import Placed
     from pycgroups.cgroups.sample import Sample
     from pycgroups.cgroups.within import Inner
     from pycgroups.oci.runtime_spec import Linux, Process, Spec
@@ -169,44 +170,65 @@ class Executed:
             os.close(master)
 
 
+class _Target(NamedTuple):
+    """The container: what is known of it, and a pidfd of its first process, which runs."""
+
+    record: Record
+    spec: Spec
+    pidfd: int
+
+
 @own_errors("exec")
-def execute(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
-    """Start a process in the container that a record is of."""
+def execute(
+    record: Record, spec: Spec, process: Process | Callable[[Process, int], Process], wishes: Wishes
+) -> Executed:
+    """Start a process in the container that a record is of; see `Container.exec`."""
+    pidfd = open_process(record.pid) if record.started_at else -1
     try:
-        return _execute_either_way(record, spec, process, wishes)
+        # In this order: the descriptor is not of somebody who has got the pid since.
+        if pidfd < 0 or not record.is_alive():
+            raise _not_running(record)
+        if callable(process):
+            assert spec.process is not None  # `create` has seen to that
+            process = process(spec.process, record.pid)
+        return _execute_either_way(_Target(record, spec, pidfd), process, wishes)
     except (NotFound, Unsupported, CgroupError, LaunchError) as error:
         if not record.is_ending():
             raise
         raise _not_running(record) from error
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
 
 
 def _not_running(record: Record) -> StateError:
     return StateError("container not running", operation="exec", path=record.id)
 
 
-def _execute_either_way(record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed:
+def _execute_either_way(target: _Target, process: Process, wishes: Wishes) -> Executed:
     if wishes.limits is not None:
-        return _execute_in_group(record, spec, process, wishes, wishes.limits)
+        return _execute_in_group(target, process, wishes, wishes.limits)
     try:
-        return _execute(record, spec, process, wishes, None)
+        return _execute(target, process, wishes, None)
     except LaunchError as error:
-        if (error.step, error.errno) != _UNSEEN or not record.cgroups:
+        if (error.step, error.errno) != _UNSEEN or not target.record.cgroups:
             raise
     from pycgroups.cgroups.limits import NO_LIMITS  # few come here
 
-    return _execute_in_group(record, spec, process, wishes, NO_LIMITS)
+    return _execute_in_group(target, process, wishes, NO_LIMITS)
 
 
-def _execute_in_group(record: Record, spec: Spec, process: Process, wishes: Wishes, limits: Limits) -> Executed:
-    limited = _limit(record, wishes, limits)
+def _execute_in_group(target: _Target, process: Process, wishes: Wishes, limits: Limits) -> Executed:
+    limited = _limit(target.record, wishes, limits)
     try:
-        return _execute(record, spec, process, wishes, limited)
+        return _execute(target, process, wishes, limited)
     except BaseException:
         limited.end()
         raise
 
 
-def _execute(record: Record, spec: Spec, process: Process, wishes: Wishes, limited: Inner | None) -> Executed:
+def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner | None) -> Executed:
+    record, spec = target.record, target.spec
     profile = spec.linux.seccomp
     grantable = _grantable(spec)
     manner = _manner(process, profile)._replace(
@@ -224,7 +246,7 @@ def _execute(record: Record, spec: Spec, process: Process, wishes: Wishes, limit
             console = handing.connect(wishes.console_socket)
         if profile is not None and confinement.has_listener(profile):
             listener = confinement.connect(profile)
-        running = _launch(record, spec, process, manner, wishes, limited=limited)
+        running = _launch(target, process, manner, wishes, limited=limited)
         try:
             if profile is not None and listener >= 0:
                 handed, listener = listener, -1
@@ -279,53 +301,45 @@ def _grantable(spec: Spec) -> int:
 
 def _limit(record: Record, wishes: Wishes, limits: Limits) -> Inner:
     """Make a cgroup for the process alone, in that of the container."""
-    from pycgroups.cgroups import placed, within
+    from pycgroups.cgroups import within
 
-    with placed.open_(record.cgroups, to_enter=False) as group:
+    with Entrance(record.cgroups) as group:
         _check_awake(record, group, wishes)
     return within.Inner.make(record.cgroups, limits, require_limits=wishes.require_limits, left=wishes.detached)
 
 
-def _check_awake(record: Record, group: Placed, wishes: Wishes) -> None:
+def _check_awake(record: Record, group: Entrance, wishes: Wishes) -> None:
     if not wishes.ignore_paused and group.frozen:
         raise StateError("cannot exec in a paused container", operation="exec", path=record.id)
 
 
 def _launch(
-    record: Record, spec: Spec, process: Process, manner: Manner, wishes: Wishes, *, limited: Inner | None
+    target: _Target, process: Process, manner: Manner, wishes: Wishes, *, limited: Inner | None
 ) -> launch.Running:
     """Start a process in the container's namespaces and cgroup."""
-    pidfd = open_process(record.pid) if record.started_at else -1
-    try:
-        # In this order: the descriptor is not of somebody who has got the pid since.
-        if pidfd < 0 or not record.is_alive():
-            raise _not_running(record)
-        kinds, groups = files.others(record.pid), _may_set_groups(record.pid)
-        for attempt in range(_ATTEMPTS):
-            with _group(record, wishes.cgroups, limited) as group:
-                _check_awake(record, group, wishes)
-                joins = group.join_fds
-                plan, encoded = _plan(process, spec.linux, kinds, len(joins), manner, *groups)
-                running = launch.Running(plan)
-                try:
-                    launch.launch(
-                        running,
-                        encoded,
-                        stdio=wishes.stdio,
-                        cgroup=-1 if group.clone_fd is None else group.clone_fd,
-                        given=[*joins, *([pidfd] if kinds else ()), *wishes.preserved.fds],
-                        placed=_classifier(record),
-                    )
-                except LaunchError as error:
-                    # Somebody has just moved the container's processes out of the way: `pycgroups.cgroups.within`.
-                    is_race = (error.step, error.errno) == ("clone3", errno.EBUSY) and not wishes.cgroups
-                    if not is_race or attempt == _ATTEMPTS - 1:
-                        raise
-                else:
-                    break
-    finally:
-        if pidfd >= 0:
-            os.close(pidfd)
+    record, spec, pidfd = target
+    kinds, groups = files.others(record.pid), _may_set_groups(record.pid)
+    for attempt in range(_ATTEMPTS):
+        with Entrance(_cgroups(record, wishes.cgroups, limited)) as group:
+            _check_awake(record, group, wishes)
+            plan, encoded = _plan(process, spec.linux, kinds, len(group.join_fds), manner, *groups)
+            running = launch.Running(plan)
+            try:
+                launch.launch(
+                    running,
+                    encoded,
+                    stdio=wishes.stdio,
+                    cgroup=group.clone_fd,
+                    given=[*group.join_fds, *([pidfd] if kinds else ()), *wishes.preserved.fds],
+                    placed=_classifier(record),
+                )
+            except LaunchError as error:
+                # Somebody has just moved the container's processes out of the way: `pycgroups.cgroups.within`.
+                is_race = (error.step, error.errno) == ("clone3", errno.EBUSY) and not wishes.cgroups
+                if not is_race or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                break
     return running
 
 
@@ -364,16 +378,13 @@ def _classifier(record: Record) -> Callable[[int], None] | None:
     return lambda pid: resctrl.enter(record.resctrl, pid)
 
 
-def _group(record: Record, below: Sequence[str], limited: Inner | None) -> Placed:
-    """Open the cgroup that the process is to be in."""
-    from pycgroups.cgroups import placed
-
+def _cgroups(record: Record, below: Sequence[str], limited: Inner | None) -> Sequence[str]:
+    """Name the directories of the cgroup that the process is to be in."""
     if limited is not None and limited.paths:
-        return placed.open_(limited.entered(record.cgroups))
+        return limited.entered(record.cgroups)
     if not below:
         return placed.beside(record.cgroups, record.pid)
-    group = placed.open_(record.cgroups)
+    paths = record.cgroups
     for name in below:
-        with group as above:
-            group = placed.sub(above, name)
-    return group
+        paths = placed.sub(paths, name)
+    return paths

@@ -205,7 +205,7 @@ def test_who_joins_goes_where_the_first_process_went(group):
         Path(group.paths[0], "cgroup.subtree_control").write_text("+memory +pids")
         with pytest.raises(subprocess.CalledProcessError):
             subprocess.run(pc.in_cgroup(group, ["true"]), check=True, stderr=subprocess.DEVNULL)
-        with placed.beside(group.paths, process.pid) as joined:
+        with placed.open_(placed.beside(group.paths, process.pid)) as joined:
             assert joined.paths == (str(inside),)
             subprocess.run(pc.in_cgroup(joined, ["true"]), check=True)
 
@@ -217,12 +217,12 @@ def test_a_group_inside(group):
         for name in ("cpuset.cpus", "cpuset.mems"):  # v1 has none for a new group
             if Path(path, "jobs", name).exists():
                 Path(path, "jobs", name).write_text(Path(path, name).read_text())
-    with placed.sub(group, "jobs") as inside:
+    with placed.open_(placed.sub(group.paths, "jobs")) as inside:
         assert inside.paths == tuple(f"{path}/jobs" for path in group.paths)
         with sleeping(inside) as process:
             assert group.processes() == (process.pid,)
     with pytest.raises(NotFound):
-        placed.sub(group, "none")
+        placed.sub(group.paths, "none")
 
 
 TRY = f"""

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 
 _FREEZER = Freezer()
-_THREADS = "tasks"
-_NOT_OURS = (errno.EACCES, errno.EROFS)
+THREADS = "tasks"
+"""Where one thread enters, which needs a lock less than cgroup.procs does: a child that is about to has just one."""
+NOT_OURS = (errno.EACCES, errno.EROFS)
+"""What the kernel says of it to whom may only look at the group."""
 
 
 def find(hierarchy: Hierarchy, name: str) -> str | None:
@@ -78,27 +80,26 @@ class Manager(manager.Manager):
         super().__init__(directory, controllers)
         if not to_enter:
             return
-        # "tasks" moves one thread, which needs a lock less than cgroup.procs: a child that enters has just one.
         try:
-            self.join_fd = directory.open(_THREADS, os.O_WRONLY)
+            self.join_fd = directory.open(THREADS, os.O_WRONLY)
         except CgroupError as error:
-            if error.errno not in _NOT_OURS:  # such a group can be looked at
+            if error.errno not in NOT_OURS:
                 raise
 
     def add_thread(self, tid: int) -> None:
         """Move one thread here, whatever the rest of its process does."""
-        self.directory.write(_THREADS, str(tid))
+        self.directory.write(THREADS, str(tid))
 
     def threads(self) -> list[int]:
         """Ids of the threads in this very directory."""
-        return [int(tid) for tid in self.directory.read_if_there(_THREADS).split()]
+        return [int(tid) for tid in self.directory.read_if_there(THREADS).split()]
 
     def make_threaded(self) -> None:
         """Nothing to do: every v1 cgroup takes single threads."""
 
     def move_threads_up(self) -> None:
         """Move the threads to the directory above; new ones may appear meanwhile."""
-        tree.move_threads(self.directory, _THREADS)
+        tree.move_threads(self.directory, THREADS)
 
     def frozen(self) -> bool | None:
         """Ask the freezer, if this is its hierarchy."""

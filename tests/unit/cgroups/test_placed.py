@@ -96,9 +96,14 @@ def unified(fake, own="", controllers="cpu memory pids"):
 
 def made(fake, group):
     """Make a list of the directories, as they are below the fake ones, and let go of the group."""
-    paths = [os.path.relpath(path, fake.path) for path in group.paths]
+    paths = below(fake, group.paths)
     group.let_go()
     return paths
+
+
+def below(fake, paths):
+    """Make a list of directories as they are below the fake ones."""
+    return [os.path.relpath(path, fake.path) for path in paths]
 
 
 def read(fake, path):
@@ -352,17 +357,17 @@ def test_a_group_inside(fake, kernel):
     group = placed.create("/a", "ID", None)
     for path in ("memory/a/x", "cpu/a/x", "cpu/a/y"):
         kernel.make(f"{fake.path}/{path}")
-    assert made(fake, placed.sub(group, "x")) == ["memory/a/x", "cpu/a/x"]
-    assert made(fake, placed.sub(group, "/x/./")) == ["memory/a/x", "cpu/a/x"]
-    assert made(fake, placed.sub(group, "y")) == ["memory/a", "cpu/a/y"]
-    assert made(fake, placed.sub(group, "memory:x")) == ["memory/a/x", "cpu/a"]
-    assert made(fake, placed.sub(group, "/")) == ["memory/a", "cpu/a"]
+    assert below(fake, placed.sub(group.paths, "x")) == ["memory/a/x", "cpu/a/x"]
+    assert below(fake, placed.sub(group.paths, "/x/./")) == ["memory/a/x", "cpu/a/x"]
+    assert below(fake, placed.sub(group.paths, "y")) == ["memory/a", "cpu/a/y"]
+    assert below(fake, placed.sub(group.paths, "memory:x")) == ["memory/a/x", "cpu/a"]
+    assert below(fake, placed.sub(group.paths, "/")) == ["memory/a", "cpu/a"]
     for name in ("z", "memory:y", "pids:x"):
         with pytest.raises(NotFound):
-            placed.sub(group, name)
+            placed.sub(group.paths, name)
     for name in ("..", "/x/../..", "memory:../x"):
         with pytest.raises(InvalidConfig, match="not a sub cgroup path"):
-            placed.sub(group, name)
+            placed.sub(group.paths, name)
     group.let_go()
 
 
@@ -372,12 +377,12 @@ def test_what_joins_goes_where_the_first_process_is(fake, kernel, monkeypatch):
     texts = {"/proc/5/cgroup": "1:name=x:/\n0::/a/init\n"}
     monkeypatch.setattr(placed, "read_path", lambda path: texts.get(path) or read_path(path))
     kernel.make(f"{fake.path}/unified/a/init")
-    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a"]
+    assert below(fake, placed.beside(group.paths, 5)) == ["unified/a"]
     fake.make("unified/a", cgroup_subtree_control="memory\n")
-    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a/init"]
+    assert below(fake, placed.beside(group.paths, 5)) == ["unified/a/init"]
     kernel.put(unified(fake)._replace(root="/outer"))  # a part of the tree is mounted
     texts["/proc/5/cgroup"] = "0::/outer/a/init\n"
-    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a/init"]
+    assert below(fake, placed.beside(group.paths, 5)) == ["unified/a/init"]
     texts["/proc/5/cgroup"] = "0::/outer/b\n"
-    assert made(fake, placed.beside(group.paths, 5)) == ["unified/a"]
+    assert below(fake, placed.beside(group.paths, 5)) == ["unified/a"]
     group.let_go()
