@@ -10,7 +10,11 @@ from pycgroups.security.capabilities import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from functools import lru_cache
+
     from pycgroups.oci.runtime_spec import Process
+else:
+    from pycgroups.caches import lru_cache
 
 
 def grantable(*, userns: bool) -> int:
@@ -20,7 +24,12 @@ def grantable(*, userns: bool) -> int:
 
 def notices(process: Process, given: int) -> list[str]:
     """Tell what the process does not get of what it asks for."""
+    refused = _refused(process, given)
+    return [f"ignoring unknown or unavailable capabilities: {', '.join(refused)}"] if refused else []
+
+
+@lru_cache(64)  # a program may be executed a thousand times
+def _refused(process: Process, given: int) -> list[str]:
     caps = process.capabilities
     asked = {*caps.bounding, *caps.effective, *caps.permitted, *caps.inheritable, *caps.ambient}
-    refused = sorted(name for name in asked if name not in NUMBERS or not given >> NUMBERS[name] & 1)
-    return [f"ignoring unknown or unavailable capabilities: {', '.join(refused)}"] if refused else []
+    return sorted(name for name in asked if name not in NUMBERS or not given >> NUMBERS[name] & 1)
