@@ -108,11 +108,13 @@ class Events:
         except OSError:
             return
         try:
-            size = os.fstat(fd).st_size
-            if size and os.pread(fd, 1, size - 1) != b"\n":  # a writer was killed, or the disk was full
+            there = os.fstat(fd)
+            if (
+                there.st_size and os.pread(fd, 1, there.st_size - 1) != b"\n"
+            ):  # a writer was killed, or the disk was full
                 line = b"\n" + line
             os.write(fd, line)
-            if os.fstat(fd).st_blocks * _BLOCK > LARGEST:
+            if there.st_blocks * _BLOCK > LARGEST:
                 _forget(fd)
         except OSError:
             return

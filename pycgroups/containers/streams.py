@@ -98,7 +98,6 @@ class Streams:
             return self._given(stream, number + 1, ("stdout", "stderr")[number])
         read, write = self._pipe()
         self._pipes.add(read)
-        os.set_blocking(read, False)
         self._enlarge(read, _ROOMY)
         self.captured[number] = self.read_from(read)
         return write
@@ -222,6 +221,8 @@ class Streams:
 
     def _move(self) -> None:
         try:
+            for fd in self._size:
+                os.set_blocking(fd, False)  # who has the other end may read from it, too
             while self._size or self.feed >= 0:
                 for fd, _ in self._poll.poll():
                     if fd == self._stop:

@@ -55,5 +55,7 @@ def read_file(name: str, *, dir_fd: int, most: int) -> bytes | None:
         fd = open_file(name, dir_fd)
     except FileNotFoundError:
         return None
-    with open(fd, "rb", buffering=0) as file:
-        return file.read(min(os.fstat(fd).st_size, most) + 1)  # no room for the most: that takes two system calls more
+    try:
+        return os.read(fd, min(os.fstat(fd).st_size, most) + 1)  # Python's own files take four times as long
+    finally:
+        os.close(fd)

@@ -66,6 +66,7 @@ class Running:
         self.has_forked = False
         self.waiting: int | None = None
         self.told = False
+        self._is_over = False  # the conversation: nothing more is to come
         self._reaped = False
         self._ends = 0
 
@@ -86,14 +87,15 @@ class Running:
 
     def hear(self, *, most: int = -1) -> bool:
         """Take in all that the helper has said, or so many records; False when there is nothing more to come."""
-        while self.report is None:
+        while self.report is None and not self._is_over:
             if most == 0:
                 return True
             most -= 1
             result, report = calls.report(self.control)
             if report is None:
                 # An end of file without init is the close-on-exec of a program that now runs.
-                ended = result == 0 and self.failure is None and self.waiting is None
+                self._is_over = result == 0 and self.waiting is None
+                ended = self._is_over and self.failure is None
                 self.started = self.started or (ended and not self.plan.init)
                 return result == -errno.EAGAIN
             self._take(report)

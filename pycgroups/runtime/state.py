@@ -377,7 +377,11 @@ def start_of(pid: int) -> int:
 def _stat(pid: int) -> list[bytes]:
     """Read what the kernel tells of a process from its state on, proc_pid_stat(5), (3); nothing if it is gone."""
     try:
-        return _read(os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)).rpartition(b") ")[2].split()
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, _CHUNK).rpartition(b") ")[2].split()  # one line, which comes as a whole
+        finally:
+            os.close(fd)
     except (FileNotFoundError, ProcessLookupError):
         return []
 
