@@ -318,6 +318,8 @@ class Container(Contents, Looking):
 
     def inspect(self) -> dict[str, Any]:
         """Return all that is known of it as plain dicts, lists and scalars; times are RFC 3339's."""
+        from copy import deepcopy  # of what others read as well
+
         with self._home() as home:
             record, start, end, status = home.record(), home.start(), monitor.read_exit(home.fd), self._status(home)
             checked = health.read(home.fd, start)
@@ -343,8 +345,8 @@ class Container(Contents, Looking):
                 "unenforced": [] if start is None else list(start.unenforced),
                 "health": _health(checked) if record.healthcheck else None,
             },
-            "healthcheck": record.healthcheck or None,
-            "config": record.config,
+            "healthcheck": deepcopy(record.healthcheck) or None,
+            "config": deepcopy(record.config),
             "directory": self.directory,
         }
 
@@ -837,29 +839,29 @@ class Container(Contents, Looking):
 
         with self._home() as home:
             start = home.start()
-        if start is None or start.boot != boot_id():
-            raise self._idle("exec")
-        describe = partial(inner.describe, command=command, **asked)
-        try:
-            with self._told():
-                executed = self._runtime().exec(
-                    describe,
-                    stdio=stdio,
-                    supervised=supervised,
-                    detached=detached,
-                    limits=limits,
-                    require_limits=require_limits,
-                    # As long as its start is not noted, the runtime may know one whose root is still the host's.
-                    first=(start.pid, start.began),
-                )
-        except Error as error:
-            if ending.is_alive(start):
-                raise
-            raise self._idle("exec") from error
-        with inner.held(executed):
-            if is_told:
-                inner.tell(partial(self._place.events.append, "container", id_=self.id, name=self.name), executed)
-            return executed
+            if start is None or start.boot != boot_id():
+                raise self._idle("exec")
+            try:
+                with self._told():
+                    executed = self._runtime().exec(
+                        partial(inner.describe, command=command, **asked),
+                        stdio=stdio,
+                        supervised=supervised,
+                        detached=detached,
+                        limits=limits,
+                        require_limits=require_limits,
+                        # As long as its start is not noted, the runtime may know one whose root is still the host's.
+                        first=(start.pid, start.began),
+                    )
+            except Error as error:
+                if ending.is_alive(start):
+                    raise
+                raise self._idle("exec") from error
+            with inner.held(executed):
+                if is_told:
+                    name = self._place.homes.name_in(home)
+                    inner.tell(partial(self._place.events.append, "container", id_=self.id, name=name), executed)
+                return executed
 
     def exec_detached(
         self,

@@ -44,12 +44,10 @@ from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from functools import cache
-    from typing import Any, NamedTuple, Self, TypeVar
-
-    T = TypeVar("T")
+    from functools import cache, lru_cache
+    from typing import Any, NamedTuple, Self
 else:
-    from pycgroups.caches import cache
+    from pycgroups.caches import cache, lru_cache
     from pycgroups.records import NamedTuple
 
 START, STOPPED = "run.json", "stopped"
@@ -252,7 +250,7 @@ class Home:
         Raises:
             InvalidConfig: container.json is damaged, or not there.
         """
-        found = self._read(RECORD, Record)
+        found: Record | None = self._read(RECORD)
         if found is None or found.id != self.id:
             raise self._damaged(RECORD, "missing" if found is None else f"of another container: {shown(found.id)}")
         return found
@@ -265,7 +263,8 @@ class Home:
         Raises:
             InvalidConfig: run.json is damaged.
         """
-        return self._read(START, Start)
+        found: Start | None = self._read(START)
+        return found
 
     @property
     def was_started(self) -> bool:
@@ -316,10 +315,10 @@ class Home:
                 os.close(fd)
             os.rename(f"{START}.new", START, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
-    def _read(self, name: str, kind: type[T]) -> T | None:
+    def _read(self, name: str) -> Any:
         text = self._text(name, LARGEST_TEXT)
         try:
-            return None if text is None else _made(kind, parse(text, name))
+            return None if text is None else _made(name, text)
         except (AttributeError, TypeError, InvalidConfig) as error:
             raise self._damaged(name, error.message if isinstance(error, Error) else str(error)) from None
 
@@ -338,16 +337,19 @@ def _text(record: Record | Start) -> bytes:
     return dumps(dict(zip(record._fields, record, strict=True))).encode()
 
 
-def _made(kind: Any, values: Any) -> Any:
-    """Take what was read for a record, if each part of it is of the right kind.
+@lru_cache(64)  # a program may be executed a thousand times
+def _made(name: str, text: bytes) -> Any:
+    """Take what was read for the record that a file has, if each part of it is of the right kind. Nobody changes it.
 
     Raises:
-        AttributeError, TypeError: it is not.
+        InvalidConfig, AttributeError, TypeError: it is not.
     """
-    made = kind(**{name: tuple(value) if type(value) is list else value for name, value in values.items()})
-    for (name, annotation), value in zip(kind.__annotations__.items(), made, strict=True):
+    kind: Any = Record if name == RECORD else Start
+    values = {key: tuple(value) if type(value) is list else value for key, value in parse(text, name).items()}
+    made = kind(**values)
+    for (key, annotation), value in zip(kind.__annotations__.items(), made, strict=True):
         if type(value) is not _KINDS[annotation]:
-            raise TypeError(f"{name} is {shown(value)}")
+            raise TypeError(f"{key} is {shown(value)}")
     return made
 
 
@@ -388,11 +390,15 @@ class Homes:
 
     def name_of(self, id_: str) -> str:
         """Return the name of a container; of a damaged one what the symlinks say, or ""."""
+        with self.open(id_) as home:
+            return self.name_in(home)
+
+    def name_in(self, home: Home) -> str:
+        """Return the name of a container by its open directory; likewise."""
         try:
-            with self.open(id_) as home:
-                return home.record().name
+            return home.record().name
         except InvalidConfig:
-            return next((name for name in self._names() if self._target(name) == id_), "")
+            return next((name for name in self._names() if self._target(name) == home.id), "")
 
     def find(self, word: str) -> str:
         """Return the id of a container by its name, its id, or the beginning of that.

@@ -12,6 +12,7 @@ from pycgroups.runtime.state import Home, Record, State, make_state
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from functools import lru_cache
     from typing import Self
 
     from pycgroups.cgroups import Cgroup
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.checkpoint import CheckpointImages
     from pycgroups.runtime.creation import Created
     from pycgroups.runtime.execution import Executed
+else:
+    from pycgroups.caches import lru_cache
 
 _SIGKILL, _SIGTERM = 9, 15
 _GO, _END = b"\0", b"\1"  # what a container's process may read in the FIFO that it waits on
@@ -337,7 +340,8 @@ class Container:
             limits: it is in a cgroup of its own below the container's, with these, instead of `cgroups`; all that it
                 has started ends with it, unless it is detached.
             require_limits: raise if one of them cannot be enforced; if False, it is in `Executed.unenforced`.
-            first: only if its first process is still this one: its pid, and when it began; proc_pid_stat(5), (22).
+            first: only if its first process is still this one: its pid, and when it began; proc_pid_stat(5), (22). It
+                has been created then, and what is known of it does not change any more.
 
         Raises:
             StateError: the container is stopped, or paused.
@@ -359,10 +363,7 @@ class Container:
             limits=limits,
             require_limits=require_limits,
         )
-        with Home(self.directory) as home:
-            record, spec = home.load(), _spec(home)
-        if first is not None and first != (record.pid, record.started_at):
-            raise StateError("container not running", operation="exec", path=self.id)
+        record, spec = _known(self.directory, None) if first is None else _kept(self.directory, first)
         return execution.execute(record, spec, process, wishes)
 
     # -- for its creator --------------------------------------------------------------------------------------------
@@ -414,6 +415,22 @@ class Container:
     def __repr__(self) -> str:
         """Name it."""
         return f"<Container {self.id!r}>"
+
+
+def _known(directory: str, first: tuple[int, int] | None) -> tuple[Record, Spec]:
+    """Read what is known of a container, if it has this first process.
+
+    Raises:
+        StateError: it has another.
+    """
+    with Home(directory) as home:
+        record, spec = home.load(), _spec(home)
+    if first is not None and first != (record.pid, record.started_at):
+        raise StateError("container not running", operation="exec", path=record.id)
+    return record, spec
+
+
+_kept = lru_cache(64)(_known)  # a program may be executed a thousand times
 
 
 def _spec(home: Home) -> Spec:
