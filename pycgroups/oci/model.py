@@ -54,7 +54,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Model):
         return value.to_json()
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [item if type(item) is str else _plain(item) for item in value]  # a filter has hundreds of names
     return value
 
 
