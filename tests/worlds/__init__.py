@@ -7,7 +7,7 @@
 | unit | this machine | whoever calls; needs no privilege |
 | host | this machine | root |
 | rootless | this machine | an ordinary user with subordinate ids in /etc/subuid |
-| rootless-single | this machine | an ordinary user without any: a single id can be mapped; not what no container is made for |
+| rootless-single | this machine | an ordinary user without any: a single id can be mapped; not registries |
 | account | this machine | the caller, where that is not root (instead of the three above) |
 | vm | a virtual machine with cgroup v2 alone | root |
 | vm-user | the same | an ordinary user with subordinate ids and a delegated cgroup; images are as in rootless |
