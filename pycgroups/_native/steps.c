@@ -979,7 +979,10 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_TIME_OFFSETS: return write_own_proc("/proc/self/timens_offsets", str(run, step, 0), step->len[0]);
     case OP_FORK: return do_fork(run);
     case OP_SETNS: return (int)SYS(setns, fd_of(run, step->arg[0]), step->arg[1]);
-    case OP_JOIN: return write_and_close(dup_from(fd_of(run, step->arg[0]), 0), "0", 1);
+    case OP_JOIN: {
+        long ret = SYS_RETRY(write, fd_of(run, step->arg[0]), "0", 1);
+        return ret < 0 ? (int)ret : 0;
+    }
     case OP_BECOME_ROOT: return do_become_root(step);
     case OP_CONSOLE: return do_console(run, step);
     case OP_SEND: return send_fd(run, step, fd_of(run, step->arg[0]));
