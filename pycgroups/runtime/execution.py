@@ -303,14 +303,13 @@ def _limit(record: Record, wishes: Wishes, limits: Limits) -> Inner:
     """Make a cgroup for the process alone, in that of the container."""
     from pycgroups.cgroups import within
 
-    with Entrance(record.cgroups) as group:
-        _check_awake(record, group, wishes)
+    if not wishes.ignore_paused and placed.is_frozen(record.cgroups):
+        raise _paused(record)
     return within.Inner.make(record.cgroups, limits, require_limits=wishes.require_limits, left=wishes.detached)
 
 
-def _check_awake(record: Record, group: Entrance, wishes: Wishes) -> None:
-    if not wishes.ignore_paused and group.frozen:
-        raise StateError("cannot exec in a paused container", operation="exec", path=record.id)
+def _paused(record: Record) -> StateError:
+    return StateError("cannot exec in a paused container", operation="exec", path=record.id)
 
 
 def _launch(
@@ -321,7 +320,8 @@ def _launch(
     kinds, groups = files.others(record.pid), _may_set_groups(record.pid)
     for attempt in range(_ATTEMPTS):
         with Entrance(_cgroups(record, wishes.cgroups, limited)) as group:
-            _check_awake(record, group, wishes)
+            if not wishes.ignore_paused and group.frozen:
+                raise _paused(record)
             plan, encoded = _plan(process, spec.linux, kinds, len(group.join_fds), manner, *groups)
             running = launch.Running(plan)
             try:
