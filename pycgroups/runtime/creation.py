@@ -67,6 +67,7 @@ class Wishes(NamedTuple):
         manner: how the program is started, where the Spec does not say all of that.
         optional: limits, if those that this host cannot enforce are only to be told of, and are no error.
         groups: setgroups(2) is allowed in its user namespace, as far as the Spec and this process do not tell.
+        tops: a descriptor of the file system that takes what is written, where the root's top is handed over.
         spaces: the namespaces to join that have a path, by kind and in order, where they are open already: what was
             checked of those is true of what is joined. See `pycgroups.runtime.plan.joined`.
         at_once: start it, too, which is two conversations less; for a Spec without hooks.
@@ -84,6 +85,7 @@ class Wishes(NamedTuple):
     manner: Manner | None = None
     optional: Limits | None = None
     groups: bool = True
+    tops: tuple[int, ...] = ()
     spaces: tuple[tuple[str, int], ...] = ()
     at_once: bool = False
 
@@ -435,7 +437,7 @@ class Creation:
             encoded,
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
-            given=[*joins, *self.given, *self.wishes.preserved.fds],
+            given=[*joins, *self.given, *self.wishes.preserved.fds, *self.wishes.tops],
             uid_mappings=uids,
             gid_mappings=gids,
             placed=self.place if self.scope or self.record.resctrl or not self.manner.start else None,
