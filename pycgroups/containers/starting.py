@@ -265,7 +265,7 @@ class Preparation:
         # Opened anew: the lock on ours would last as long as the monitor.
         for name, path in (("directory", "."), ("events", "..")):
             self.fds[name] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.home.fd)
-        memory = self.memory_events(created.cgroups)
+        self.open_memory_events(created.cgroups)
         log = read_log(self.record.config.get("log", {}))
         if created.master >= 0:
             os.close(self.fds.pop("stderr"))
@@ -280,7 +280,8 @@ class Preparation:
             control=running.control if running.plan.init else None,
             stdout=created.master if created.master >= 0 else self.fds["stdout"],
             stderr=self.fds.get("stderr"),
-            memory=memory,
+            memory=self.fds.get("memory"),
+            group=self.fds.get("group"),
             events=self.fds["events"],
             keeper=self.turn.keeper if self.turn.keeper >= 0 else None,
             creator=self.turn.creator,
@@ -301,7 +302,7 @@ class Preparation:
         """Return what keeps others from removing what the container is made of."""
         return [*([] if self.image is None else [self.image]), *self.volumes]
 
-    def memory_events(self, cgroups: Iterable[str]) -> int | None:
+    def open_memory_events(self, cgroups: Iterable[str]) -> None:
         """Open what tells of processes that were killed for want of memory, if it has a cgroup for that."""
         for path in placed.having("memory", cgroups):
             for name in ("memory.events", "memory.oom_control"):
@@ -309,8 +310,9 @@ class Preparation:
                     self.fds["memory"] = os.open(f"{path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
                 except OSError:
                     continue
-                return self.fds["memory"]
-        return None
+                if name == "memory.events":
+                    self.fds["group"] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                return
 
     def close(self) -> None:
         """Give back what is held."""
