@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
-_SMALL = 64 * _MIB  # of such the journal, 1024 blocks at least, would be a large part
+_SMALL = 64 * _MIB  # of such the journal, 1024 blocks at least, would be a large part; it is half of all at most
 _BYTES_PER_INODE = 4096
 _INODE = 256
 # Zeros are written nowhere: a sparse file has them.
 _MAKING = ("-q", "-F", "-m", "0", "-I", str(_INODE), "-i", str(_BYTES_PER_INODE), "-O", "^resize_inode")
-_SPARSE = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
+_SPARSE = ("-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard")
 # Nor is it done later, by a thread of the kernel's; and what is removed is a hole in the file again.
 _OPTIONS = ("noinit_itable", "discard", "errors=remount-ro")
 _STATE, _HAS_ERRORS = 1024 + 0x3A, 2
@@ -54,15 +54,18 @@ def make(file: int, size: int) -> None:
 
     Args:
         file: a descriptor of it, for writing.
-        size: bytes that can be written in the file system; it takes its own room, some 2 % too generous, beside that.
+        size: bytes that can be written in the file system, to within 1 % (2 % of 1 MiB); what it takes itself comes on
+            top of that.
 
     Raises:
-        Unsupported: there is no mkfs.ext4.
+        Unsupported: there is no mkfs.ext4; or it is less than 1 MiB, too small for a journal.
         Error: it has failed.
     """
+    if size < _MIB:
+        raise Unsupported(f"{size} bytes are too few for a journal", operation="make file system")
     block, journal = _shape(size)
     os.ftruncate(file, _whole(size, block, journal))
-    _run("mkfs.ext4", *_MAKING, "-b", str(block), "-J", f"size={journal // _MIB}", "-E", _SPARSE, file=file)
+    _run("mkfs.ext4", *_MAKING, *_SPARSE, "-b", str(block), "-J", f"size={journal // _MIB}", file=file)
 
 
 def _run(name: str, *options: str, file: int, most: int = 0) -> None:

@@ -93,6 +93,18 @@ def test_it_keeps_what_is_written(store, box, scratch, userns):
 
 
 @ON_DISK
+def test_it_has_the_ids_of_a_user_namespace_that_is_joined(store, box):
+    other = store.containers.create(SLEEP, image=box)
+    other.start()
+    held = create(store, box, namespaces={"user": f"/proc/{other.pid}/ns/user"})
+    held.start()
+    held.exec(["touch", "/file"], check=True)
+    held.stop(timeout=0)
+    with held.files() as files_of_it:
+        assert files_of_it.stat("/file").st_uid == 0
+
+
+@ON_DISK
 @pytest.mark.parametrize("state", ["running", "stopped", "created"])
 def test_its_changes_are_known(store, box, scratch, state):
     held = create(store, box)
@@ -145,6 +157,23 @@ def test_it_is_not_on_the_host_and_no_device_inside(held, scratch):
     assert "layer" not in Path("/proc/self/mountinfo").read_text()
     assert held.exec(["sh", "-c", "busybox ls /dev | busybox grep loop"]).returncode == 1
     assert "ext4" not in held.exec(["cat", "/proc/mounts"], text=True).stdout.replace(str(scratch), "")
+
+
+@ON_DISK
+@pytest.mark.parametrize("size", [2**20, 2**22, 2**24, 2**26 - 1, 2**26, 2**30, 2**36], ids="{:x}".format)
+def test_it_has_the_size_that_was_asked_for(tmp_path, size):
+    path = tmp_path / "file"
+    with path.open("x+b") as file:
+        loops.make(file.fileno(), size)
+    mounted = loops.mount(str(path))
+    try:
+        found = os.fstatvfs(mounted)
+        assert 0.97 * size <= found.f_bavail * found.f_frsize <= 1.03 * size
+        assert found.f_favail > 10
+        assert path.stat().st_blocks * 512 < 5_000_000
+    finally:
+        os.close(mounted)
+    wait_for(lambda: not files(tmp_path))
 
 
 @ON_DISK
@@ -256,6 +285,12 @@ def test_without_loop_devices_it_is_in_memory(in_memory):
     assert in_memory.inspect()["layer"] == "memory"
     assert {"layer", "layer.ext4"}.isdisjoint(os.listdir(in_memory.directory))
     assert 1 << 19 < is_full_after(in_memory) <= 1 << 20
+
+
+@ON_DISK
+def test_what_is_too_small_for_a_file_system_is_in_memory(store, box):
+    held = create(store, box, disk=2**20 - 1)
+    assert held.inspect()["layer"] == "memory"
 
 
 def test_each_start_begins_anew(in_memory):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -143,9 +144,10 @@ def test_with_a_layer_that_is_a_file_system(full, tmp_path, act, most):
         attempt(full, act, log, f"--trace={name}", f"--inject={name}:signal=SIGKILL:when={number}", before=LIMITED)
         for each in full.containers.list(all=True):
             if each.name != "witness":
-                if each.status != "running":
-                    wait_for(lambda: not loops.files(homes))
-                    each.start()
+                with suppress(pc.StateError):  # it does not run; or it does, and is about to end with its creator
+                    each.kill()
+                wait_for(lambda: not loops.files(homes))
+                each.start()
                 assert each.read_text("/etc/first") == ("first\n" if act is create_limited else "second\n")
                 each.remove(force=True)
         wait_for(lambda: not loops.files(homes))
