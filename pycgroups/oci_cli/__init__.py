@@ -60,7 +60,7 @@ def _whole_process() -> NoReturn:
     gc.disable()  # it looks for garbage in what was just imported; who stays turns it on again
     from pycgroups.oci_cli.bundle import Bundle
 
-    # It may be the value of a flag that has the name of another command: then what is loaded is not all of use.
+    # A value of a flag may have the name of a command, too: then what is loaded is not all of use, and no harm.
     bundle = Bundle(next(filter(COMMANDS.__contains__, sys.argv), "none"))
     bundle.load()
     from pycgroups.cli import leave

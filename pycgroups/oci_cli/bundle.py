@@ -64,7 +64,7 @@ class Bundle:
             content = MAGIC_NUMBER + marshal.dumps(
                 [*_compiled([name for name in sys.modules if name not in self._before])]
             )
-            with open(beside, "xb") as file:
+            with open(beside, "xb", opener=_for_others_to_read) as file:
                 file.write(content)
             os.replace(beside, self._path)
         except OSError:  # such as no space: the next use tries again
@@ -81,6 +81,10 @@ def _read(path: str) -> list[Entry]:
         raise ValueError
     entries: list[Entry] = marshal.loads(memoryview(content)[len(MAGIC_NUMBER) :])  # noqa: S302 (as an import does)
     return entries
+
+
+def _for_others_to_read(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)  # a daemon's umask may be 0, and who writes here is obeyed
 
 
 def _facts(source: str) -> tuple[int, int]:

@@ -26,6 +26,8 @@ ALONE = {"pycgroups", "pycgroups.oci_cli", "pycgroups.oci_cli.bundle"}
 class Tree:
     """A copy of the package, to be changed."""
 
+    umask = 0o022
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.package = path / "pycgroups"
@@ -41,7 +43,9 @@ class Tree:
             f"import sys; sys.path.insert(0, {os.fspath(self.path)!r}); from pycgroups.oci_cli import main; main()"
         )
         words = [sys.executable, "-SEP", "-X", "importtime", *flags, "-c", program, "spec"]
-        done = subprocess.run(words, cwd=self.path, check=False, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(
+            words, cwd=self.path, check=False, capture_output=True, text=True, timeout=PATIENCE, umask=self.umask
+        )
         assert done.returncode == code, done.stderr
         assert config.exists() == (code == 0)
         self.said = done.stdout + done.stderr
@@ -61,6 +65,13 @@ def test_the_second_use_imports_nothing_else(tree):
     assert tree.use() > ALONE
     assert tree.use() == ALONE
     assert [path.name for path in tree.bundle.parent.glob("*.bundle*")] == [tree.bundle.name]
+
+
+@pytest.mark.parametrize("umask", [0, 0o022])
+def test_nobody_else_may_write_it(tree, umask):
+    tree.umask = umask
+    tree.use()
+    assert tree.bundle.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_changed_source_counts(tree):
