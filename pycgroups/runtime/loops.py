@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
-_SMALL = 64 * _MIB  # of such the journal, 1024 blocks at least, would be a large part; it is half of all at most
+_SMALL = 64 * _MIB  # of a file system with larger blocks the journal, at least 1024 of them, would be a large part
 _BYTES_PER_INODE = 4096
 _INODE = 256
 # Zeros are written nowhere: a sparse file has them.

@@ -230,6 +230,19 @@ def test_the_death_of_its_creator_leaves_nothing(store, box, scratch):
 
 
 @ON_DISK
+def test_a_crash_of_the_machine_costs_nothing_that_was_synced(held, scratch):
+    """What is on the disk in the middle of a run is what there is after such a crash."""
+    held.exec(["sh", "-c", "echo synced > /file; busybox sync; rm /etc/first"], check=True)
+    path = f"{held.directory}/layer.ext4"
+    shutil.copyfile(path, scratch / "crashed")
+    held.kill()
+    wait_for(lambda: not files(scratch))
+    os.replace(scratch / "crashed", path)
+    held.start()
+    assert held.read_text("/file") == "synced\n"
+
+
+@ON_DISK
 def test_errors_are_mended_before_it_is_mounted(held, scratch):
     held.write_text("/file", "text")
     held.stop(timeout=0)
