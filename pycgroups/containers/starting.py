@@ -133,6 +133,7 @@ class Preparation:
         created = self.create(described)
         running = created.running
         self.runtime = Runtime(created.directory, created)
+        self.open_input(created)
         self.home.write_start(noted(self.turn, running.pid)._replace(unenforced=self.unenforced(created)))
         self.place.events.append("container", "start", id_=self.record.id, name=self.record.name)
         self.watch(created)
@@ -259,6 +260,11 @@ class Preparation:
             os.fchmod(self.fds["stdin"], 0o666)  # for /dev/stdin, as below
         return self.fds["stdin"]
 
+    def open_input(self, created: creation.Created) -> None:
+        """Let others ask for its input before they see that it runs: the monitor will answer."""
+        if created.master >= 0 or "input" in self.fds:
+            self.fds["lender"] = lending.listen(self.home.fd)
+
     def watch(self, created: creation.Created) -> None:
         """Start the monitor, and leave to it all that the container needs."""
         running = created.running
@@ -269,9 +275,6 @@ class Preparation:
         log = read_log(self.record.config.get("log", {}))
         if created.master >= 0:
             os.close(self.fds.pop("stderr"))
-        given = created.master if created.master >= 0 else self.fds.get("input")
-        if given is not None:
-            self.fds["lender"] = lending.listen(self.home.fd)
         held = [] if self.range is None else [self.range.fileno()]
         held += [lock.fd for lock in self.locks()]
         task = monitor.Task(
@@ -286,7 +289,7 @@ class Preparation:
             keeper=self.turn.keeper if self.turn.keeper >= 0 else None,
             creator=self.turn.creator,
             lender=self.fds.get("lender"),
-            input=given,
+            input=created.master if created.master >= 0 else self.fds.get("input"),
             held=held,
             supervised=running.plan.supervised,
             form=log.form,
