@@ -8,6 +8,8 @@
     foreground.py   run and exec that wait: signals and the terminal
     create.py ...   each command, loaded only when it is asked for
 
+What is called is bin/pycgroups-oci.c. It starts and deletes plain containers itself, and calls this for all else.
+
 As for `pycgroups.cli`, what a command does not need, it does not import: Python's own start is most of its time.
 """
 

@@ -55,6 +55,7 @@ else:
     from pycgroups.records import NamedTuple
 
 
+_LATE_HOOKS = frozenset({"startContainer", "poststart", "poststop"})
 _KEEP_GROUPS = "run.oci.keep_original_groups"
 """An annotation of crun's, by which podman asks for the caller's groups: ``--group-add keep-groups``."""
 
@@ -245,6 +246,12 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
         cgroup_manager=wishes.cgroup_manager,
         planned_cgroups=_planned_cgroups(spec, id_, wishes),
     )
+
+
+def is_plain(record: Record, wishes: Wishes) -> bool:
+    """Tell whether there is nothing to its start and its removal but its process, its cgroup and its directory."""
+    more = record.unit or record.resctrl_made or wishes.notify or not _LATE_HOOKS.isdisjoint(record.hooks)
+    return not (wishes.at_once or more)
 
 
 def _root_is(id_: int) -> tuple[IdMapping, ...]:
@@ -524,6 +531,8 @@ class Creation:
         """Write down that it is created, and let go of it."""
         if not self.record.started_at or self.record.pid != running.pid:
             self.note(pid=running.pid, started_at=start_of(running.pid))
+        if is_plain(self.record, self.wishes):
+            self.home.save_plain(self.record)
         if self.wishes.pid_file is not None:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
