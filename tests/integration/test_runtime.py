@@ -813,6 +813,23 @@ def test_what_is_executed_is_in_the_cgroup(bundle):
     assert executed.wait() == -signal.SIGKILL
 
 
+def test_exec_where_the_first_process_is_a_certain_one(bundle):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+    pid = container.state().pid
+    first = (pid, start_of(pid))
+    for _ in range(2):  # the second asks no more what is known of it
+        assert container.exec(bundle.process("true"), first=first).wait() == 0
+    for other in ((pid, first[1] - 1), (os.getpid(), first[1])):
+        with pytest.raises(StateError, match="not running"):
+            container.exec(bundle.process("true"), first=other)
+    container.kill(signal.SIGKILL)
+    container.wait()
+    with pytest.raises(StateError, match="not running"):
+        container.exec(bundle.process("true"), first=first)
+
+
 def test_exec_in_a_terminal(bundle):
     bundle.run("sleep", "60")
     container = bundle.create()
