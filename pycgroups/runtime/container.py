@@ -102,7 +102,7 @@ class Container:
         """Let its program run.
 
         Raises:
-            StateError: it was started before.
+            StateError: it was started before, or is paused.
             LaunchError: a hook failed; the container is stopped.
         """
         with Home(self.directory) as home:
@@ -207,6 +207,7 @@ class Container:
                 raise StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
             with _group(record) as group:
                 if frozen:
+                    home.forget_plain()  # a start would wait for what does not move
                     group.freeze()
                 else:
                     group.thaw()
@@ -433,9 +434,9 @@ def _status(home: Home, record: Record) -> str:
         return "creating"
     if not record.is_alive():
         return "stopped"
-    if home.is_waiting():
-        return "created"
-    return "paused" if _is_frozen(record) else "running"
+    if _is_frozen(record):
+        return "paused"  # also before its start
+    return "created" if home.is_waiting() else "running"
 
 
 def _is_frozen(record: Record) -> bool:
