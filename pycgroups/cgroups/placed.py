@@ -36,7 +36,7 @@ from pycgroups.errors import AlreadyExists, CgroupError, InvalidConfig, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Unpack
 
     from pycgroups.cgroups.detect import Hierarchy
@@ -173,6 +173,17 @@ def discard(paths: Iterable[str]) -> None:
             tree.try_rmdir(path)
         except CgroupError:
             continue
+
+
+def remove(paths: Sequence[str], unit: str = "") -> None:
+    """Remove a group by its directories, with all that is in it. Most are empty, and need not be opened.
+
+    Raises:
+        CgroupError: it cannot be removed.
+    """
+    if unit or not all(map(tree.try_rmdir, reversed(paths))):
+        with open_(paths, unit, to_enter=False) as group:
+            group.remove()
 
 
 def open_(paths: Iterable[str], unit: str = "", *, to_enter: bool = True) -> Placed:

@@ -260,6 +260,8 @@ class Container:
             StateError: it is not stopped.
             CgroupError: its cgroup cannot be removed; it may be tried again.
         """
+        from pycgroups.cgroups import placed
+
         with Home(self.directory) as home:
             home.lock()
             try:
@@ -281,8 +283,7 @@ class Container:
                 _cancel(home, record)
             dying = _kill(record)
             try:
-                with _group(record) as group:
-                    group.remove()
+                placed.remove(record.cgroups, record.unit)
                 _wait_for_end(dying)  # not before: what is frozen holds up the end of process 1
             finally:
                 if dying >= 0:
