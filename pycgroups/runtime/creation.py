@@ -352,18 +352,22 @@ class Creation:
             self.wait(running, lib.OP_START)
         else:
             running.until_started()
-        self.master = terminals.hand_on(running, self.console)
+        self.master = terminals.hand_on(terminals.made(running), self.console)
         return self.done(running)
 
     def connect(self) -> None:
         """Connect to who is to get what, as long as nothing is made."""
+        self.connect_console()
+        seccomp = self.spec.linux.seccomp
+        if seccomp is not None and confinement.has_listener(seccomp):
+            self.listener = confinement.connect(seccomp)
+
+    def connect_console(self) -> None:
+        """Connect to who is to get the terminal."""
         if self.wishes.console_socket is not None:
             from pycgroups.runtime import handing
 
             self.console = handing.connect(self.wishes.console_socket)
-        seccomp = self.spec.linux.seccomp
-        if seccomp is not None and confinement.has_listener(seccomp):
-            self.listener = confinement.connect(seccomp)
 
     def make_group(self) -> None:
         """Make the cgroup."""

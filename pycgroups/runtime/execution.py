@@ -232,7 +232,7 @@ def _execute(record: Record, spec: Spec, process: Process, wishes: Wishes, limit
             running.until_started()
             if limited is not None:
                 limited.began()
-            master = terminals.hand_on(running, console)
+            master = terminals.hand_on(terminals.made(running), console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
             return Executed(running, process.args, master, granting.notices(process, grantable), limited)
