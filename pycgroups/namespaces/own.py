@@ -55,6 +55,12 @@ def can_leave_groups() -> bool:
     return bool(effective() >> _CAP_SETGID & 1) and may_set_groups()
 
 
+def may_set_groups_there(pid: int) -> tuple[bool, bool]:
+    """Tell whether setgroups(2) is allowed where a process is; and else whether this one may call it here."""
+    groups = may_set_groups(pid)
+    return groups, not groups and can_leave_groups()
+
+
 def _read(path: str) -> bytes:
     """Read a short file of /proc in one go; Python's own files take four times as long."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -508,7 +508,14 @@ class Creation:
 
         self.run_outer_hooks(pid)
         state = make_state(self.record, "created")
-        hooks.run("createContainer", self.spec.hooks.create_container, state, inside=pid)
+        hooks.run(
+            "createContainer",
+            self.spec.hooks.create_container,
+            state,
+            inside=pid,
+            apart=hooks.apart(self.spec.linux.namespaces),
+            root=plan.root_ids(self.spec),
+        )
 
     def run_outer_hooks(self, pid: int) -> None:
         """Run those of them that run outside; all that a restored container has, as with runc."""
