@@ -110,7 +110,7 @@ def _converse(peer: socket.socket, meet: Callable[[int], None] | None) -> int:
 
 def _send(peer: socket.socket, *fields: tuple[int, Value]) -> None:
     try:
-        peer.send(protobuf.encode(*fields))
+        peer.send(protobuf.encode(*fields), socket.MSG_NOSIGNAL)
     except (BrokenPipeError, ConnectionResetError):  # it has ended, and its exit code tells of that
         pass
 
