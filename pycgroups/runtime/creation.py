@@ -29,7 +29,7 @@ from pycgroups.runtime import confinement, granting, plan, terminals
 from pycgroups.runtime.launch import Running, launch, make_userns
 from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.rootfs import Directory
-from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
+from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, seen_start_of, write_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -401,7 +401,7 @@ class Creation:
         Who is started at once is noted before it does anything.
         """
         if not self.manner.start:
-            self.note(pid=pid, started_at=start_of(pid))
+            self.note(pid=pid, started_at=seen_start_of(pid))
         if self.scope is not None:
             self.scope.place(pid)
             self.note(cgroups=self.scope.paths, unit=self.scope.unit)
@@ -532,7 +532,7 @@ class Creation:
     def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
         if not self.record.started_at or self.record.pid != running.pid:
-            self.note(pid=running.pid, started_at=start_of(running.pid))
+            self.note(pid=running.pid, started_at=seen_start_of(running.pid))
         if self.wishes.pid_file is not None:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
