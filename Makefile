@@ -27,7 +27,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 NATIVE := $(wildcard pycgroups/_native/*.c pycgroups/_native/*.h pycgroups/_native/*.txt pycgroups/_native/build.py \
-    pycgroups/security/syscall_names.py)
+    pycgroups/security/syscall_names.py bin/*)
 # A warning of the C compiler is an error here; not for those who install the package.
 export PYCGROUPS_WERROR := 1
 ARCH := $(shell dpkg --print-architecture 2>/dev/null)
@@ -68,6 +68,7 @@ test-asan: $(VENV)/.has-test test-packages
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/asan:$(CURDIR) PYCGROUPS_TEST_WORLD=asan \
+	PYCGROUPS_TEST_RUNTIME=$(CURDIR)/build/asan/bin/pycgroups-oci PATH=$(CURDIR)/$(BIN):$$PATH \
 	$(BIN)/python -m pytest $(or $(ARGS),tests)
 
 lint: $(VENV)/.has-lint

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from benchmarks.timing import Row
 
-SCRIPT = Path(__file__).parents[1] / "bin/pycgroups-oci"
+COMMAND = Path(sysconfig.get_path("scripts")) / "pycgroups-oci"
 RUNTIMES = ("pycgroups-oci", "runc", "crun")
 IN_PROCESS = {
     "runtime.create, start, wait, delete": ("pc.run", {"cgroup_manager": "disabled"}, {}),
@@ -50,7 +50,7 @@ def environment(work: Path) -> Path:
     for package in Path(sysconfig.get_path("platlib")).iterdir():
         if "pycgroups" not in package.name and package.suffix != ".pth":
             (packages / package.name).symlink_to(package)
-    return Path(shutil.copy2(SCRIPT, home / "bin"))
+    return Path(shutil.copy2(COMMAND, home / "bin"))
 
 
 @attrs.frozen

@@ -106,6 +106,7 @@ def doctor() -> Doctor:
         ("cgroups", _cgroups),
         ("seccomp", _seccomp),
         ("idmapped mounts", _idmapped_mounts),
+        ("disk limits", _disk_limits),
         ("security modules", _security_modules),
         ("landlock", _landlock),
         ("tools", _tools),
@@ -373,6 +374,24 @@ def _idmapped_mounts() -> Iterable[Check]:
         works=None,
         mend='keep root file systems where they work (ext4, xfs, btrfs, tmpfs), or run with userns="host"',
     )
+
+
+def _disk_limits() -> Iterable[Check]:
+    """Where what a container writes is, that is held and has the option ``disk``."""
+    from pycgroups.namespaces.caller import caller
+
+    if not caller().privileged:
+        yield Check(name="disk limits", works=None, detail="in memory, gone at a stop; on disk they are root's to have")
+        return
+    from pycgroups.runtime import loops
+
+    try:
+        loops.try_it()
+    except Error as error:
+        failed = _failed("disk limits", error)
+        yield evolve(failed, works=None, detail="in memory, gone at a stop", why=f"{failed.detail}: {failed.why}")
+    else:
+        yield Check(name="disk limits", works=True, detail="on disk: ext4 in a file, by a loop device")
 
 
 def _cgroups() -> Iterable[Check]:

@@ -1,10 +1,11 @@
 """Build the C shim: the cffi extension ``_shim`` with two executables inside, the helper's and the monitor's.
 
-Run by setuptools (``cffi_modules`` in pyproject.toml). Environment:
+And ``pycgroups-oci`` beside it, a command of its own, which setup.py installs. Run by setuptools (``cffi_modules`` in
+setup.py). Environment:
 
     CC                   the C compiler (default cc)
     PYCGROUPS_WERROR=1   warnings are errors; development and CI
-    PYCGROUPS_SANITIZE=1 AddressSanitizer and UndefinedBehaviorSanitizer in the shim and both executables
+    PYCGROUPS_SANITIZE=1 AddressSanitizer and UndefinedBehaviorSanitizer in the shim and all executables
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ BARE += ["-mstack-protector-guard=global"]  # the other is in the memory of a th
 BARE += ["-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns"]
 BARE += ["-Wl,-z,noseparate-code,--build-id=none", "-s"]
 HOSTED = ["-O1", "-DPYCGROUPS_HOSTED", *SANITIZE]
+COMMAND = ["-O2", "-fPIE", "-pie", *HARDEN, *FORTIFY, *BRANCHES]
 
 # Named here, valued by the compiler.
 CONSTANTS = """
@@ -62,9 +64,9 @@ BPF_PROG_TYPE_CGROUP_DEVICE BPF_CGROUP_DEVICE BPF_F_ALLOW_MULTI BPF_F_REPLACE BP
 NATIVE_AUDIT_ARCH
 TREE_PARENT TREE_TARGET TREE_MAKE TREE_WRITE TREE_OWNER TREE_ATTRIBUTE TREE_MODE TREE_TIMES NOBODY TAR_BLOCK TAR_NONE
 MONITOR_MAGIC MONITOR_PLAN MONITOR_DIRECTORY MONITOR_STATE MONITOR_PIDFD MONITOR_CONTROL MONITOR_STDOUT MONITOR_STDERR
-MONITOR_MEMORY MONITOR_EVENTS MONITOR_KEEPER MONITOR_CREATOR MONITOR_HELD MONITOR_HELD_LAST MONITOR_FDS MONITOR_JSON
-MONITOR_PLAIN MONITOR_LENDER MONITOR_INPUT MONITOR_LEND MONITOR_SHUT MONITOR_AGAIN MONITOR_IF_FAILED MONITOR_EARLY
-COMMAND_LOCK COMMAND_KEEPER COMMAND_CREATOR
+MONITOR_MEMORY MONITOR_GROUP MONITOR_EVENTS MONITOR_KEEPER MONITOR_CREATOR MONITOR_HELD MONITOR_HELD_LAST MONITOR_FDS
+MONITOR_JSON MONITOR_PLAIN MONITOR_LENDER MONITOR_INPUT MONITOR_LEND MONITOR_SHUT MONITOR_AGAIN MONITOR_IF_FAILED
+MONITOR_EARLY COMMAND_LOCK COMMAND_KEEPER COMMAND_CREATOR
 IN_CREATE IN_DELETE IN_MODIFY IN_MOVED_TO PR_GET_DUMPABLE PR_SET_DUMPABLE PR_SET_PDEATHSIG
 """
 
@@ -83,6 +85,7 @@ SOURCE = """
 #include "bpf.h"
 #include "hole.h"
 #include "landlock.h"
+#include "loop.h"
 #include "monitor.h"
 #include "namespace.h"
 #include "overlay.h"
@@ -123,19 +126,26 @@ const int syscall_count = sizeof syscall_names / sizeof *syscall_names - 1;
 
 def build_helper() -> Path:
     """Compile the helper; the answer is the executable's path."""
-    return _build("pycgroups-init", "-Os", "helper.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c")
+    return _build(
+        "pycgroups-init", ["-Os", *BARE], "helper.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"
+    )
 
 
 def build_monitor() -> Path:
     """Compile the monitor, for speed: all output goes through it."""
-    return _build("pycgroups-monitor", "-O2", "monitor.c", "output.c")
+    return _build("pycgroups-monitor", ["-O2", *BARE], "monitor.c", "output.c")
 
 
-def _build(name: str, level: str, *files: str) -> Path:
+def build_command() -> Path:
+    """Compile the OCI runtime's command."""
+    return _build("pycgroups-oci", COMMAND, str(ROOT / "bin" / "pycgroups-oci.c"))
+
+
+def _build(name: str, mode: list[str], *files: str) -> Path:
     target = ROOT / "build" / name
     target.parent.mkdir(exist_ok=True)
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else [level, *BARE]
+    mode = HOSTED if os.environ.get("PYCGROUPS_SANITIZE") else mode
     subprocess.run([*compiler, *WARN, *mode, "-o", str(target), *(str(HERE / file) for file in files)], check=True)
     return target
 
@@ -150,6 +160,7 @@ def make() -> FFI:
     """Declare the extension to cffi."""
     ffi = FFI()
     helper, monitor = build_helper(), build_monitor()
+    build_command()
     ffi.cdef((HERE / "cdef.txt").read_text() + "".join(f"#define {name} ...\n" for name in CONSTANTS.split()))
     ffi.set_source(
         "pycgroups._native._shim",

@@ -281,6 +281,32 @@ def overlay_upper(layers: Sequence[bytes], upper: bytes, work: bytes, *, user: b
     return int(lib.overlay_open_upper(b"".join(layer + b"\0" for layer in layers), len(layers), upper, work, user))
 
 
+def mount(kind: str, *options: str, attributes: int) -> int:
+    """Mount a file system, attached nowhere: a descriptor or -errno."""
+    packed = b"\0".join(os.fsencode(option) for option in options)
+    return int(lib.open_file_system(kind.encode(), packed, len(packed), attributes))
+
+
+def map_ids(mounted: int, userns: int) -> int:
+    """Show a mount that is attached nowhere through the id map of a user namespace; mount_setattr(2). 0 or -errno."""
+    return int(lib.set_attr(mounted, 0, 0, 0, userns, 0))
+
+
+def free_loop(control: int) -> int:
+    """Find a loop device that nobody has, by /dev/loop-control: its number or -errno."""
+    return int(lib.loop_free(control))
+
+
+def attach_loop(device: int, file: int) -> int:
+    """Let a loop device be a file, until nobody has it open or mounted any more; 0 or -errno. Linux 5.8."""
+    return int(lib.loop_attach(device, file))
+
+
+def is_loop_of(device: int, file: os.stat_result) -> int:
+    """Tell whether a loop device is this file: 1 or 0; -ENXIO when it is none."""
+    return int(lib.loop_is(device, file.st_dev, file.st_ino))
+
+
 def open_in_root(root: int, path: bytes, flags: int, *, links: bool = True) -> int:
     """`openat2(2)` of a path resolved as if the directory were "/", through no magic link; a descriptor or -errno.
 

@@ -161,11 +161,14 @@ static void tell_death(void)
 
 /* ---- out of memory ---------------------------------------------------------------------------------------------- */
 
-/* The number in the line "oom_kill N", which both versions have (v1 since Linux 4.13). */
-static uint64_t read_oom_kills(const char *text, size_t length)
+struct memory_events {
+    uint64_t hits;  /* "oom": the limit of just this group was hit; v2 */
+    uint64_t kills; /* "oom_kill": processes that were killed; v1 since Linux 4.13 */
+};
+
+static uint64_t number_of(const char *key, const char *text, size_t length)
 {
-    static const char key[] = "oom_kill ";
-    const size_t key_length = sizeof key - 1;
+    size_t key_length = text_length(key);
     uint64_t number = 0;
     for (size_t i = 0; i + key_length < length; i++) {
         if ((i > 0 && text[i - 1] != '\n') || !text_equal(text + i, key, key_length))
@@ -177,14 +180,46 @@ static uint64_t read_oom_kills(const char *text, size_t length)
     return 0;
 }
 
+/* 0 or -errno; where there is no such file, nothing has happened. */
+static int read_events(int fd, struct memory_events *events)
+{
+    char text[1024];
+    long got = fd < 0 ? fd : SYS_RETRY(pread64, fd, text, sizeof text, 0);
+    *events = (struct memory_events){0};
+    if (got <= 0)
+        return got < 0 ? (int)got : -ENODATA;
+    events->hits = number_of("oom ", text, (size_t)got);
+    events->kills = number_of("oom_kill ", text, (size_t)got);
+    return 0;
+}
+
+static struct memory_events events_at(const char *path)
+{
+    struct memory_events events;
+    long fd = SYS(openat, MONITOR_GROUP, path, O_RDONLY | O_CLOEXEC);
+    read_events((int)fd, &events);
+    if (fd >= 0)
+        SYS(close, fd);
+    return events;
+}
+
+/* On v2 the kills in groups below count, too, and those of who was executed in the container with limits of its own are not
+ * the container's. These are: of its own processes, whoever's limit was hit; and of others, as often as its own was.
+ * cgroup-v2.rst, memory.events.local: Linux 5.2. */
+static uint64_t own_kills(uint64_t all)
+{
+    struct memory_events top = events_at("memory.events.local"), leaf = events_at("pycgroups.own/memory.events.local");
+    uint64_t own = top.kills + leaf.kills, hit = top.hits < all ? top.hits : all;
+    return own > hit ? own : hit;
+}
+
 /* poll(2) tells of the next change only after the file was read. Whether there still is such a file. */
 static int look_at_memory(void)
 {
-    char text[1024];
-    long got = is_given(plan, MONITOR_MEMORY) ? SYS_RETRY(pread64, MONITOR_MEMORY, text, sizeof text, 0) : -EBADF;
-    if (got <= 0)
+    struct memory_events events;
+    if (read_events(given_fd(plan, MONITOR_MEMORY), &events) < 0)
         return 0;
-    uint64_t kills = read_oom_kills(text, (size_t)got);
+    uint64_t kills = is_given(plan, MONITOR_GROUP) ? own_kills(events.kills) : events.kills;
     if (kills > oom_kills) {
         was_oom = 1;
         tell_oom();

@@ -144,7 +144,7 @@ static int send_fd(struct run *run, const struct plan_step *step, int fd)
 
 /* ---- mounts --------------------------------------------------------------------------------------------------- */
 
-static int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int userns, int recursive)
+int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int userns, int recursive)
 {
     struct mount_attr attr = {
         .attr_set = set | (userns >= 0 ? MOUNT_ATTR_IDMAP : 0),
@@ -203,16 +203,22 @@ static int configure(int context, const char *options, uint32_t length)
     return (int)SYS(fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
 }
 
-static int do_fs(struct run *run, const struct plan_step *step)
+int open_file_system(const char *type, const char *options, uint32_t length, uint64_t attributes)
 {
-    long context = SYS(fsopen, str(run, step, 0), FSOPEN_CLOEXEC);
+    long context = SYS(fsopen, type, FSOPEN_CLOEXEC);
     if (context < 0)
         return (int)context;
-    long ret = configure((int)context, str(run, step, 1), step->len[1]);
+    long ret = configure((int)context, options, length);
     if (ret == 0)
-        ret = keep(run, step->arg[0], SYS(fsmount, context, FSMOUNT_CLOEXEC, step->arg[1]));
+        ret = SYS(fsmount, context, FSMOUNT_CLOEXEC, attributes);
     SYS(close, context);
     return (int)ret;
+}
+
+static int do_fs(struct run *run, const struct plan_step *step)
+{
+    const char *options = str(run, step, 1);
+    return keep(run, step->arg[0], open_file_system(str(run, step, 0), options, step->len[1], (uint64_t)step->arg[1]));
 }
 
 static int do_stack(struct run *run, const struct plan_step *step)

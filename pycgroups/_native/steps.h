@@ -37,6 +37,13 @@ const struct plan_step *plan_steps(const struct plan_header *plan);
 /* Perform one step. 0 or -errno; OP_EXEC returns only when it failed. */
 int perform(struct run *run, const struct plan_step *step);
 
+/* Mount a file system nowhere but in a descriptor; options are "key=value\0flag\0...", the last without its '\0'. The
+ * descriptor or -errno. */
+int open_file_system(const char *type, const char *options, uint32_t length, uint64_t attributes);
+
+/* mount_setattr(2) of the mount that a descriptor is of; without a map of ids, `userns` is -1. 0 or -errno. */
+int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int userns, int recursive);
+
 /* Take over what getrusage(2) tells. */
 void report_usage(struct report *report, const struct rusage *usage);
 

@@ -17,7 +17,7 @@
                     containers that are held
     attach.py       pycgroups attach, and start -a
     keys.py         what leaves a container that one is attached to
-    stats.py, recorded.py, top.py, events.py
+    stats.py, recorded.py, top.py, port.py, events.py
                     what they use, or have used, which processes they have, what happens to them
     verbs.py        what is done to one: pycgroups start, stop, rm and the like
 
@@ -77,6 +77,7 @@ HELD = {
     "logs": "show what a container has written",
     "stats": "show what containers use, as it changes",
     "top": "list the processes of a container",
+    "port": "list the ports that a container listens on",
     "events": "tell what happens to containers and volumes",
     "cp": "copy files into a container, and out of it",
     "diff": "tell what a container has changed of its image",

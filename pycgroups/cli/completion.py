@@ -81,7 +81,7 @@ In the first lines it tells where to put it.""",
 _LIVE = frozenset({"running", "paused"})
 _RESTING = frozenset({"created", "stopped"})
 _OF_STATUS = {
-    **dict.fromkeys(("stop", "kill", "pause", "exec", "attach", "stats", "top"), _LIVE),
+    **dict.fromkeys(("stop", "kill", "pause", "exec", "attach", "stats", "top", "port"), _LIVE),
     "unpause": frozenset({"paused"}),
     "start": _RESTING,
 }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from pycgroups.cli import BY_SIGNAL, shell_code
-from pycgroups.cli.flags import Flag, one_of
+from pycgroups.cli.flags import Flag
 from pycgroups.cli.tables import as_object
 from pycgroups.cli.text import escaped
 from pycgroups.cli.times import moment
@@ -13,7 +11,8 @@ from pycgroups.cli.usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
+    from typing import Any
 
     from pycgroups.containers.events import Event
 
@@ -32,13 +31,16 @@ Tell what happens to containers and volumes from now on, whichever process does 
 
 TIME is seconds since 1970, 2026-01-31T12:00:00Z, or 10m for that long ago. KEY is container or volume (a name, or the
 beginning of an id), type, event, id, name, or an attribute such as exit_code; values of one KEY are alternatives.
-An event is create, start, die, oom, health_status, exec, exec_die, pause, unpause, rename, update or remove.""",
+An event is create, start, die, oom, health_status, exec, exec_die, pause, unpause, rename, update or remove.
+
+A template has fields as {{.Action}}: Type, Action, ID, Name, Time, TimeNano, and {{index .Attributes "exit_code"}}; and
+what docker calls Status, Actor.ID and Actor.Attributes.""",
     (
         Flag("--since", "begin with what has happened since then", value="TIME", read=moment),
         Flag("--until", "end then", value="TIME", read=moment),
         Flag("--filter -f", "tell of these alone", value="KEY=VALUE", read=_pair, many=True),
         Flag("--stream", "--stream=false tells what has happened, and waits for nothing"),
-        Flag("--format", "text, or json: an object a line", value="FORM", read=one_of("text", "json")),
+        Flag("--format", "text, a template, or json: an object a line", value="FORM"),
     ),
     most=0,
 )
@@ -71,8 +73,11 @@ def main(arguments: list[str]) -> int:
     until = found.get("until")
     follow = found.get("stream", True) and (until is None or until > time.time())
     told = collection.default().events.read(since=found.get("since"), until=until, follow=follow, filters=facts)
+    show = _shown(found.get("format", "text"))
     try:
-        _tell((event for event in told if not things or _is_one(event, things)), is_json=found.get("format") == "json")
+        for event in told:
+            if not things or _is_one(event, things):
+                print(show(_told(event)), flush=True)
     except KeyboardInterrupt:  # the usual end
         return 0
     return 0
@@ -95,12 +100,39 @@ def _is_one(event: Event, things: dict[str, list[str]]) -> bool:
     return any(event.name == word or (word and event.id.startswith(word)) for word in things.get(event.type, ()))
 
 
-def _tell(events: Iterable[Event], *, is_json: bool) -> None:
-    import json
+def _shown(form: str) -> Callable[[Event], str]:
+    """Return what makes a line of an event.
 
-    for event in map(_told, events):
-        print(json.dumps(as_object(event)) if is_json else _line(event))
-        sys.stdout.flush()
+    Raises:
+        UsageError: the template is none.
+    """
+    if form == "text":
+        return _line
+    if form == "json":
+        import json
+
+        return lambda event: json.dumps(as_object(event))
+    from pycgroups.cli.templates import check, harmless, render
+    from pycgroups.containers.events import Event
+
+    check(form, _row(Event(0, "", "", "", "", {})))
+    return lambda event: render(form, harmless(_row(event)))
+
+
+def _row(event: Event) -> dict[str, Any]:
+    """Return what there is of an event for a template, by the names that docker gives to it."""
+    attributes = {"name": event.name, **event.attributes}
+    return {
+        "Type": event.type,
+        "Action": event.action,
+        "Status": event.action,
+        "ID": event.id,
+        "Name": event.name,
+        "Time": int(event.time),
+        "TimeNano": round(event.time * 10**9),
+        "Attributes": attributes,
+        "Actor": {"ID": event.id, "Attributes": attributes},
+    }
 
 
 def _line(event: Event) -> str:

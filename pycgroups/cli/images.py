@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pycgroups.cli import image_filters
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.progress import short
-from pycgroups.cli.tables import FORMAT, NO_TRUNC, age, print_json, print_table, size
+from pycgroups.cli.tables import LINES, NO_TRUNC, age, print_json, print_table, size
 from pycgroups.cli.usage import Usage
 from pycgroups.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pycgroups.images.image import Image
@@ -18,17 +20,36 @@ USAGE = Usage(
     "images [FLAGS] [NAME[:TAG]]",
     """\
 List the images that are here, or those of one name. SIZE is that of the unpacked files; images share layers, and
-`pycgroups image df` tells what is shared.""",
+`pycgroups image df` tells what is shared.
+
+A template has fields as {{.Repository}}: ID, Repository, Tag, Digest, CreatedSince, CreatedAt, Size. After the word
+`table` there is a line of headings as well, and columns are what is between \\t.""",
     (
         Flag("--all -a", "for docker's sake: all are listed anyway"),
         Flag("--quiet -q", "the ids alone"),
         Flag("--digests", "the digests as well"),
-        FORMAT,
+        Flag(
+            "--filter -f",
+            f"those alone that are so: {', '.join(image_filters.WORDS)}; as label=app=web",
+            word="filters",
+            value="WORD=VALUE",
+            read=image_filters.read,
+            many=True,
+        ),
+        LINES,
         NO_TRUNC,
     ),
     most=1,
 )
 _NONE = "<none>"
+_COLUMNS = {
+    "REPOSITORY": "Repository",
+    "TAG": "Tag",
+    "DIGEST": "Digest",
+    "IMAGE ID": "ID",
+    "CREATED": "CreatedSince",
+    "SIZE": "Size",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -44,20 +65,34 @@ def main(arguments: list[str]) -> int:
     from pycgroups import images
 
     listed = [image for image in images.list() if not names or _is_of(image, names[0])]
-    shown = str if found.get("no_trunc") else short
+    listed = image_filters.chosen(listed, found.get("filters", ()), images.get)
+    shown, form = (str if found.get("no_trunc") else short), found.get("format", "table")
     if found.get("quiet"):
         for name in dict.fromkeys(shown(image.id) for image in listed):
             print(name)
-    elif found.get("format") == "json":
+    elif form == "json":
         print_json([_facts(image) for image in listed])
+    elif form == "table":
+        columns = {title: name for title, name in _COLUMNS.items() if title != "DIGEST" or found.get("digests")}
+        rows = [[row[name] for name in columns.values()] for row in (_row(image, shown) for image in listed)]
+        print_table(list(columns), rows, right=("SIZE",))
     else:
-        columns = ["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"]
-        rows = [[*_name(image), shown(image.digest), shown(image.id), *_ages(image)] for image in listed]
-        if not found.get("digests"):
-            for row in (columns, *rows):
-                del row[2]
-        print_table(columns, rows, right=("SIZE",))
+        from pycgroups.cli.templates import print_rows
+
+        print_rows(form, [_row(image, shown) for image in listed], (*_COLUMNS.values(), "CreatedAt"))
     return 0
+
+
+def _row(image: Image, shown: Callable[[str], str]) -> dict[str, str]:
+    """Return what is shown of one, by the names that docker gives to it."""
+    repository, tag = _name(image)
+    row = {"Repository": repository, "Tag": tag, "Digest": shown(image.digest), "ID": shown(image.id)}
+    try:
+        created = None if image.is_artifact else image.created
+        row |= {"CreatedSince": age(created), "Size": size(image.size)}
+    except Error:
+        return row | {"CreatedSince": "damaged", "CreatedAt": "", "Size": ""}
+    return row | {"CreatedAt": "" if created is None else created.isoformat()}
 
 
 def _is_of(image: Image, name: str) -> bool:
@@ -78,13 +113,6 @@ def _name(image: Image) -> tuple[str, str]:
 
     own = Reference.parse(image.reference)
     return own._replace(tag=None, digest=None).familiar, own.tag or _NONE
-
-
-def _ages(image: Image) -> tuple[str, str]:
-    try:
-        return "" if image.is_artifact else age(image.created), size(image.size)
-    except Error:
-        return "damaged", ""
 
 
 def _facts(image: Image) -> dict[str, Any]:

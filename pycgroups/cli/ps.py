@@ -5,8 +5,7 @@ from __future__ import annotations
 from pycgroups.cli import filters
 from pycgroups.cli.facts import facts_of
 from pycgroups.cli.flags import Flag
-from pycgroups.cli.tables import NO_TRUNC, age, print_json, print_table
-from pycgroups.cli.text import escaped
+from pycgroups.cli.tables import LINES, NO_TRUNC, age, print_json, print_table
 from pycgroups.cli.usage import Usage
 from pycgroups.errors import Error, NotFound
 
@@ -43,12 +42,13 @@ word `table` there is a line of headings as well, and columns are what is betwee
         ),
         Flag("--last -n", "the N newest, in any state", value="N", read=_count),
         Flag("--latest -l", "the newest, in any state"),
-        Flag("--format", "table, json (one document with all that is known) or a template", value="FORM"),
+        LINES,
         NO_TRUNC,
     ),
     most=0,
 )
 _LONGEST = 30
+_NOBODY = {"id": "", "name": "", "state": {"status": ""}}
 
 
 def main(arguments: list[str]) -> int:
@@ -73,7 +73,9 @@ def main(arguments: list[str]) -> int:
         shown = [_shown(facts, whole=whole) for facts in rows]
         print_table(list(columns), [[row[name] for name in columns.values()] for row in shown])
     else:
-        _print_lines(form, [_shown(facts, whole=whole) for facts in rows])
+        from pycgroups.cli.templates import print_rows
+
+        print_rows(form, [_shown(facts, whole=whole) for facts in rows], _shown(_NOBODY, whole=True))
     return 0
 
 
@@ -85,20 +87,6 @@ def _chosen(found: dict[str, Any]) -> list[dict[str, Any]]:
     everything = bool(found.get("all") or last or filters.wants_all(wanted))
     known = (facts for held in containers.list(all=everything) if (facts := _facts(held)) is not None)
     return [facts for facts in known if filters.matches(facts, wanted)][:last]
-
-
-def _print_lines(form: str, rows: list[dict[str, str]]) -> None:
-    from pycgroups.cli.templates import headings, render
-
-    template = form.removeprefix("table ")
-    render(
-        template, _shown({"id": "", "name": "", "state": {"status": ""}}, whole=True)
-    )  # wrong also if nobody is there
-    if template == form:
-        for row in rows:
-            print(render(template, {name: escaped(value) for name, value in row.items()}))
-        return
-    print_table(headings(template).split("\t"), [render(template, row).split("\t") for row in rows])
 
 
 def _facts(container: Container) -> dict[str, Any] | None:

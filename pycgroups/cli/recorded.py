@@ -24,6 +24,8 @@ def show(found: dict[str, Any], names: list[str]) -> None:
     """
     for flag in {"interval", "no_stream"} & found.keys():
         raise UsageError(f"flag '--{flag.replace('_', '-')}': not of what was recorded")
+    if found.get("format", "table") not in {"table", "json"}:
+        raise UsageError("flag '--format': of what was recorded table or json")
     from pycgroups.containers import plotting, recorded
 
     histories = recorded.read(found["recorded"])

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import ExitStack
 
-from pycgroups.cli.flags import Flag, one_of
+from pycgroups.cli.flags import Flag
 from pycgroups.cli.tables import NO_TRUNC, drawing, print_json, print_table, size
 from pycgroups.cli.text import escaped
 from pycgroups.cli.times import duration
@@ -33,7 +33,9 @@ Show what containers use, all that run or these, until Ctrl-C, or until these ha
 CPU % is of one CPU, over the time since the table before. MEM USAGE is without page cache that is idle; where there is
 no limit, the machine's memory stands for it. "--" is what nobody counts here. json is an object a line for each
 container, again and again; with --no-stream it is one document. Such lines in a file are a history: --from shows the
-most that each container in it has used, and --plot draws it.""",
+most that each container in it has used, and --plot draws it.
+
+A template has fields as {{.Name}}: ID, Name, CPUPerc, MemUsage, MemPerc, NetIO, BlockIO, PIDs.""",
     (
         Flag("--no-stream", "show one table, over one interval"),
         Flag("--interval", "time between two tables; 1s by default", value="DURATION", read=duration),
@@ -41,14 +43,14 @@ most that each container in it has used, and --plot draws it.""",
         Flag("--from", "what was recorded, instead of what is: by --format json > FILE", word="recorded", value="FILE"),
         Flag(
             "--format",
-            "table, or json: an object a line, or with --no-stream one document",
+            "table, a template, or json: an object a line, or with --no-stream one document",
             value="FORM",
-            read=one_of("table", "json"),
         ),
         NO_TRUNC,
     ),
 )
 _COLUMNS = ("CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS")
+_FIELDS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
 _RIGHT = ("CPU %", "MEM %", "PIDS")
 _SHORT = 12
 _UNKNOWN = "--"
@@ -174,9 +176,11 @@ def _shown(
     found: dict[str, Any], stack: ExitStack | None = None
 ) -> Callable[[dict[str, tuple[str, ContainerStats]]], None]:
     """Return what shows samples; with a stack, again and again."""
-    is_whole = bool(found.get("no_trunc"))
-    if found.get("format") == "json":
+    is_whole, form = bool(found.get("no_trunc")), found.get("format", "table")
+    if form == "json":
         return _print_lines if stack else lambda samples: print_json(_objects(samples))
+    if form != "table":
+        return lambda samples: _print_filled(form, _rows(samples, whole=is_whole))
     if stack and sys.stdout.isatty() and (draw := _live(stack)):
         return lambda samples: draw(_rows(samples, whole=is_whole))
     return lambda samples: _print_rows(_rows(samples, whole=is_whole))
@@ -184,6 +188,13 @@ def _shown(
 
 def _print_rows(rows: list[list[str]]) -> None:
     print_table(_COLUMNS, rows, right=_RIGHT)
+    sys.stdout.flush()
+
+
+def _print_filled(template: str, rows: list[list[str]]) -> None:
+    from pycgroups.cli.templates import print_rows
+
+    print_rows(template, [dict(zip(_FIELDS, row, strict=True)) for row in rows], _FIELDS)
     sys.stdout.flush()
 
 

@@ -29,6 +29,7 @@ _AGES = (
 _TWICE = 2
 
 FORMAT = Flag("--format", "table, or json: one document", value="FORM", read=one_of("table", "json"))
+LINES = Flag("--format", "table, json (one document with all that is known) or a template", value="FORM")
 NO_TRUNC = Flag("--no-trunc", "nothing is shortened")
 
 

@@ -11,10 +11,12 @@ import json
 import re
 
 from pycgroups.cli.flags import UsageError
+from pycgroups.cli.tables import print_table
+from pycgroups.cli.text import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 _ACTION = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
@@ -35,10 +37,49 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
     return _ACTION.sub(lambda found: _value(found[1], facts), text)
 
 
-def headings(template: str) -> str:
-    """Return the first line of a table: the names of the fields in capitals."""
+def check(template: str, facts: Mapping[str, Any]) -> None:
+    """See that a template can be filled in, before there is anything to fill in; with some facts that stand for all.
+
+    Raises:
+        UsageError: as `render`, or it has no fields at all: it is some other word.
+    """
+    if "{{" not in template:
+        example = next(iter(facts))
+        raise UsageError(f"flag '--format': {template!r}: allowed: table, json, or a template, as '{{{{.{example}}}}}'")
+    render(template, facts)
+
+
+def print_rows(form: str, rows: Iterable[dict[str, Any]], fields: Iterable[str]) -> None:
+    """Print a line for each row; after the word "table", with headings, and in columns of what is between tabs.
+
+    Args:
+        form: what comes after ``--format``.
+        rows: values by the names of fields, texts or objects of texts; what would steer a terminal is written out.
+        fields: the names, so that a wrong template is wrong also where there is no row.
+
+    Raises:
+        UsageError: as `check`.
+    """
+    template = form.removeprefix("table ")
+    check(template, dict.fromkeys(fields, ""))
+    if template != form:
+        print_table(_headings(template), [render(template, harmless(row)).split("\t") for row in rows])
+        return
+    for row in rows:
+        print(render(template, harmless(row)))
+
+
+def harmless(value: Any) -> Any:
+    """Write out what would steer a terminal, or begin a line."""
+    if isinstance(value, dict):
+        return {key: harmless(item) for key, item in value.items()}
+    return escaped(value) if isinstance(value, str) else value
+
+
+def _headings(template: str) -> list[str]:
+    """Return the names of the fields in capitals."""
     text = template.replace("\\t", "\t")
-    return _ACTION.sub(lambda found: found[1].rpartition(".")[2].upper(), text)
+    return _ACTION.sub(lambda found: found[1].rpartition(".")[2].upper(), text).split("\t")
 
 
 def _value(action: str, facts: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pycgroups.cli import FAILED
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.cli.tables import FORMAT, age, print_json, print_table, size
+from pycgroups.cli.tables import LINES, age, print_json, print_table, size
 from pycgroups.cli.text import complain, escaped, is_sure
 from pycgroups.cli.usage import Usage, choose
 from pycgroups.errors import Error, NotFound
@@ -12,6 +12,8 @@ from pycgroups.errors import Error, NotFound
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pycgroups.containers.volumes import Volume
 
 ABOUT = """\
 usage: pycgroups volume create|ls|inspect|rm|prune [FLAGS]
@@ -84,8 +86,11 @@ def _create(arguments: list[str]) -> int:
 
 LS = Usage(
     "volume ls [FLAGS]",
-    "List the volumes.",
-    (Flag("--quiet -q", "the names alone"), _FILTER, FORMAT),
+    """\
+List the volumes.
+
+A template has fields as {{.Name}}: Name, Driver, Mountpoint, CreatedAt, CreatedSince, Labels.""",
+    (Flag("--quiet -q", "the names alone"), _FILTER, LINES),
     most=0,
 )
 INSPECT = Usage(
@@ -102,18 +107,32 @@ def _ls(arguments: list[str]) -> int:
     found, _ = asked
     from pycgroups.containers import volumes
 
-    filters = found.get("filter", ())
+    filters, form = found.get("filter", ()), found.get("format", "table")
     parts = [value for key, value in filters if key == "name"]
     listed = [one for one in volumes.list(labels=_labels(filters)) if all(part in one.name for part in parts)]
     if found.get("quiet"):
         for one in listed:
             print(one.name)
-    elif found.get("format") == "json":
+    elif form == "json":
         print_json([one.inspect() for one in listed])
-    else:
-        rows = [(one.name, age(one.created), ", ".join(f"{k}={v}" for k, v in one.labels.items())) for one in listed]
+    elif form == "table":
+        rows = [[row["Name"], row["CreatedSince"], row["Labels"].replace(",", ", ")] for row in map(_row, listed)]
         print_table(("NAME", "CREATED", "LABELS"), rows)
+    else:
+        from pycgroups.cli.templates import print_rows
+
+        print_rows(form, map(_row, listed), _FIELDS)
     return 0
+
+
+_FIELDS = ("Name", "Driver", "Mountpoint", "CreatedAt", "CreatedSince", "Labels")
+
+
+def _row(one: Volume) -> dict[str, str]:
+    """Return what is shown of one, by the names that docker gives to it."""
+    labels = ",".join(f"{key}={value}" for key, value in one.labels.items())
+    values = (one.name, "local", one.path, one.created.isoformat(), age(one.created), labels)
+    return dict(zip(_FIELDS, values, strict=True))
 
 
 def _inspect(arguments: list[str]) -> int:

@@ -127,7 +127,7 @@ class Answers:
         """Return whom to ask: without an address whoever listens, so that nobody is asked before."""
         if self._asked.address:
             return [self._asked.address]
-        return [address for address, port in listeners(self._process) if port == self._asked.port]
+        return [each.address for each in listeners(self._process) if each.port == self._asked.port]
 
     def _is_good(self, address: str) -> bool:
         connection = self._sockets.take(socket.AF_INET6 if ":" in address else socket.AF_INET)

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from pycgroups import images as default_images
-from pycgroups.containers import ending, restarting, starting
+from pycgroups.containers import ending, limited, restarting, starting
 from pycgroups.containers import healthcheck as checks
 from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.config_json import to_json
@@ -94,9 +94,9 @@ class Containers:
         asked = checks.read(healthcheck)
         config = ContainerConfig(command=command, **options)
         starting.check(config)
-        digest, defaults = "", None
+        digest, mode, defaults = "", 0, None
         if config.image not in {None, "host"}:
-            config, digest = starting.settle(config, self._images)
+            config, digest, mode = starting.settle(config, self._images)
             defaults = self._images.get(digest, platform=config.platform).config
         where, id_ = self._place, new_id()
         where.homes.sweep()
@@ -112,8 +112,10 @@ class Containers:
             restart=policy,
             healthcheck=checks.settle(asked, defaults),
         )
-        with self._images.keeping(digest) if digest else nullcontext():
-            where.homes.make(record).close()
+        with self._images.keeping(digest) if digest else nullcontext(), where.homes.making(record) as home:
+            if digest and config.disk is not None:
+                limited.make(home, config.disk, mode)
+        home.close()
         where.events.append("container", "create", id_=id_, name=record.name)
         return _container(where, id_)
 

@@ -41,7 +41,7 @@ class Listens:
 
     def __call__(self) -> bool:
         """Look."""
-        self._seen = {port for _, port in listeners(self._process)}
+        self._seen = {listener.port for listener in listeners(self._process)}
         return self._port in self._seen
 
     def __str__(self) -> str:

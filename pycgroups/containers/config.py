@@ -104,7 +104,8 @@ class ContainerConfig:
         io_weight: share of block devices against others, 1 to 10000.
         io_limits: (block device, (rbps, wbps, riops or wiops, most a second)).
         hugepages: (page size, bytes in such pages).
-        disk: bytes that may be written to the overlay; not where an image is copied, `pycgroups doctor` tells.
+        disk: bytes that may be written to the overlay; not where an image is copied. Of a container that is held they
+            are on disk or in memory, `pycgroups doctor` tells.
         timeout: seconds until everything in it is killed.
         require_limits: whether a limit that cannot be enforced is an error.
         cgroup_manager: who makes the cgroup of a container with limits: "cgroupfs", the default, or, for root,

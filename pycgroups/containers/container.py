@@ -137,7 +137,8 @@ class Container(Contents, Looking):
             AlreadyExists: the name is taken.
 
         Linux 5.12 or newer. What is written goes to the disk and stays until it is removed, with an image; with the
-        host's own root, or with a limit (``disk``), it goes to memory, and stays until it ends.
+        host's own root it goes to memory, and stays until it ends. With a limit (``disk``) on it, it goes to the disk
+        for root, on a host that has loop devices and mkfs.ext4, and else to memory.
         """
         check_options(Container.__init__, options, OPTIONS)
         made = collection.default().create(
@@ -317,10 +318,15 @@ class Container(Contents, Looking):
             return health.read(home.fd, home.start()) if home.record().healthcheck else None
 
     def inspect(self) -> dict[str, Any]:
-        """Return all that is known of it as plain dicts, lists and scalars; times are RFC 3339's."""
+        """Return all that is known of it as plain dicts, lists and scalars; times are RFC 3339's.
+
+        ``layer`` is where it writes: ``"disk"``, ``"memory"``, or None for a directory (``rootfs``).
+        """
+        from pycgroups.containers import opening
+
         with self._home() as home:
             record, start, end, status = home.record(), home.start(), monitor.read_exit(home.fd), self._status(home)
-            checked = health.read(home.fd, start)
+            checked, layer = health.read(home.fd, start), opening.layer(home, record)
         return {
             "id": self.id,
             "name": record.name,
@@ -346,6 +352,7 @@ class Container(Contents, Looking):
             "healthcheck": record.healthcheck or None,
             "config": record.config,
             "directory": self.directory,
+            "layer": layer,
         }
 
     # -- life -----------------------------------------------------------------------------------------------------
@@ -644,7 +651,7 @@ class Container(Contents, Looking):
 
         Raises:
             AlreadyExists: a name is taken. None was made.
-            Unsupported: it was not made of an image, or has a limit (``disk``): what it writes is in memory.
+            Unsupported: it was not made of an image, or has a limit (``disk``) in memory.
             StateError: another process is at work on it.
             Error: there is no room for the copies; or one cannot be started. None was made.
         """

@@ -104,7 +104,9 @@ class RootFiles(Elsewhere):
             raise
 
     @classmethod
-    def stopped(cls, place: Path | Layers, *, idmap: IdMap | None = None) -> RootFiles:
+    def stopped(
+        cls, place: Path | Layers, *, idmap: IdMap | None = None, spaces: Sequence[Namespace] = ()
+    ) -> RootFiles:
         """Of a container that does not run.
 
         Args:
@@ -112,6 +114,7 @@ class RootFiles(Elsewhere):
                 for nobody else to see.
             idmap: the container's, where its files belong to others on the disk; None for root, whose containers'
                 files on disk have the ids that they have in the container.
+            spaces: where layers can be seen that cannot from here; closed with this object.
 
         Raises:
             NotFound: there is no such directory.
@@ -120,7 +123,7 @@ class RootFiles(Elsewhere):
         Sources: fsopen(2), overlayfs; Linux 6.7.
         """
         if isinstance(place, Layers):
-            return cls(-1, layers=place, spaces=spaces_of(idmap, "user", "mnt"))
+            return cls(-1, layers=place, spaces=spaces or spaces_of(idmap, "user", "mnt"))
         path = os.fsencode(place)
         with told("open root", path):
             root = os.open(path, _OPEN)

@@ -10,7 +10,8 @@ import os
 import time
 from contextlib import nullcontext
 
-from pycgroups.containers import committing, image_root, opening, options
+from pycgroups import namespaces
+from pycgroups.containers import committing, image_root, limited, opening, options
 from pycgroups.containers.config_json import from_json
 from pycgroups.containers.home import new_id
 from pycgroups.containers.starting import COPY
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from pycgroups.containers.home import Home, Record
     from pycgroups.containers.place import Place
     from pycgroups.images.unpack import Owner
+
+
+_MOST_MOUNTED = 100
+"""Layers at once; a plan has room for some more."""
 
 
 def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool) -> list[str]:
@@ -52,6 +57,8 @@ def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool
         for its in records:
             homes.append(place.homes.begin(its))  # noqa: PERF401 (those that were made before one that fails count)
         with Inside(image_root.idmap_of(from_json(record.config))) as inside:
+            for made in homes:
+                _make_layer(home, made)
             with committing.paused(place, home, must=False) if freezes else nullcontext():
                 _copy(inside, home, homes[:1])
             _copy(inside, homes[0], homes[1:])
@@ -97,7 +104,7 @@ def check(home: Home, record: Record) -> None:
     if record.image and not in_memory:
         return
     why = "what it writes is in memory" if in_memory else "its root is a directory that it only uses"
-    hint = "containers made of an image, without disk=, can be forked"
+    hint = "containers made of an image can be forked, with disk= where `pycgroups doctor` says that it is on disk"
     raise Unsupported(why, operation="fork", path=record.name, hint=hint)
 
 
@@ -107,12 +114,29 @@ def _fresh(record: Record, name: str | None) -> Record:
     return record._replace(id=id_, name=name or f"c{id_[:11]}", created=time.time_ns(), config=config)
 
 
+def _make_layer(source: Home, home: Home) -> None:
+    """Make the file system of a writable layer, where that of the source is one of its own."""
+    if limited.is_there(source) and not limited.make(home, source.record().config["disk"]):
+        raise Unsupported(
+            "the limit (disk) of its source is not to be had any more", operation="fork", path=source.called
+        )
+
+
 @io_errors("fork")
 def _copy(inside: Inside, source: Home, homes: list[Home]) -> None:
     owner: Owner = "kept" if inside.has_all_ids else "caller"
     for name in ("upper", COPY):
         if homes and os.path.isdir(f"{source.path}/{name}"):
             inside.apart(copy, source.path, [home.path for home in homes], name, owner)
+    if limited.is_there(source):
+        for first in range(0, len(homes), _MOST_MOUNTED):
+            _copy_mounted(source, homes[first : first + _MOST_MOUNTED])
+
+
+def _copy_mounted(source: Home, homes: list[Home]) -> None:
+    places = [f"{home.path}/{limited.PLACE}" for home in (source, *homes)]
+    with limited.shown([source, *homes]) as space:
+        namespaces.call([space], copy, places[0], places[1:], "upper", "kept")
 
 
 def copy(source: str, places: list[str], name: str, owner: Owner) -> None:

@@ -7,6 +7,7 @@
         ID/                  64 hex digits; locked (flock) by whoever changes the container
             container.json   a `Record`: what was asked
             upper/ work/     its writable layer, of an image; or root/, a copy, where overlayfs is not to be had
+            layer.ext4       that layer, with a limit: `pycgroups.containers.limited`
             run.json         a `Start`: the last one
             monitor, exit    that it runs, and how it ended: `pycgroups.containers.monitor`
             stopped          somebody has stopped it, and nobody has started it since
@@ -436,9 +437,17 @@ class Homes:
             AlreadyExists: the name is taken.
             Error: it cannot be made.
         """
-        home = self.begin(record)
-        self.finish(home, record)
+        with self.making(record) as home:
+            pass
         return home
+
+    @contextmanager
+    def making(self, record: Record) -> Iterator[Home]:
+        """Do so, and have it filled first: nobody finds it before the end of the block; none stays if that fails."""
+        home = self.begin(record)
+        with self._or_removed(home):
+            yield home
+        self.finish(home, record)
 
     @io_errors("create container")
     def begin(self, record: Record) -> Home:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.history import History
     from pycgroups.containers.home import Home
     from pycgroups.containers.place import Place
+    from pycgroups.containers.ports import Port
     from pycgroups.containers.stats import ContainerStats, Sampler
     from pycgroups.containers.top import ProcessInfo
 
@@ -114,6 +115,22 @@ class Looking:
 
         with self.sampler() as sampler:
             return top.processes(sampler.pids(), sampler.pid)
+
+    def ports(self) -> tuple[Port, ...]:
+        """List the ports of TCP that it listens on, and by which the host reaches each.
+
+        With ``network="host"`` they are those of its processes, and the host's own. In a network of its own they are
+        all that there are, and nothing of the host reaches them but what has joined that network.
+
+        Raises:
+            StateError: it does not run.
+
+        Source: proc_pid_net(5).
+        """
+        from pycgroups.containers import ports
+
+        with self.sampler() as sampler:
+            return ports.ports(sampler.pids(), sampler.pid, is_host=not sampler.has_own_network)
 
     def events(
         self, *, since: float | None = None, until: float | None = None, follow: bool = False

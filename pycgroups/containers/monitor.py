@@ -121,6 +121,8 @@ class Task:
         stdout: the read end of its pipe, or the pty's master; None for no log of it.
         stderr: likewise.
         memory: ``memory.events`` (cgroup v2) or ``memory.oom_control`` (v1), opened for reading.
+        group: with the former, the directory that it is in: what is killed in the group of an `exec`, for the limits of
+            that alone, does not count then.
         events: the directory with the file ``events``, opened likewise.
         keeper: a stream socket. When its other end is closed, or its creator ends, the container is killed. A byte
             that is sent before lets the container go, and it stays.
@@ -147,6 +149,7 @@ class Task:
     stdout: int | None = None
     stderr: int | None = None
     memory: int | None = None
+    group: int | None = None
     events: int | None = None
     keeper: int | None = None
     lender: int | None = None
@@ -183,7 +186,8 @@ class Exit(NamedTuple):
     Attributes:
         status: the program's wait status (waitpid(2)); None when nobody knows.
         finished: nanoseconds since the epoch; None when nobody knows.
-        oom: whether the kernel killed a process of it, since its memory was at the limit.
+        oom: whether the kernel killed a process of it, since its memory was at the limit; one that was executed with a
+            limit of its own, and was over that, is none.
         user_usec: processor time of all its processes, if there was an init; likewise the others.
         system_usec: the same for the kernel's part.
         maxrss_kib: the largest of its processes, KiB.
@@ -256,6 +260,7 @@ def _descriptors(task: Task, state: int, creator: int) -> list[int]:
         (lib.MONITOR_STDOUT, task.stdout),
         (lib.MONITOR_STDERR, task.stderr),
         (lib.MONITOR_MEMORY, task.memory),
+        (lib.MONITOR_GROUP, task.group),
         (lib.MONITOR_EVENTS, task.events),
         (lib.MONITOR_KEEPER, task.keeper),
         (lib.MONITOR_LENDER, task.lender),

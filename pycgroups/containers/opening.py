@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
-from pycgroups.containers import image_root
+from pycgroups.containers import image_root, limited
 from pycgroups.containers.config_json import from_json
 from pycgroups.containers.files import RootFiles
 from pycgroups.containers.ids import choose_map
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pycgroups.images.collection import Root
     from pycgroups.images.image import Image
     from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.namespaces.namespace import Namespace
 
 
 @contextmanager
@@ -65,15 +66,15 @@ def stopped(place: Place, home: Home) -> Iterator[RootFiles]:
             yield found
     elif is_in_memory(home, record):
         raise Unsupported(
-            "what it writes, over the host's root or with a limit (disk=), is in memory, and gone with its end",
+            "what it writes, over the host's root or with a limit (disk=) here, is in memory, and gone with its end",
             operation="open root",
             path=home.called,
             hint="start it; or make it of an image without that limit, or with a volume",
         )
     else:
         with _held_image(place, record) as (root, image):
-            place_or_layers = copied(home, root, image, config).copy or _layers(home, root, config)
-            with RootFiles.stopped(place_or_layers, idmap=idmap) as found:
+            copy = copied(home, root, image, config).copy
+            with RootFiles.stopped(copy, idmap=idmap) if copy else _stacked(home, root, config) as found:
                 yield found
 
 
@@ -91,8 +92,10 @@ def upper(place: Place, home: Home) -> Iterator[Upper]:
             reason = "it has a copy of its image, which does not tell" if has_copy(home) else "it is in memory (disk=)"
         raise Unsupported(f"what it has changed is not known: {reason}", operation="compare", path=home.called)
     config = from_json(record.config)
-    with _held_image(place, record) as (root, _), Upper(_layers(home, root, config), idmap=_idmap(config)) as found:
-        yield found
+    with _held_image(place, record) as (root, _):
+        layers = _layers(home, root, config)
+        with Upper(layers, idmap=_idmap(config), spaces=_shown(home)) as found:
+            yield found
 
 
 def has_copy(home: Home) -> bool:
@@ -101,10 +104,18 @@ def has_copy(home: Home) -> bool:
 
 
 def is_in_memory(home: Home, record: Record) -> bool:
-    """Tell whether what a container writes is in memory: over the host's root, and where it is limited."""
+    """Tell whether what a container writes is in memory: over the host's root, and with the limit of a tmpfs."""
     if record.config.get("rootfs") is not None:
         return False
-    return not record.image or (record.config.get("disk") is not None and not has_copy(home))
+    on_disk = record.config.get("disk") is None or limited.is_there(home) or has_copy(home)
+    return not (record.image and on_disk)
+
+
+def layer(home: Home, record: Record) -> str | None:
+    """Tell where a container writes: on "disk", to "memory", or, None, to the directory that is its root."""
+    if record.config.get("rootfs") is not None:
+        return None
+    return "memory" if is_in_memory(home, record) else "disk"
 
 
 def _idmap(config: ContainerConfig) -> IdMap | None:
@@ -126,13 +137,27 @@ def _held_image(place: Place, record: Record) -> Iterator[tuple[Root, Image]]:
         yield root, image
 
 
+def _stacked(home: Home, root: Root, config: ContainerConfig) -> RootFiles:
+    """Show the files of a container that has layers, and does not run."""
+    return RootFiles.stopped(_layers(home, root, config), idmap=_idmap(config), spaces=_shown(home))
+
+
+def _shown(home: Home) -> tuple[Namespace, ...]:
+    """Make the namespace in which a layer can be seen that is a file system of its own."""
+    return (limited.shown([home]),) if limited.is_there(home) else ()
+
+
 def _layers(home: Home, root: Root, config: ContainerConfig) -> Layers:
     """Name the layers of a container; its own is made, if it was never started."""
-    _make_upper(home, root.mode, _idmap(config))
+    top = home.path
+    if limited.is_there(home):
+        top = f"{home.path}/{limited.PLACE}"
+    else:
+        _make_upper(home, root.mode, _idmap(config))
     return Layers(
         lower=tuple(os.fsencode(f"{root.directory}/{layer}") for layer in root.layers),
-        upper=os.fsencode(f"{home.path}/upper"),
-        work=os.fsencode(f"{home.path}/work"),
+        upper=os.fsencode(f"{top}/upper"),
+        work=os.fsencode(f"{top}/work"),
         # As the mount of the container itself has it: with a user namespace, `pycgroups.runtime.plan`.
         user=choose_map(config, caller()).kind != "host",
     )

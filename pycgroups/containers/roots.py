@@ -7,6 +7,7 @@ What works on files in it is a function of a module whose first arguments are th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -82,7 +83,8 @@ def open_of_process(pidfd: int) -> tuple[int, int]:
         try:
             root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            if not _has_ended(pidfd):
+            # ENOENT: it is about to end, and has given up its root.
+            if error.errno != errno.ENOENT and not _has_ended(pidfd):
                 raise Error(operation="open root", path=f"/proc/{pid}/root", errno=error.errno) from None
         else:
             if not _has_ended(pidfd):

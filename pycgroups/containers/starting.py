@@ -22,9 +22,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import contextmanager
 
 from pycgroups.cgroups import placed
-from pycgroups.containers import ending, image_root, joining, lending, monitor, restarting
+from pycgroups.containers import ending, image_root, joining, lending, limited, monitor, restarting
 from pycgroups.containers.assemble import describe, listens
 from pycgroups.containers.config_json import from_json, read_log
 from pycgroups.containers.devices import placed_rules
@@ -48,7 +49,7 @@ from pycgroups.runtime.rootfs import Stacked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import NamedTuple
 
     from attrs import evolve
@@ -132,6 +133,7 @@ class Preparation:
         created = self.create(described)
         running = created.running
         self.runtime = Runtime(created.directory, created)
+        self.open_input(created)
         self.home.write_start(noted(self.turn, running.pid)._replace(unenforced=self.unenforced(created)))
         self.place.events.append("container", "start", id_=self.record.id, name=self.record.name)
         self.watch(created)
@@ -169,10 +171,14 @@ class Preparation:
             )
         return described._replace(
             spec=self.placed(self.leased(described.spec) if leased else described.spec),
-            rootfs=described.rootfs._replace(top=self.home.path)
-            if isinstance(described.rootfs, Stacked) and config.disk is None
-            else described.rootfs,
+            rootfs=self.topped(described.rootfs) if isinstance(described.rootfs, Stacked) else described.rootfs,
         )
+
+    def topped(self, rootfs: Stacked) -> Stacked:
+        """Say what takes what is written: the directory, a file system with a limit, or, as it is, a tmpfs with one."""
+        if limited.is_there(self.home):
+            return rootfs._replace(handed=True, size=None)
+        return rootfs if rootfs.size is not None else rootfs._replace(top=self.home.path)
 
     def leased(self, spec: Spec) -> Spec:
         """Move what was described with some range of ids to one that nobody else has."""
@@ -222,10 +228,28 @@ class Preparation:
             at_once=True,
         )
         config = dumps(spec.to_json()).encode()
-        created = creation.create(spec, wishes, config=config, bundle="", id_=self.record.id, root=self.place.runtime)
+        with self.layer(described) as tops:
+            wishes = wishes._replace(tops=tops)
+            created = creation.create(
+                spec, wishes, config=config, bundle="", id_=self.record.id, root=self.place.runtime
+            )
         for name in ("stdin", "stdout's", "stderr's"):
             os.close(self.fds.pop(name))
         return created
+
+    @contextmanager
+    def layer(self, described: Description) -> Iterator[tuple[int, ...]]:
+        """Mount the file system that takes what is written, if the container has one of its own; its descriptor."""
+        rootfs = described.rootfs
+        if not (isinstance(rootfs, Stacked) and rootfs.handed):
+            yield ()
+            return
+        linux = described.spec.linux
+        maps = linux.uid_mappings, linux.gid_mappings
+        if not maps[0]:  # of a user namespace that is joined
+            maps = described.idmap.uids, described.idmap.gids
+        with limited.mounted(self.home, maps if rootfs.idmapped else None) as fd:
+            yield (fd,)
 
     def stdin(self, *, terminal: bool) -> int:
         """Open what the program reads, unless that is a terminal: nothing, or what whoever attaches writes."""
@@ -236,19 +260,21 @@ class Preparation:
             os.fchmod(self.fds["stdin"], 0o666)  # for /dev/stdin, as below
         return self.fds["stdin"]
 
+    def open_input(self, created: creation.Created) -> None:
+        """Let others ask for its input before they see that it runs: the monitor will answer."""
+        if created.master >= 0 or "input" in self.fds:
+            self.fds["lender"] = lending.listen(self.home.fd)
+
     def watch(self, created: creation.Created) -> None:
         """Start the monitor, and leave to it all that the container needs."""
         running = created.running
         # Opened anew: the lock on ours would last as long as the monitor.
         for name, path in (("directory", "."), ("events", "..")):
             self.fds[name] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.home.fd)
-        memory = self.memory_events(created.cgroups)
+        self.open_memory_events(created.cgroups)
         log = read_log(self.record.config.get("log", {}))
         if created.master >= 0:
             os.close(self.fds.pop("stderr"))
-        given = created.master if created.master >= 0 else self.fds.get("input")
-        if given is not None:
-            self.fds["lender"] = lending.listen(self.home.fd)
         held = [] if self.range is None else [self.range.fileno()]
         held += [lock.fd for lock in self.locks()]
         task = monitor.Task(
@@ -257,12 +283,13 @@ class Preparation:
             control=running.control if running.plan.init else None,
             stdout=created.master if created.master >= 0 else self.fds["stdout"],
             stderr=self.fds.get("stderr"),
-            memory=memory,
+            memory=self.fds.get("memory"),
+            group=self.fds.get("group"),
             events=self.fds["events"],
             keeper=self.turn.keeper if self.turn.keeper >= 0 else None,
             creator=self.turn.creator,
             lender=self.fds.get("lender"),
-            input=given,
+            input=created.master if created.master >= 0 else self.fds.get("input"),
             held=held,
             supervised=running.plan.supervised,
             form=log.form,
@@ -278,7 +305,7 @@ class Preparation:
         """Return what keeps others from removing what the container is made of."""
         return [*([] if self.image is None else [self.image]), *self.volumes]
 
-    def memory_events(self, cgroups: Iterable[str]) -> int | None:
+    def open_memory_events(self, cgroups: Iterable[str]) -> None:
         """Open what tells of processes that were killed for want of memory, if it has a cgroup for that."""
         for path in placed.having("memory", cgroups):
             for name in ("memory.events", "memory.oom_control"):
@@ -286,8 +313,9 @@ class Preparation:
                     self.fds["memory"] = os.open(f"{path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
                 except OSError:
                     continue
-                return self.fds["memory"]
-        return None
+                if name == "memory.events":
+                    self.fds["group"] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                return
 
     def close(self) -> None:
         """Give back what is held."""
@@ -305,16 +333,19 @@ class Preparation:
                 lock.release()
 
 
-def settle(config: ContainerConfig, images: Images) -> tuple[ContainerConfig, str]:
-    """Return the options with what the image says, and the digest of that, whatever its name will be given to later.
+def settle(config: ContainerConfig, images: Images) -> tuple[ContainerConfig, str, int]:
+    """Return the options with what the image says, the digest of that, and the mode of its root directory.
+
+    The digest stays the image's, whatever its name will be given to later.
 
     Raises:
         ImageNotFound, RegistryError, ImageError, InvalidConfig: as `image_root.prepare`.
     """
     image = image_root.find(config, images=images)
-    settled, _, lock = with_image(config, image, images)
+    settled, root, lock = with_image(config, image, images)
     lock.release()
-    return evolve(settled, image=config.image if isinstance(config.image, str) else image.digest), image.digest
+    settled = evolve(settled, image=config.image if isinstance(config.image, str) else image.digest)
+    return settled, image.digest, root.mode
 
 
 def with_image(config: ContainerConfig, image: Image, images: Images) -> tuple[ContainerConfig, Root, Lock]:

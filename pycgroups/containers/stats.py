@@ -95,6 +95,7 @@ class Sampler:
 
     Attributes:
         pid: of the container's first process.
+        has_own_network: it is not in the network namespace of this process.
     """
 
     def __init__(self, place: Place, home: Home) -> None:
@@ -115,7 +116,7 @@ class Sampler:
         self._before: tuple[float, float] | None = None
         try:
             self._group = open_group(place, home.id)
-            self._own_network = not _is_ours(start.pid)
+            self.has_own_network = not _is_ours(start.pid)
         except BaseException:
             self.close()
             raise
@@ -134,7 +135,7 @@ class Sampler:
             if self.wait(0):
                 raise _over(self._called) from None
             raise
-        network = counters.read(self.pid) if self._own_network else None
+        network = counters.read(self.pid) if self.has_own_network else None
         if self.wait(0):  # and what was read may be of another process with this pid
             raise _over(self._called)
         return ContainerStats(

@@ -12,27 +12,29 @@ from pycgroups.images.writing import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     from pycgroups.containers.roots import Layers
     from pycgroups.images.differences import Change
     from pycgroups.namespaces.idmap import IdMap
+    from pycgroups.namespaces.namespace import Namespace
 
 
 class Upper(Elsewhere):
     """What a container has changed of its image: the upper directory of its layers. A context manager."""
 
-    def __init__(self, layers: Layers, *, idmap: IdMap | None = None) -> None:
+    def __init__(self, layers: Layers, *, idmap: IdMap | None = None, spaces: Sequence[Namespace] = ()) -> None:
         """Take it.
 
         Args:
             layers: of the container, which may run.
             idmap: as for `RootFiles.stopped`.
+            spaces: likewise.
 
         Raises:
             LaunchError: there cannot be such a namespace.
         """
-        super().__init__(-1, spaces_of(idmap, "user"))
+        super().__init__(-1, spaces or spaces_of(idmap, "user"))
         self._layers = layers
 
     def diff(self) -> list[Change]:

@@ -21,10 +21,12 @@ class Listener(NamedTuple):
     Attributes:
         address: on which of the namespace's addresses; ``"0.0.0.0"`` or ``"::"`` for all.
         port: likewise.
+        inode: of the socket, which /proc/PID/fd has of who holds it.
     """
 
     address: str
     port: int
+    inode: int
 
 
 def listeners(process: int) -> list[Listener]:
@@ -46,13 +48,13 @@ def _text(process: int, name: str) -> str:
 
 def parse(table: str, family: int) -> list[Listener]:
     """Find those that listen in such a file."""
-    rows = (line.split(None, 4) for line in table.splitlines()[1:])
-    return [_listener(row[1], family) for row in rows if row[3] == _LISTEN]
+    rows = (line.split(None, 10) for line in table.splitlines()[1:])
+    return [_listener(row[1], family, int(row[9])) for row in rows if row[3] == _LISTEN]
 
 
-def _listener(local: str, family: int) -> Listener:
+def _listener(local: str, family: int, inode: int) -> Listener:
     address, _, port = local.partition(":")
     data = bytes.fromhex(address)
     if sys.byteorder == "little":
         data = b"".join(data[at : at + _WORD][::-1] for at in range(0, len(data), _WORD))
-    return Listener(socket.inet_ntop(family, data), int(port, 16))
+    return Listener(socket.inet_ntop(family, data), int(port, 16), inode)

@@ -47,6 +47,7 @@ class Foreground:
 
     def wait(self, process: Process) -> int:
         """Wait for its end; the exit code by which a shell tells of it."""
+        gc.freeze()  # what is there by now stays: nothing to look through
         gc.enable()
         pidfd = process.fileno()
         self._hand_on(pidfd)

@@ -55,6 +55,7 @@ else:
     from pycgroups.records import NamedTuple
 
 
+_LATE_HOOKS = frozenset({"startContainer", "poststart", "poststop"})
 _KEEP_GROUPS = "run.oci.keep_original_groups"
 """An annotation of crun's, by which podman asks for the caller's groups: ``--group-add keep-groups``."""
 
@@ -67,6 +68,7 @@ class Wishes(NamedTuple):
         manner: how the program is started, where the Spec does not say all of that.
         optional: limits, if those that this host cannot enforce are only to be told of, and are no error.
         groups: setgroups(2) is allowed in its user namespace, as far as the Spec and this process do not tell.
+        tops: a descriptor of the file system that takes what is written, where the root's top is handed over.
         spaces: the namespaces to join that have a path, by kind and in order, where they are open already: what was
             checked of those is true of what is joined. See `pycgroups.runtime.plan.joined`.
         at_once: start it, too, which is two conversations less; for a Spec without hooks.
@@ -84,6 +86,7 @@ class Wishes(NamedTuple):
     manner: Manner | None = None
     optional: Limits | None = None
     groups: bool = True
+    tops: tuple[int, ...] = ()
     spaces: tuple[tuple[str, int], ...] = ()
     at_once: bool = False
 
@@ -243,6 +246,12 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
         cgroup_manager=wishes.cgroup_manager,
         planned_cgroups=_planned_cgroups(spec, id_, wishes),
     )
+
+
+def is_plain(record: Record, wishes: Wishes) -> bool:
+    """Tell whether there is nothing to its start and its removal but its process, its cgroup and its directory."""
+    more = record.unit or record.resctrl_made or wishes.notify or not _LATE_HOOKS.isdisjoint(record.hooks)
+    return not (wishes.at_once or more)
 
 
 def _root_is(id_: int) -> tuple[IdMapping, ...]:
@@ -439,7 +448,7 @@ class Creation:
             encoded,
             stdio=self.wishes.stdio,
             cgroup=-1 if group.clone_fd is None else group.clone_fd,
-            given=[*joins, *self.given, *self.wishes.preserved.fds],
+            given=[*joins, *self.given, *self.wishes.preserved.fds, *self.wishes.tops],
             uid_mappings=uids,
             gid_mappings=gids,
             placed=self.place if self.scope or self.record.resctrl or not self.manner.start else None,
@@ -533,6 +542,8 @@ class Creation:
         """Write down that it is created, and let go of it."""
         if not self.record.started_at or self.record.pid != running.pid:
             self.note(pid=running.pid, started_at=seen_start_of(running.pid))
+        if is_plain(self.record, self.wishes):
+            self.home.save_plain(self.record)
         if self.wishes.pid_file is not None:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None

@@ -169,7 +169,8 @@ class _Planner:
         self.idmaps = self.wanted_idmaps() if privileged else ()
         start = joins + len(self.joined)
         self.slots = Slots(start=start, handed=start + manner.start)
-        self.given = start + manner.start + manner.handed + len(self.idmaps)
+        self.top = start + manner.start + manner.handed  # a slot that is one only where it is handed over
+        self.given = self.top + int(isinstance(rootfs, Stacked) and rootfs.handed) + len(self.idmaps)
         self.bundle = "/"
         self.groups = True
         self.leaves_groups = False
@@ -437,10 +438,11 @@ class _Planner:
         their names, which are digests, need no escapes.
         """
         lowers = self.appended(rootfs) if rootfs.appends else self.joined_lowers(rootfs)
-        above = ""
-        if rootfs.top:
+        if rootfs.handed:
+            self.add(lib.OP_MOUNT, self.top, 0, texts=(b"top",))
+        elif rootfs.top:
             self.stage_tree(rootfs.top, "top", rootfs, writable=True)
-            above = "top/"
+        above = "top/" if rootfs.handed or rootfs.top else ""
         self.add(lib.OP_MKDIR, rootfs.mode, 0, texts=(f"{above}upper".encode(),))
         self.add(lib.OP_MKDIR, 0o700, 0, texts=(f"{above}work".encode(),))
         self.add(lib.OP_FCHDIR, SCRATCH)

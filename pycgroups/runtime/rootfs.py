@@ -79,6 +79,7 @@ class Stacked(NamedTuple):
         files: as in `Directory`.
         top: a directory of the host whose ``upper`` takes what is written, with ``work`` beside it; both are made
             unless they are there. "" for a tmpfs.
+        handed: the launch hands over a file system, mounted nowhere, that is such a top.
     """
 
     trees: tuple[str, ...]
@@ -89,6 +90,7 @@ class Stacked(NamedTuple):
     size: int | None = None
     files: tuple[tuple[str, str], ...] = ()
     top: str = ""
+    handed: bool = False
 
 
 class Entered(NamedTuple):

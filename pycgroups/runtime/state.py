@@ -4,6 +4,7 @@
         state.json       a `Record`, replaced as a whole
         config.json      the Spec that it was created from
         start.fifo       its process waits for a byte in it; gone once that was sent
+        plain            what the command pycgroups-oci starts and deletes it by, in C, if it is plain
         notify/          where it says that it is ready, if that was asked for
 
 Whoever reads takes no lock: state.json is one thing or the other. A creator that dies leaves a directory that says
@@ -31,6 +32,7 @@ else:
 CONFIG = "config.json"
 _RECORD = "state.json"
 _FIFO = "start.fifo"
+_PLAIN = "plain"
 _NOTIFY = "notify"
 # Another command may wait for hooks, which have no limit of time; this one does not (seconds).
 _PATIENCE = 10.0
@@ -217,6 +219,23 @@ class Home:
     def save(self, record: Record) -> None:
         """Write the record in the place of the one before."""
         self.write(_RECORD, dumps(dict(zip(record._fields, record, strict=True))).encode())
+
+    def save_plain(self, record: Record) -> None:
+        """Note that nothing but its process and its cgroup is to be looked after: bin/pycgroups-oci.c reads this.
+
+        Strings, each with a 0 behind it: when the record was written, which holds of no other; the pid and its start;
+        the directories to remove, in order.
+        """
+        written = os.stat(_RECORD, dir_fd=self.fd).st_mtime_ns
+        words = (str(written), str(record.pid), str(record.started_at), *reversed(record.cgroups))
+        self.write(_PLAIN, b"".join(os.fsencode(word) + b"\0" for word in words))
+
+    def forget_plain(self) -> None:
+        """Leave the start and the removal to Python from now on."""
+        try:
+            os.unlink(_PLAIN, dir_fd=self.fd)
+        except FileNotFoundError:  # it never was
+            pass
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the directory, which is there as a whole or not at all."""

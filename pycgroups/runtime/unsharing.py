@@ -94,6 +94,22 @@ def create(
     return tuple(made)
 
 
+def with_mounts(mounts: Sequence[tuple[int, str]]) -> Namespace:
+    """Make a mnt namespace with the mounts of the caller's, as private ones, and with some that nobody else sees.
+
+    Args:
+        mounts: descriptors of file systems that are attached nowhere, and the directories where they are to be.
+
+    Raises:
+        LaunchError: one of them cannot be mounted there.
+    """
+    steps = [Step(lib.OP_STACK, (slot,), (os.fsencode(place),)) for slot, (_, place) in enumerate(mounts)]
+    plan = _plan(("mnt",), b"", joins=False)
+    plan = plan._replace(setup=(*plan.setup[:-1], *steps, plan.setup[-1]), given=len(mounts))
+    with _waiting(plan, [fd for fd, _ in mounts], _NO_MAP) as pid:
+        return Namespace.open(f"/proc/{pid}/ns/mnt", "mnt")
+
+
 def facts_of(user: Namespace) -> Facts:
     """Look at a user namespace that this process may join.
 

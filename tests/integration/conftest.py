@@ -15,9 +15,10 @@ import pytest
 import pycgroups as pc
 from pycgroups.containers import keeping
 from pycgroups.images.collection import Images
-from tests import leaks
+from tests import leaks, loops
 from tests.integration.bundles import Bundle
 from tests.integration.oci import Oci
+from tests.waiting import wait_for
 
 PROBE = Path(__file__).parents[1] / "probe.c"
 BUSYBOX = Path("/bin/busybox")
@@ -118,6 +119,7 @@ def store(scratch):
     where = made.containers._place
     left = sorted(os.listdir(where.homes.path)) if os.path.isdir(where.homes.path) else []
     assert [name for name in left if name not in {"names", "names.lock", "events"}] == []
+    wait_for(lambda: not loops.files(scratch))  # the last process of a container may be about to end
     assert not os.path.isdir(where.runtime) or os.listdir(where.runtime) == []
     made.images.close()
     keeping._forget()

@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE, wait_for
 if TYPE_CHECKING:
     from tests.integration.bundles import Bundle
 
-COMMAND = str(Path(sys.executable).with_name("pycgroups-oci"))
+COMMAND = os.environ.get("PYCGROUPS_TEST_RUNTIME", str(Path(sys.executable).with_name("pycgroups-oci")))
 
 
 class Answer(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import tarfile
 import time
 
@@ -89,6 +90,31 @@ def test_it_is_asked_by_another_signal(command, run):
     assert command("stop", "-s", "USR1", "web") == (0, "web\n", "")
     assert held.exit_code == 5
     assert command("stop", "--signal", "NONE", "web")[0] == 125
+
+
+def test_ports(command, run):
+    held = run("busybox", "nc", "-l", "-p", "8080", name="api")
+    wait_for(held.ports)
+    code, out, err = command("port", "api")
+    assert (code, out) == (0, "")
+    assert "api listens on 8080/tcp, in a network of its own" in err
+    assert command("port", "api", "8080")[:2] == (1, "")
+    assert command("port", "api", "80/tcp") == (1, "", "pycgroups: api does not listen on port 80/tcp\n")
+    (port,) = json.loads(command("port", "--format", "json", "api")[1])
+    assert port == {"number": 8080, "protocol": "tcp", "address": port["address"], "host": None}
+    for word in ("0", "http", "80/udp", "70000"):
+        assert command("port", "api", word)[0] == 125
+
+
+def test_ports_of_the_hosts_network(command, run):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+    held = run("busybox", "nc", "-l", "-p", str(number), name="api", network="host")
+    wait_for(held.ports)
+    (port,) = held.ports()
+    where = f"[{port.address}]:{number}" if ":" in port.address else f"{port.address}:{number}"
+    assert command("port", "api") == (0, f"{number}/tcp -> {where}\n", "")
+    assert command("container", "port", "api", str(number)) == (0, f"{where}\n", "")
 
 
 def test_those_that_do_not_run_are_removed(command, make, run, monkeypatch):

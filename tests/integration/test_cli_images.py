@@ -255,6 +255,30 @@ def test_exit_codes(store, words, code):
     assert done.stderr.count("\n") == 1
 
 
+def test_images_as_a_template_has_them(box):
+    form = "{{.Repository}}:{{.Tag}} {{.ID}}"
+    assert said("images", "--no-trunc", "--format", form) == f"box:1 {box}\n"
+    assert said("images", "--format", "table {{.Repository}}").split() == ["REPOSITORY", "box"]
+    assert call("images", "--format", "{{.Name}}").returncode == 125
+
+
+def test_images_that_are_so(box, layout):
+    said("pull", "-q", f"oci:{layout}:example.com/other:2")
+    for words, names in (
+        (["-f", "reference=b*"], ["box"]),
+        (["-f", "reference=box:1", "-f", "reference=*/other"], ["box", "example.com/other"]),
+        (["--filter", "dangling=true"], []),
+        (["-f", "dangling=false", "-f", "reference=*other*"], ["example.com/other"]),
+        (["-f", "label=none"], []),
+    ):
+        assert sorted(said("images", "--format", "{{.Repository}}", *words).split()) == names
+    for word in ("since", "before"):
+        assert "box" not in said("images", "--format", "{{.Repository}}", "-f", f"{word}=box:1").split()
+    for wrong, code in (("dangling=perhaps", 125), ("size=1", 125), ("before=nothing", 1)):
+        done = call("images", "-f", wrong)
+        assert (done.returncode, done.stdout) == (code, "")
+
+
 def test_templates_have_what_an_image_could_say(box):
     assert said("inspect", "-f", "{{.Config.OS}} {{.Config.Config.StopSignal}}.", "box:1") == "linux .\n"
     done = call("inspect", "-f", "{{.Config.Config.Nothing}}", "box:1")

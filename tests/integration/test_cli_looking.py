@@ -66,6 +66,15 @@ def test_the_figures_of_one(command, run):
     assert " 0.00%" in command("stats", "--no-stream", "--interval", "50ms", "--no-trunc", held.id)[1]
 
 
+def test_figures_as_a_template_has_them(command, run):
+    held = run(name="web")
+    words = ["stats", "--no-stream", "--interval", "1ms", "--format"]
+    code, out, err = command(*words, "{{.Name}} {{.ID}} {{.NetIO}}")
+    assert (code, out, err) == (0, f"web {held.short_id} 0 B / 0 B\n", "")
+    assert command(*words, "table {{.Name}}")[1].split() == ["NAME", "web"]
+    assert command(*words, "{{.Nothing}}")[0] == 125
+
+
 @pytest.mark.requires("no_limits")
 def test_what_nobody_counts_is_said_so(command, run):
     run(name="web")
@@ -173,6 +182,17 @@ def test_what_has_happened(command, run):
     assert command(*words, "-f", f"container={died['id'][:12]}", "-f", "container=no")[1].count("\n") == 3
     assert command(*words, "-f", "type=volume")[1] == ""
     assert command(*words, "-f", "die")[0] == 125
+
+
+def test_each_as_a_template_has_it(command, run):
+    run("sh", "-c", "exit 3", name="web").wait(timeout=PATIENCE)
+    words = ["events", "--stream=false", "--format"]
+    form = r'{{.Type}}\t{{.Action}} {{.Actor.Attributes.name}} {{index .Attributes "exit_code"}}'
+    wait_for(lambda: "die" in command(*words, form)[1])
+    shown = ["container\tcreate web ", "container\tstart web ", "container\tdie web 3"]
+    assert command(*words, form) == (0, "\n".join([*shown, ""]), "")
+    code, out, err = command(*words, "{{.When}}")
+    assert (code, out, "Time, TimeNano" in err) == (125, "", True)
 
 
 def test_what_other_processes_do_is_told_at_once(make, elsewhere):

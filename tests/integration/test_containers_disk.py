@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
+from pycgroups._native import calls
+from pycgroups.runtime import loops
 from tests.boxes import BASE, put
 from tests.images import Image
+from tests.loops import files
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
 
 SLEEP = ["sleep", "1000"]
 FILL = "busybox dd if=/dev/zero of=/full bs=64k count=1000 2>&1; stat -c %s /full"
+ON_DISK = pytest.mark.requires("loop")
 
 
 @pytest.fixture
@@ -21,41 +32,305 @@ def box(store):
     return put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
 
 
-@pytest.fixture
-def limited(store, box):
+def create(store, box, **options):
     """A container of an image that may write 1 MiB."""
-    made = store.containers.create(SLEEP, image=box, disk="1M")
+    return store.containers.create(SLEEP, image=box, **{"disk": "1M", **options})
+
+
+@pytest.fixture
+def held(store, box):
+    made = create(store, box)
     made.start()
     return made
 
 
-def test_what_is_written_is_limited(limited):
-    said, size = limited.exec(["sh", "-c", FILL], text=True).stdout.rsplit("\n", 2)[:2]
+def is_full_after(held):
+    """How many bytes were written until there was no room for more."""
+    said, size = held.exec(["sh", "-c", FILL], text=True).stdout.rsplit("\n", 2)[:2]
     assert "No space left on device" in said
-    assert 1 << 19 < int(size) <= 1 << 20
+    return int(size)
+
+
+def test_what_is_written_is_limited(held):
+    assert 1 << 19 < is_full_after(held) <= 1 << 20
     with pytest.raises(pc.Error, match="ENOSPC"):
-        limited.write_bytes("/more", bytes(1 << 20))
-    limited.exec(["rm", "/full", "/etc/both"], check=True)
-    limited.write_text("/more", "fits")
-    assert limited.read_text("/more") == "fits"
-    assert limited.inspect()["state"]["unenforced"] == []
+        held.write_bytes("/more", bytes(1 << 20))
+    held.exec(["rm", "/full", "/etc/both"], check=True)
+    held.write_text("/more", "fits")
+    assert held.read_text("/more") == "fits"
+    assert held.inspect()["state"]["unenforced"] == []
 
 
-def test_each_start_begins_anew(limited):
-    limited.write_text("/file", "text")
-    limited.restart(timeout=0)
+# -- on disk: a file system of its own
+
+
+@ON_DISK
+@pytest.mark.parametrize("userns", [None, "host"], ids=["own ids", "ids of the host"])
+def test_it_keeps_what_is_written(store, box, scratch, userns):
+    held = create(store, box, userns=userns)
+    held.write_text("/first", "before the start", owner="1000:1000")
+    assert files(scratch) == []
+    held.start()
+    assert held.inspect()["layer"] == "disk"
+    assert len(files(scratch)) == 1
+    held.exec(["sh", "-c", "cat /first > /etc/both; rm /etc/first"], check=True)
+    held.restart(timeout=0)
+    assert held.exec(["stat", "-c", "%u:%g", "/first", "/etc/both"], text=True).stdout == "1000:1000\n0:0\n"
+    held.stop(timeout=0)
+    wait_for(lambda: not files(scratch))
+    command = (
+        "import sys, pycgroups as pc; print(pc.Store(sys.argv[1]).containers.get(sys.argv[2]).read_text('/etc/both'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command, scratch / "store", held.id], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "before the start\n"
+    held.start()
+    assert held.read_text("/etc/both") == "before the start"
     with pytest.raises(pc.NotFound):
-        limited.read_text("/file")
-    assert limited.exec(["sh", "-c", FILL], text=True).stdout.count("No space left") == 1
+        held.read_text("/etc/first")
+    assert 0 < is_full_after(held) <= 1 << 20
 
 
-def test_what_takes_files_on_disk_is_refused(limited):
-    for ask in (limited.diff, limited.commit, limited.fork):
+@ON_DISK
+def test_it_has_the_ids_of_a_user_namespace_that_is_joined(store, box):
+    other = store.containers.create(SLEEP, image=box)
+    other.start()
+    held = create(store, box, namespaces={"user": f"/proc/{other.pid}/ns/user"})
+    held.start()
+    held.exec(["touch", "/file"], check=True)
+    held.stop(timeout=0)
+    with held.files() as files_of_it:
+        assert files_of_it.stat("/file").st_uid == 0
+
+
+@ON_DISK
+@pytest.mark.parametrize("state", ["running", "stopped", "created"])
+def test_its_changes_are_known(store, box, scratch, state):
+    held = create(store, box)
+    if state != "created":
+        held.start()
+    held.write_text("/added", "text")
+    held.write_text("/etc/both", "other")
+    if state == "stopped":
+        held.stop(timeout=0)
+    assert [(change.kind, change.path) for change in held.diff()] == [
+        ("A", "/added"),
+        ("C", "/etc"),
+        ("C", "/etc/both"),
+    ]
+    image = held.commit("changed:1")
+    assert store.containers.create(SLEEP, image=image).read_text("/etc/both") == "other"
+    assert b"text" in b"".join(held.export())
+    held.copy_out("/etc/both", scratch / "both")
+    assert (scratch / "both").read_text() == "other"
+    assert len(files(scratch)) == (state == "running")
+
+
+@ON_DISK
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_forks_have_its_files_and_its_limit(store, box, scratch, state):
+    held = create(store, box)
+    held.start()
+    held.exec(["sh", "-c", "echo text > /file; busybox ln /file /name; rm /etc/first"], check=True)
+    if state == "stopped":
+        held.stop(timeout=0)
+    forks = held.fork(2)
+    held.remove(force=True)
+    for fork in forks:
+        assert fork.status == ("running" if state == "running" else "created")
+        assert fork.inspect()["layer"] == "disk"
+        with fork.files() as its:
+            assert (its.read_text("/name"), its.stat("/name").st_nlink) == ("text\n", 2)
+    forks[0].write_text("/file", "other")
+    assert forks[1].read_text("/file") == "text\n"
+    if state == "stopped":
+        forks[1].start()
+    assert is_full_after(forks[1]) <= 1 << 20
+
+
+@ON_DISK
+def test_it_is_not_on_the_host_and_no_device_inside(held, scratch):
+    (path,) = files(scratch)
+    assert path == f"{held.directory}/layer.ext4"
+    assert os.listdir(f"{held.directory}/layer") == []
+    assert "layer" not in Path("/proc/self/mountinfo").read_text()
+    assert held.exec(["sh", "-c", "busybox ls /dev | busybox grep loop"]).returncode == 1
+    assert "ext4" not in held.exec(["cat", "/proc/mounts"], text=True).stdout.replace(str(scratch), "")
+
+
+@ON_DISK
+@pytest.mark.parametrize("size", [2**20, 2**22, 2**24, 2**26 - 1, 2**26, 2**30, 2**36], ids="{:x}".format)
+def test_it_has_the_size_that_was_asked_for(tmp_path, size):
+    path = tmp_path / "file"
+    with path.open("x+b") as file:
+        loops.make(file.fileno(), size)
+    mounted = loops.mount(str(path))
+    try:
+        found = os.fstatvfs(mounted)
+        assert 0.97 * size <= found.f_bavail * found.f_frsize <= 1.03 * size
+        assert found.f_favail > 10
+        assert path.stat().st_blocks * 512 < 5_000_000
+    finally:
+        os.close(mounted)
+    wait_for(lambda: not files(tmp_path))
+
+
+@ON_DISK
+def test_what_is_removed_is_room_again(store, box):
+    held = create(store, box, disk="32M")
+    held.start()
+    path = f"{held.directory}/layer.ext4"
+    before = os.stat(path).st_blocks
+    held.exec(["sh", "-c", "head -c 8000000 /dev/zero > /full; busybox sync"], check=True)
+    assert os.stat(path).st_blocks - before > 8_000_000 // 512
+    held.exec(["sh", "-c", "rm /full; busybox sync"], check=True)
+    wait_for(lambda: os.stat(path).st_blocks - before < 4_000_000 // 512)
+
+
+@ON_DISK
+def test_one_file_is_never_two_devices(held, scratch):
+    path = f"{held.directory}/layer.ext4"
+    mounts = [loops.mount(path) for _ in range(2)]
+    try:
+        assert len(files(scratch)) == 1
+        assert len({os.fstat(fd).st_dev for fd in mounts}) == 1
+        held.write_text("/file", "text")
+        fd = os.open("upper/file", os.O_RDONLY, dir_fd=mounts[0])
+        assert os.read(fd, 10) == b"text"
+        os.close(fd)
+        held.kill()
+        assert len(files(scratch)) == 1
+        held.start()
+        held.write_text("/file", "other")
+    finally:
+        for fd in mounts:
+            os.close(fd)
+
+
+@ON_DISK
+def test_the_death_of_its_creator_leaves_nothing(store, box, scratch):
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        made = create(store, box)
+        made.start()
+        os.write(write, made.id.encode())
+        signal.pause()
+    os.close(write)
+    with open(read, "rb") as pipe:
+        id_ = pipe.read(64).decode()
+    assert len(files(scratch)) == 1
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    wait_for(lambda: not files(scratch))
+    held = store.containers.get(id_)
+    wait_for(lambda: held.status == "stopped")
+    assert held.read_text("/etc/both") == "lower\n"
+
+
+@ON_DISK
+def test_a_crash_of_the_machine_costs_nothing_that_was_synced(held, scratch):
+    """What is on the disk in the middle of a run is what there is after such a crash."""
+    held.exec(["sh", "-c", "echo synced > /file; busybox sync; rm /etc/first"], check=True)
+    path = f"{held.directory}/layer.ext4"
+    shutil.copyfile(path, scratch / "crashed")
+    held.kill()
+    wait_for(lambda: not files(scratch))
+    os.replace(scratch / "crashed", path)
+    held.start()
+    assert held.read_text("/file") == "synced\n"
+
+
+@ON_DISK
+def test_errors_are_mended_before_it_is_mounted(held, scratch):
+    held.write_text("/file", "text")
+    held.stop(timeout=0)
+    wait_for(lambda: not files(scratch))
+    path = Path(held.directory, "layer.ext4")
+    subprocess.run([shutil.which("tune2fs", path="/usr/sbin:/sbin"), "-E", "force_fsck", path], check=True)
+
+    def state():
+        with path.open("rb") as file:
+            file.seek(1024 + 0x3A)
+            return file.read(1)[0]
+
+    assert state() == 3
+    assert held.read_text("/file") == "text"
+    wait_for(lambda: state() == 1)
+
+
+@ON_DISK
+def test_one_that_is_broken_is_told_of(store, box):
+    held = create(store, box)
+    with open(f"{held.directory}/layer.ext4", "r+b") as file:
+        file.write(bytes(1 << 20))
+    for ask in (held.start, held.diff):
+        with pytest.raises(pc.Error, match=r"mount file system .*layer\.ext4.*fsck"):
+            ask()
+    held.remove()
+
+
+@ON_DISK
+def test_no_room_to_make_it(store, box, monkeypatch):
+    def fails(*_args, **_options):
+        raise pc.Error("no room", operation="mkfs.ext4", errno=errno.ENOSPC)
+
+    monkeypatch.setattr(loops, "_run", fails)
+    with pytest.raises(pc.Error, match="no room"):
+        create(store, box)
+    assert store.containers.list(all=True) == []
+
+
+# -- in memory: a tmpfs
+
+
+@pytest.fixture
+def in_memory(store, box, monkeypatch):
+    """Where there are no loop devices, or not for this user."""
+    monkeypatch.setattr(calls, "free_loop", lambda _control: -errno.ENODEV)
+    made = create(store, box)
+    made.start()
+    return made
+
+
+def test_without_loop_devices_it_is_in_memory(in_memory):
+    assert in_memory.inspect()["layer"] == "memory"
+    assert {"layer", "layer.ext4"}.isdisjoint(os.listdir(in_memory.directory))
+    assert 1 << 19 < is_full_after(in_memory) <= 1 << 20
+
+
+@ON_DISK
+def test_what_is_too_small_for_a_file_system_is_in_memory(store, box):
+    held = create(store, box, disk=2**20 - 1)
+    assert held.inspect()["layer"] == "memory"
+
+
+def test_each_start_begins_anew(in_memory):
+    in_memory.write_text("/file", "text")
+    in_memory.restart(timeout=0)
+    with pytest.raises(pc.NotFound):
+        in_memory.read_text("/file")
+    assert is_full_after(in_memory)
+
+
+def test_what_takes_files_on_disk_is_refused(in_memory):
+    for ask in (in_memory.diff, in_memory.commit, in_memory.fork):
         with pytest.raises(pc.Unsupported, match="in memory"):
             ask()
-    limited.kill()
+    in_memory.kill()
     with pytest.raises(pc.Unsupported, match=r"disk=.*in memory"):
-        limited.read_bytes("/etc/passwd")
+        in_memory.read_bytes("/etc/passwd")
+
+
+@ON_DISK
+def test_one_on_disk_does_not_go_on_in_memory(store, box, monkeypatch):
+    held = create(store, box)
+    monkeypatch.setattr(calls, "free_loop", lambda _control: -errno.ENODEV)
+    with pytest.raises(pc.Unsupported, match=r"mount file system .*ENODEV.*modprobe"):
+        held.start()
+    assert held.status == "created"
+    assert held.inspect()["layer"] == "disk"
 
 
 def test_over_the_hosts_root(store):

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
 from pycgroups import cli
 from pycgroups.containers import collection, keeping
-from tests import tracing
+from tests import loops, tracing
 from tests.boxes import BASE, put
 from tests.images import Image
 from tests.processes import is_alive
@@ -24,6 +26,8 @@ AT = (
     "clone,clone3,open_tree,openat,mkdir,mkdirat,mknodat,rename,renameat,renameat2,symlink,symlinkat,unlink,unlinkat,"
     "write,fsync,sendto,sendmsg,pidfd_send_signal,rmdir,flock,pipe2,socketpair,poll,recvmsg,waitid"
 )
+AT_LAYERS = "openat,mkdirat,fsync,flock,ioctl,fsopen,fsconfig,fsmount,mount_setattr,wait4,sendmsg"
+"Those that have to do with a writable layer that is a file system of its own."
 COMMITTED = "docker.io/library/committed:1"
 
 pytestmark = [
@@ -32,8 +36,12 @@ pytestmark = [
 ]
 
 
-def create(containers):
-    containers.create(["sleep", "1000"], image="box:1", name="web", detach=True)
+def create(containers, **options):
+    containers.create(["sleep", "1000"], image="box:1", name="web", detach=True, **options)
+
+
+def create_limited(containers):
+    create(containers, disk="1M")
 
 
 def start(containers):
@@ -60,10 +68,19 @@ def commit(containers):
     containers.get("web").commit("committed:1")
 
 
+def diff(containers):
+    containers.get("web").diff()
+
+
+def fork(containers):
+    containers.get("web").fork(name="fork")
+
+
 BEFORE = {
     create: (), start: (create,), stop: (create, start), remove: (create, start), execute: (create, start),
     commit: (create, write, start),
 }  # fmt: skip
+LIMITED = {create_limited: (), **dict.fromkeys((start, diff, fork), (create_limited, write))}
 RUNS_ON = {execute, commit}
 
 
@@ -79,9 +96,9 @@ def full(store, monkeypatch):
     return store
 
 
-def attempt(full, act, log, *options):
+def attempt(full, act, log, *options, before=BEFORE):
     """Do it in a process of its own, which is traced; how that ended."""
-    for each in BEFORE[act]:
+    for each in before[act]:
         each(full.containers)
 
     def action():
@@ -91,9 +108,9 @@ def attempt(full, act, log, *options):
     return tracing.outcome(action, log, *options, follow=False)
 
 
-def cases(full, act, log):
+def cases(full, act, log, at=AT, before=BEFORE):
     """Each system call that it makes, as its name and its number among those of that name."""
-    assert attempt(full, act, log, f"--trace={AT}") == tracing.WORKED
+    assert attempt(full, act, log, f"--trace={at}", before=before) == tracing.WORKED
     clean_up(full)
     return [(name, number) for name, count in tracing.calls(log).items() for number in range(1, count + 1)]
 
@@ -113,6 +130,28 @@ def test_at_a_system_call(full, tmp_path, capfd, act, most):
         (check_it_works if killed % 2 else check_it_is_pruned)(full, act)
         check_nothing_is_left(full)
     assert killed > count // 2
+
+
+@pytest.mark.requires("loop")
+@pytest.mark.parametrize("most", [14, pytest.param(10**6, marks=pytest.mark.long)], ids=["some", "each"])
+@pytest.mark.parametrize("act", LIMITED, ids=lambda act: act.__name__)
+def test_with_a_layer_that_is_a_file_system(full, tmp_path, act, most):
+    """Neither a loop device nor a mount is left, and what there was is whole."""
+    log, homes = tmp_path / "log", Path(full.containers._place.homes.path)
+    everything = cases(full, act, log, AT_LAYERS, LIMITED)
+    count = min(most, len(everything))
+    for name, number in [everything[i * len(everything) // count] for i in range(count)]:
+        attempt(full, act, log, f"--trace={name}", f"--inject={name}:signal=SIGKILL:when={number}", before=LIMITED)
+        for each in full.containers.list(all=True):
+            if each.name != "witness":
+                with suppress(pc.StateError):  # it does not run; or it does, and is about to end with its creator
+                    each.kill()
+                wait_for(lambda: not loops.files(homes))
+                each.start()
+                assert each.read_text("/etc/first") == ("first\n" if act is create_limited else "second\n")
+                each.remove(force=True)
+        wait_for(lambda: not loops.files(homes))
+        check_nothing_is_left(full)
 
 
 def clean_up(full):

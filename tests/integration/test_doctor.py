@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 import pycgroups as pc
+from pycgroups._native import calls
 from tests.waiting import PATIENCE
 from tests.worlds import features
 
@@ -24,6 +26,7 @@ NAMES = {
     "limits",
     "seccomp",
     "idmapped mounts",
+    "disk limits",
     "landlock",
     "security modules",
     "tools",
@@ -58,6 +61,21 @@ def test_landlock_and_what_is_without_namespaces():
 
 def test_limits_are_what_this_world_has():
     assert bool(checks()["limits"].works) is (features.lack("limits") is None)
+
+
+def test_disk_limits_are_on_disk_where_there_are_loop_devices():
+    found = checks()["disk limits"]
+    assert found.works is (True if features.lack("loop") is None else None)
+    assert found.detail.startswith("on disk" if found.works else "in memory")
+
+
+@pytest.mark.requires("loop")
+def test_disk_limits_without_loop_devices(monkeypatch):
+    monkeypatch.setattr(calls, "free_loop", lambda _control: -errno.ENODEV)
+    found = checks()["disk limits"]
+    assert (found.works, found.detail.startswith("in memory")) == (None, True)
+    assert "/dev/loop-control: No such device" in found.why
+    assert "modprobe" in found.mend
 
 
 @pytest.mark.requires("no_subuid")

@@ -49,6 +49,43 @@ def test_memory_that_runs_out_kills_the_program_alone(run):
     assert executed(held) == set()
 
 
+WAITS = ("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 100 & wait; done")
+
+
+def end(held):
+    """Have it end with 3; its events for want of memory, and the reason that it is told to have ended for."""
+    held.stop()
+    assert held.exit_code == 3
+    actions = [event.action for event in held._place.events.read() if event.id == held.id]
+    assert held.inspect()["state"]["oom"] == ("oom" in actions)
+    return actions.count("oom"), held.reason
+
+
+@limited
+def test_a_kill_for_a_limit_of_its_own_is_not_the_containers(run):
+    held = run(*WAITS, memory="500M")
+    for _ in range(2):
+        assert held.exec(FILLS, memory="64M").reason == "oom"
+    assert end(held) == (0, "exited")
+
+
+@limited
+def test_a_kill_in_the_container_is_its_own_after_an_exec_with_limits(run):
+    held = run(*WAITS, memory="100M")
+    held.exec("true", memory="64M", check=True)
+    assert held.exec(FILLS).returncode == -signal.SIGKILL
+    assert held.exec(FILLS, memory="64M").reason == "oom"
+    assert end(held) == (1, "oom")
+
+
+@limited
+@pytest.mark.requires("cgroup_v2")  # on v1 a group is told of its own processes alone
+def test_a_kill_in_an_exec_for_the_limit_of_the_container_is_the_containers(run):
+    held = run(*WAITS, memory="100M")
+    assert held.exec(FILLS, memory="1G").returncode == -signal.SIGKILL
+    assert end(held) == (1, "oom")
+
+
 @limited
 def test_processes_are_refused_beyond_the_limit(run):
     held = run()

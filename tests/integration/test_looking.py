@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import threading
 import time
 from pathlib import Path
@@ -108,6 +109,7 @@ def test_what_does_not_run_cannot_be_looked_at(make):
         lambda: held.history().__enter__(),
         held.pressure,
         held.top,
+        held.ports,
     )
     for prepare in (lambda: None, held.start, held.stop):
         prepare()
@@ -192,6 +194,37 @@ def test_pressure_is_the_containers_own(run):
     wait_for(lambda: held.pressure().cpu.some.total > 0)
     assert run().pressure().cpu.some.total < held.pressure().cpu.some.total
     assert held.stats().pressure is not None
+
+
+# -- ports ------------------------------------------------------------------------------------------------------------
+
+
+def test_where_it_listens(run):
+    held = run("busybox", "nc", "-l", "-p", "8080")
+    wait_for(held.ports)
+    (port,) = held.ports()
+    assert (port.number, port.protocol, port.host) == (8080, "tcp", None)
+    assert port.address in {"0.0.0.0", "::"}
+    with held.popen(["busybox", "nc", "-l", "-p", "79"]) as other:
+        wait_for(lambda: [port.number for port in held.ports()] == [79, 8080])
+        other.kill()
+
+
+def test_of_the_hosts_network_its_own(run):
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        assert run(network="host").ports() == ()
+        theirs = _free_port()
+        held = run("busybox", "nc", "-l", "-p", str(theirs), network="host")
+        wait_for(held.ports)
+        (port,) = held.ports()
+        assert port.number == theirs
+        assert port.host == (port.address, theirs)
+        assert ours.getsockname()[1] not in {port.number for port in held.ports()}
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 # -- top --------------------------------------------------------------------------------------------------------------

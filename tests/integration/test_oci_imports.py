@@ -11,7 +11,7 @@ import pytest
 
 from tests.waiting import PATIENCE
 
-MAIN = f"import sys; sys.path[:] = {sys.path!r}; from pycgroups.oci_cli import main; main()"
+MAIN = f"import sys; sys.path[:] = {sys.path!r}; from pycgroups.oci_cli import main; main(sys.argv[1:])"
 LINE = re.compile(r"import time: +\d+ \| +\d+ \| +(\S+)")
 SLOW = {
     *("_socket", "argparse", "array", "ast", "asyncio", "attr", "attrs", "collections", "contextlib", "copyreg"),
@@ -21,7 +21,13 @@ SLOW = {
 }
 EVERY_COMMAND = {
     *("pycgroups", "pycgroups.cli", "pycgroups.cli.flags", "pycgroups.errors"),
-    *("pycgroups.oci_cli", "pycgroups.oci_cli.command", "pycgroups.oci_cli.log", "pycgroups.records"),
+    *(
+        "pycgroups.oci_cli",
+        "pycgroups.oci_cli.command",
+        "pycgroups.oci_cli.line",
+        "pycgroups.oci_cli.log",
+        "pycgroups.records",
+    ),
 }
 OF_STATE = {
     *("pycgroups.oci_cli.indented", "pycgroups.oci_cli.state", "pycgroups.oci", "pycgroups.oci.json_text"),

@@ -42,7 +42,7 @@ def wheel(sdist):
 def test_the_sdist_has_the_sources_and_nothing_made_of_them(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    tracked = succeed("git", "ls-files", "pycgroups", cwd=TREE).splitlines()
+    tracked = succeed("git", "ls-files", "pycgroups", "bin", cwd=TREE).splitlines()
     assert set(tracked) <= names
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
 
@@ -76,5 +76,10 @@ def test_the_wheel_has_the_oci_runtime(python, tmp_path):
     assert said.startswith("pycgroups-oci version ")
     (tmp_path / "link").symlink_to(command)
     (tmp_path / "second").symlink_to("link")
-    for words in ([tmp_path / "second"], ["./link"], ["sh", command], [python, "-m", "pycgroups.oci_cli"]):
+    for words in ([tmp_path / "second"], ["./link"], [python, "-m", "pycgroups.oci_cli"]):
         assert succeed(*words, "--version", cwd=tmp_path) == said
+
+
+def test_an_uninstall_takes_both_commands(python, tmp_path):
+    succeed(python, "-m", "pip", "uninstall", "--yes", "pycgroups", cwd=tmp_path)
+    assert not list(python.parent.glob("pycgroups*"))

@@ -58,7 +58,16 @@ def test_what_is_not_there_is_an_error(template, error):
 def test_the_whole_and_the_headings():
     assert templates.render("{{json .}}", {"a": [1]}) == '{"a": [1]}'
     assert templates.render("{{.}}", {"a": [1, True]}) == "map[a:[1 true]]"
-    assert templates.headings(r"{{.Names}}\t{{.ID}}") == "NAMES\tID"
+
+
+def test_rows(capsys):
+    rows = [{"Names": "a", "ID": "1", "Labels": {"x": "\x1b[2J"}}, {"Names": "b\nc", "ID": "22", "Labels": {}}]
+    templates.print_rows(r"{{.Names}}\t{{.ID}} {{.Labels}}", rows, rows[0])
+    assert capsys.readouterr().out == "a\t1 map[x:\\x1b[2J]\nb\\nc\t22 map[]\n"
+    templates.print_rows(r"table {{.Names}}\t{{.ID}}", rows, rows[0])
+    assert capsys.readouterr().out == "NAMES  ID\na      1\nb\\nc   22\n"
+    with pytest.raises(UsageError, match="no field Name"):
+        templates.print_rows("{{.Name}}", [], rows[0])
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,20 @@ def _in_vm(*options: str) -> Callable[[list[str]], contextlib.AbstractContextMan
 
 
 ALL = ("tests/integration",)
+
+
+def _all_but(*patterns: str) -> tuple[str, ...]:
+    """Name the files of all tests but those of some files."""
+    files = (TREE / ALL[0]).glob("test_*.py")
+    return tuple(sorted(f"{ALL[0]}/{file.name}" for file in files if not any(map(file.match, patterns))))
+
+
+OF_THE_USER = _all_but(
+    "test_images*", "test_registry*", "test_login*", "test_cli_images*", "test_fuzz*", "test_malformed*"
+)
+"What depends on cgroups, or on what else this user may do there: his images are the same as in rootless."
+OF_THE_IDS = _all_but("test_registry*", "test_login*", "test_fuzz*", "test_malformed*")
+"What depends on the ids that a user has."
 SYSTEMD = (
     "tests/integration/test_cgroup_systemd.py",
     "tests/integration/test_oci_systemd.py",
@@ -108,12 +122,12 @@ WITHOUT = (
 
 # They run side by side: the longest first, for an early end.
 WORLDS = [
-    World(name="vm-user", tests=ALL, lacking=machine.missing, wrap=_in_vm("--user", "--cgroups=delegated")),
+    World(name="vm-user", tests=OF_THE_USER, lacking=machine.missing, wrap=_in_vm("--user", "--cgroups=delegated")),
     World(name="vm", tests=ALL, lacking=machine.missing, wrap=_in_vm()),
     World(name="rootless", tests=ALL, lacking=_needs_root, wrap=_as_user(54321, 65536)),
     World(name="account", tests=ALL, lacking=_needs_account),
     World(name="host", tests=ALL, lacking=_needs_root),
-    World(name="rootless-single", tests=ALL, lacking=_needs_root, wrap=_as_user(54322, 0)),
+    World(name="rootless-single", tests=OF_THE_IDS, lacking=_needs_root, wrap=_as_user(54322, 0)),
     World(name="vm-systemd", tests=SYSTEMD, lacking=machine.missing_systemd, wrap=_in_vm("--cgroups=systemd")),
     World(
         name="vm-session", tests=SYSTEMD, lacking=machine.missing_systemd, wrap=_in_vm("--cgroups=systemd", "--user")

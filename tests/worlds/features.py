@@ -165,6 +165,19 @@ def capabilities() -> str | None:
     return None if effective == (2 << last) - 1 else "needs all capabilities"
 
 
+def loop() -> str | None:
+    """Root can make a file system in a file, and mount it: mkfs.ext4, losetup."""
+    if root() or not shutil.which("mkfs.ext4", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
+        return "needs root and mkfs.ext4"
+    if "\text4\n" not in Path("/proc/filesystems").read_text():
+        return "needs a kernel with ext4"
+    try:
+        os.close(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"needs loop devices: {error}"
+    return None
+
+
 def conformance() -> str | None:
     """The validation programs of runtime-tools are built."""
     return build.missing()
@@ -184,7 +197,7 @@ FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (sys_resource, psi, systemd, session, userns, subuid, no_subuid, host)},
     **{
         probe.__name__: probe
-        for probe in (apparmor, capabilities, conformance, criu, dirty_pages, landlock, lazy_pages)
+        for probe in (apparmor, capabilities, conformance, criu, dirty_pages, landlock, lazy_pages, loop)
     },
     uninstrumented.__name__: uninstrumented,
     **{

@@ -22,9 +22,9 @@ def row(local, state):
 @pytest.mark.skipif(sys.byteorder != "little", reason="the rows are those of a little-endian machine")
 def test_those_that_listen_are_found():
     table = HEAD + row("0100007F:1F90", "0A") + row("0100007F:1F91", "01") + row("00000000:0016", "0A")
-    assert parse(table, socket.AF_INET) == [("127.0.0.1", 8080), ("0.0.0.0", 22)]
+    assert parse(table, socket.AF_INET) == [("127.0.0.1", 8080, 14), ("0.0.0.0", 22, 14)]
     table = HEAD + row("00000000000000000000000001000000:1F90", "0A") + row(f"{'0' * 32}:0016", "0A")
-    assert parse(table, socket.AF_INET6) == [("::1", 8080), ("::", 22)]
+    assert parse(table, socket.AF_INET6) == [("::1", 8080, 14), ("::", 22, 14)]
     assert parse(HEAD, socket.AF_INET) == parse("", socket.AF_INET) == []
 
 
@@ -34,9 +34,9 @@ def test_the_kernel_tells_of_one(address):
     process = os.open("/proc/self", os.O_PATH)
     try:
         with socket.create_server((address, 0), family=family) as server:
-            port = server.getsockname()[1]
+            port, inode = server.getsockname()[1], os.fstat(server.fileno()).st_ino
             with socket.create_connection((address, port)):
-                assert [each for each in listeners(process) if each.port == port] == [(address, port)]
+                assert [each for each in listeners(process) if each.port == port] == [(address, port, inode)]
         assert port not in {each.port for each in listeners(process)}
     finally:
         os.close(process)

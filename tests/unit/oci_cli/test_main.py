@@ -9,7 +9,8 @@ from importlib import import_module
 import pytest
 
 import pycgroups
-from pycgroups.oci_cli import COMMANDS, FLAGS, PROGRAM, SPEC_VERSION, main
+from pycgroups.oci_cli import COMMANDS, PROGRAM, SPEC_VERSION, main
+from pycgroups.oci_cli.line import FLAGS
 
 LINE = re.compile(r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ" level=(?P<level>\w+) msg="(?P<msg>.*)"\n')
 

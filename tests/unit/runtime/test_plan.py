@@ -19,7 +19,7 @@ from pycgroups.runtime import steps as parts
 from pycgroups.runtime.cgroup_mounts import Shown
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import RULESET, Manner, candidates
-from pycgroups.runtime.rootfs import Directory, Entered, Layer, Layered
+from pycgroups.runtime.rootfs import Directory, Entered, Layer, Layered, Stacked
 from pycgroups.runtime.steps import Step, Terminal
 from pycgroups.security import capabilities
 from pycgroups.security.landlock import Ruleset
@@ -266,6 +266,19 @@ def test_a_layered_root_has_one_tmpfs_with_one_size():
     assert "send" in names(plan.steps)
     assert "send" not in names(make(rootfs=rootfs._replace(size=None)).steps)
     assert (b"usr/bin", b"/bin") in [step.texts for step in find(plan, "symlink")]
+
+
+def test_a_top_that_is_handed_over_has_a_slot_and_is_opened_by_nobody():
+    rootfs = Stacked(trees=("/store",), layers=((0, "a"),), idmapped=True, top="/home")
+    named, handed = make(rootfs=rootfs), make(rootfs=rootfs._replace(top="", handed=True), handed=2, joins=1)
+    opened = [[step.path for step in plan.prepare] for plan in (named, handed)]
+    assert opened[0] == ["/store", "/home", *opened[1][1:]]
+    assert handed.given == named.given + 2 + 1 + 1
+    (top,) = [step.args[0] for step in find(handed, "mount") if step.texts == (b"top",)]
+    assert top == 3  # after the file of the cgroup and what the program gets, before the map of ids
+    for plan in (named, handed):
+        (options,) = [options for kind, options in (step.texts for step in find(plan, "fs")) if kind == b"overlay"]
+        assert b"upperdir=top/upper\0workdir=top/work" in options
 
 
 def test_too_many_mounts():

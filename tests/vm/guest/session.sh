@@ -13,6 +13,8 @@ mount -t devpts -o gid=5,mode=620,ptmxmode=666,nosuid,noexec devpts /dev/pts
 mount -t tmpfs -o mode=1777,nosuid,nodev,size=90% shm /dev/shm
 mount -t mqueue -o nosuid,nodev,noexec mqueue /dev/mqueue
 chmod 666 /dev/fuse /dev/tty /dev/ptmx /dev/null /dev/zero /dev/full /dev/random /dev/urandom 2>/dev/null
+# As kmod and systemd-tmpfiles make it: the kernel loads the module for whoever opens it.
+[ -e /dev/loop-control ] || mknod -m 660 /dev/loop-control c 10 237
 hostname vm
 ip link set lo up
 ulimit -Hn 524288

@@ -1,0 +1,301 @@
+/* The command pycgroups-oci. It starts and deletes a plain container itself; everything else is done by Python.
+ *
+ *     pycgroups-oci start ID, delete ID             what is plain: the same steps as in pycgroups/runtime/container.py
+ *     anything else, and any surprise  ---exec--->  python3: pycgroups.oci_cli.main(), from the beginning
+ *
+ * Both commands have next to nothing to do, and Python's own start and imports take ten times as long as that. Which
+ * container is plain, and what is to be known of it, `create` has said in a file of the state directory: see save_plain
+ * in pycgroups/runtime/state.py. So here is no policy, and no error has words: either a container is there as it ought
+ * to be, unlocked and in the right state, or Python finds out why not, and tells. What is done by then, it finds done.
+ */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* As in pycgroups/runtime/state.py and container.py. */
+#define RECORD "state.json"
+#define PLAIN "plain"
+#define FIFO "start.fifo"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
+enum { LONGEST_ID = 255, BY_OTHERS = 022, PATIENCE = 10000 /* ms */ };
+static const char GO = 0;
+
+/* Python's own start is most of what a command takes, and much of that is its module site, with all that the .pth files
+ * of an environment import. It goes without (-S), and without variables of its caller's that Python obeys (-E, -P). The
+ * file of an editable install has the path of the tree. */
+static const char PYTHON[] =
+    "# pycgroups-oci\n"
+    "import os, sys\n"
+    "lib = f'{os.path.dirname(sys.executable)}/../lib'\n"
+    "packages = f'{lib}/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages'\n"
+    "names = os.listdir(packages) if os.path.isdir(packages) else []\n"
+    "editable = [f'{packages}/{name}' for name in names if name.startswith('__editable__.pycgroups-')]\n"
+    "if 'pycgroups' in names:\n"
+    "    sys.path.append(packages)\n"
+    "elif editable:\n"
+    "    with open(editable[0], encoding='utf-8') as file:\n"
+    "        sys.path += [file.read().strip(), packages]\n"
+    "else:\n"
+    "    import site\n"
+    "    site.main()\n"
+    "from pycgroups.oci_cli import main\n"
+    "main()\n";
+
+struct call {
+    const char *root; /* NULL for the default */
+    bool deletes;
+    const char *id;
+};
+
+struct container {
+    char path[PATH_MAX];
+    int home; /* its state directory, locked until this process ends or becomes Python */
+    char text[1 << 14];
+    unsigned long long recorded, pid, began;
+    const char *cgroups; /* one string after the other, and an empty one */
+};
+
+/* -- what is asked for ------------------------------------------------------------------------------------------- */
+
+/* The value of the first word, if that is this flag: the rest of the word, or the next one. */
+static const char *value_of(const char *flag, char ***words)
+{
+    size_t length = strlen(flag);
+    if (strncmp(**words, flag, length) != 0)
+        return NULL;
+    const char *rest = **words + length;
+    if (*rest == '=')
+        return rest + 1;
+    return *rest == 0 && (*words)[1] ? *++*words : NULL;
+}
+
+/* Those flags that do not matter here: where errors go, and who makes cgroups. */
+static bool is_idle(char ***words)
+{
+    const char *value;
+    if (strcmp(**words, "--systemd-cgroup") == 0)
+        return true;
+    if ((value = value_of("--log-format", words)))
+        return strcmp(value, "json") == 0 || strcmp(value, "text") == 0;
+    return value_of("--log", words);
+}
+
+static bool is_id(const char *word)
+{
+    size_t length = strlen(word);
+    return length && length <= LONGEST_ID && *word != '-' && strspn(word, LETTERS) == length &&
+           strspn(word, ".") < length;
+}
+
+static bool read_call(char **words, struct call *call)
+{
+    for (; *words && **words == '-'; words++) {
+        const char *root = value_of("--root", &words);
+        if (root)
+            call->root = root;
+        else if (!is_idle(&words))
+            return false;
+    }
+    if (!*words)
+        return false;
+    call->deletes = strcmp(*words, "delete") == 0;
+    if (!call->deletes && strcmp(*words, "start") != 0)
+        return false;
+    while (*++words) {
+        if (call->deletes && (strcmp(*words, "--force") == 0 || strcmp(*words, "-f") == 0))
+            continue;
+        if (call->id || !is_id(*words))
+            return false;
+        call->id = *words;
+    }
+    return call->id;
+}
+
+/* -- the container ----------------------------------------------------------------------------------------------- */
+
+/* Read a file that is shorter than this, and end it with a 0; its length. */
+static ssize_t read_text(int directory, const char *name, char *text, size_t size)
+{
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -1;
+    ssize_t length = read(fd, text, size - 1);
+    int error = errno;
+    close(fd);
+    errno = error;
+    text[length < 0 ? 0 : length] = 0;
+    return length;
+}
+
+/* As pycgroups.runtime.default_root has it. */
+static bool write_root(char *path, size_t size, const char *given)
+{
+    char map[64] = "";
+    unsigned inside = 1, outside = 1, count = 0;
+    if (given) /* what remains is for os.path.abspath() */
+        return *given == '/' && !strstr(given, "..") && (size_t)snprintf(path, size, "%s", given) < size;
+    if (geteuid() == 0 && read_text(AT_FDCWD, "/proc/self/uid_map", map, sizeof map) > 0)
+        sscanf(map, "%u %u %u", &inside, &outside, &count);
+    if (inside == 0 && outside == 0 && count == UINT_MAX)
+        return (size_t)snprintf(path, size, "/run/pycgroups/oci") < size;
+    const char *home = getenv("XDG_RUNTIME_DIR");
+    return home && *home && (size_t)snprintf(path, size, "%s/pycgroups/oci", home) < size;
+}
+
+/* Read a number and the 0 behind it. */
+static bool read_number(const char **text, unsigned long long *number)
+{
+    char *end;
+    if (!isdigit((unsigned char)**text))
+        return false;
+    *number = strtoull(*text, &end, 10);
+    *text = end + 1;
+    return *end == 0;
+}
+
+static bool read_plain(struct container *container)
+{
+    struct stat record;
+    const char *rest = container->text;
+    ssize_t length = read_text(container->home, PLAIN, container->text, sizeof container->text);
+    if (length < 1 || (size_t)length == sizeof container->text - 1 || container->text[length - 1])
+        return false;
+    if (!read_number(&rest, &container->recorded) || !read_number(&rest, &container->pid) ||
+        !read_number(&rest, &container->began))
+        return false;
+    container->cgroups = rest;
+    return fstatat(container->home, RECORD, &record, AT_SYMLINK_NOFOLLOW) == 0 &&
+           container->recorded == record.st_mtim.tv_sec * 1000000000ULL + record.st_mtim.tv_nsec;
+}
+
+/* As class Home in pycgroups/runtime/state.py; but this does not wait for the lock. */
+static bool open_container(const struct call *call, struct container *container)
+{
+    struct stat facts;
+    char root[PATH_MAX];
+    if (!write_root(root, sizeof root, call->root))
+        return false;
+    if ((size_t)snprintf(container->path, PATH_MAX, "%s/%s", root, call->id) >= PATH_MAX)
+        return false;
+    container->home = open(container->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return container->home >= 0 && flock(container->home, LOCK_EX | LOCK_NB) == 0 &&
+           fstat(container->home, &facts) == 0 && facts.st_uid == geteuid() && !(facts.st_mode & BY_OTHERS) &&
+           facts.st_nlink && read_plain(container);
+}
+
+#define THREE_WORDS " %*s %*s %*s"
+#define EIGHTEEN_WORDS THREE_WORDS THREE_WORDS THREE_WORDS THREE_WORDS THREE_WORDS THREE_WORDS
+enum life { ENDED, ALIVE, UNKNOWN };
+
+/* proc_pid_stat(5): behind the name, which may be anything, are the state (3) and, 18 words later, the start (22). */
+static enum life life_of(const struct container *container)
+{
+    char path[64], text[1024], state;
+    unsigned long long began;
+    snprintf(path, sizeof path, "/proc/%llu/stat", container->pid);
+    if (read_text(AT_FDCWD, path, text, sizeof text) < 0)
+        return errno == ENOENT || errno == ESRCH ? ENDED : UNKNOWN;
+    const char *rest = strrchr(text, ')');
+    static const char form[] = ") %c" EIGHTEEN_WORDS " %llu";
+    if (!rest || sscanf(rest, form, &state, &began) != 2)
+        return UNKNOWN;
+    return state != 'Z' && state != 'X' && began == container->began ? ALIVE : ENDED;
+}
+
+/* -- what is done with it ---------------------------------------------------------------------------------------- */
+
+/* As Container.start. */
+static bool start(const struct container *container)
+{
+    struct pollfd fifo = {.fd = -1};
+    if (life_of(container) != ALIVE)
+        return false;
+    fifo.fd = openat(container->home, FIFO, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fifo.fd < 0) /* nobody reads it */
+        return false;
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    ssize_t written = write(fifo.fd, &GO, sizeof GO);
+    signal(SIGPIPE, before);
+    if (written != sizeof GO)
+        return false;
+    poll(&fifo, 1, PATIENCE); /* its reader is gone as soon as the program runs */
+    return unlinkat(container->home, FIFO, 0) == 0;
+}
+
+/* As Home.remove: the record last. */
+static bool remove_home(const struct container *container)
+{
+    const struct dirent *entry;
+    DIR *entries = fdopendir(container->home);
+    if (!entries)
+        return false;
+    while ((entry = readdir(entries))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, RECORD) == 0)
+            continue;
+        if (unlinkat(container->home, entry->d_name, 0) != 0)
+            return false;
+    }
+    return unlinkat(container->home, RECORD, 0) == 0 && rmdir(container->path) == 0;
+}
+
+/* As Container.delete, of one that is stopped. */
+static bool delete(const struct container *container)
+{
+    if (life_of(container) != ENDED)
+        return false;
+    for (const char *cgroup = container->cgroups; *cgroup; cgroup += strlen(cgroup) + 1)
+        if (rmdir(cgroup) != 0 && errno != ENOENT) /* somebody is in it */
+            return false;
+    return remove_home(container);
+}
+
+static bool is_done(char **words)
+{
+    struct call call = {0};
+    struct container container;
+    return read_call(words, &call) && open_container(&call, &container) &&
+           (call.deletes ? delete(&container) : start(&container));
+}
+
+/* -- Python ------------------------------------------------------------------------------------------------------ */
+
+/* The Python beside this file, whatever link led here; else the first in PATH. */
+static int call_python(int count, char **words)
+{
+    char python[PATH_MAX];
+    static const char name[] = "python3";
+    ssize_t length = readlink("/proc/self/exe", python, sizeof python - sizeof name);
+    while (length > 0 && python[length - 1] != '/')
+        length--;
+    memcpy(python + (length < 0 ? 0 : length), name, sizeof name);
+    const char **command = calloc(count + 4, sizeof *command);
+    if (!command)
+        return 127;
+    command[0] = access(python, X_OK) == 0 ? python : name;
+    command[1] = "-SEP";
+    command[2] = "-c";
+    command[3] = PYTHON;
+    memcpy(command + 4, words + 1, count * sizeof *words);
+    execvp(command[0], (char **)command);
+    perror(command[0]);
+    return 127;
+}
+
+int main(int count, char **words)
+{
+    if (count > 0 && is_done(words + 1))
+        return 0;
+    return call_python(count, words);
+}

@@ -1,0 +1,126 @@
+"""The modules that a command loads, in one file: to find and read them one by one takes as long as a container.
+
+A command's own file is beside the .pyc files, and follows their rules: who may write there makes it, at the end of the
+first use, others do without; it is for one version of Python; and it counts only as long as each source is, by its size
+and time of change, what was compiled. The modules have neither docstrings nor assertions, and are in the order in which
+they were completed, that of `sys.modules`. What a use needs besides, it imports.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from _frozen_importlib_external import MAGIC_NUMBER  # importlib.util is slow to load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+    from typing import TypeAlias
+
+    Entry: TypeAlias = tuple[str, str, int, int, CodeType]
+    """Name; source, below the directory of the package; its size and time of change; what was compiled."""
+
+_PACKAGE = __name__.partition(".")[0]
+_HERE = os.path.dirname(__file__)
+_TOP = os.path.dirname(_HERE)
+_NO_DOCSTRINGS = 2
+_INIT = "/__init__.py"
+
+
+class Bundle:
+    """The file of one command."""
+
+    def __init__(self, command: str) -> None:
+        """Note what is loaded already."""
+        self._path = f"{_HERE}/__pycache__/{command}.{sys.implementation.cache_tag}.bundle"
+        self._before = frozenset(sys.modules)
+        self._is_loaded = False
+
+    def load(self) -> None:
+        """Load its modules, if there are any, and no others by now."""
+        try:
+            entries = _read(self._path)
+            if not all((size, changed) == _facts(source) for _, source, size, changed, _ in entries):
+                return
+        except (OSError, EOFError, ValueError, TypeError):
+            return
+        try:
+            for name, source, _, _, code in entries:
+                _execute(name, f"{_TOP}/{source}", code)
+        except ImportError:  # of what is no longer installed: if it is needed, who needs it tells
+            return
+        self._is_loaded = True
+
+    def keep(self) -> None:
+        """Make the file of what was loaded without it, where Python keeps what it compiles."""
+        if self._is_loaded or sys.dont_write_bytecode or sys.pycache_prefix:
+            return
+        if not os.access(os.path.dirname(self._path), os.W_OK):
+            return
+        beside = f"{self._path}.{os.getpid()}"
+        try:
+            content = MAGIC_NUMBER + marshal.dumps(
+                [*_compiled([name for name in sys.modules if name not in self._before])]
+            )
+            with open(beside, "xb", opener=_for_others_to_read) as file:
+                file.write(content)
+            os.replace(beside, self._path)
+        except OSError:  # such as no space: the next use tries again
+            return
+        finally:
+            if os.path.exists(beside):
+                os.unlink(beside)
+
+
+def _read(path: str) -> list[Entry]:
+    with open(path, "rb", buffering=0) as file:
+        content = file.read()
+    if not content.startswith(MAGIC_NUMBER):
+        raise ValueError
+    entries: list[Entry] = marshal.loads(memoryview(content)[len(MAGIC_NUMBER) :])  # noqa: S302 (as an import does)
+    return entries
+
+
+def _for_others_to_read(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)  # a daemon's umask may be 0, and who writes here is obeyed
+
+
+def _facts(source: str) -> tuple[int, int]:
+    facts = os.stat(f"{_TOP}/{source}")
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _execute(name: str, path: str, code: CodeType) -> None:
+    """Do what an import does, for which importlib takes a third of the time of all the modules."""
+    above, _, last = name.rpartition(".")
+    if above not in sys.modules:
+        __import__(above)  # which has imported this one, or it would come first
+    if name in sys.modules:
+        return
+    module = type(sys)(name)
+    is_package = path.endswith(_INIT)
+    spec = type(__spec__)(name, None, origin=path, is_package=is_package)
+    vars(module).update(__file__=path, __spec__=spec, __package__=name if is_package else above)
+    if is_package:
+        module.__path__ = spec.submodule_search_locations = [path.removesuffix(_INIT)]
+    sys.modules[name] = module
+    try:
+        exec(code, vars(module))  # noqa: S102
+    except BaseException:
+        del sys.modules[name]
+        raise
+    setattr(sys.modules[above], last, module)
+
+
+def _compiled(names: list[str]) -> Iterator[Entry]:
+    """Compile those modules that are ours, and Python."""
+    for name in names:
+        path = getattr(sys.modules[name], "__file__", None) or ""
+        if name.startswith(f"{_PACKAGE}.") and path.endswith(".py"):
+            source = path.removeprefix(f"{_TOP}/")
+            size, changed = _facts(source)
+            with open(path, "rb") as file:
+                code = compile(file.read(), path, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
+            yield name, source, size, changed, code
