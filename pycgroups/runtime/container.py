@@ -297,7 +297,10 @@ class Container:
             self.wait()
 
     def _remove_damaged(self, home: Home) -> None:
-        """Remove a container of which nothing is known but its config.json, which tells of the cgroup."""
+        """Remove a container of which nothing is known but its config.json, which tells of the cgroup.
+
+        Without a cgroup, who waits for a start ends, and who has been started goes on.
+        """
         from pycgroups.cgroups import placed
 
         try:
@@ -307,6 +310,7 @@ class Container:
         if path and ":" not in path:
             with placed.open_(placed.planned(path, self.id), to_enter=False) as group:
                 group.remove()
+        _send_away(home)
         home.remove()
 
     def exec(
@@ -501,6 +505,11 @@ def _cancel(home: Home, record: Record) -> None:
         from pycgroups.cgroups import placed
 
         placed.discard(record.planned_cgroups)
+    _send_away(home)
+
+
+def _send_away(home: Home) -> None:
+    """Have a process end that waits for its start, if there is one."""
     try:
         fifo = home.open_fifo()
     except StateError:
