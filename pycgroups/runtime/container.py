@@ -236,7 +236,7 @@ class Container:
 
         Raises:
             StateError: it is not running.
-            Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+            Unsupported: criu is not installed, or this user may not use it.
             LaunchError: criu failed; says why.
         """
         from pycgroups.runtime import checkpoint

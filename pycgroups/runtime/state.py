@@ -19,6 +19,7 @@ import os
 import time
 
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, invalid
+from pycgroups.namespaces import own
 from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 
 TYPE_CHECKING = False
@@ -389,15 +390,38 @@ def ids(root: str) -> list[str]:
 
 def start_of(pid: int) -> int:
     """Return when a process began, in clock ticks since the boot; 0 if it has ended. proc_pid_stat(5), (22)."""
-    fields = _stat(pid)
+    return _start(_stat(pid))
+
+
+def seen_start_of(pid: int) -> int:
+    """As `start_of`, of one that cannot be kept track of where it is hidden.
+
+    Raises:
+        Unsupported: it is.
+    """
+    if fields := _stat(pid):
+        return _start(fields)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return 0
+    except PermissionError:  # it is there, as somebody else
+        pass
+    raise own.hidden(f"/proc/{pid}", errno.ENOENT)
+
+
+def _start(fields: list[bytes]) -> int:
     return 0 if not fields or fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def _stat(pid: int) -> list[bytes]:
-    """Read what the kernel tells of a process from its state on, proc_pid_stat(5), (3); nothing if it is gone."""
+    """Read what the kernel tells of a process from its state on, proc_pid_stat(5), (3); nothing if it is gone.
+
+    Nor if it is hidden, which hidepid=1 tells by another error than hidepid=2, as of one that is ending; proc(5).
+    """
     try:
         return _read(os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)).rpartition(b") ")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
         return []
 
 
