@@ -18,31 +18,18 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class Session:
-    """A command on a pty: type, and expect what is shown."""
+class Screen:
+    """The master of a pty: type, and expect what is shown."""
 
-    def __init__(self, *command: str, size: tuple[int, int] = (24, 80), env: Mapping[str, str] | None = None) -> None:
-        self.master, self.terminal = pty.openpty()
-        termios.tcsetwinsize(self.master, size)
-        self.before = termios.tcgetattr(self.terminal)
+    def __init__(self, master: int) -> None:
+        self.master = master
         self.seen = ""
-        self.process = subprocess.Popen(
-            # A session of its own, with this as its controlling terminal: SIGWINCH and Ctrl-C come from there.
-            ["setsid", "--ctty", *command],
-            env=env,
-            stdin=self.terminal,
-            stdout=self.terminal,
-            stderr=self.terminal,
-        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
         os.close(self.master)
-        os.close(self.terminal)
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
@@ -62,6 +49,30 @@ class Session:
 
     def resize(self, rows: int, columns: int) -> None:
         termios.tcsetwinsize(self.master, (rows, columns))  # the kernel tells the foreground: SIGWINCH
+
+
+class Session(Screen):
+    """A command on a pty."""
+
+    def __init__(self, *command: str, size: tuple[int, int] = (24, 80), env: Mapping[str, str] | None = None) -> None:
+        master, self.terminal = pty.openpty()
+        super().__init__(master)
+        termios.tcsetwinsize(self.master, size)
+        self.before = termios.tcgetattr(self.terminal)
+        self.process = subprocess.Popen(
+            # A session of its own, with this as its controlling terminal: SIGWINCH and Ctrl-C come from there.
+            ["setsid", "--ctty", *command],
+            env=env,
+            stdin=self.terminal,
+            stdout=self.terminal,
+            stderr=self.terminal,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        super().__exit__()
+        os.close(self.terminal)
 
     def end(self) -> int:
         """Wait for the command; its exit code. The terminal is as it was before."""

@@ -175,6 +175,17 @@ def discard(paths: Iterable[str]) -> None:
             continue
 
 
+def remove(paths: Sequence[str], unit: str = "") -> None:
+    """Remove a group by its directories, with all that is in it. Most are empty, and need not be opened.
+
+    Raises:
+        CgroupError: it cannot be removed.
+    """
+    if unit or not all(map(tree.try_rmdir, reversed(paths))):
+        with open_(paths, unit, to_enter=False) as group:
+            group.remove()
+
+
 def open_(paths: Iterable[str], unit: str = "", *, to_enter: bool = True) -> Placed:
     """Take hold of a group by its directories; those that are gone are left out.
 

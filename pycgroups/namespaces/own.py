@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pycgroups.errors import Unsupported
 from pycgroups.namespaces.files import NS_GET_USERNS
 
 _CAP_SETGID = 6
@@ -53,6 +54,19 @@ def may_set_groups(pid: int | str = "self") -> bool:
 def can_leave_groups() -> bool:
     """Tell whether it may itself call setgroups(2)."""
     return bool(effective() >> _CAP_SETGID & 1) and may_set_groups()
+
+
+def may_set_groups_there(pid: int) -> tuple[bool, bool]:
+    """Tell whether setgroups(2) is allowed where a process is; and else whether this one may call it here."""
+    groups = may_set_groups(pid)
+    return groups, not groups and can_leave_groups()
+
+
+def hidden(path: str, number: int) -> Unsupported:
+    """Make the error about a process of this user's own of which /proc shows nothing; proc(5), hidepid."""
+    hint = "mount -o remount,hidepid=0 /proc, or with gid= a group of this user's; or join no user namespace"
+    message = "what has joined a user namespace is hidden from this user"
+    return Unsupported(message, operation="look at a process", path=path, errno=number, hint=hint)
 
 
 def _read(path: str) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from pycgroups.cli.flags import Flag
-from pycgroups.oci_cli import checkpoint
-from pycgroups.oci_cli.command import BUNDLE, DETACH, PID_FILE, Command
+from pycgroups.oci_cli import checkpoint, create
+from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, DETACH, PID_FILE, Command
+from pycgroups.oci_cli.foreground import plain
 from pycgroups.oci_cli.run import KEEP, NO_SUBREAPER, attend
 
 TYPE_CHECKING = False
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 FLAGS = (
     BUNDLE,
     *checkpoint.SHARED,
+    CONSOLE_SOCKET,
     DETACH,
     KEEP,
     PID_FILE,
@@ -34,20 +38,29 @@ def run(given: Given) -> int:
         if name in flags
         for word in (f"--{name.replace('_', '-')}", flags[name])
     ]
-    images = checkpoint.images("restore", given, options)
+    images = checkpoint.images(given, options)
 
     def begin(*, detached: bool) -> Container:
         from pycgroups import runtime
+        from pycgroups.oci.reader import CONFIG
+        from pycgroups.oci.reading import load_spec
 
-        del detached  # criu restores no terminal that somebody would have to take
-        return runtime.restore(
-            flags.get("bundle", "."),
+        bundle = flags.get("bundle", ".")
+        process = load_spec(os.path.join(bundle, CONFIG)).process
+        terminal = process is not None and process.terminal
+        create.check_terminal(terminal=terminal, socket=flags.get("console_socket"), detached=detached)
+        container = runtime.restore(
+            bundle,
             given.words[0],
             images,
             root=given.settings.root,
+            console_socket=flags.get("console_socket"),
             pid_file=flags.get("pid_file"),
             cgroup_manager=given.settings.manager,
         )
+        if container.master >= 0:
+            plain(container.master)
+        return container
 
     return attend(given, begin)
 

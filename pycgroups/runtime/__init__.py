@@ -178,25 +178,28 @@ def restore(
     images: CheckpointImages,
     *,
     root: str | os.PathLike[str] | None = None,
+    console_socket: str | None = None,
     pid_file: str | None = None,
     cgroup_manager: str = "cgroupfs",
 ) -> Container:
     """Bring the processes of a checkpoint back as a new container, which runs; with criu(8).
 
     Hooks of the kinds prestart and createRuntime run when its namespaces are there and before anything in it does, as
-    with runc; those of poststop at its end. The streams of its first process are those of this process.
+    with runc; those of poststop at its end. The streams of its first process are those of this process. Where it has a
+    terminal, that has the settings, the size, and the foreground that it had; what was on its way there is lost.
 
     Args:
         bundle: what the container was created from, or an equal one.
         id: its name, which may be another one.
         images: where `Container.checkpoint` saved it.
         root: as for `create`.
+        console_socket: likewise.
         pid_file: likewise.
         cgroup_manager: likewise.
 
     Raises:
         InvalidConfig, AlreadyExists, NotFound: as `create`.
-        Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+        Unsupported: criu is not installed, or this user may not use it.
         LaunchError: criu failed, or a hook; says why. Nothing is left.
     """
     from pycgroups.oci.json_text import parse
@@ -209,7 +212,7 @@ def restore(
     config = config_text(f"{bundle}/{CONFIG}")
     created = creation.create(
         spec_of(parse(config, CONFIG)),
-        creation.Wishes(pid_file=pid_file, cgroup_manager=cgroup_manager),
+        creation.Wishes(console_socket=console_socket, pid_file=pid_file, cgroup_manager=cgroup_manager),
         config=config,
         bundle=bundle,
         id_=id,

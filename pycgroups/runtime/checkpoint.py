@@ -4,7 +4,8 @@
         pycgroups.json  what the first three descriptors of its process were, for who restores it
 
 What criu cannot see from inside is named to it: sources of bind mounts, a network namespace that somebody else made,
-and files and pipes of the host that are the container's streams.
+and files and pipes of the host that are the container's streams. Of a terminal the master is with somebody outside, and
+what is saved goes on with another one.
 Source: https://github.com/opencontainers/runc/blob/main/libcontainer/criu_linux.go; https://criu.org/External_resources.
 """
 
@@ -17,7 +18,7 @@ from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
 from pycgroups.oci.json_text import dumps, parse
 from pycgroups.oci.reader import config_text
-from pycgroups.runtime import mount_points
+from pycgroups.runtime import mount_points, terminals
 from pycgroups.runtime.cgroup_mounts import shown
 from pycgroups.runtime.launch import Running
 from pycgroups.runtime.steps import Plan
@@ -40,6 +41,7 @@ _V2 = 2
 _V1_NAMES = {"io": "blkio"}
 _NETWORK = "extRootNetNS"  # runc's name for it, so that either restores what the other saved
 _LONGEST_REASON = 1000
+_PIPE_SIZE = 4 << 20  # what the kernel makes of the PIPE_MAX_SIZE pages in criu/include/page-pipe.h
 _NO_PLAN = Plan(namespaces=0, prepare=(), setup=(), main=(), given=0, idmaps=(), init=False, keep_caps=0)
 # What criu mounts, and changes of mounts, ends with it. Slaves of the host's, since it takes the propagation of the
 # container's root from there.
@@ -56,30 +58,36 @@ class CheckpointImages(NamedTuple):
         work: for criu's log; the same by default.
         program: criu.
         options: further ones of criu(8): ``--tcp-established``, ``--leave-running`` and others.
+        descriptors: of this process, which options name by their numbers: criu gets them.
     """
 
     directory: str
     work: str = ""
     program: str = "criu"
     options: Sequence[str] = ()
+    descriptors: Sequence[int] = ()
 
     def run(
         self,
         verb: str,
         words: Iterable[str],
         *,
-        inside: Sequence[str] = (),
+        inside: Sequence[str],
+        pid: int = 0,
+        terminal: bool,
         given: Sequence[int] = (),
         place: Callable[[int], None] | None = None,
         meet: Callable[[int], None] | None = None,
-    ) -> None:
-        """Run criu.
+    ) -> int:
+        """Run criu; the master of the terminal that it has restored, or -1.
 
         Args:
             verb: "dump", "pre-dump" or "restore".
             words: what it is told, beside the options.
             inside: a command that executes it.
-            given: as `criu.run` has it.
+            pid: as `criu.run` has it.
+            terminal: likewise.
+            given: likewise.
             place: likewise.
             meet: likewise.
 
@@ -98,11 +106,23 @@ class CheckpointImages(NamedTuple):
             raise Unsupported(f"there is no {self.program}", operation=verb, hint=hint)
         work = self.work or self.directory
         log = f"{verb}.log"
-        where = ("--images-dir", self.directory, "--work-dir", work, "--log-file", log, "-v4")
-        command = [*inside, self.program, verb, *where, *words, *self.options]
-        if code := criu.run(command, given=given, place=place, meet=meet):
+        command = [*inside, self.program, "--work-dir", work, "--log-file", log, *words, *self.options]
+        code, master = criu.run(
+            verb,
+            command,
+            self.directory,
+            pid=pid,
+            terminal=terminal,
+            given=(*given, *self.descriptors),
+            place=place,
+            meet=meet,
+        )
+        if code:
+            if master >= 0:
+                os.close(master)
             why = _errors(f"{work}/{log}") or f"criu ended with {code}"
             raise LaunchError(why, step=verb, path=f"{work}/{log}", hint="the log has the rest")
+        return master
 
 
 @own_errors("checkpoint")
@@ -110,13 +130,14 @@ def dump(record: Record, spec: Spec, images: CheckpointImages, *, before: bool) 
     """Save the processes of a container, or `before` that their memory; see `Container.checkpoint`.
 
     Raises:
-        Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+        Unsupported: criu is not installed, this user may not use it, or not for memory that is fetched later.
         LaunchError: criu failed.
     """
-    _check(spec)
+    if "--lazy-pages" in images.options:
+        _check_pipes()
     for directory in filter(None, (images.directory, images.work)):
         os.makedirs(directory, 0o700, exist_ok=True)
-    words = ["--tree", str(record.pid), "--root", record.rootfs]
+    words = ["--root", record.rootfs]
     if freezer := _freezer(record):
         words += ["--freeze-cgroup", freezer]
     words += _external(f"mnt[{place}]:{place}" for place, _ in _mounts(spec, record, record.cgroups))
@@ -125,9 +146,11 @@ def dump(record: Record, spec: Spec, images: CheckpointImages, *, before: bool) 
     streams = [_stream(record.pid, number) for number in _STREAMS]
     words += _external(name for name in streams if name.startswith("file["))
     words += _network_lock()
-    images.run("pre-dump" if before else "dump", words, inside=_APART)
+    # Before criu's: memory that is fetched later is there as long as criu is, and the container is restored meanwhile.
     with open(f"{images.directory}/{_OURS}", "w", encoding="utf-8") as file:
         file.write(dumps({"streams": streams}))
+    verb = "pre-dump" if before else "dump"
+    images.run(verb, words, inside=_APART, pid=record.pid, terminal=_has_terminal(spec))
 
 
 @own_errors("restore")
@@ -139,8 +162,8 @@ def restore(creation: Creation, images: CheckpointImages) -> Created:
         Unsupported, LaunchError: as `dump`.
     """
     spec, record = creation.spec, creation.record
-    _check(spec)
     streams = _saved_streams(images.directory)
+    creation.connect_console()
     creation.make_group()
     cgroups = (creation.scope.planned,) if creation.scope else creation.record.cgroups
     root, pid_file = f"{creation.home.path}/criu-root", f"{creation.home.path}/criu.pid"
@@ -159,10 +182,11 @@ def restore(creation: Creation, images: CheckpointImages) -> Created:
         os.mkdir(root)
         mount_points.make(record.rootfs, record.bundle, spec)
         mounted = (*_APART, "sh", "-c", _IN_A_MOUNT, "sh", record.rootfs, root)
-        images.run(
+        master = images.run(
             "restore",
             words,
             inside=mounted,
+            terminal=_has_terminal(spec),
             given=given,
             # A scope of systemd's needs a process; what criu makes is in it as well.
             place=creation.place if creation.scope else None,
@@ -171,22 +195,35 @@ def restore(creation: Creation, images: CheckpointImages) -> Created:
     finally:
         for fd in given:
             os.close(fd)
+    creation.running = Running(_NO_PLAN)
     with open(pid_file, encoding="utf-8") as file:
         pid = int(file.read())
-    creation.running = Running(_NO_PLAN)
     creation.running.spawned.replace(pid, os.pidfd_open(pid))
+    creation.master = terminals.hand_on(master, creation.console)
     os.unlink(pid_file)
     os.rmdir(root)
     return creation.done(creation.running)
 
 
-def _check(spec: Spec) -> None:
-    if spec.process is not None and spec.process.terminal:
+def _has_terminal(spec: Spec) -> bool:
+    return spec.process is not None and spec.process.terminal
+
+
+def _check_pipes() -> None:
+    """Refuse memory that is fetched later where criu notices too late, when it is fetched: that needs a large pipe."""
+    import fcntl
+
+    output, input_ = os.pipe()
+    try:
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    except PermissionError as error:
+        hint = f"sysctl fs.pipe-max-size={_PIPE_SIZE}, or have CAP_SYS_RESOURCE"
         raise Unsupported(
-            "the master of its terminal is another process's, and criu cannot save it",
-            operation="checkpoint",
-            path="process.terminal",
-        )
+            "criu needs larger pipes than it may make", operation="--lazy-pages", errno=error.errno, hint=hint
+        ) from None
+    finally:
+        os.close(output)
+        os.close(input_)
 
 
 def _external(names: Iterable[str]) -> list[str]:

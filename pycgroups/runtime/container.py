@@ -105,7 +105,7 @@ class Container:
         """Let its program run.
 
         Raises:
-            StateError: it was started before.
+            StateError: it was started before, or is paused.
             LaunchError: a hook failed; the container is stopped.
         """
         with Home(self.directory) as home:
@@ -210,6 +210,7 @@ class Container:
                 raise StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
             with _group(record) as group:
                 if frozen:
+                    home.forget_plain()  # a start would wait for what does not move
                     group.freeze()
                 else:
                     group.thaw()
@@ -238,7 +239,7 @@ class Container:
 
         Raises:
             StateError: it is not running.
-            Unsupported: criu is not installed, this user may not use it, or the container has a terminal.
+            Unsupported: criu is not installed, or this user may not use it.
             LaunchError: criu failed; says why.
         """
         from pycgroups.runtime import checkpoint
@@ -262,6 +263,8 @@ class Container:
             StateError: it is not stopped.
             CgroupError: its cgroup cannot be removed; it may be tried again.
         """
+        from pycgroups.cgroups import placed
+
         with Home(self.directory) as home:
             home.lock()
             try:
@@ -283,8 +286,7 @@ class Container:
                 _cancel(home, record)
             dying = _kill(record)
             try:
-                with _group(record) as group:
-                    group.remove()
+                placed.remove(record.cgroups, record.unit)
                 _wait_for_end(dying)  # not before: what is frozen holds up the end of process 1
             finally:
                 if dying >= 0:
@@ -299,7 +301,10 @@ class Container:
             self.wait()
 
     def _remove_damaged(self, home: Home) -> None:
-        """Remove a container of which nothing is known but its config.json, which tells of the cgroup."""
+        """Remove a container of which nothing is known but its config.json, which tells of the cgroup.
+
+        Without a cgroup, who waits for a start ends, and who has been started goes on.
+        """
         from pycgroups.cgroups import placed
 
         try:
@@ -309,6 +314,7 @@ class Container:
         if path and ":" not in path:
             with placed.open_(placed.planned(path, self.id), to_enter=False) as group:
                 group.remove()
+        _send_away(home)
         home.remove()
 
     def exec(
@@ -449,9 +455,9 @@ def _status(home: Home, record: Record) -> str:
         return "creating"
     if not record.is_alive():
         return "stopped"
-    if home.is_waiting():
-        return "created"
-    return "paused" if _is_frozen(record) else "running"
+    if _is_frozen(record):
+        return "paused"  # also before its start
+    return "created" if home.is_waiting() else "running"
 
 
 def _is_frozen(record: Record) -> bool:
@@ -516,6 +522,11 @@ def _cancel(home: Home, record: Record) -> None:
         from pycgroups.cgroups import placed
 
         placed.discard(record.planned_cgroups)
+    _send_away(home)
+
+
+def _send_away(home: Home) -> None:
+    """Have a process end that waits for its start, if there is one."""
     try:
         fifo = home.open_fifo()
     except StateError:

@@ -29,7 +29,7 @@ from pycgroups.runtime import confinement, granting, plan, terminals
 from pycgroups.runtime.launch import Running, launch, make_userns
 from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.rootfs import Directory
-from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, start_of, write_pid
+from pycgroups.runtime.state import CONFIG, Home, Record, check_id, make_state, now, seen_start_of, write_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -361,18 +361,22 @@ class Creation:
             self.wait(running, lib.OP_START)
         else:
             running.until_started()
-        self.master = terminals.hand_on(running, self.console)
+        self.master = terminals.hand_on(terminals.made(running), self.console)
         return self.done(running)
 
     def connect(self) -> None:
         """Connect to who is to get what, as long as nothing is made."""
+        self.connect_console()
+        seccomp = self.spec.linux.seccomp
+        if seccomp is not None and confinement.has_listener(seccomp):
+            self.listener = confinement.connect(seccomp)
+
+    def connect_console(self) -> None:
+        """Connect to who is to get the terminal."""
         if self.wishes.console_socket is not None:
             from pycgroups.runtime import handing
 
             self.console = handing.connect(self.wishes.console_socket)
-        seccomp = self.spec.linux.seccomp
-        if seccomp is not None and confinement.has_listener(seccomp):
-            self.listener = confinement.connect(seccomp)
 
     def make_group(self) -> None:
         """Make the cgroup."""
@@ -406,7 +410,7 @@ class Creation:
         Who is started at once is noted before it does anything.
         """
         if not self.manner.start:
-            self.note(pid=pid, started_at=start_of(pid))
+            self.note(pid=pid, started_at=seen_start_of(pid))
         if self.scope is not None:
             self.scope.place(pid)
             self.note(cgroups=self.scope.paths, unit=self.scope.unit)
@@ -513,7 +517,14 @@ class Creation:
 
         self.run_outer_hooks(pid)
         state = make_state(self.record, "created")
-        hooks.run("createContainer", self.spec.hooks.create_container, state, inside=pid)
+        hooks.run(
+            "createContainer",
+            self.spec.hooks.create_container,
+            state,
+            inside=pid,
+            apart=hooks.apart(self.spec.linux.namespaces),
+            root=plan.root_ids(self.spec),
+        )
 
     def run_outer_hooks(self, pid: int) -> None:
         """Run those of them that run outside; all that a restored container has, as with runc."""
@@ -530,7 +541,7 @@ class Creation:
     def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
         if not self.record.started_at or self.record.pid != running.pid:
-            self.note(pid=running.pid, started_at=start_of(running.pid))
+            self.note(pid=running.pid, started_at=seen_start_of(running.pid))
         if is_plain(self.record, self.wishes):
             self.home.save_plain(self.record)
         if self.wishes.pid_file is not None:

@@ -1,100 +1,124 @@
-"""criu(8) as a child process, which waits for us twice.
+"""criu(8) as a child process that is told over a socket what to do, and tells over it of what it meets.
 
-    we                              sh, then criu
-    --                              -------------
+    we                                          criu swrk
+    --                                          ---------
     start it, place(its pid)
-    a line                      ->  make namespaces, and the first process in them
-    meet(the first's pid)       <-  its pid: nothing of the container runs yet
-    a line                      ->  do the rest
-    its exit code               <-  it is done
+    DUMP, PRE_DUMP or RESTORE               ->
+                                            <-  NOTIFY "setup-namespaces", with the first process's pid:
+    meet(pid)                                   nothing of the container runs yet
+    NOTIFY                                  ->
+                                            <-  NOTIFY "orphan-pts-master", with the master of its terminal
+    NOTIFY                                  ->
+                                            <-  it is done, as its exit code says, too
 
-Where a pipe is closed and no line comes, it gives up.
+Its command line has what is not said here. Each message is a packet.
+Source: https://github.com/checkpoint-restore/criu/blob/v4.1.1/images/rpc.proto.
 """
 
 from __future__ import annotations
 
 import os
-import select
+import socket
 import subprocess
 from contextlib import ExitStack
+
+from pycgroups.runtime import protobuf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import IO
 
-_AFTER_A_LINE = 'read -r line && exec "$@" </dev/null'
-# An action script, which criu executes at each stage; it closes what it was given, so our pipes are named.
-_ASK = """#!/bin/sh
-[ "$CRTOOLS_SCRIPT_ACTION" != setup-namespaces ] || {{ echo "$CRTOOLS_INIT_PID" >{}; read -r line <{}; }}
-"""
-_LONGEST_PID = 20
+    from pycgroups.runtime.protobuf import Value
+
+_REQUESTS = {"dump": 1, "restore": 2, "pre-dump": 13}  # criu_req_type; SINGLE_PRE_DUMP is criu 3.17's
+_NOTIFY = 6
+# criu_req, criu_resp
+_TYPE, _OPTS, _NOTIFY_SUCCESS = 1, 2, 3
+_NOTIFIED = 5
+# criu_notify
+_SCRIPT, _PID = 1, 2
+# criu_opts
+_IMAGES_DIR_FD, _OPTS_PID, _LOG_LEVEL, _NOTIFY_SCRIPTS, _ORPHAN_PTS_MASTER = 1, 2, 9, 12, 50
+_ALL = 4  # of the log
+_LONGEST = 65536
+_GO_ON = ((_TYPE, _NOTIFY), (_NOTIFY_SUCCESS, 1))
 
 
 def run(
+    verb: str,
     command: Sequence[str],
+    directory: str,
     *,
+    pid: int = 0,
+    terminal: bool = False,
     given: Sequence[int] = (),
     place: Callable[[int], None] | None = None,
     meet: Callable[[int], None] | None = None,
-) -> int:
-    """Run it; its exit code.
+) -> tuple[int, int]:
+    """Run it; its exit code, and the master of the terminal that it has restored, or -1.
 
     Args:
-        command: criu, and what it is told.
+        verb: "dump", "pre-dump" or "restore".
+        command: criu, and its options.
+        directory: of its images.
+        pid: the process to dump, the first of its tree.
+        terminal: that has a terminal whose master is somebody else's, or gets one.
         given: descriptors that it gets.
         place: called with its pid before it does anything. What it raises ends criu, and is raised when criu has ended.
         meet: likewise, with the pid of the first process that it restores.
     """
     with ExitStack() as held:
-        question, ask = _pipe(held)
-        wait, answer = _pipe(held)
-        script = held.enter_context(_executable(_ASK.format(_path(ask), _path(wait))))
-        asking = ["--action-script", _path(script)] if meet else []
-        words = ["/bin/sh", "-c", _AFTER_A_LINE, "sh", *command, *asking]
-        process = held.enter_context(subprocess.Popen(words, bufsize=0, stdin=subprocess.PIPE, pass_fds=given))
-        assert process.stdin is not None
-        with process.stdin as begin:
-            if place:
-                place(process.pid)
-            _write_line(begin)
-        with answer:
-            if meet and _has_asked(process, question):
-                meet(int(question.read(_LONGEST_PID)))
-                _write_line(answer)
-    return process.returncode
+        images = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        held.callback(os.close, images)
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            words = [*command, "swrk", str(its.fileno())]
+            fds = (*given, its.fileno())
+            process = held.enter_context(subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=fds))
+        held.enter_context(ours)  # is closed first, and then criu gives up
+        if place:
+            place(process.pid)
+        options = [(_IMAGES_DIR_FD, images), (_LOG_LEVEL, _ALL), (_NOTIFY_SCRIPTS, 1), (_ORPHAN_PTS_MASTER, terminal)]
+        if pid:
+            options.append((_OPTS_PID, pid))
+        _send(ours, (_TYPE, _REQUESTS[verb]), (_OPTS, protobuf.encode(*options)))
+        master = _converse(ours, meet)
+    return process.returncode, master
 
 
-def _pipe(held: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
-    output, input_ = os.pipe2(os.O_CLOEXEC)
-    return held.enter_context(open(output, "rb", buffering=0)), held.enter_context(open(input_, "wb", buffering=0))
-
-
-def _executable(script: str) -> IO[bytes]:
-    """Make a file that is nowhere, for /run may be mounted noexec. Nobody may have it open to write: ETXTBSY."""
-    with open(os.memfd_create("pycgroups-ask"), "wb", buffering=0) as file:
-        file.write(script.encode())
-        return open(_path(file), "rb", buffering=0)
-
-
-def _path(file: IO[bytes]) -> str:
-    return f"/proc/{os.getpid()}/fd/{file.fileno()}"
-
-
-def _has_asked(process: subprocess.Popen[bytes], question: IO[bytes]) -> bool:
-    """Wait for that, or for its end."""
-    pidfd = os.pidfd_open(process.pid)
+def _converse(peer: socket.socket, meet: Callable[[int], None] | None) -> int:
+    """Answer what it asks until it is done, or has ended; the master of a terminal, or -1."""
+    master = -1
     try:
-        poll = select.poll()
-        for fd in (pidfd, question.fileno()):
-            poll.register(fd, select.POLLIN)
-        return any(fd != pidfd for fd, _ in poll.poll())
-    finally:
-        os.close(pidfd)
+        while (answer := _receive(peer)) and answer[0][_TYPE] == _NOTIFY:
+            fields, fds = answer
+            master = next(iter(fds), master)
+            notified = fields[_NOTIFIED]
+            assert isinstance(notified, bytes)
+            told = dict(protobuf.decode(notified))
+            if meet and told[_SCRIPT] == b"setup-namespaces":
+                met = told[_PID]
+                assert isinstance(met, int)
+                meet(met)
+            _send(peer, *_GO_ON)
+    except BaseException:
+        if master >= 0:
+            os.close(master)
+        raise
+    return master
 
 
-def _write_line(pipe: IO[bytes]) -> None:
+def _send(peer: socket.socket, *fields: tuple[int, Value]) -> None:
     try:
-        pipe.write(b"\n")
-    except BrokenPipeError:  # it has ended, and its exit code tells of that
+        peer.send(protobuf.encode(*fields), socket.MSG_NOSIGNAL)
+    except (BrokenPipeError, ConnectionResetError):  # it has ended, and its exit code tells of that
         pass
+
+
+def _receive(peer: socket.socket) -> tuple[dict[int, Value], list[int]] | None:
+    """Receive a message, and the descriptors that came with it; None if it has ended."""
+    try:
+        data, fds, _, _ = socket.recv_fds(peer, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return None
+    return (dict(protobuf.decode(data)), fds) if data else None

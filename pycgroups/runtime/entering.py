@@ -48,11 +48,7 @@ def make_exec(
     ]
     if process.oom_score_adj is not None and not manner.init:  # by the host's /proc: the container need not have one
         setup.append(Step(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),)))
-    if "user" in kinds and leaves_groups and not groups:
-        setup.append(set_groups(()))
-    setup += _join(kinds, joins)
-    if "user" in kinds:
-        setup.append(Step(lib.OP_BECOME_ROOT, (int(groups),)))
+    setup += _enter(kinds, joins, groups=groups, leaves_groups=leaves_groups)
     if manner.init:
         manner = manner._replace(supervised=True)
         setup.append(Step(lib.OP_DEATH, (lib.PLAN_END_SIGNAL,)))
@@ -83,9 +79,31 @@ def make_inner_hook(
     return plan._replace(main=(*plan.main[:-1], _exec(hook, process.env if hook.env is None else hook.env)))
 
 
-def make_hook(hook: Hook, env: Sequence[str], kinds: Sequence[str], cwd: str) -> Plan:
-    """Plan a hook: a program of the host, in some namespaces of the container, with the rights that it has there."""
-    setup = [*_join(kinds, 0), Step(lib.OP_SESSION, (0,))]
+def make_hook(
+    hook: Hook,
+    env: Sequence[str],
+    kinds: Sequence[str],
+    cwd: str,
+    *,
+    root: Sequence[int] = (),
+    groups: bool = True,
+    leaves_groups: bool = False,
+) -> Plan:
+    """Plan a hook: a program of the host, in some namespaces of the container, with the rights that it has there.
+
+    In a user namespace it is root of that, as with runc: who is in there may have rights over it, and must not have
+    those of the caller by it.
+
+    Args:
+        hook: what.
+        env: its environment.
+        kinds: the namespaces to join.
+        cwd: its directory, if it may enter that.
+        root: the ids that it has in a user namespace, where 0 is not mapped.
+        groups: as for `make_exec`.
+        leaves_groups: likewise.
+    """
+    setup = [*_enter(kinds, 0, groups=groups, leaves_groups=leaves_groups, root=root), Step(lib.OP_SESSION, (0,))]
     main = (
         Step(lib.OP_CHDIR, texts=(os.fsencode(cwd),), optional=True),
         Step(lib.OP_DEATH, (9,)),
@@ -108,6 +126,16 @@ def _affinity(process: Process, when: str) -> list[Step]:
     from pycgroups.runtime import scheduling  # few ask for it
 
     return [scheduling.affinity(cpus)]
+
+
+def _enter(
+    kinds: Sequence[str], slot: int, *, groups: bool, leaves_groups: bool, root: Sequence[int] = ()
+) -> list[Step]:
+    """Join namespaces, and where a user namespace is among them become its root."""
+    if "user" not in kinds:
+        return _join(kinds, slot)
+    left = [set_groups(())] if leaves_groups and not groups else []
+    return [*left, *_join(kinds, slot), Step(lib.OP_BECOME_ROOT, (int(groups), *root))]
 
 
 def _join(kinds: Sequence[str], slot: int) -> list[Step]:

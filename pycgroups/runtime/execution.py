@@ -254,7 +254,7 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
             running.until_started()
             if limited is not None:
                 limited.began()
-            master = terminals.hand_on(running, console)
+            master = terminals.hand_on(terminals.made(running), console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
             return Executed(running, process.args, master, granting.notices(process, grantable), limited)
@@ -278,7 +278,7 @@ def run_hooks(spec: Spec, record: Record) -> None:
     assert process is not None
     manner = confinement.manner(process, profile)
     manner = manner._replace(grantable=_grantable(spec), seccomp_flags=manner.seccomp_flags & ~_LISTENER)
-    groups, leaves_groups = _may_set_groups(record.pid)
+    groups, leaves_groups = own.may_set_groups_there(record.pid)
 
     def make(hook: Hook, kinds: Sequence[str]) -> Plan:
         return entering.make_inner_hook(
@@ -287,12 +287,6 @@ def run_hooks(spec: Spec, record: Record) -> None:
 
     state = make_state(record, "created")
     hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, make=make)
-
-
-def _may_set_groups(pid: int) -> tuple[bool, bool]:
-    """Tell whether setgroups(2) is allowed where a process is; and else whether this one may call it here."""
-    groups = own.may_set_groups(pid)
-    return groups, not groups and own.can_leave_groups()
 
 
 def _grantable(spec: Spec) -> int:
@@ -317,7 +311,7 @@ def _launch(
 ) -> launch.Running:
     """Start a process in the container's namespaces and cgroup."""
     record, spec, pidfd = target
-    kinds, groups = files.others(record.pid), _may_set_groups(record.pid)
+    kinds, groups = files.others(record.pid), own.may_set_groups_there(record.pid)
     for attempt in range(_ATTEMPTS):
         with Entrance(_cgroups(record, wishes.cgroups, limited)) as group:
             if not wishes.ignore_paused and group.frozen:

@@ -8,14 +8,15 @@ import time
 
 from pycgroups.clock import seconds_until
 from pycgroups.errors import LaunchError
-from pycgroups.namespaces import files
+from pycgroups.namespaces import files, own
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime import entering, launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pycgroups.oci.runtime_spec import NamespaceSpec
     from pycgroups.oci.uncommon import Hook, Hooks
     from pycgroups.runtime.state import State
     from pycgroups.runtime.steps import Plan
@@ -42,6 +43,8 @@ def run(
     state: State,
     *,
     inside: int = 0,
+    apart: Iterable[str] = (),
+    root: Sequence[int] = (),
     make: Callable[[Hook, Sequence[str]], Plan] | None = None,
     failed: list[LaunchError] | None = None,
 ) -> None:
@@ -52,6 +55,8 @@ def run(
         hooks: what to run.
         state: what they are told.
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
+        apart: kinds of namespaces that they do not join.
+        root: as `entering.make_hook` has it.
         make: plans one, given the kinds of these namespaces. Without it they are programs of the host, and have this
             process's environment if they say nothing of theirs, as with runc.
         failed: takes the errors of hooks that fail, and all are run; without it the first ends it.
@@ -60,8 +65,8 @@ def run(
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
     for position, hook in enumerate(hooks):
-        kinds = files.others(inside) if inside else ()
-        plan = (make or _planner(kind, state))(hook, kinds)
+        kinds = [space for space in files.others(inside) if space not in apart] if inside else []
+        plan = (make or _planner(kind, state, inside, root))(hook, kinds)
         try:
             _run(f"hooks.{kind}[{position}]", hook, plan, state, inside if kinds else 0)
         except LaunchError as error:
@@ -72,13 +77,24 @@ def run(
             failed.append(error)
 
 
-def _planner(kind: str, state: State) -> Callable[[Hook, Sequence[str]], Plan]:
+def apart(namespaces: Sequence[NamespaceSpec]) -> frozenset[str]:
+    """Name what programs of the host do not join, though the container has.
+
+    In a user namespace of others, whoever has CAP_SYS_PTRACE there can trace those that he sees: in a pid namespace of
+    others, too. An exec makes them dumpable, whatever they were before.
+    """
+    shared = {space.type for space in namespaces if space.path is not None}
+    return frozenset({"pid"}) if {"user", "pid"} <= shared else frozenset()
+
+
+def _planner(kind: str, state: State, inside: int, root: Sequence[int]) -> Callable[[Hook, Sequence[str]], Plan]:
     # Where they run, as with runc: in the bundle, or in the container in its root.
     cwd = state.rootfs if kind == "createContainer" else state.bundle
 
     def plan(hook: Hook, kinds: Sequence[str]) -> Plan:
         env = [f"{key}={value}" for key, value in os.environ.items()] if hook.env is None else hook.env
-        return entering.make_hook(hook, env, kinds, cwd)
+        groups, leaves_groups = own.may_set_groups_there(inside) if "user" in kinds else (True, False)
+        return entering.make_hook(hook, env, kinds, cwd, root=root, groups=groups, leaves_groups=leaves_groups)
 
     return plan
 

@@ -249,7 +249,7 @@ class _Planner:
     def enter(self) -> None:
         self.join()
         if self.userns:
-            self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()), *self.root_ids())
+            self.add(lib.OP_BECOME_ROOT, int(self.may_set_groups()), *root_ids(self.spec))
         if (
             self.manner.init and not self.manner.detached
         ):  # a supervisor has still something to do when the creator dies
@@ -288,13 +288,6 @@ class _Planner:
         """Return the lines of time_namespaces(7)'s /proc/PID/timens_offsets."""
         offsets = self.spec.linux.time_offsets
         return "".join(f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets).encode()
-
-    def root_ids(self) -> tuple[int, ...]:
-        """Who sets up the container: its root, or where the map has none the program's user; with all capabilities."""
-        linux, process = self.spec.linux, self.spec.process
-        if process is None or all(_has_root(maps) for maps in (linux.uid_mappings, linux.gid_mappings)):
-            return ()
-        return process.user.uid, process.user.gid
 
     def may_set_groups(self) -> bool:
         """An ordinary user's map of one group goes with setgroups(2) denied: user_namespaces(7)."""
@@ -718,6 +711,14 @@ def joined(spec: Spec, order: tuple[str, ...] = ()) -> list[NamespaceSpec]:
     kinds = order or sorted(spaces, key=lambda kind: kind != "user")
     made = [space for space in spec.linux.namespaces if spaces and space.type == "user" and space.path is None]
     return [*(spaces[kind] for kind in kinds), *made]
+
+
+def root_ids(spec: Spec) -> tuple[int, ...]:
+    """Return the ids of who sets up a container in a user namespace, all-powerful there, where the map has no root."""
+    linux, process = spec.linux, spec.process
+    if process is None or all(_has_root(maps) for maps in (linux.uid_mappings, linux.gid_mappings)):
+        return ()
+    return process.user.uid, process.user.gid
 
 
 def _flags(kinds: Iterable[str]) -> int:

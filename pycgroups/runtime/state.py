@@ -19,6 +19,7 @@ import os
 import time
 
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, invalid
+from pycgroups.namespaces import own
 from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 
 TYPE_CHECKING = False
@@ -229,6 +230,13 @@ class Home:
         words = (str(written), str(record.pid), str(record.started_at), *reversed(record.cgroups))
         self.write(_PLAIN, b"".join(os.fsencode(word) + b"\0" for word in words))
 
+    def forget_plain(self) -> None:
+        """Leave the start and the removal to Python from now on."""
+        try:
+            os.unlink(_PLAIN, dir_fd=self.fd)
+        except FileNotFoundError:  # it never was
+            pass
+
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the directory, which is there as a whole or not at all."""
         fd = self._open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -382,19 +390,42 @@ def ids(root: str) -> list[str]:
 
 def start_of(pid: int) -> int:
     """Return when a process began, in clock ticks since the boot; 0 if it has ended. proc_pid_stat(5), (22)."""
-    fields = _stat(pid)
+    return _start(_stat(pid))
+
+
+def seen_start_of(pid: int) -> int:
+    """As `start_of`, of one that cannot be kept track of where it is hidden.
+
+    Raises:
+        Unsupported: it is.
+    """
+    if fields := _stat(pid):
+        return _start(fields)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return 0
+    except PermissionError:  # it is there, as somebody else
+        pass
+    raise own.hidden(f"/proc/{pid}", errno.ENOENT)
+
+
+def _start(fields: list[bytes]) -> int:
     return 0 if not fields or fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def _stat(pid: int) -> list[bytes]:
-    """Read what the kernel tells of a process from its state on, proc_pid_stat(5), (3); nothing if it is gone."""
+    """Read what the kernel tells of a process from its state on, proc_pid_stat(5), (3); nothing if it is gone.
+
+    Nor if it is hidden, which hidepid=1 tells by another error than hidepid=2, as of one that is ending; proc(5).
+    """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
             return os.read(fd, _CHUNK).rpartition(b") ")[2].split()  # one line, which comes as a whole
         finally:
             os.close(fd)
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
         return []
 
 

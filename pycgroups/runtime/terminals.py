@@ -21,12 +21,16 @@ def wanted(process: Process) -> Terminal | None:
     return Terminal() if size is None else Terminal(rows=size.height, columns=size.width)
 
 
-def hand_on(running: Running, console: int) -> int:
-    """Send the master of a process's pty to the socket that waits for it; without one it is the answer, or -1.
+def made(running: Running) -> int:
+    """Return the master of the pty that a process has made, or -1.
 
     It is as the kernel made it, as from runc: a program may have written to it before anybody could change that.
     """
-    master = running.descriptors.pop(lib.OP_CONSOLE, -1)
+    return running.descriptors.pop(lib.OP_CONSOLE, -1)
+
+
+def hand_on(master: int, console: int) -> int:
+    """Send a master to the socket that waits for it; without a socket it is the answer, or where there is none -1."""
     if master < 0 or console < 0:
         return master
     from pycgroups.runtime import handing

@@ -115,10 +115,14 @@ def facts_of(user: Namespace) -> Facts:
 
     Raises:
         LaunchError: it may not.
+        Unsupported: it may, but /proc is mounted with hidepid, and shows nothing of it.
     """
     plan = _waiting_plan((_JOIN,), ())  # what is read of it is for everybody to read
     with _waiting(plan, [user.fileno()], _NO_MAP) as pid:
-        return Facts(IdMap(uids=_map(pid, "uid_map"), gids=_map(pid, "gid_map")), own.may_set_groups(pid))
+        try:
+            return Facts(IdMap(uids=_map(pid, "uid_map"), gids=_map(pid, "gid_map")), own.may_set_groups(pid))
+        except (FileNotFoundError, PermissionError) as error:
+            raise own.hidden(f"/proc/{pid}", error.errno or 0) from None
 
 
 def _map(pid: int, name: str) -> tuple[IdMapping, ...]:

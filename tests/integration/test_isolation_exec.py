@@ -62,9 +62,12 @@ def watching(container, bundle, script):
         stdio = (0, file.fileno(), file.fileno())
         watcher = container.exec(bundle.process("sh", "-c", script), stdio=stdio)
     wait_for(lambda: path.read_text().startswith("ready\n"))
-    yield told
-    executed(container, bundle.process("touch", "/tmp/stop"))
-    assert watcher.wait() == 0
+    try:
+        yield told
+    finally:
+        executed(container, bundle.process("touch", "/tmp/stop"))
+        code = watcher.wait()
+    assert code == 0
     told += path.read_text().splitlines()[1:]
 
 
@@ -525,3 +528,52 @@ def test_namespaces_of_another_container(bundle):
     bundle.shell(look)
     assert output(bundle, look).split() == wanted
     bundle.config["hostname"] = "inside"
+
+
+@for_root
+def test_a_hook_among_others_cannot_be_traced(bundle, scratch):
+    """A program of the host, in namespaces that another container is in, whose root may trace what it sees there."""
+    with_capabilities(bundle, "CAP_SYS_PTRACE")
+    in_a_user_namespace(bundle)
+    bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+    container = running(bundle)
+    for space in bundle.config["linux"]["namespaces"]:
+        if space["type"] in {"user", "pid"}:
+            space["path"] = f"/proc/{container.state().pid}/ns/{space['type']}"
+    del bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]
+    bundle.config["linux"]["cgroupsPath"] += "-2"
+    bundle.config["hooks"] = {"createContainer": [_owned_by_a_hook(scratch)]}
+    bundle.run("true")
+    with watching(container, bundle, "exec probe trace /tmp/stop") as told:
+        for _ in range(SOME // 4):
+            bundle.create("other").delete(force=True)
+            assert (scratch / "made").stat().st_uid == 300_000
+            (scratch / "made").unlink()
+    assert told[-1] == "end"
+    places = {line.split(" ", 2)[2] for line in told if line.startswith("link")}
+    assert places <= {"/", "/bin/busybox", "/dev/null", "/tmp/stop"}, places
+
+
+@for_root
+@pytest.mark.parametrize("user", [0, 1000])
+def test_a_hook_in_a_user_namespace_has_nothing_of_the_callers(bundle, scratch, user):
+    """By its root, or where there is none by who the program is, it has all rights in there, and none elsewhere."""
+    in_a_user_namespace(bundle)
+    for maps in ("uidMappings", "gidMappings"):
+        bundle.config["linux"][maps][0]["containerID"] = user
+    bundle.config["process"]["user"] = {"uid": user, "gid": user}
+    bundle.config["hooks"] = {"createContainer": [_owned_by_a_hook(scratch)]}
+    bundle.run("true")
+    bundle.create()
+    made = (scratch / "made").stat()
+    assert (made.st_uid, made.st_gid) == (300_000, 300_000)
+    facts = dict(line.split(":", 1) for line in (scratch / "made").read_text().splitlines())
+    assert facts["Groups"].split() == []
+    assert facts["CapEff"].strip() == (f"{(1 << len(NUMBERS)) - 1:016x}" if user == 0 else "0" * 16)
+
+
+def _owned_by_a_hook(directory):
+    """A hook that makes a file, and then takes its time."""
+    directory.chmod(0o1777)
+    script = f"cat /proc/self/status > {directory}/made; i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done"
+    return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from attrs import evolve
 from pycgroups import runtime
 from pycgroups.cgroups import Limits
 from pycgroups.runtime.state import start_of
+from tests.integration.oci import Receiver
+from tests.terminals import Screen, Session
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -130,6 +135,96 @@ def test_its_memory_beforehand(oci, bundle, counting):
     wait_for(lambda: counting() > before)
 
 
+@pytest.mark.requires("limits", "lazy_pages")
+def test_its_memory_stays_until_it_is_touched(oci, bundle, counting):
+    """The checkpoint serves it, and criu's lazy-pages fetches it, as for runc."""
+    server, images = f"127.0.0.1:{_free_port()}", bundle.path / "images"
+    output, ready = os.pipe()
+    words = ["--image-path", images, "--lazy-pages", "--page-server", server, "--status-fd", ready]
+    with oci.start("checkpoint", *words, "web", pass_fds=(ready,)) as checkpoint:
+        os.close(ready)
+        assert os.read(output, 1) == b"\0"
+        os.close(output)
+        before = counting()
+        oci.words += ["--root", str(bundle.path / "elsewhere")]  # it is there until all its memory was fetched
+        bundle.config["linux"]["cgroupsPath"] += "-2"
+        bundle.write()
+        try:
+            with _lazy_pages(images, server) as daemon:
+                words = ["--bundle", bundle.path, "--image-path", images, "--lazy-pages"]
+                oci.call("restore", "--detach", *words, "web")
+                wait_for(lambda: counting() > before + 3)
+                assert daemon.wait(PATIENCE) == 0
+            assert checkpoint.wait(PATIENCE) == 0
+        finally:
+            checkpoint.kill()
+    oci.call("delete", "--force", "web")
+    oci.words = oci.words[:-2]
+    assert oci.names() == []
+
+
+@same_on_v2
+@with_criu
+def test_its_memory_goes_to_a_page_server(oci, bundle, counting):
+    images, port = bundle.path / "images", _free_port()
+    images.mkdir()
+    command = ["criu", "page-server", "--images-dir", images, "--address", "127.0.0.1", "--port", str(port)]
+    output, ready = os.pipe()
+    with subprocess.Popen([*command, "--status-fd", str(ready)], pass_fds=(ready,)) as server:
+        os.close(ready)
+        os.read(output, 1)
+        os.close(output)
+        oci.call("checkpoint", "--image-path", images, "--page-server", f"127.0.0.1:{port}", "web")
+        assert server.wait(PATIENCE) == 0
+    before = counting()
+    oci.call("restore", "--detach", "--bundle", bundle.path, "--image-path", images, "web")
+    wait_for(lambda: counting() > before + 3)
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _lazy_pages(images, server):
+    """Fetch memory for a container that is being restored."""
+    address, port = server.split(":")
+    words = ["--images-dir", images, "--work-dir", images, "--page-server", "--address", address, "--port", port]
+    with subprocess.Popen(["criu", "lazy-pages", *words]) as daemon:
+        try:
+            wait_for((images / "lazy-pages.socket").exists)
+            yield daemon
+        finally:
+            daemon.kill()
+
+
+@same_on_v2
+@pytest.mark.requires("root")
+def test_flags_of_memory_that_cannot_be(oci):
+    oci.running()
+    for words, why in (
+        (["--lazy-pages"], "--lazy-pages needs --page-server"),
+        (["--lazy-pages", "--page-server", "127.0.0.1:27", "--pre-dump"], "--pre-dump saves memory at once"),
+        (["--status-fd", "1"], "--status-fd is for --lazy-pages"),
+        (["--page-server", "127.0.0.1"], "ADDRESS:PORT"),
+        (["--page-server", "127.0.0.1:70000"], "ADDRESS:PORT"),
+    ):
+        assert why in oci.fails("checkpoint", *words, "web")
+
+
+@same_on_v2
+@with_criu
+def test_memory_cannot_stay_where_pipes_are_small(oci, bundle):
+    oci.running()
+    before = ("setpriv", "--bounding-set=-sys_resource")
+    words = ("--lazy-pages", "--page-server", f"127.0.0.1:{_free_port()}")
+    err = oci.call("checkpoint", "--image-path", bundle.path / "images", *words, "web", before=before, code=1).err
+    assert "sysctl fs.pipe-max-size=4194304, or have CAP_SYS_RESOURCE" in err
+    assert oci.state()["status"] == "running"
+    assert not (bundle.path / "images").exists()
+
+
 @same_on_v2
 @with_criu
 def test_streams_and_the_exit_code_are_those_of_restore(oci, bundle):
@@ -209,7 +304,6 @@ def test_what_criu_cannot_do_changes_nothing(oci, bundle):
     oci.words[-1] = "false"
     assert "criu ended with 1" in oci.fails("checkpoint", "--image-path", bundle.path / "images", "web")
     assert oci.state()["status"] == "running"
-    assert "--lazy-pages" in oci.fails("checkpoint", "--lazy-pages", "web")
     oci.call("kill", "web", "KILL")
     ended(pid)
     assert "container not running" in oci.fails("checkpoint", "web")
@@ -220,13 +314,89 @@ def test_what_criu_cannot_do_changes_nothing(oci, bundle):
     assert oci.names() == []
 
 
+def on_terminal(oci, directory, verb, *flags):
+    """Have a container run, or be restored; its terminal's screen."""
+    with Receiver(directory) as receiver:
+        oci.call(verb, "--detach", "--bundle", oci.bundle.write(), "--console-socket", receiver.path, *flags, "web")
+        name, master = receiver.receive()
+    assert name == b"/dev/ptmx"
+    return Screen(master)
+
+
+@with_criu
+def test_a_shell_on_a_terminal_goes_on_with_another_master(oci, bundle, tmp_path):
+    bundle.config["process"].update(terminal=True, consoleSize={"height": 33, "width": 77})
+    bundle.run("sh")
+    images, pid_file = ("--image-path", bundle.path / "images"), tmp_path / "pid"
+    with on_terminal(oci, tmp_path, "run") as shell:
+        shell.type("tty; told=before; stty intr ^B; echo $((40+2))\n")
+        shell.expect("/dev/pts/0\r\n42\r\n.*# ")
+        shell.resize(44, 99)
+        oci.call("checkpoint", *images, "web")
+    assert oci.names() == []
+    with on_terminal(oci, tmp_path, "restore", *images, "--pid-file", pid_file) as shell:
+        pid = int(pid_file.read_text())
+        assert termios.tcgetwinsize(shell.master) == (44, 99)
+        shell.type("echo $told; tty; stty size\n")
+        shell.expect("before\r\n/dev/pts/0\r\n44 99\r\n")
+        shell.resize(20, 30)
+        shell.type("stty size <>/dev/console; sh -c 'echo in front; exec sleep 1000'\n")
+        shell.expect("20 30\r\nin front")
+        shell.type("\x1a")
+        shell.expect("Stopped")
+        shell.type("kill -9 %1; wait; sh -c 'echo again; exec sleep 1000'\n")
+        shell.expect("\nagain")
+        shell.type("\x03")  # is not what interrupts, there
+        shell.type("\x02")
+        shell.expect(r"\^B")
+        shell.type("echo $((40+2)); exit 3\n")
+        shell.expect("42\r\n")
+        ended(pid)
+    assert oci.state()["status"] == "stopped"
+
+
 @same_on_v2
-@pytest.mark.requires("root")
-def test_a_terminal_is_not_saved(oci, bundle):
+@with_criu
+def test_a_job_in_the_foreground_stays_there(oci, bundle, tmp_path):
     bundle.config["process"]["terminal"] = True
-    bundle.write()
-    (bundle.path / "pycgroups.json").write_text('{"streams": ["", "", ""]}')
-    assert "process.terminal" in oci.fails("restore", "--bundle", bundle.path, "--image-path", bundle.path, "web")
+    bundle.shell("rm /dev/tty; exec sh -i")  # which a shell has open, if it can
+    images = ("--image-path", bundle.path / "images")
+    with on_terminal(oci, tmp_path, "run") as shell:
+        shell.type(f"sh -c 'trap exit INT; {SLEEP}'\n")
+        shell.expect("done'\r\n")
+        wait_for(lambda: len(json.loads(oci.call("ps", "-f", "json", "web").out)) == 3)
+        oci.call("checkpoint", *images, "web")
+    with on_terminal(oci, tmp_path, "restore", *images) as shell:
+        shell.type("\x03")
+        shell.expect(r"\^C")
+        shell.type("echo $((40+2))\n")
+        shell.expect("42\r\n")
+    oci.call("delete", "--force", "web")
+
+
+@same_on_v2
+@with_criu
+def test_on_the_terminal_of_who_restores_it(oci, bundle, tmp_path):
+    bundle.config["process"]["terminal"] = True
+    bundle.shell("while read line; do echo got $line; test $line = end && exit 3; done")
+    words = ["--bundle", bundle.path, "--image-path", bundle.path / "images"]
+    with on_terminal(oci, tmp_path, "run") as screen:
+        screen.type("one\n")
+        screen.expect("got one")
+        oci.call("checkpoint", *words[2:], "web")
+    refused = "cannot allocate tty if the command will detach without setting console socket"
+    assert refused in oci.fails("restore", "--detach", *words, "web")
+    refused = "cannot use console socket if the command will not detach or allocate tty"
+    nobody = ("--console-socket", tmp_path / "nobody")
+    assert refused in oci.fails("restore", *words, *nobody, "web")
+    assert "No such file" in oci.fails("restore", "--detach", *words, *nobody, "web")
+    with Session(*oci.words, "restore", *map(str, words), "web") as session:
+        session.type("two\n")
+        session.expect("got two")
+        session.type("end\n")
+        session.expect("got end")
+        assert session.end() == 3
+    assert oci.names() == []
 
 
 @same_on_v2

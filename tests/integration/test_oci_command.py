@@ -390,6 +390,17 @@ def test_list_survives_what_is_damaged(oci, bundle, content):
 
 
 @same_on_v2
+def test_what_waits_for_a_start_ends_with_its_damaged_container(oci, bundle):
+    oci.words += ["--cgroup-manager", "disabled"]
+    bundle.run("sleep", "1000")
+    oci.create()
+    pid = oci.state()["pid"]
+    (bundle.state / "web/state.json").write_bytes(b"{")
+    oci.call("delete", "--force", "web")
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@same_on_v2
 def test_delete_by_a_pattern(oci, bundle):
     bundle.config["linux"].pop("cgroupsPath", None)
     for name in ("web-1", "web-2", "db"):

@@ -307,6 +307,19 @@ def test_damage(ways, oci, create, stop, damage):
         assert answers[0] == answers[1]
 
 
+@pytest.mark.requires("limits")
+def test_one_that_is_paused_is_not_started(watched, create):
+    create()
+    watched.call("pause", "web")
+    watched.called.unlink()
+    answer = watched.asks("start", "web")
+    assert (answer.code, "cannot start a container that is paused" in answer.err) == (1, True)
+    watched.call("resume", "web")
+    watched.called.unlink()
+    assert watched.asks("start", "web").code == 0
+    watched.wait_for("running", "web")
+
+
 @same_on_v2
 def test_files_of_others_beside(watched, stop):
     home = stop()

@@ -284,6 +284,20 @@ def test_a_checkpoint(podman):
     podman("rm", "--force", "--time=0", "saved", "again")
 
 
+@slow_in_vm
+@pytest.mark.requires("criu", "limits")
+def test_a_checkpoint_of_a_terminal(podman):
+    script = "echo ready; while read line; do echo got $line; done"
+    podman("run", "--detach", "--tty", "--interactive", "--name=typed", IMAGE, "sh", "-c", script)
+    wait_for(lambda: "ready" in podman("logs", "typed"))
+    podman("container", "checkpoint", "typed")
+    podman("container", "restore", "typed")
+    with Session(*podman.command("attach", "typed"), env=podman.env) as session:
+        session.type("word\r")
+        session.expect("got word\r\n")
+    podman("rm", "--force", "--time=0", "typed")
+
+
 @pytest.mark.requires("limits")
 def test_pause(podman, service):
     podman("pause", service)

@@ -138,6 +138,12 @@ def dirty_pages() -> str | None:
     return criu() or (None if _criu_check("--feature", "mem_dirty_track") else "needs CONFIG_MEM_SOFT_DIRTY")
 
 
+def lazy_pages() -> str | None:
+    """Criu works, and can leave memory where it is until somebody fetches it."""
+    why = criu() or (None if _criu_check("--feature", "uffd-noncoop") else "needs CONFIG_USERFAULTFD")
+    return why or (sys_resource() and "needs CAP_SYS_RESOURCE, for large pipes")
+
+
 def _criu_check(*options: str) -> bool:
     quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
     pid = os.posix_spawnp("criu", ["criu", "check", *options], os.environ, file_actions=quiet)
@@ -189,7 +195,10 @@ def _program(name: str) -> Callable[[], str | None]:
 FEATURES: dict[str, Callable[[], str | None]] = {
     **{probe.__name__: probe for probe in (root, rootless, cgroup_v1, cgroup_v2, limits, no_limits)},
     **{probe.__name__: probe for probe in (sys_resource, psi, systemd, session, userns, subuid, no_subuid, host)},
-    **{probe.__name__: probe for probe in (apparmor, capabilities, conformance, criu, dirty_pages, landlock, loop)},
+    **{
+        probe.__name__: probe
+        for probe in (apparmor, capabilities, conformance, criu, dirty_pages, landlock, lazy_pages, loop)
+    },
     uninstrumented.__name__: uninstrumented,
     **{
         name: _program(name)

@@ -7,7 +7,7 @@ import pytest
 from pycgroups._native.calls import lib
 from pycgroups.oci import runtime_spec as oci
 from pycgroups.oci.uncommon import CpuAffinity, Hook, MemoryPolicy, Personality
-from pycgroups.runtime import entering
+from pycgroups.runtime import entering, hooks
 from pycgroups.runtime.plan import NAMESPACES
 from pycgroups.runtime.program import TERMINAL, Manner
 from pycgroups.runtime.steps import Terminal
@@ -118,3 +118,22 @@ def test_a_hook():
     alone = entering.make_hook(Hook(path="/bin/hook"), (), (), "/bundle")
     assert names(alone.steps) == ["session", "chdir", "death", "ready", "exec"]
     assert alone.steps[-1].texts == (b"/bin/hook", b"", b"/bin/hook")
+
+
+def test_a_hook_in_a_user_namespace_is_its_root():
+    def entered(**options):
+        steps = entering.make_hook(Hook(path="/bin/hook"), (), ("user", "mount"), "/bundle", **options).setup
+        return [(step.name, step.args) for step in steps if step.name in {"groups", "become root"}]
+
+    assert entered() == [("become root", (1,))]
+    assert entered(root=(7, 8)) == [("become root", (1, 7, 8))]
+    assert entered(groups=False) == [("become root", (0,))]
+    assert entered(groups=False, leaves_groups=True) == [("groups", (0,)), ("become root", (0,))]
+
+
+def test_a_hook_is_not_seen_in_a_pid_namespace_of_those_who_may_trace_it():
+    def apart(**paths):
+        return hooks.apart([oci.NamespaceSpec(type=kind, path=path) for kind, path in paths.items()])
+
+    assert apart(user="/u", pid="/p", mount=None) == {"pid"}
+    assert apart(user=None, pid="/p") == apart(user="/u", pid=None) == apart() == frozenset()
