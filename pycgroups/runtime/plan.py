@@ -17,7 +17,7 @@ from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.namespaces import files
 from pycgroups.runtime import mount_options
 from pycgroups.runtime.program import RULESET, TERMINAL, Manner, Slots, program, set_groups
-from pycgroups.runtime.rootfs import Directory, Entered, Layered, Stacked
+from pycgroups.runtime.rootfs import Directory, Entered, Stacked
 from pycgroups.runtime.steps import Plan, Step, Terminal
 from pycgroups.security import capabilities
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pycgroups.oci.runtime_spec import IdMapping, Mount, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
-    from pycgroups.runtime.rootfs import Layer, Made, Rootfs
+    from pycgroups.runtime.rootfs import Made, Rootfs
     from pycgroups.runtime.steps import IdMaps
 else:
     from pycgroups.frozen import evolve
@@ -70,8 +70,6 @@ _SETUP_CAPABILITIES = (
     *("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"),
     *("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"),
 )
-
-_LONGEST_OPTION = 255
 
 _CHAR_DEVICE = 0o020000
 _BLOCK_DEVICE = 0o060000
@@ -317,15 +315,12 @@ class _Planner:
 
     def make_root(self, rootfs: Made) -> None:
         overlays = [mount for mount in self.spec.mounts if mount.type == "overlay"]
-        if isinstance(rootfs, Layered):
+        if not isinstance(rootfs, Directory):
+            from pycgroups.runtime import overlaid  # a directory needs none of it
+
             self.make_scratch(rootfs, rootfs.size)
             self.stage_layers(overlays)
-            self.make_layers(rootfs)
-            return
-        if isinstance(rootfs, Stacked):
-            self.make_scratch(rootfs, rootfs.size)
-            self.stage_layers(overlays)
-            self.make_stack(rootfs)
+            overlaid.make(self, rootfs)
             return
         # Devices of a rootfs are not the container's to open, unless its cgroup decides that.
         attributes = 0 if rootfs.devices else lib.MOUNT_ATTR_NODEV
@@ -380,103 +375,6 @@ class _Planner:
         for number, (path, _) in enumerate(rootfs.files):
             self.bind_scratch(f"file{number}", TEMPORARY)
             self.add(lib.OP_MOUNT, TEMPORARY, 0, texts=(os.fsencode(path),))
-
-    def make_layers(self, rootfs: Layered) -> None:
-        if not rootfs.layers or rootfs.layers[0].at != "/":
-            self.add(lib.OP_MKDIR, 0o755, 0, texts=(b"root",))
-            self.bind_scratch("root", ROOT)
-        else:
-            self.overlay(0, rootfs.layers[0], ROOT)
-        rest = [layer for layer in rootfs.layers if layer.at != "/"]
-        slots = [self.make_layer(number, layer) for number, layer in enumerate(rest, 1)]
-        for number, (_, mode) in enumerate(rootfs.directories):
-            self.add(lib.OP_MKDIR, mode, 0, texts=(b"empty%d" % number,))
-        self.use_root(ROOT)
-        for slot, layer in zip(slots, rest, strict=True):
-            self.add(lib.OP_MOUNT, slot, 0, texts=(os.fsencode(layer.at),))
-        for number, (path, _) in enumerate(rootfs.directories):
-            self.bind_scratch(f"empty{number}", TEMPORARY)
-            self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(os.fsencode(path),))
-        for path, target in rootfs.links:
-            self.add(lib.OP_SYMLINK, texts=(os.fsencode(target), os.fsencode(path)))
-        if rootfs.size is not None:  # whether it is full is asked from outside
-            self.add(lib.OP_SEND, SCRATCH)
-
-    def make_layer(self, number: int, layer: Layer) -> int:
-        if not layer.overlay:
-            attributes = lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV
-            return self.tree(layer.source, attributes=attributes)
-        slot = TERMINAL - number
-        self.overlay(number, layer, slot)
-        self.overlays.append(slot)
-        return slot
-
-    def overlay(self, number: int, layer: Layer, slot: int) -> None:
-        """Overlay a directory with a fresh upper one.
-
-        The options name directories of our own, so that no path of the user's is ever parsed by overlayfs, with its
-        separators and escapes.
-        """
-        lower, upper, work = (f"{kind}{number}" for kind in ("lower", "upper", "work"))
-        tree = self.tree(layer.source, recursive=False, attributes=lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV)
-        self.add(lib.OP_MOUNT, tree, 0, texts=(lower.encode(),))
-        assert isinstance(self.rootfs, Layered)
-        top = layer.at.rstrip("/") + "/"
-        own = [path[len(top) - 1 :] for path in self.rootfs.writable if path.startswith(top)]
-        for name in (upper, work, *(upper + path for path in own)):
-            self.add(lib.OP_MKDIR, 0o755, 0, texts=(os.fsencode(name),))
-        self.add(lib.OP_FCHDIR, SCRATCH)
-        options = [f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}"]
-        if self.userns:  # a user namespace may not write trusted.* attributes: overlayfs.rst, "User xattr"
-            options.append("userxattr")
-        self.file_system("overlay", slot, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options)
-
-    def make_stack(self, rootfs: Stacked) -> None:
-        """Overlay the layers of an image with a fresh upper directory.
-
-        They are found below one tree for each store: to show a hundred of them costs no more than to show one, and
-        their names, which are digests, need no escapes.
-        """
-        lowers = self.appended(rootfs) if rootfs.appends else self.joined_lowers(rootfs)
-        if rootfs.handed:
-            self.add(lib.OP_MOUNT, self.top, 0, texts=(b"top",))
-        elif rootfs.top:
-            self.stage_tree(rootfs.top, "top", rootfs, writable=True)
-        above = "top/" if rootfs.handed or rootfs.top else ""
-        self.add(lib.OP_MKDIR, rootfs.mode, 0, texts=(f"{above}upper".encode(),))
-        self.add(lib.OP_MKDIR, 0o700, 0, texts=(f"{above}work".encode(),))
-        self.add(lib.OP_FCHDIR, SCRATCH)
-        options = [*lowers, f"upperdir={above}upper", f"workdir={above}work"]
-        if self.userns:
-            options.append("userxattr")
-        self.file_system("overlay", ROOT, lib.MOUNT_ATTR_NODEV, options)
-        self.use_root(ROOT)
-        if rootfs.size is not None:
-            self.add(lib.OP_SEND, SCRATCH)
-
-    def appended(self, rootfs: Stacked) -> list[str]:
-        for number, path in enumerate(rootfs.trees):
-            self.stage_tree(path, f"image{number}", rootfs)
-        return [f"lowerdir+=image{tree}/{path}" for tree, path in rootfs.layers]
-
-    def joined_lowers(self, rootfs: Stacked) -> list[str]:
-        """Mount each by itself, so that all their names fit in one option: fsconfig(2) takes 255 bytes."""
-        names = [f"{number:x}" for number in range(len(rootfs.layers))]
-        lowers = f"lowerdir={':'.join(names)}"
-        if len(lowers) - len("lowerdir=") > _LONGEST_OPTION:
-            raise Unsupported(
-                f"{len(names)} layers are more than this kernel takes",
-                operation="mount overlay",
-                hint="Linux 6.7, which takes them one by one; or an image with fewer layers",
-            )
-        for name, (tree, path) in zip(names, rootfs.layers, strict=True):
-            self.stage_tree(f"{rootfs.trees[tree]}/{path}", name, rootfs)
-        return [lowers]
-
-    def stage_tree(self, path: str, name: str, rootfs: Stacked, *, writable: bool = False) -> None:
-        attributes = lib.MOUNT_ATTR_NODEV if writable else lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NODEV
-        slot = self.tree(path, recursive=False, attributes=attributes, idmap=None if rootfs.idmapped else False)
-        self.add(lib.OP_MOUNT, slot, 0, texts=(name.encode(),))
 
     # -- mounts -----------------------------------------------------------------------------------------------
 
