@@ -95,7 +95,9 @@ def create(
 
 
 def with_mounts(mounts: Sequence[tuple[int, str]]) -> Namespace:
-    """Make a mnt namespace with the mounts of the caller's, as private ones, and with some that nobody else sees.
+    """Make a mnt namespace with the mounts of the caller's, and with some that nobody else sees.
+
+    What is unmounted where the caller is goes here, too: else it would be in use as long as this is.
 
     Args:
         mounts: descriptors of file systems that are attached nowhere, and the directories where they are to be.
@@ -104,7 +106,7 @@ def with_mounts(mounts: Sequence[tuple[int, str]]) -> Namespace:
         LaunchError: one of them cannot be mounted there.
     """
     steps = [Step(lib.OP_STACK, (slot,), (os.fsencode(place),)) for slot, (_, place) in enumerate(mounts)]
-    plan = _plan(("mnt",), b"", joins=False)
+    plan = _plan(("mnt",), b"", joins=False, propagation=lib.MS_SLAVE)
     plan = plan._replace(setup=(*plan.setup[:-1], *steps, plan.setup[-1]), given=len(mounts))
     with _waiting(plan, [fd for fd, _ in mounts], _NO_MAP) as pid:
         return Namespace.open(f"/proc/{pid}/ns/mnt", "mnt")
@@ -186,7 +188,14 @@ def _offsets(given: Mapping[str, float] | None, names: tuple[str, ...]) -> bytes
 # -- the helper ------------------------------------------------------------------------------------------------------
 
 
-def _plan(names: tuple[str, ...], offsets: bytes, *, joins: bool, hidden: bool = False) -> Plan:
+def _plan(
+    names: tuple[str, ...],
+    offsets: bytes,
+    *,
+    joins: bool,
+    hidden: bool = False,
+    propagation: int = lib.MS_PRIVATE,
+) -> Plan:
     """Plan to make them: by the clone, but for what belongs to a user namespace that is joined, and for clocks.
 
     The helper has made itself undumpable, and neither an ordinary user nor itself could open its files of /proc. But
@@ -204,7 +213,7 @@ def _plan(names: tuple[str, ...], offsets: bytes, *, joins: bool, hidden: bool =
     if offsets:
         setup.append(Step(lib.OP_TIME_OFFSETS, texts=(offsets,)))
     if "mnt" in names:
-        setup.append(Step(lib.OP_PROPAGATE, (lib.MS_PRIVATE,)))
+        setup.append(Step(lib.OP_PROPAGATE, (propagation,)))
     if "net" in names:
         setup.append(Step(lib.OP_LO_UP))
     return _waiting_plan(join, setup)._replace(
