@@ -136,7 +136,13 @@ def _copy(inside: Inside, source: Home, homes: list[Home]) -> None:
 def _copy_mounted(source: Home, homes: list[Home]) -> None:
     places = [f"{home.path}/{limited.PLACE}" for home in (source, *homes)]
     with limited.shown([source, *homes]) as space:
-        namespaces.call([space], copy, places[0], places[1:], "upper", "kept")
+        namespaces.call([space], _copy_synced, places[0], places[1:])
+
+
+def _copy_synced(source: str, places: list[str]) -> None:
+    for place in places:
+        with limited.synced(place):
+            copy(source, [place], "upper", "kept")
 
 
 def copy(source: str, places: list[str], name: str, owner: Owner) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
+from pycgroups._native import calls
 from pycgroups.errors import Unsupported
 from pycgroups.images import snapshots
 from pycgroups.images.files import io_errors
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.steps import IdMaps
 
 _FILE, PLACE = "layer.ext4", "layer"
+_NO_ROOM = "what was just written may be lost: make room on the disk of the store, and write it again"
 
 
 def is_there(home: Home) -> bool:
@@ -58,7 +60,8 @@ def make(home: Home, size: int, mode: int | None = None) -> bool:
         loops.make(file, size)
         with _mounted(path) as root:
             if mode is not None:
-                _make_directories(root, mode)
+                with synced(f"/proc/self/fd/{root}"):
+                    _make_directories(root, mode)
         os.fsync(file)
     except Unsupported:
         os.unlink(path)
@@ -88,6 +91,27 @@ def _make_directories(root: int, mode: int) -> None:
 
 
 @contextmanager
+def synced(place: str | bytes) -> Iterator[None]:
+    """Have on the disk what is written in the block.
+
+    It may have less room than the layer, and does not tell before.
+
+    Args:
+        place: a directory of a layer that is mounted.
+
+    Raises:
+        Error: it could not be written, and may be lost.
+    """
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # it is told of what fails from now on
+    try:
+        yield
+        with io_errors("sync layer", os.fsdecode(place), _NO_ROOM):
+            calls.sync_file_system(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def mounted(home: Home, idmaps: IdMaps | None = None) -> Iterator[int]:
     """Mount it, attached nowhere; yield a descriptor.
 
@@ -105,7 +129,6 @@ def mounted(home: Home, idmaps: IdMaps | None = None) -> Iterator[int]:
 
 
 def _map_ids(mounted: int, idmaps: IdMaps) -> None:
-    from pycgroups._native import calls
     from pycgroups.runtime import launch
 
     userns = launch.make_userns(*idmaps)

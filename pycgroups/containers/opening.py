@@ -150,7 +150,7 @@ def _shown(home: Home) -> tuple[Namespace, ...]:
 def _layers(home: Home, root: Root, config: ContainerConfig) -> Layers:
     """Name the layers of a container; its own is made, if it was never started."""
     top = home.path
-    if limited.is_there(home):
+    if own := limited.is_there(home):
         top = f"{home.path}/{limited.PLACE}"
     else:
         _make_upper(home, root.mode, _idmap(config))
@@ -160,6 +160,7 @@ def _layers(home: Home, root: Root, config: ContainerConfig) -> Layers:
         work=os.fsencode(f"{top}/work"),
         # As the mount of the container itself has it: with a user namespace, `pycgroups.runtime.plan`.
         user=choose_map(config, caller()).kind != "host",
+        own=own,
     )
 
 

@@ -13,7 +13,7 @@ import stat
 
 from pycgroups._native import calls, tree
 from pycgroups.containers.destinations import Goal, is_at
-from pycgroups.containers.roots import Layers, opened
+from pycgroups.containers.roots import Layers, written
 from pycgroups.containers.small_files import make_directories, temporary
 from pycgroups.containers.spots import refused, spot, told
 from pycgroups.errors import Error
@@ -78,7 +78,7 @@ def place(root: int, layers: Layers | None, goal: Goal, owners: Owners, chunks: 
     """Put what is in a tar where it is to go.
 
     Args:
-        root: as for `pycgroups.containers.roots.opened`.
+        root: as for `pycgroups.containers.roots.written`.
         layers: likewise.
         goal: where to.
         owners: whose it is then.
@@ -90,7 +90,7 @@ def place(root: int, layers: Layers | None, goal: Goal, owners: Owners, chunks: 
         Error: a directory is in the way of something else, or the other way round; or it cannot be written. What was
             placed before stays, and nothing has half its content.
     """
-    with told(_COPY, goal.path), opened(root, layers) as top, tree.Tree(top) as made:
+    with told(_COPY, goal.path), written(root, layers) as top, tree.Tree(top) as made:
         return _Placing(top, made, goal, owners, Reader(chunks)).run()
 
 

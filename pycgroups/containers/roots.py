@@ -11,9 +11,10 @@ import errno
 import fcntl
 import os
 import select
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from pycgroups._native import calls
+from pycgroups.containers.limited import synced
 from pycgroups.errors import Error, NotFound, Unsupported
 
 TYPE_CHECKING = False
@@ -34,12 +35,14 @@ class Layers(NamedTuple):
         upper: what the container has changed.
         work: an empty directory beside that, which overlayfs uses.
         user: marks of overlayfs's are kept in attributes ``user.*``, as an ordinary user's are.
+        own: the upper one is a file system of its own, `pycgroups.containers.limited`.
     """
 
     lower: tuple[bytes, ...]
     upper: bytes
     work: bytes
     user: bool = False
+    own: bool = False
 
 
 @contextmanager
@@ -68,7 +71,22 @@ def opened(root: int, layers: Layers | None) -> Iterator[int]:
         finally:
             os.close(fd)
     finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # a child that another thread has forked meanwhile has it open, too
         os.close(lock)
+
+
+@contextmanager
+def written(root: int, layers: Layers | None) -> Iterator[int]:
+    """Have it to change it; args and errors as for `opened`.
+
+    What ends without an error is on the disk, if the layer is a file system of its own.
+
+    Raises:
+        Error: it could not be written; `pycgroups.containers.limited.synced`.
+    """
+    disk = synced(layers.upper) if layers is not None and layers.own else nullcontext()
+    with opened(root, layers) as top, disk:
+        yield top
 
 
 def open_of_process(pidfd: int) -> tuple[int, int]:

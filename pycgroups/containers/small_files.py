@@ -11,7 +11,7 @@ import secrets
 import stat
 
 from pycgroups._native import calls
-from pycgroups.containers.roots import Layers, opened
+from pycgroups.containers.roots import Layers, opened, written
 from pycgroups.containers.spots import Spot, open_directory, refused, spot, told
 from pycgroups.errors import Error
 from pycgroups.images.entries import open_file, reopen
@@ -62,7 +62,7 @@ def write(  # noqa: PLR0917 (called by position)
 
     What is mounted at the path itself is written to: it cannot be replaced.
     """
-    with told("write", path), opened(root, layers) as top:
+    with told("write", path), written(root, layers) as top:
         if parents:
             make_directories(top, path.rstrip(b"/").rpartition(b"/")[0], owner)
         with spot(top, path) as at:
@@ -125,7 +125,7 @@ def make_directory(  # noqa: PLR0917 (called by position)
     root: int, layers: Layers | None, path: bytes, mode: int, owner: tuple[int, int] | None, parents: bool
 ) -> None:
     """Make a directory; with parents, those on the way too, and it may be there."""
-    with told("make directory", path), opened(root, layers) as top:
+    with told("make directory", path), written(root, layers) as top:
         if parents:
             make_directories(top, path.rstrip(b"/").rpartition(b"/")[0], owner)
         with spot(top, path, follow=False) as at:
@@ -181,7 +181,7 @@ def names(root: int, layers: Layers | None, path: bytes) -> list[str]:
 
 def remove(root: int, layers: Layers | None, path: bytes, recursive: bool) -> None:
     """Remove a file, a symlink itself, or a directory."""
-    with told("remove", path), opened(root, layers) as top, spot(top, path.rstrip(b"/"), follow=False) as at:
+    with told("remove", path), written(root, layers) as top, spot(top, path.rstrip(b"/"), follow=False) as at:
         if at.name == b"." or calls.is_mounted(at.directory, at.name):  # it would go in other namespaces
             raise refused("remove", path, errno.EBUSY)
         found = os.stat(at.name, dir_fd=at.directory, follow_symlinks=False)
