@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycgroups import kernel
 from pycgroups.errors import Error, errno_text
+from pycgroups.runtime import tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -281,7 +282,7 @@ def _account(uid: int) -> str:
 
 def _has_rights(tool: str) -> bool:
     """Tell whether a program may do more than its caller: it is setuid, or has file capabilities; capabilities(7)."""
-    path = _which(tool)
+    path = tools.find(tool)
     if path is None:
         return False
     return bool(os.stat(path).st_mode & _SETUID) or "security.capability" in os.listxattr(path)
@@ -386,7 +387,7 @@ def _disk_limits() -> Iterable[Check]:
     from pycgroups.runtime import loops
 
     try:
-        loops.try_it()
+        loops.try_it(_store_place())
     except Error as error:
         failed = _failed("disk limits", error)
         yield evolve(failed, works=None, detail="in memory, gone at a stop", why=f"{failed.detail}: {failed.why}")
@@ -495,7 +496,7 @@ def _failed(name: str, error: Error) -> Check:
 
 
 def _tools() -> Iterable[Check]:
-    there = [tool for tool in _TOOLS if _which(tool)]
+    there = [tool for tool in _TOOLS if tools.find(tool)]
     missing = [tool for tool in _TOOLS if tool not in there]
     yield Check(
         name="tools",
@@ -504,16 +505,6 @@ def _tools() -> Iterable[Check]:
         why=f"not installed, and not needed yet: {', '.join(missing)}" if missing else "",
         mend=f"as root: apt-get install {' '.join(_TOOLS[tool] for tool in missing)}" if missing else "",
     )
-
-
-def _which(program: str) -> str | None:
-    """Find a program; shutil.which brings half of the standard library along."""
-    # /usr/sbin is where some of them are, and not on everybody's PATH.
-    for directory in (*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/sbin", "/sbin"):
-        path = os.path.join(directory or ".", program)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
 
 
 def _read(path: str) -> str:

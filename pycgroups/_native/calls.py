@@ -305,9 +305,15 @@ def free_loop(control: int) -> int:
     return int(lib.loop_free(control))
 
 
-def attach_loop(device: int, file: int) -> int:
-    """Let a loop device be a file, until nobody has it open or mounted any more; 0 or -errno. Linux 5.8."""
-    return int(lib.loop_attach(device, file))
+def attach_loop(device: int, file: int, sector: int) -> int:
+    """Let a loop device be a file, until nobody has it open or mounted any more; 0 or -errno. Linux 5.8.
+
+    Args:
+        device: that.
+        file: for writing.
+        sector: the bytes of its sectors: 512 to those of a page.
+    """
+    return int(lib.loop_attach(device, file, sector))
 
 
 def is_loop_of(device: int, file: os.stat_result) -> int:

@@ -14,11 +14,13 @@ static inline int loop_free(int control)
 }
 
 /* Let a device be this file, until nobody has it open or mounted any more. -EBUSY: it is another file's by now. Without
- * direct I/O, where the file's own disk can do that, each page would be in memory twice. Linux 5.8; 0 or -errno. */
-static inline int loop_attach(int device, int file)
+ * direct I/O, where the file's own disk can do that with such sectors, each page would be in memory twice. Linux 5.8;
+ * 0 or -errno. */
+static inline int loop_attach(int device, int file, uint32_t sector)
 {
     struct loop_config config = {
         .fd = (uint32_t)file,
+        .block_size = sector,
         .info = {.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO, .lo_file_name = "pycgroups"},
     };
     return (int)SYS(ioctl, device, LOOP_CONFIGURE, &config);

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 
 from pycgroups._native import calls
 from pycgroups.errors import Error, Unsupported
+from pycgroups.images.files import io_errors
+from pycgroups.runtime import tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,16 +39,27 @@ _MAKING = ("-q", "-F", "-m", "0", "-I", str(_INODE), "-i", str(_BYTES_PER_INODE)
 _SPARSE = ("-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard")
 # Nor is it done later, by a thread of the kernel's; and what is removed is a hole in the file again.
 _OPTIONS = ("noinit_itable", "discard", "errors=remount-ro")
-_STATE, _HAS_ERRORS = 1024 + 0x3A, 2
-"""Where the superblock says how it is, and the bit for a file system in which the kernel has found errors: ext4(5)."""
+_SUPERBLOCK = 1024
+_LOG_BLOCK, _STATE, _INCOMPATIBLE = 0x18, 0x3A, 0x60
+"""In it: the binary logarithm of the KiB of a block, how the file system is, what of it a kernel has to know."""
+_HAS_ERRORS, _NEEDS_RECOVERY = 2, 4
 _MENDED = 1  # fsck(8): 0 and 1 are well, 4 and more are not
+_CONTROL = "/dev/loop-control"
 _ATTEMPTS = 100
 _REFUSALS = frozenset(
     {errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOSYS, errno.ENOTTY, errno.EINVAL}
 )
 """What the kernel says when it has no loop devices, no ext4 or none of what this needs, or not for this process."""
+_CLOSED_OFF = frozenset({errno.ENOENT, errno.ENODEV, errno.EPERM, errno.EACCES})
+"""What it says of a device that is there, but not in this /dev or this device cgroup."""
 _NO_DEVICE = "as root, on a host that has /dev/loop-control and ext4: modprobe -a loop ext4"
+_NO_NODE = "this /dev, or the device cgroup, has to let this process have the host's loop devices: /dev/loopN, b 7:*"
 _BROKEN = "the kernel's log says why: dmesg; what is broken may be mended: fsck.ext4 -f"
+_BUSY = (
+    "somebody has the file mounted in another way, read-only say, and has to let go of it first: losetup -j, findmnt"
+)
+_HINTS = {errno.ENODEV: _NO_DEVICE, errno.EBUSY: _BUSY, errno.EACCES: _BUSY}
+_UNMENDED = "if its disk is full, make room there, and try again"
 
 
 def make(file: int, size: int) -> None:
@@ -68,19 +81,25 @@ def make(file: int, size: int) -> None:
     _run("mkfs.ext4", *_MAKING, *_SPARSE, "-b", str(block), "-J", f"size={journal // _MIB}", file=file)
 
 
-def _run(name: str, *options: str, file: int, most: int = 0) -> None:
+def _run(name: str, *options: str, file: int, most: int = 0, hint: str | None = None) -> None:
     """Run a program of e2fsprogs on a file; its exit status is so much at most, or else an error."""
-    import shutil
     import subprocess
 
-    tool = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    tool = tools.find(name)
     if tool is None:
         raise Unsupported("not installed", operation="find", path=name, hint="as root: apt-get install e2fsprogs")
     command = [tool, *options, f"/proc/self/fd/{file}"]
     done = subprocess.run(command, check=False, capture_output=True, pass_fds=(file,), stdin=subprocess.DEVNULL)
     if not 0 <= done.returncode <= most:
-        said = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace").rpartition("\n")[2]
-        raise Error(said or f"ended with {done.returncode}", operation=name)
+        said = (done.stderr + done.stdout).decode(errors="replace").replace(f"{command[-1]}: ", "")
+        path = os.readlink(command[-1])
+        raise Error(_gist(said) or f"ended with {done.returncode}", operation=name, path=path, hint=hint)
+
+
+def _gist(said: str) -> str:
+    """Return the line of e2fsprogs that tells what is wrong; the first one is their version."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith(("e2fsck ", "mke2fs "))]
+    return next((line for line in lines if "UNEXPECTED INCONSISTENCY" in line), lines[0] if lines else "")
 
 
 def _shape(size: int) -> tuple[int, int]:
@@ -109,10 +128,16 @@ def mount(path: str) -> int:
         with _locked(path), _device(path) as device:
             mounted = calls.mount("ext4", f"source={device}", *_OPTIONS, attributes=calls.lib.MOUNT_ATTR_NODEV)
     except OSError as error:
-        raise _error(error.errno, error.filename or path, _NO_DEVICE) from None
+        hint = _NO_NODE if error.errno in _CLOSED_OFF and _is_node(error.filename) else _NO_DEVICE
+        raise _error(error.errno, error.filename or path, hint) from None
     if mounted < 0:
-        raise _error(-mounted, path, _NO_DEVICE if mounted == -errno.ENODEV else _BROKEN)
+        raise _error(-mounted, path, _HINTS.get(-mounted, _BROKEN))
     return mounted
+
+
+def _is_node(path: str | None) -> bool:
+    """Tell whether it is a loop device, and not the one that makes them."""
+    return path is not None and path.startswith("/dev/loop") and path != _CONTROL
 
 
 def _error(number: int | None, path: str, hint: str) -> Error:
@@ -128,6 +153,7 @@ def _locked(path: str) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # a child that another thread has forked meanwhile has it open, too
         os.close(lock)
 
 
@@ -136,7 +162,7 @@ def _device(path: str) -> Iterator[str]:
     """Have a loop device be a file, as long as this block or a mount of it lasts; its path."""
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        found = _attached(os.fstat(file))
+        found = _attached(file)
         if found is None:
             _mend(file)
             found = _attach(file)
@@ -150,13 +176,24 @@ def _device(path: str) -> Iterator[str]:
 
 
 def _mend(file: int) -> None:
-    """Check a file system that the kernel found errors in: there was no room any more for its file, say."""
-    if int.from_bytes(os.pread(file, 2, _STATE), "little") & _HAS_ERRORS:
+    """Check a file system whose last mount did not end well: there was no room any more for its file, say."""
+    # What stopped the journal is told by the journal alone, until that is recovered.
+    if not (_number(file, _STATE) & _HAS_ERRORS or _number(file, _INCOMPATIBLE) & _NEEDS_RECOVERY):
+        return
+    try:
         _run("fsck.ext4", "-p", file=file, most=_MENDED)
+    except Error:  # it wants somebody to say yes
+        _run("fsck.ext4", "-f", "-y", file=file, most=_MENDED, hint=_UNMENDED)
 
 
-def _attached(file: os.stat_result) -> tuple[int, str] | None:
+def _number(file: int, at: int) -> int:
+    """Read 16 bits of the superblock: kernel document filesystems/ext4/."""
+    return int.from_bytes(os.pread(file, 2, _SUPERBLOCK + at), "little")
+
+
+def _attached(file: int) -> tuple[int, str] | None:
     """Find the device that a file is, and open it."""
+    found = os.fstat(file)
     for name in os.listdir("/sys/block"):
         if not os.path.isdir(f"/sys/block/{name}/loop"):
             continue
@@ -166,46 +203,63 @@ def _attached(file: os.stat_result) -> tuple[int, str] | None:
         except OSError as error:
             if error.errno == errno.ENXIO:  # it has just let go of its file
                 continue
+            if error.errno in _CLOSED_OFF and not _may_be(name, file):
+                continue
             raise
-        if calls.is_loop_of(fd, file) == 1:
+        if calls.is_loop_of(fd, found) == 1:
             return fd, device
         os.close(fd)
     return None
 
 
+def _may_be(name: str, file: int) -> bool:
+    """Tell whether a device that cannot be asked may be a file: by the end of a path, which differs between mounts."""
+    try:
+        with open(f"/sys/block/{name}/loop/backing_file", "rb") as backing:
+            path = backing.read().rstrip(b"\n")
+    except OSError:  # it has just let go of it
+        return False
+    return path.split(b"/")[-2:] == os.readlink(f"/proc/self/fd/{file}".encode()).split(b"/")[-2:]
+
+
 def _attach(file: int) -> tuple[int, str]:
     """Let a free device be a file, and open it."""
-    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    # With larger ones, as its disk may have, the file system could not be mounted.
+    sector = _KIB << min(_number(file, _LOG_BLOCK), 2)
+    control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
         for _ in range(_ATTEMPTS):
             device = f"/dev/loop{_checked(calls.free_loop(control))}"
             fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
-            result = calls.attach_loop(fd, file)
-            if result == 0:
-                return fd, device
-            os.close(fd)
+            try:
+                result = calls.attach_loop(fd, file, sector)
+                if result == 0:
+                    # Not for writing: such a host is that mounts nothing that somebody else might write to.
+                    return os.open(device, os.O_RDONLY | os.O_CLOEXEC), device
+            finally:
+                os.close(fd)
             if result != -errno.EBUSY:  # somebody else was faster
                 _checked(result, device)
     finally:
         os.close(control)
-    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), "/dev/loop-control")
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), _CONTROL)
 
 
-def _checked(result: int, path: str = "/dev/loop-control") -> int:
+def _checked(result: int, path: str = _CONTROL) -> int:
     if result < 0:
         raise OSError(-result, os.strerror(-result), path)
     return result
 
 
-def try_it() -> None:
-    """Make a small one in memory, and mount it.
+@io_errors("make file system")
+def try_it(directory: str) -> None:
+    """Make a small one in a directory, without a name, and mount it.
 
     Raises:
-        Unsupported, Error: as `make` and `mount`.
+        Unsupported, Error: as `make` and `mount`; or there can be no file.
     """
-    file = os.memfd_create("pycgroups")
-    try:
-        make(file, _MIB)
-        os.close(mount(f"/proc/self/fd/{file}"))
-    finally:
-        os.close(file)
+    from tempfile import TemporaryFile
+
+    with TemporaryFile(dir=directory) as file:
+        make(file.fileno(), _MIB)
+        os.close(mount(f"/proc/self/fd/{file.fileno()}"))

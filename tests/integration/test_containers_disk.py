@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups._native import calls
-from pycgroups.runtime import loops
+from pycgroups.runtime import loops, tools
 from tests.boxes import BASE, put
 from tests.images import Image
 from tests.loops import files
@@ -242,22 +243,242 @@ def test_a_crash_of_the_machine_costs_nothing_that_was_synced(held, scratch):
     assert held.read_text("/file") == "synced\n"
 
 
-@ON_DISK
-def test_errors_are_mended_before_it_is_mounted(held, scratch):
+@pytest.fixture
+def to_be_checked(store, box, scratch):
+    """One that does not run, with errors."""
+    held = create(store, box)
     held.write_text("/file", "text")
-    held.stop(timeout=0)
     wait_for(lambda: not files(scratch))
-    path = Path(held.directory, "layer.ext4")
-    subprocess.run([shutil.which("tune2fs", path="/usr/sbin:/sbin"), "-E", "force_fsck", path], check=True)
+    subprocess.run([tools.find("tune2fs"), "-E", "force_fsck", f"{held.directory}/layer.ext4"], check=True)
+    return held
 
+
+@ON_DISK
+def test_errors_are_mended_before_it_is_mounted(to_be_checked):
     def state():
-        with path.open("rb") as file:
+        with open(f"{to_be_checked.directory}/layer.ext4", "rb") as file:
             file.seek(1024 + 0x3A)
             return file.read(1)[0]
 
     assert state() == 3
-    assert held.read_text("/file") == "text"
+    assert to_be_checked.read_text("/file") == "text"
     wait_for(lambda: state() == 1)
+
+
+FSCK = r"""#!/bin/sh
+for file; do :; done
+printf 'e2fsck 1.47.2 (1-Jan-2025)\n\n%s: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\n\t(i.e., so)\n' "$file" >&2
+exit 4
+"""
+
+
+@ON_DISK
+def test_what_fsck_cannot_mend_is_told_with_the_reason(to_be_checked, tmp_path, monkeypatch):
+    fsck = tmp_path / "fsck"
+    fsck.write_text(FSCK)
+    fsck.chmod(0o755)
+    monkeypatch.setattr(tools, "find", lambda _name: str(fsck))
+    with pytest.raises(pc.Error) as caught:
+        to_be_checked.read_text("/file")
+    assert caught.value.message == "UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY."
+    assert caught.value.path == f"{to_be_checked.directory}/layer.ext4"
+    assert "make room" in caught.value.hint
+    monkeypatch.undo()
+    assert to_be_checked.read_text("/file") == "text"
+
+
+def in_private_mounts(script, arguments):
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", *arguments]
+
+
+FULL_STORE = """
+import os, sys
+import pycgroups as pc
+from tests.boxes import BASE, put
+from tests.images import Image
+place = sys.argv[1]
+store = pc.Store(f"{place}/store")
+put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
+held = store.containers.create(["sleep", "1000"], image="box:1", disk="32M")
+held.write_text("/file", "text")
+held.write_bytes("/large", bytes(range(256)) * 2**14)
+def fill(left):
+    with open(f"{place}/filler", "ab", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError:
+            filler.truncate(filler.tell() - left)
+def refused(act):
+    try:
+        act()
+    except pc.Error as error:
+        return str(error)
+def is_whole():
+    assert held.read_text("/file") == "text"
+    assert held.read_bytes("/large") == bytes(range(256)) * 2**14
+    assert {change.path for change in held.diff()} == {"/file", "/large"}
+fill(0)
+for _ in range(3):
+    is_whole()
+for write in (
+    lambda: held.write_bytes("/new", os.urandom(2**22)),
+    lambda: held.copy_in(sys.argv[2], "/"),
+):
+    assert "make room on the disk" in refused(write)
+    is_whole()
+fill(2**20)  # for all but the files
+assert "make room on the disk" in refused(held.fork)
+assert len(store.containers.list(all=True)) == 1
+is_whole()
+os.unlink(f"{place}/filler")
+is_whole()
+held.write_text("/new", "new")
+held.start()
+assert held.read_text("/new") == "new"
+held.stop(timeout=0)
+assert held.fork()[0].read_text("/new") == "new"
+for made in store.containers.list(all=True):
+    made.remove()
+print("done")
+"""
+
+
+@ON_DISK
+def test_a_full_store_loses_nothing_that_was_told_to_be_there(scratch):
+    (scratch / "small").mkdir()
+    (scratch / "noise").write_bytes(os.urandom(2**22))
+    mount = 'mount -t tmpfs -o size=48m,mode=755 t "$1"; exec "$3" -c "$4" "$1" "$2"'
+    arguments = [scratch / "small", scratch / "noise", sys.executable, FULL_STORE]
+    assert subprocess.check_output(in_private_mounts(mount, arguments), text=True) == "done\n"
+
+
+# -- on disk: devices
+
+
+@ON_DISK
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EPERM], ids=errno.errorcode.get)
+def test_a_device_of_somebody_elses_that_cannot_be_opened(store, box, monkeypatch, number):
+    """Of which this /dev has no node, say."""
+    held, other = create(store, box), create(store, box)
+    real = os.open
+
+    def opened(path, *args, **options):
+        if path == device:
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *args, **options)
+
+    with other.files() as files_of_other:  # mounted, and by a device
+        path = f"{other.directory}/layer.ext4"
+        (device,) = (
+            f"/dev/{backing.parent.parent.name}"
+            for backing in Path("/sys/block").glob("loop*/loop/backing_file")
+            if backing.read_text() == f"{path}\n"
+        )
+        monkeypatch.setattr(loops.os, "open", opened)
+        held.write_text("/file", "text")
+        with pytest.raises(pc.Unsupported, match=rf"{device}.*this /dev, or the device cgroup"):
+            loops.mount(path)
+        monkeypatch.undo()
+        assert files_of_other.exists("/etc/both")
+
+
+@ON_DISK
+def test_a_child_that_is_forked_meanwhile_locks_nobody_out(store, box, monkeypatch):
+    held = create(store, box)
+    path = f"{held.directory}/layer.ext4"
+    real, children = calls.mount, []
+
+    def forks(*args, **options):
+        children.append(os.fork())
+        if not children[-1]:
+            signal.pause()
+        return real(*args, **options)
+
+    monkeypatch.setattr(calls, "mount", forks)
+    os.close(loops.mount(path))
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(children[0], signal.SIGKILL)
+        os.waitpid(children[0], 0)
+
+
+@ON_DISK
+def test_nobody_can_write_to_the_device_while_it_is_mounted(store, box, monkeypatch):
+    """Or else a host cannot mount it that has no CONFIG_BLK_DEV_WRITE_MOUNTED."""
+    held = create(store, box)
+    real, ways = calls.mount, []
+
+    def looks(*args, **options):
+        open_ones = [int(fd) for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]
+        devices = [fd for fd in open_ones if os.readlink(f"/proc/self/fd/{fd}").startswith("/dev/loop")]
+        ways.extend(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE for fd in devices)
+        return real(*args, **options)
+
+    monkeypatch.setattr(calls, "mount", looks)
+    os.close(loops.mount(f"{held.directory}/layer.ext4"))
+    assert ways == [os.O_RDONLY]
+
+
+@ON_DISK
+def test_on_a_disk_with_large_sectors(tmp_path):
+    """Which a device of a file system of ours is that has blocks of 4 KiB."""
+
+    def made(path, size):
+        with open(path, "x+b") as file:
+            loops.make(file.fileno(), size)
+        return loops.mount(path)
+
+    disk = made(f"{tmp_path}/disk", 2**27)
+    try:
+        minor = os.minor(os.stat(f"/proc/self/fd/{disk}").st_dev)
+        assert Path(f"/sys/dev/block/7:{minor}/queue/logical_block_size").read_text() == "4096\n"
+        for size in (2**20, 2**26):
+            os.close(made(f"/proc/self/fd/{disk}/{size}", size))
+        loops.try_it(f"/proc/self/fd/{disk}")
+        assert {*os.listdir(f"/proc/self/fd/{disk}")} == {"lost+found", str(2**20), str(2**26)}
+    finally:
+        os.close(disk)
+
+
+@ON_DISK
+def test_one_that_somebody_has_mounted_in_another_way(store, box, scratch):
+    held = create(store, box)
+    ask = "import sys; from pycgroups.runtime import loops; loops.mount(sys.argv[1])"
+    mount = f'mount -o loop,ro "$1" "$2"; exec "$3" -c "{ask}" "$1"'
+    (scratch / "place").mkdir()
+    arguments = [f"{held.directory}/layer.ext4", scratch / "place", sys.executable]
+    done = subprocess.run(in_private_mounts(mount, arguments), check=False, stderr=subprocess.PIPE, text=True)
+    assert "has to let go of it first: losetup" in done.stderr
+    assert held.read_text("/etc/both") == "lower\n"
+
+
+LOOKS = """
+import os, subprocess, sys
+import pycgroups as pc
+place = sys.argv[3]
+with pc.Store(sys.argv[1]).containers.get(sys.argv[2]).files() as files:
+    (space,) = (space for space in files._spaces if space.kind == "mnt")
+    assert pc.namespaces.call([space], os.listdir, place) == ["file"]
+    subprocess.run(["umount", place], check=True)
+    assert pc.namespaces.call([space], os.listdir, place) == []
+    assert files.exists("/etc/both")
+    with open("/proc/self/mountinfo") as mounts:
+        assert "layer" not in mounts.read()
+"""
+
+
+@ON_DISK
+def test_who_looks_at_one_holds_no_mount_of_the_host(store, box, scratch):
+    held = create(store, box)
+    (scratch / "place").mkdir()
+    mount = 'mount -t tmpfs t "$3"; mount --make-shared "$3"; touch "$3/file"; exec "$4" -c "$5" "$1" "$2" "$3"'
+    arguments = [scratch / "store", held.id, scratch / "place", sys.executable, LOOKS]
+    # Unmounts go where the mount is that it was mounted on.
+    above = 'mount --bind "$3" "$3"; mount --make-shared "$3"'
+    subprocess.run(in_private_mounts(f"{above}; {mount}", arguments), check=True)
 
 
 @ON_DISK
