@@ -11,6 +11,7 @@ from pycgroups.errors import LaunchError
 from pycgroups.namespaces import files, own
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime import entering, launch
+from pycgroups.runtime.signals import has_ended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run(
     state: State,
     *,
     inside: int = 0,
+    pidfd: int = -1,
     apart: Iterable[str] = (),
     root: Sequence[int] = (),
     make: Callable[[Hook, Sequence[str]], Plan] | None = None,
@@ -55,6 +57,7 @@ def run(
         hooks: what to run.
         state: what they are told.
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
+        pidfd: of that process.
         apart: kinds of namespaces that they do not join.
         root: as `entering.make_hook` has it.
         make: plans one, given the kinds of these namespaces. Without it they are programs of the host, and have this
@@ -65,10 +68,13 @@ def run(
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
     for position, hook in enumerate(hooks):
+        name = f"hooks.{kind}[{position}]"
         kinds = [space for space in files.others(inside) if space not in apart] if inside else []
         plan = (make or _planner(kind, state, inside, root))(hook, kinds)
+        if inside and has_ended(pidfd):  # and what was found by its pid may be another's
+            raise LaunchError("the container's process has ended", step=name)
         try:
-            _run(f"hooks.{kind}[{position}]", hook, plan, state, inside if kinds else 0)
+            _run(name, hook, plan, state, [pidfd] if kinds else [])
         except LaunchError as error:
             said = f"error running {kind} hook #{position}"  # runc's words
             error.message = f"{said}: {error.message}" if error.message else said
@@ -104,8 +110,7 @@ def _planner(kind: str, state: State, inside: int, root: Sequence[int]) -> Calla
     return plan
 
 
-def _run(name: str, hook: Hook, plan: Plan, state: State, inside: int) -> None:
-    given = [os.pidfd_open(inside)] if inside else []
+def _run(name: str, hook: Hook, plan: Plan, state: State, given: Sequence[int]) -> None:
     told = os.memfd_create("state")  # not a pipe: it is there as a whole, and nobody waits for who reads it
     said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(output, True)
@@ -125,7 +130,7 @@ def _run(name: str, hook: Hook, plan: Plan, state: State, inside: int) -> None:
             raise LaunchError(": ".join(filter(None, (f"ended with {code}", text))), step=name, path=hook.path)
     finally:
         running.close()
-        for fd in (*given, told, said, output):
+        for fd in (told, said, output):
             os.close(fd)
 
 
