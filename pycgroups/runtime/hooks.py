@@ -86,8 +86,13 @@ def run(
 def apart(namespaces: Sequence[NamespaceSpec]) -> frozenset[str]:
     """Name what programs of the host do not join, though the container has.
 
-    In a user namespace of others, whoever has CAP_SYS_PTRACE there can trace those that he sees: in a pid namespace of
-    others, too. An exec makes them dumpable, whatever they were before.
+    In a user namespace of others, whoever has CAP_SYS_PTRACE there can trace those that he sees, and an exec makes them
+    dumpable, whatever they were before. Who is in the pid namespace that the container shares as well, or in one below,
+    as another container of the same two, does not see a hook that stays out of it.
+
+    It does not keep off who sees the pid namespace of this process: whoever is in that one or in one above, and is in
+    that user namespace with CAP_SYS_PTRACE, or is its owner, or has CAP_SYS_PTRACE in one above. A process is seen from
+    all pid namespaces above its own, so no choice of one would help; user_namespaces(7), pid_namespaces(7).
     """
     shared = {space.type for space in namespaces if space.path is not None}
     return frozenset({"pid"}) if {"user", "pid"} <= shared else frozenset()
