@@ -42,7 +42,7 @@ static const char PYTHON[] =
     "packages = f'{lib}/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages'\n"
     "names = os.listdir(packages) if os.path.isdir(packages) else []\n"
     "editable = [f'{packages}/{name}' for name in names if name.startswith('__editable__.pycgroups-')]\n"
-    "if 'pycgroups' in names:\n"
+    "if os.path.isfile(f'{packages}/pycgroups/__init__.py'):\n"
     "    sys.path.append(packages)\n"
     "elif editable:\n"
     "    with open(editable[0], encoding='utf-8') as file:\n"
@@ -216,11 +216,27 @@ static enum life life_of(const struct container *container)
 
 /* -- what is done with it ---------------------------------------------------------------------------------------- */
 
+/* Whether a file of a cgroup has this text: not if it is another hierarchy's, and not there. */
+static bool has_text(const char *cgroup, const char *name, const char *wanted)
+{
+    char path[PATH_MAX], text[256];
+    return (size_t)snprintf(path, sizeof path, "%s/%s", cgroup, name) < sizeof path &&
+           read_text(AT_FDCWD, path, text, sizeof text) > 0 && strstr(text, wanted);
+}
+
+static bool is_frozen(const struct container *container)
+{
+    for (const char *cgroup = container->cgroups; *cgroup; cgroup += strlen(cgroup) + 1)
+        if (has_text(cgroup, "cgroup.events", "frozen 1") || has_text(cgroup, "freezer.state", "FR"))
+            return true; /* FROZEN or FREEZING */
+    return false;
+}
+
 /* As Container.start. */
 static bool start(const struct container *container)
 {
     struct pollfd fifo = {.fd = -1};
-    if (life_of(container) != ALIVE)
+    if (life_of(container) != ALIVE || is_frozen(container))
         return false;
     fifo.fd = openat(container->home, FIFO, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (fifo.fd < 0) /* nobody reads it */
@@ -231,7 +247,8 @@ static bool start(const struct container *container)
     if (written != sizeof GO)
         return false;
     poll(&fifo, 1, PATIENCE); /* its reader is gone as soon as the program runs */
-    return unlinkat(container->home, FIFO, 0) == 0;
+    unlinkat(container->home, FIFO, 0);
+    return true;
 }
 
 /* As Home.remove: the record last. */
@@ -280,11 +297,12 @@ static int call_python(int count, char **words)
     while (length > 0 && python[length - 1] != '/')
         length--;
     memcpy(python + (length < 0 ? 0 : length), name, sizeof name);
-    const char **command = calloc(count + 4, sizeof *command);
+    const char **command = calloc(count + 4, sizeof *command), *leaves_no_files = getenv("PYTHONDONTWRITEBYTECODE");
     if (!command)
         return 127;
+    umask(umask(0) | BY_OTHERS); /* who may write where Python keeps what it compiles is obeyed */
     command[0] = access(python, X_OK) == 0 ? python : name;
-    command[1] = "-SEP";
+    command[1] = leaves_no_files && *leaves_no_files ? "-SEPB" : "-SEP";
     command[2] = "-c";
     command[3] = PYTHON;
     memcpy(command + 4, words + 1, count * sizeof *words);

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pycgroups.cgroups import detect
-from pycgroups.cgroups.files import GONE, Directory
+from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.v1 import manager as v1
 from pycgroups.cgroups.v1.freezer import Freezer
 from pycgroups.cgroups.v2 import freezer as v2_freezer
@@ -40,13 +41,13 @@ class Entrance:
     __slots__ = ("_freezer", "_unified", "clone_fd", "join_fds")
 
     def __init__(self, paths: Iterable[str]) -> None:
-        """Open it; directories that are gone are left out, and those of v1 that this user may not enter.
+        """Open it, all of it: who enters a part has not the limits of the rest.
 
         Args:
             paths: of the group, as `Placed.paths` had them.
 
         Raises:
-            CgroupError: one cannot be opened.
+            CgroupError: one cannot be opened, or entered.
         """
         self.join_fds: list[int] = []
         self._unified: Directory | None = None
@@ -57,9 +58,7 @@ class Entrance:
             self.clone_fd = -1 if self._unified is None else self._unified.fd
             self._freezer = _directory(freezer)
             for path in threads:
-                fd = _open(path, _THREADS, v1.NOT_OURS)
-                if fd >= 0:
-                    self.join_fds.append(fd)
+                self.join_fds.append(_open(path, _THREADS))
         except BaseException:
             self.close()
             raise
@@ -92,13 +91,17 @@ class Entrance:
 
 @lru_cache(64)  # a program may be executed a thousand times
 def _doors(paths: tuple[str, ...], found: tuple[Hierarchy, ...]) -> tuple[str | None, str | None, tuple[str, ...]]:
-    """Name the directory of v2, that of the freezer of v1, and the files of v1; what is in no hierarchy is left out."""
+    """Name the directory of v2, that of the freezer of v1, and the files of v1.
+
+    Raises:
+        CgroupError: ENOENT; one is in no hierarchy.
+    """
     unified = freezer = None
     threads = []
     for path in paths:
         home = next((each for each in found if path.startswith(f"{each.mount}/")), None)
         if home is None:
-            continue
+            raise _closed(path, errno.ENOENT)
         if home.version == detect.V2:
             unified = path
         else:
@@ -108,15 +111,16 @@ def _doors(paths: tuple[str, ...], found: tuple[Hierarchy, ...]) -> tuple[str | 
 
 
 def _directory(path: str | None) -> Directory | None:
-    fd = -1 if path is None else _open(path, _DIRECTORY)
-    return None if path is None or fd < 0 else Directory(path, fd)
+    return None if path is None else Directory(path, _open(path, _DIRECTORY))
 
 
-def _open(path: str, flags: int, left_out: tuple[int, ...] = ()) -> int:
-    """Open it; -1 if it is gone, or left out."""
+def _open(path: str, flags: int) -> int:
     try:
         return os.open(path, flags)
     except OSError as error:
-        if error.errno in GONE or error.errno in left_out:
-            return -1
-        raise CgroupError(operation="open", path=path, errno=error.errno) from None
+        raise _closed(path, error.errno) from None
+
+
+def _closed(path: str, number: int | None) -> CgroupError:
+    hint = "mount it, for writing, where this process is" if number in {errno.ENOENT, errno.EROFS} else None
+    return CgroupError(operation="enter cgroup", path=path, errno=number, hint=hint)

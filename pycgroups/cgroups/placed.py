@@ -217,12 +217,18 @@ def open_(paths: Iterable[str], unit: str = "", *, to_enter: bool = True) -> Pla
 
 
 def is_frozen(paths: Iterable[str]) -> bool:
-    """Tell whether every process of a group stands still, by those of its directories that know."""
-    freezers = (
-        path for path in paths if place_of(path).version != detect.V1 or "freezer" in place_of(path).controllers
-    )
-    with open_(freezers, to_enter=False) as group:
-        return group.frozen
+    """Tell whether every process of a group stands still, by those of its directories that know, and can be seen."""
+    found = detect.everything()
+    for path in paths:
+        home = _home(found, path)
+        if home is None:
+            continue
+        if home.version == detect.V2:
+            if "frozen 1" in read_path(f"{path}/cgroup.events"):
+                return True
+        elif "freezer" in home.controllers and read_path(f"{path}/freezer.state").strip() == "FROZEN":
+            return True
+    return False
 
 
 def having(controller: str, paths: Iterable[str]) -> Iterator[str]:
@@ -270,9 +276,8 @@ def beside(paths: Iterable[str], pid: int) -> tuple[str, ...]:
         pid: of its first process.
     """
     unified = next((each for each in detect.hierarchies() if each.version == detect.V2), None)
-    above = None if unified is None else f"{unified.mount}/"
     return tuple(
-        path if unified is None or above is None or not path.startswith(above) else _current(unified, path, pid)
+        path if unified is None or not path.startswith(f"{unified.mount}/") else _current(unified, path, pid)
         for path in paths
     )
 
@@ -360,6 +365,11 @@ def _check_free(manager: Manager, *, new: bool) -> None:
         )
 
 
+def _home(found: Iterable[Hierarchy], path: str) -> Hierarchy | None:
+    """Find the hierarchy that a directory is in."""
+    return next((each for each in found if path.startswith(f"{each.mount}/")), None)
+
+
 def place_of(path: str) -> Place:
     """Say what a directory is.
 
@@ -367,7 +377,7 @@ def place_of(path: str) -> Place:
         CgroupError: ENOENT; it is in no hierarchy.
     """
     found = detect.everything()
-    home = next((each for each in found if path.startswith(f"{each.mount}/")), None)
+    home = _home(found, path)
     if home is None:
         raise CgroupError(operation="open", path=path, errno=errno.ENOENT)
     if home.version == detect.V1:

@@ -112,11 +112,11 @@ def _shown(form: str) -> Callable[[Event], str]:
         import json
 
         return lambda event: json.dumps(as_object(event))
-    from pycgroups.cli.templates import check, harmless, render
+    from pycgroups.cli.templates import check, render
     from pycgroups.containers.events import Event
 
     check(form, _row(Event(0, "", "", "", "", {})))
-    return lambda event: render(form, harmless(_row(event)))
+    return lambda event: render(form, _row(event), harmless=True)
 
 
 def _row(event: Event) -> dict[str, Any]:

@@ -55,16 +55,22 @@ def chosen(images: Sequence[Image], filters: Filters, find: Callable[[str], Imag
 
 
 def _is_named(image: Image, pattern: str) -> bool:
-    """Tell whether a pattern of the shell's is of its name, with the tag or without."""
-    from fnmatch import fnmatchcase
-
+    """Tell whether a pattern is of its shortest name, with the tag or without, as docker has it."""
     from pycgroups.images.reference import Reference
 
     if image.reference is None:
         return False
     own = Reference.parse(image.reference)
     bare = own._replace(tag=None, digest=None)
-    return any(fnmatchcase(name, pattern) for name in (own.familiar, bare.familiar, str(own), own.name))
+    return any(_matches(name, pattern) for name in (own.familiar, bare.familiar))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Tell whether a pattern is of a name, part by part, as with Go's path.Match: none of its signs is for a slash."""
+    from fnmatch import fnmatchcase
+
+    names, patterns = name.split("/"), pattern.replace("[^", "[!").split("/")
+    return len(names) == len(patterns) and all(map(fnmatchcase, names, patterns))
 
 
 def _is_from(image: Image, word: str, moment: datetime | None) -> bool:

@@ -7,6 +7,7 @@ from pycgroups.cli.flags import UsageError
 from pycgroups.cli.tables import FORMAT, as_object, print_json
 from pycgroups.cli.text import complain
 from pycgroups.cli.usage import Usage
+from pycgroups.errors import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ def main(arguments: list[str]) -> int:
 
 def _number(text: str) -> int:
     number, _, protocol = text.partition("/")
-    if not (number.isascii() and number.isdecimal() and 0 < int(number) <= _LARGEST and protocol in {"", "tcp"}):
-        raise UsageError(f"{text!r} is no port; as 80 or 80/tcp")
+    is_short = number.isascii() and number.isdecimal() and len(number) <= len(str(_LARGEST))
+    if not (is_short and 0 < int(number) <= _LARGEST and protocol in {"", "tcp"}):
+        raise UsageError(f"{shown(text)} is no port; as 80 or 80/tcp")
     return int(number)
 
 

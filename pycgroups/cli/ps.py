@@ -27,8 +27,9 @@ USAGE = Usage(
     """\
 List the containers that run; those of `pycgroups run` without -d are nobody else's, and are not among them.
 
-A template has fields as {{.Names}}: ID, Names, Image, Command, CreatedAt, RunningFor, State, Status, Labels. After the
-word `table` there is a line of headings as well, and columns are what is between \\t.""",
+A template has fields as {{.Names}}: ID, Names, Image, Command, CreatedAt, RunningFor, State, Status, Ports (none is
+published: it is empty), Mounts, Labels. After the word `table` there is a line of headings as well, and columns are
+what is between \\t.""",
     (
         Flag("--all -a", "those, too, that do not run"),
         Flag("--quiet -q", "the ids alone"),
@@ -106,6 +107,7 @@ def _shown(facts: dict[str, Any], *, whole: bool) -> dict[str, str]:
 
     config, state = facts.get("config", {}), facts["state"]
     command = shlex.join([*config.get("entrypoint", ()), *config.get("command", ())])
+    mounts = (*config.get("mounts", ()), *config.get("volumes", ()))
     code = state.get("exit_code")
     status = state["status"] if code is None else f"{state['status']} ({code})"
     if state.get("health") and status == "running":
@@ -119,6 +121,8 @@ def _shown(facts: dict[str, Any], *, whole: bool) -> dict[str, str]:
         "RunningFor": age(created),
         "State": state["status"],
         "Status": status,
+        "Ports": "",
+        "Mounts": ",".join(mount["source"] for mount in mounts if mount.get("source")),
         "Names": facts["name"],
         "Labels": ",".join(f"{name}={value}" for name, value in dict(config.get("labels", {})).items()),
     }

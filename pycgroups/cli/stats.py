@@ -35,7 +35,8 @@ no limit, the machine's memory stands for it. "--" is what nobody counts here. j
 container, again and again; with --no-stream it is one document. Such lines in a file are a history: --from shows the
 most that each container in it has used, and --plot draws it.
 
-A template has fields as {{.Name}}: ID, Name, CPUPerc, MemUsage, MemPerc, NetIO, BlockIO, PIDs.""",
+A template has fields as {{.Name}}: Container (the word by which it was asked for, or the ID), ID, Name, CPUPerc,
+MemUsage, MemPerc, NetIO, BlockIO, PIDs.""",
     (
         Flag("--no-stream", "show one table, over one interval"),
         Flag("--interval", "time between two tables; 1s by default", value="DURATION", read=duration),
@@ -145,16 +146,18 @@ def main(arguments: list[str]) -> int:
 
         recorded.show(found, names)
         return 0
-    with _Board([containers.get(name) for name in names], record="plot" in found) as board:
+    named = [containers.get(name) for name in names]
+    words = {container.id: name for container, name in zip(named, names, strict=True)}
+    with _Board(named, record="plot" in found) as board:
         board.open()
         interval = found.get("interval", 1.0)
         try:
             if found.get("no_stream"):
                 board.take()
                 time.sleep(interval)
-                _shown(found)(board.take())
+                _shown(found, words)(board.take())
             else:
-                _stream(board, interval, is_endless=not names, found=found)
+                _stream(board, interval, found, words)
         except KeyboardInterrupt:  # the usual end
             pass
         if "plot" in found:
@@ -162,25 +165,31 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _stream(board: _Board, interval: float, *, is_endless: bool, found: dict[str, Any]) -> None:
+def _stream(board: _Board, interval: float, found: dict[str, Any], words: dict[str, str]) -> None:
     with ExitStack() as stack:
-        show = _shown(found, stack)
+        show = _shown(found, words, stack)
         due = time.monotonic()
-        while (samples := board.take()) or is_endless:
+        while (samples := board.take()) or not words:
             show(samples)
             due = max(due + interval, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
 
 
 def _shown(
-    found: dict[str, Any], stack: ExitStack | None = None
+    found: dict[str, Any], words: dict[str, str], stack: ExitStack | None = None
 ) -> Callable[[dict[str, tuple[str, ContainerStats]]], None]:
-    """Return what shows samples; with a stack, again and again."""
+    """Return what shows samples; with a stack, again and again.
+
+    Args:
+        found: the flags.
+        words: by which containers were asked for, by their ids.
+        stack: holds what draws.
+    """
     is_whole, form = bool(found.get("no_trunc")), found.get("format", "table")
     if form == "json":
         return _print_lines if stack else lambda samples: print_json(_objects(samples))
     if form != "table":
-        return lambda samples: _print_filled(form, _rows(samples, whole=is_whole))
+        return lambda samples: _print_filled(form, samples, words, whole=is_whole)
     if stack and sys.stdout.isatty() and (draw := _live(stack)):
         return lambda samples: draw(_rows(samples, whole=is_whole))
     return lambda samples: _print_rows(_rows(samples, whole=is_whole))
@@ -191,10 +200,16 @@ def _print_rows(rows: list[list[str]]) -> None:
     sys.stdout.flush()
 
 
-def _print_filled(template: str, rows: list[list[str]]) -> None:
+def _print_filled(
+    template: str, samples: dict[str, tuple[str, ContainerStats]], words: dict[str, str], *, whole: bool
+) -> None:
     from pycgroups.cli.templates import print_rows
 
-    print_rows(template, [dict(zip(_FIELDS, row, strict=True)) for row in rows], _FIELDS)
+    filled = [
+        {"Container": words.get(id_, row[0]), **dict(zip(_FIELDS, row, strict=True))}
+        for id_, row in zip(samples, _rows(samples, whole=whole), strict=True)
+    ]
+    print_rows(template, filled, ("Container", *_FIELDS))
     sys.stdout.flush()
 
 

@@ -16,7 +16,7 @@ from pycgroups.cli.text import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 _ACTION = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
@@ -24,8 +24,13 @@ _WORDS = re.compile(r'(?:(json|index)\s+)?((?:\.\w+)+|\.)((?:\s+"[^"]*")*)')
 _ALLOWED = '{{.FIELD.FIELD}}, {{json .FIELD}} and {{index .FIELD "KEY"}}'
 
 
-def render(template: str, facts: Mapping[str, Any]) -> str:
+def render(template: str, facts: Mapping[str, Any], *, harmless: bool = False) -> str:
     """Fill in a template.
+
+    Args:
+        template: what comes after ``--format``.
+        facts: values by the names of fields.
+        harmless: write out in them what would steer a terminal, or begin a line. Of JSON that is never left.
 
     Raises:
         UsageError: it has something else than fields, or one that there is not; it names those there are.
@@ -34,7 +39,7 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
     if opened:
         raise UsageError(f"template: {opened}{rest} is not closed by }}}}")
     text = template.replace("\\t", "\t").replace("\\n", "\n")
-    return _ACTION.sub(lambda found: _value(found[1], facts), text)
+    return _ACTION.sub(lambda found: _value(found[1], facts, escaped if harmless else str), text)
 
 
 def check(template: str, facts: Mapping[str, Any]) -> None:
@@ -63,17 +68,10 @@ def print_rows(form: str, rows: Iterable[dict[str, Any]], fields: Iterable[str])
     template = form.removeprefix("table ")
     check(template, dict.fromkeys(fields, ""))
     if template != form:
-        print_table(_headings(template), [render(template, harmless(row)).split("\t") for row in rows])
+        print_table(_headings(template), [render(template, row, harmless=True).split("\t") for row in rows])
         return
     for row in rows:
-        print(render(template, harmless(row)))
-
-
-def harmless(value: Any) -> Any:
-    """Write out what would steer a terminal, or begin a line."""
-    if isinstance(value, dict):
-        return {key: harmless(item) for key, item in value.items()}
-    return escaped(value) if isinstance(value, str) else value
+        print(render(template, row, harmless=True))
 
 
 def _headings(template: str) -> list[str]:
@@ -82,7 +80,7 @@ def _headings(template: str) -> list[str]:
     return _ACTION.sub(lambda found: found[1].rpartition(".")[2].upper(), text).split("\t")
 
 
-def _value(action: str, facts: Mapping[str, Any]) -> str:
+def _value(action: str, facts: Mapping[str, Any], write: Callable[[str], str]) -> str:
     found = _WORDS.fullmatch(action)
     if found is None or (found[1] == "index") != bool(found[3]):
         raise UsageError(f"template: {{{{{action}}}}} is not known; allowed: {_ALLOWED}")
@@ -92,7 +90,7 @@ def _value(action: str, facts: Mapping[str, Any]) -> str:
         value, path = _field(value, name, path), f"{path}.{name}"
     for key in re.findall(r'"([^"]*)"', found[3]):
         value = _pairs(value).get(key, "")
-    return json.dumps(value) if found[1] == "json" else _text(value)
+    return json.dumps(value) if found[1] == "json" else write(_text(value))
 
 
 def _field(value: Any, name: str, path: str) -> Any:

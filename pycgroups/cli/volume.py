@@ -89,7 +89,7 @@ LS = Usage(
     """\
 List the volumes.
 
-A template has fields as {{.Name}}: Name, Driver, Mountpoint, CreatedAt, CreatedSince, Labels.""",
+A template has fields as {{.Name}}: Name, Driver, Scope, Mountpoint, CreatedAt, CreatedSince, Labels.""",
     (Flag("--quiet -q", "the names alone"), _FILTER, LINES),
     most=0,
 )
@@ -116,7 +116,7 @@ def _ls(arguments: list[str]) -> int:
     elif form == "json":
         print_json([one.inspect() for one in listed])
     elif form == "table":
-        rows = [[row["Name"], row["CreatedSince"], row["Labels"].replace(",", ", ")] for row in map(_row, listed)]
+        rows = [[one.name, age(one.created), ", ".join(_pairs(one))] for one in listed]
         print_table(("NAME", "CREATED", "LABELS"), rows)
     else:
         from pycgroups.cli.templates import print_rows
@@ -125,14 +125,17 @@ def _ls(arguments: list[str]) -> int:
     return 0
 
 
-_FIELDS = ("Name", "Driver", "Mountpoint", "CreatedAt", "CreatedSince", "Labels")
+_FIELDS = ("Name", "Driver", "Scope", "Mountpoint", "CreatedAt", "CreatedSince", "Labels")
 
 
 def _row(one: Volume) -> dict[str, str]:
     """Return what is shown of one, by the names that docker gives to it."""
-    labels = ",".join(f"{key}={value}" for key, value in one.labels.items())
-    values = (one.name, "local", one.path, one.created.isoformat(), age(one.created), labels)
+    values = (one.name, "local", "local", one.path, one.created.isoformat(), age(one.created), ",".join(_pairs(one)))
     return dict(zip(_FIELDS, values, strict=True))
+
+
+def _pairs(one: Volume) -> list[str]:
+    return [f"{key}={value}" for key, value in one.labels.items()]
 
 
 def _inspect(arguments: list[str]) -> int:

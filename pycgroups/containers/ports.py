@@ -46,9 +46,8 @@ def ports(pids: Iterable[int], first: int, *, is_host: bool) -> tuple[Port, ...]
     if is_host:
         held = {inode for pid in pids for inode in _sockets(pid)}
         found = [listener for listener in found if listener.inode in held]
-    return tuple(
-        Port(each.port, "tcp", each.address, (each.address, each.port) if is_host else None) for each in sorted(found)
-    )
+    places = dict.fromkeys((each.address, each.port) for each in sorted(found))  # SO_REUSEPORT: one for many sockets
+    return tuple(Port(port, "tcp", address, (address, port) if is_host else None) for address, port in places)
 
 
 def _sockets(pid: int) -> Iterator[int]:

@@ -42,7 +42,7 @@ class Bundle:
         """Load its modules, if there are any, and no others by now."""
         try:
             entries = _read(self._path)
-            if not all((size, changed) == _facts(source) for _, source, size, changed, _ in entries):
+            if not all(_is_still(source, size, changed) for _, source, size, changed, _ in entries):
                 return
         except (OSError, EOFError, ValueError, TypeError):
             return
@@ -59,19 +59,22 @@ class Bundle:
             return
         if not os.access(os.path.dirname(self._path), os.W_OK):
             return
-        beside = f"{self._path}.{os.getpid()}"
         try:
-            content = MAGIC_NUMBER + marshal.dumps(
-                [*_compiled([name for name in sys.modules if name not in self._before])]
-            )
+            self._write()
+        except Exception:  # noqa: BLE001 (no space, or a source that is half written: the next use tries again)
+            return  # what was asked for is done
+
+    def _write(self) -> None:
+        beside = f"{self._path}.{os.getpid()}"
+        names = [name for name in sys.modules if name not in self._before]
+        content = MAGIC_NUMBER + marshal.dumps([*_compiled(names)])
+        try:
             with open(beside, "xb", opener=_for_others_to_read) as file:
                 file.write(content)
             os.replace(beside, self._path)
-        except OSError:  # such as no space: the next use tries again
-            return
-        finally:
-            if os.path.exists(beside):
-                os.unlink(beside)
+        except BaseException:
+            os.unlink(beside)
+            raise
 
 
 def _read(path: str) -> list[Entry]:
@@ -90,6 +93,12 @@ def _for_others_to_read(path: str, flags: int) -> int:
 def _facts(source: str) -> tuple[int, int]:
     facts = os.stat(f"{_TOP}/{source}")
     return facts.st_size, facts.st_mtime_ns
+
+
+def _is_still(source: str, size: int, changed: int) -> bool:
+    """Tell whether a source is what was compiled. Where it was copied to, times may have no fractions of a second."""
+    now = _facts(source)
+    return now in {(size, changed), (size, changed - changed % 10**9)}
 
 
 def _execute(name: str, path: str, code: CodeType) -> None:

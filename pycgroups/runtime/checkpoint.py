@@ -304,10 +304,10 @@ def _saved_streams(directory: str) -> list[str]:
 
 
 def _errors(log: str) -> str:
-    """Return what criu's log tells of errors: which of them is the cause, criu does not know either."""
+    """Return what criu's log tells of errors: which is the cause, criu does not know; often it is a late one."""
     try:
         with open(log, encoding="utf-8", errors="replace") as file:
             errors = [line.partition("): ")[2].strip() for line in file if "Error (" in line]
     except OSError:
         return ""
-    return "; ".join(errors)[:_LONGEST_REASON]
+    return "; ".join(errors)[-_LONGEST_REASON:]

@@ -210,7 +210,6 @@ class Container:
                 raise StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
             with _group(record) as group:
                 if frozen:
-                    home.forget_plain()  # a start would wait for what does not move
                     group.freeze()
                 else:
                     group.thaw()
@@ -238,17 +237,22 @@ class Container:
             before: save only their memory, and let them go on: a first part, to which a later checkpoint refers.
 
         Raises:
-            StateError: it is not running.
+            StateError: it is not running, or is paused on cgroup v1.
             Unsupported: criu is not installed, or this user may not use it.
             LaunchError: criu failed; says why.
         """
+        from pycgroups.cgroups import placed
         from pycgroups.runtime import checkpoint
 
         with Home(self.directory) as home:
             home.lock()
             record = home.load()
-            if _status(home, record) not in {"running", "paused"}:
+            status = _status(home, record)
+            if status not in {"running", "paused"} or home.is_waiting():
                 raise StateError("container not running", operation="checkpoint", path=self.id)
+            if status == "paused" and any(placed.having("freezer", record.cgroups)):
+                message = "criu cannot look at what cgroup v1 has frozen"
+                raise StateError(message, operation="checkpoint", path=self.id, hint="resume it first")
             checkpoint.dump(record, self.spec(), images, before=before)
 
     @own_errors("delete")

@@ -351,7 +351,7 @@ class Creation:
         if self.manner.waits:
             self.wait(running, lib.OP_WAIT)
             self.move_devices(running)
-            self.run_hooks(running.pid)
+            self.run_hooks(running)
             running.go_on()
         if self.listener >= 0 and self.spec.linux.seccomp is not None:
             listener, self.listener = self.listener, -1
@@ -509,12 +509,13 @@ class Creation:
         names = [(name, device.name or name) for name, device in self.spec.linux.net_devices]
         devices.move(names, inside, running.pid)
 
-    def run_hooks(self, pid: int) -> None:
+    def run_hooks(self, running: Running) -> None:
         """Run the hooks of `create`, which are for a process that has its namespaces."""
         if self.spec.hooks is None:
             return
         from pycgroups.runtime import hooks
 
+        pid = running.pid
         self.run_outer_hooks(pid)
         state = make_state(self.record, "created")
         hooks.run(
@@ -522,6 +523,7 @@ class Creation:
             self.spec.hooks.create_container,
             state,
             inside=pid,
+            pidfd=running.pidfd,
             apart=hooks.apart(self.spec.linux.namespaces),
             root=plan.root_ids(self.spec),
         )

@@ -22,6 +22,7 @@ import socket
 import subprocess
 from contextlib import ExitStack
 
+from pycgroups.errors import LaunchError
 from pycgroups.runtime import protobuf
 
 TYPE_CHECKING = False
@@ -41,6 +42,7 @@ _SCRIPT, _PID = 1, 2
 _IMAGES_DIR_FD, _OPTS_PID, _LOG_LEVEL, _NOTIFY_SCRIPTS, _ORPHAN_PTS_MASTER = 1, 2, 9, 12, 50
 _ALL = 4  # of the log
 _LONGEST = 65536
+_LARGEST_PID = 2**31 - 1  # pid_t
 _GO_ON = ((_TYPE, _NOTIFY), (_NOTIFY_SUCCESS, 1))
 
 
@@ -66,6 +68,9 @@ def run(
         given: descriptors that it gets.
         place: called with its pid before it does anything. What it raises ends criu, and is raised when criu has ended.
         meet: likewise, with the pid of the first process that it restores.
+
+    Raises:
+        LaunchError: what it says is not of this protocol. It has ended then, too.
     """
     with ExitStack() as held:
         images = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -82,30 +87,51 @@ def run(
         if pid:
             options.append((_OPTS_PID, pid))
         _send(ours, (_TYPE, _REQUESTS[verb]), (_OPTS, protobuf.encode(*options)))
-        master = _converse(ours, meet)
+        master = _converse(ours, verb, meet)
     return process.returncode, master
 
 
-def _converse(peer: socket.socket, meet: Callable[[int], None] | None) -> int:
+def _converse(peer: socket.socket, verb: str, meet: Callable[[int], None] | None) -> int:
     """Answer what it asks until it is done, or has ended; the master of a terminal, or -1."""
     master = -1
     try:
-        while (answer := _receive(peer)) and answer[0][_TYPE] == _NOTIFY:
-            fields, fds = answer
+        while packet := _receive(peer):
+            data, fds = packet
             master = next(iter(fds), master)
-            notified = fields[_NOTIFIED]
-            assert isinstance(notified, bytes)
-            told = dict(protobuf.decode(notified))
-            if meet and told[_SCRIPT] == b"setup-namespaces":
-                met = told[_PID]
-                assert isinstance(met, int)
-                meet(met)
+            try:
+                pid = _met(data)
+            except (KeyError, ValueError) as error:
+                raise LaunchError("it says what is none of criu's messages", step=verb, hint="is it criu?") from error
+            if pid is None:
+                break
+            if pid and meet:
+                meet(pid)
             _send(peer, *_GO_ON)
     except BaseException:
         if master >= 0:
             os.close(master)
         raise
     return master
+
+
+def _met(data: bytes) -> int | None:
+    """Return the pid of the first process, if that is what a message tells of; 0 if not, None if criu is done.
+
+    Raises:
+        KeyError: it lacks a field.
+        ValueError: a field is not what it has to be.
+    """
+    answer = dict(protobuf.decode(data))
+    if answer[_TYPE] != _NOTIFY:
+        return None
+    notified = answer[_NOTIFIED]
+    told = dict(protobuf.decode(notified)) if isinstance(notified, bytes) else {}
+    if told[_SCRIPT] != b"setup-namespaces":
+        return 0
+    pid = told[_PID]
+    if isinstance(pid, int) and 0 < pid <= _LARGEST_PID:
+        return pid
+    raise ValueError(f"the pid {pid!r}")
 
 
 def _send(peer: socket.socket, *fields: tuple[int, Value]) -> None:
@@ -115,10 +141,10 @@ def _send(peer: socket.socket, *fields: tuple[int, Value]) -> None:
         pass
 
 
-def _receive(peer: socket.socket) -> tuple[dict[int, Value], list[int]] | None:
+def _receive(peer: socket.socket) -> tuple[bytes, list[int]] | None:
     """Receive a message, and the descriptors that came with it; None if it has ended."""
     try:
         data, fds, _, _ = socket.recv_fds(peer, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError:
         return None
-    return (dict(protobuf.decode(data)), fds) if data else None
+    return (data, fds) if data else None

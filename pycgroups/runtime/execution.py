@@ -12,7 +12,7 @@ from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Uns
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
-from pycgroups.runtime.signals import open_process
+from pycgroups.runtime.signals import has_ended, open_process
 from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
@@ -185,7 +185,7 @@ def execute(
     """Start a process in the container that a record is of; see `Container.exec`."""
     pidfd = open_process(record.pid) if record.started_at else -1
     try:
-        # In this order: the descriptor is not of somebody who has got the pid since.
+        # In this order: the descriptor is of no other process. The pid may be, of one that comes after its end.
         if pidfd < 0 or not record.is_alive():
             raise _not_running(record)
         if callable(process):
@@ -273,11 +273,23 @@ def run_hooks(spec: Spec, record: Record) -> None:
     Raises:
         LaunchError: one failed.
     """
-    process, profile = spec.process, spec.linux.seccomp
+    assert spec.process is not None
+    manner = confinement.manner(spec.process, spec.linux.seccomp)
+    manner = manner._replace(grantable=_grantable(spec), seccomp_flags=manner.seccomp_flags & ~_LISTENER)
+    pidfd = open_process(record.pid)
+    try:
+        if pidfd < 0 or not record.is_alive():
+            raise LaunchError("the container's process has ended", step="hooks.startContainer")
+        _run_inner_hooks(spec, record, pidfd, manner)
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
+
+
+def _run_inner_hooks(spec: Spec, record: Record, pidfd: int, manner: Manner) -> None:
+    process = spec.process
     assert spec.hooks is not None
     assert process is not None
-    manner = confinement.manner(process, profile)
-    manner = manner._replace(grantable=_grantable(spec), seccomp_flags=manner.seccomp_flags & ~_LISTENER)
     groups, leaves_groups = own.may_set_groups_there(record.pid)
 
     def make(hook: Hook, kinds: Sequence[str]) -> Plan:
@@ -286,7 +298,7 @@ def run_hooks(spec: Spec, record: Record) -> None:
         )
 
     state = make_state(record, "created")
-    hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, make=make)
+    hooks.run("startContainer", spec.hooks.start_container, state, inside=record.pid, pidfd=pidfd, make=make)
 
 
 def _grantable(spec: Spec) -> int:
@@ -311,7 +323,12 @@ def _launch(
 ) -> launch.Running:
     """Start a process in the container's namespaces and cgroup."""
     record, spec, pidfd = target
-    kinds, groups = files.others(record.pid), own.may_set_groups_there(record.pid)
+    try:
+        kinds, groups = files.others(record.pid), own.may_set_groups_there(record.pid)
+    except (FileNotFoundError, ProcessLookupError):
+        raise _not_running(record) from None
+    if has_ended(pidfd):
+        raise _not_running(record)
     for attempt in range(_ATTEMPTS):
         with Entrance(_cgroups(record, wishes.cgroups, limited)) as group:
             if not wishes.ignore_paused and group.frozen:

@@ -11,6 +11,7 @@ from pycgroups.errors import LaunchError
 from pycgroups.namespaces import files, own
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime import entering, launch
+from pycgroups.runtime.signals import has_ended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run(
     state: State,
     *,
     inside: int = 0,
+    pidfd: int = -1,
     apart: Iterable[str] = (),
     root: Sequence[int] = (),
     make: Callable[[Hook, Sequence[str]], Plan] | None = None,
@@ -55,6 +57,7 @@ def run(
         hooks: what to run.
         state: what they are told.
         inside: the process whose namespaces they join; 0 leaves them in those of this process.
+        pidfd: of that process.
         apart: kinds of namespaces that they do not join.
         root: as `entering.make_hook` has it.
         make: plans one, given the kinds of these namespaces. Without it they are programs of the host, and have this
@@ -65,10 +68,13 @@ def run(
         LaunchError: one could not be started, did not exit 0, or passed its timeout. The rest was not run.
     """
     for position, hook in enumerate(hooks):
+        name = f"hooks.{kind}[{position}]"
         kinds = [space for space in files.others(inside) if space not in apart] if inside else []
         plan = (make or _planner(kind, state, inside, root))(hook, kinds)
+        if inside and has_ended(pidfd):  # and what was found by its pid may be another's
+            raise LaunchError("the container's process has ended", step=name)
         try:
-            _run(f"hooks.{kind}[{position}]", hook, plan, state, inside if kinds else 0)
+            _run(name, hook, plan, state, [pidfd] if kinds else [])
         except LaunchError as error:
             said = f"error running {kind} hook #{position}"  # runc's words
             error.message = f"{said}: {error.message}" if error.message else said
@@ -80,8 +86,13 @@ def run(
 def apart(namespaces: Sequence[NamespaceSpec]) -> frozenset[str]:
     """Name what programs of the host do not join, though the container has.
 
-    In a user namespace of others, whoever has CAP_SYS_PTRACE there can trace those that he sees: in a pid namespace of
-    others, too. An exec makes them dumpable, whatever they were before.
+    In a user namespace of others, whoever has CAP_SYS_PTRACE there can trace those that he sees, and an exec makes them
+    dumpable, whatever they were before. Who is in the pid namespace that the container shares as well, or in one below,
+    as another container of the same two, does not see a hook that stays out of it.
+
+    It does not keep off who sees the pid namespace of this process: whoever is in that one or in one above, and is in
+    that user namespace with CAP_SYS_PTRACE, or is its owner, or has CAP_SYS_PTRACE in one above. A process is seen from
+    all pid namespaces above its own, so no choice of one would help; user_namespaces(7), pid_namespaces(7).
     """
     shared = {space.type for space in namespaces if space.path is not None}
     return frozenset({"pid"}) if {"user", "pid"} <= shared else frozenset()
@@ -99,8 +110,7 @@ def _planner(kind: str, state: State, inside: int, root: Sequence[int]) -> Calla
     return plan
 
 
-def _run(name: str, hook: Hook, plan: Plan, state: State, inside: int) -> None:
-    given = [os.pidfd_open(inside)] if inside else []
+def _run(name: str, hook: Hook, plan: Plan, state: State, given: Sequence[int]) -> None:
     told = os.memfd_create("state")  # not a pipe: it is there as a whole, and nobody waits for who reads it
     said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(output, True)
@@ -120,7 +130,7 @@ def _run(name: str, hook: Hook, plan: Plan, state: State, inside: int) -> None:
             raise LaunchError(": ".join(filter(None, (f"ended with {code}", text))), step=name, path=hook.path)
     finally:
         running.close()
-        for fd in (*given, told, said, output):
+        for fd in (told, said, output):
             os.close(fd)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 # signal itself makes enums of all numbers, which takes a millisecond.
 import _signal as signal  # type: ignore[import-not-found]
 import os
+import select
 
 from pycgroups.errors import Error
 
@@ -35,6 +36,13 @@ def open_process(pid: int) -> int:
         return -1
     except OSError as error:
         raise Error(operation="open process", path=str(pid), errno=error.errno) from None
+
+
+def has_ended(pidfd: int) -> bool:
+    """Tell whether a process has ended. If not, what was read by its pid up to now is of it, and of nobody else."""
+    ends = select.poll()
+    ends.register(pidfd, select.POLLIN)
+    return bool(ends.poll(0))
 
 
 def send_signal(pidfd: int, number: int) -> bool:

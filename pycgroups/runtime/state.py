@@ -230,13 +230,6 @@ class Home:
         words = (str(written), str(record.pid), str(record.started_at), *reversed(record.cgroups))
         self.write(_PLAIN, b"".join(os.fsencode(word) + b"\0" for word in words))
 
-    def forget_plain(self) -> None:
-        """Leave the start and the removal to Python from now on."""
-        try:
-            os.unlink(_PLAIN, dir_fd=self.fd)
-        except FileNotFoundError:  # it never was
-            pass
-
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the directory, which is there as a whole or not at all."""
         fd = self._open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

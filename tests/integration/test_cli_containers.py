@@ -145,9 +145,11 @@ def test_run_in_the_background(command, store):
 def test_those_that_are_asked_for_in_the_form_that_is_asked_for(command, run, make):
     run("sh", "-c", "exit 3", name="done", labels={"a": "b"}).wait()
     web = run(name="web", detach=True)
-    make(name="new")
+    make(name="new", volumes={"/etc": "/x", "data": "/y"})
     assert command("ps", "--format", "{{.Names}}")[1] == "web\n"
     assert command("ps", "-a", "--format", "{{.Names}} {{.State}}")[1] == "new created\nweb running\ndone stopped\n"
+    assert command("ps", "--format", "{{.Names}} {{.Ports}}|{{json .Ports}}")[1] == 'web |""\n'
+    assert command("ps", "-l", "--format", "{{.Names}} {{.Mounts}}")[1] == "new /etc,data\n"
     assert command("ps", "-f", "status=exited", "-f", "label=a=b", "--format", "{{.Status}}")[1] == "stopped (3)\n"
     assert command("ps", "-q", "--no-trunc", "--filter", "name=web")[1] == f"{web.id}\n"
     assert command("ps", "-n", "2", "--format", "table {{.Names}}\\t{{.State}}")[1].split() == [
@@ -161,7 +163,7 @@ def test_those_that_are_asked_for_in_the_form_that_is_asked_for(command, run, ma
     for words in (["ps", "-f", "color=red"], ["ps", "-n", "x"], ["ps", "--format", "{{.}"]):
         assert command(*words)[0] == 125
     assert command("ps", "--format", "{{upper .}}")[0] == 125
-    assert "there are: ID, Image, " in command("ps", "-f", "name=nobody", "--format", "{{.Ports}}")[2]
+    assert "there are: ID, Image, " in command("ps", "-f", "name=nobody", "--format", "{{.Size}}")[2]
     assert command("inspect", "--type", "container", "none")[0] == 1
     assert command("rm", "-fv", "web")[:2] == (0, "web\n")
 

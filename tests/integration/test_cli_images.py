@@ -268,7 +268,8 @@ def test_images_that_are_so(box, layout):
         (["-f", "reference=b*"], ["box"]),
         (["-f", "reference=box:1", "-f", "reference=*/other"], ["box", "example.com/other"]),
         (["--filter", "dangling=true"], []),
-        (["-f", "dangling=false", "-f", "reference=*other*"], ["example.com/other"]),
+        (["-f", "dangling=false", "-f", "reference=*other*"], []),
+        (["-f", "dangling=false", "-f", "reference=*.com/*:2"], ["example.com/other"]),
         (["-f", "label=none"], []),
     ):
         assert sorted(said("images", "--format", "{{.Repository}}", *words).split()) == names

@@ -71,6 +71,8 @@ def test_figures_as_a_template_has_them(command, run):
     words = ["stats", "--no-stream", "--interval", "1ms", "--format"]
     code, out, err = command(*words, "{{.Name}} {{.ID}} {{.NetIO}}")
     assert (code, out, err) == (0, f"web {held.short_id} 0 B / 0 B\n", "")
+    assert command(*words, "{{.Container}}")[1] == f"{held.short_id}\n"
+    assert command(*words, "{{.Container}} {{.Name}}", held.id[:8])[1] == f"{held.id[:8]} web\n"
     assert command(*words, "table {{.Name}}")[1].split() == ["NAME", "web"]
     assert command(*words, "{{.Nothing}}")[0] == 125
 

@@ -109,7 +109,7 @@ def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(h
         (launch, "launch", {}),
         (execution, "_cgroups", {}),
         (execution, "Entrance", {}),
-        pytest.param(placed, "open_", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(placed, "is_frozen", {"pids": 9}, marks=pytest.mark.requires("limits")),
         pytest.param(within.Inner, "make", {"pids": 9}, marks=pytest.mark.requires("limits")),
         pytest.param(within, "_make_room", {"pids": 9}, marks=pytest.mark.requires("limits")),
         pytest.param(execution, "_cgroups", {"pids": 9}, marks=pytest.mark.requires("limits")),

@@ -115,6 +115,21 @@ def test_one_that_something_was_executed_in_with_limits(oci, bundle, counting):
 
 @same_on_v2
 @with_criu
+def test_one_that_waits_for_its_start_is_none_to_save(oci, bundle):
+    bundle.run("sleep", "1000")
+    oci.create()
+    oci.call("pause", "web")
+    assert "container not running" in oci.fails("checkpoint", "--image-path", bundle.path / "images", "web")
+
+
+@with_criu
+@pytest.mark.requires("cgroup_v1")
+def test_one_that_v1_has_frozen_is_to_be_resumed_first(oci, bundle, counting):
+    oci.call("pause", "web")
+    assert "resume it first" in oci.fails("checkpoint", "--image-path", bundle.path / "images", "web")
+
+
+@with_criu
 def test_it_can_be_left_running(oci, bundle, counting):
     for _ in range(2):
         oci.call("checkpoint", "--leave-running", "web", cwd=bundle.path)

@@ -29,6 +29,7 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.namespaces import create
+from pycgroups.runtime import execution
 from pycgroups.runtime.state import start_of
 from tests.integration.bundles import QUIET, output
 from tests.waiting import wait_for
@@ -811,6 +812,23 @@ def test_what_is_executed_is_in_the_cgroup(bundle):
     assert executed.pid in container.processes()
     container.kill(signal.SIGKILL)
     assert executed.wait() == -signal.SIGKILL
+
+
+def test_exec_is_nowhere_else_when_the_first_process_ends_meanwhile(bundle, monkeypatch):
+    bundle.run("sleep", "60")
+    container = bundle.create()
+    container.start()
+
+    def ending(process, pid):
+        container.kill(signal.SIGKILL)
+        container.wait()
+        return process
+
+    # As if somebody out here had got its pid.
+    monkeypatch.setattr(execution.files, "others", lambda _: ())
+    monkeypatch.setattr(execution.own, "may_set_groups_there", lambda _: (True, False))
+    with pytest.raises(StateError, match="container not running"):
+        container.exec(ending)
 
 
 def test_exec_where_the_first_process_is_a_certain_one(bundle):

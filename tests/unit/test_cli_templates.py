@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pycgroups.cli import filters, keys, templates
@@ -68,6 +70,27 @@ def test_rows(capsys):
     assert capsys.readouterr().out == "NAMES  ID\na      1\nb\\nc   22\n"
     with pytest.raises(UsageError, match="no field Name"):
         templates.print_rows("{{.Name}}", [], rows[0])
+
+
+STEERING = "\x1b[2J\nb\u202e\x7f\x9b\ud800"
+
+
+def test_what_would_steer_a_terminal_is_written_out_wherever_it_is(capsys):
+    rows = [{"Name": STEERING, "Labels": {STEERING: [STEERING]}, "Pairs": [[STEERING, STEERING]]}]
+    for form in ("{{.Name}}", "{{.Labels}}", "{{.Pairs}}", "{{.}}", '{{index .Pairs "x"}}', "{{json .}}"):
+        for words in (form, f"table {form}"):
+            templates.print_rows(words, rows, rows[0])
+            *lines, end = capsys.readouterr().out.split("\n")
+            assert all(line.isprintable() for line in lines)
+            assert (len(lines), end) == (2 if words != form else 1, "")
+
+
+def test_json_is_what_it_was(capsys):
+    rows = [{"Name": STEERING, "Labels": {STEERING: "\\n"}}]
+    for form in ("{{json .}}", "table {{json .}}"):
+        templates.print_rows(form, rows, rows[0])
+        assert json.loads(capsys.readouterr().out.splitlines()[-1]) == rows[0]
+    assert templates.render("{{json .Name}} {{.Name}}", rows[0]) == f"{json.dumps(STEERING)} {STEERING}"
 
 
 @pytest.mark.parametrize(

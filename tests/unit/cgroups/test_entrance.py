@@ -65,25 +65,26 @@ def test_either_freezer_holds_it_up(fake, paths, where, files):
         assert door.frozen
 
 
-def test_what_is_gone_is_left_out(paths):
-    unified, cpu, freezer = paths
-    shutil.rmtree(cpu)
-    with Entrance([*paths, "/no/cgroup"]) as door:
-        assert opened(door.join_fds) == [f"{freezer}/tasks"]
-    shutil.rmtree(unified)
-    shutil.rmtree(freezer)
-    with Entrance(paths) as door:
-        assert (door.clone_fd, door.join_fds, door.frozen) == (-1, [], False)
+@pytest.mark.parametrize("gone", ["unified/a", "cpu/a", "freezer/a"])
+def test_all_of_it_is_entered_or_nothing(fake, paths, gone):
+    shutil.rmtree(f"{fake.path}/{gone}")
+    with pytest.raises(CgroupError, match=f"enter cgroup .*{gone}"):
+        Entrance(paths)
 
 
-def test_what_may_only_be_looked_at_is_not_entered(paths, monkeypatch):
-    refusing(monkeypatch, "cpu/a/tasks", errno.EACCES)
-    with Entrance(paths) as door:
-        assert opened(door.join_fds) == [f"{paths[2]}/tasks"]
+def test_what_is_in_no_hierarchy_is_not_entered(paths):
+    with pytest.raises(CgroupError, match="/no/cgroup"):
+        Entrance([*paths, "/no/cgroup"])
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("freezer/a/tasks", errno.EMFILE), ("unified/a", errno.EACCES), ("freezer/a", errno.EACCES)]
+    ("name", "number"),
+    [
+        ("freezer/a/tasks", errno.EMFILE),
+        ("cpu/a/tasks", errno.EROFS),
+        ("unified/a", errno.EACCES),
+        ("freezer/a", errno.EACCES),
+    ],
 )
 def test_what_is_refused_is_an_error_that_leaves_nothing_open(paths, monkeypatch, name, number):
     before = os.listdir("/proc/self/fd")

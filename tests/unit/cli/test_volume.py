@@ -34,12 +34,19 @@ def test_from_the_making_to_the_end(say):
     assert say("ls", "-q", "--filter", "label=of=shop") == (0, "data\n", "")
     assert say("ls", "-q", "-f", "name=dat") == (0, "data\n", "")
     assert say("ls", "--filter", "label=of")[1].splitlines()[1].split() == ["data", "just", "now", "of=shop,", "bare="]
+    assert say("ls", "-f", "name=data", "--format", "{{.Scope}} {{.Labels}}")[1] == "local of=shop,bare=\n"
     code, text, _ = say("inspect", "data")
     (facts,) = json.loads(text)
     assert (code, facts["name"], facts["labels"]) == (0, "data", {"of": "shop", "bare": ""})
     assert {one["name"] for one in json.loads(say("ls", "--format", "json")[1])} == {"data", name.strip()}
     assert say("rm", "data", name.strip()) == (0, f"data\n{name}", "")
     assert say("ls") == (0, "NAME  CREATED  LABELS\n", "")
+
+
+def test_a_comma_in_a_label_is_the_labels_own(say):
+    say("create", "--label", "of=a,b", "--label", "c=", "data")
+    assert say("ls")[1].splitlines()[1].endswith("  of=a,b, c=")
+    assert say("ls", "--format", "{{json .Labels}}") == (0, '"of=a,b,c="\n', "")
 
 
 def test_what_goes_wrong(say):

@@ -74,6 +74,22 @@ def test_nobody_else_may_write_it(tree, umask):
     assert tree.bundle.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_source_that_somebody_is_writing_fails_nothing(tree):
+    tree.change('\nopen(__file__, "a").write("(")\n')
+    tree.use()
+    assert not tree.bundle.exists()
+    assert list(tree.bundle.parent.glob("*.bundle*")) == []
+
+
+def test_a_copy_whose_times_have_no_fractions(tree):
+    tree.use()
+    for source in tree.package.rglob("*.py"):
+        facts = source.stat()
+        whole = facts.st_mtime_ns - facts.st_mtime_ns % 10**9
+        os.utime(source, ns=(whole, whole))
+    assert tree.use() == ALONE
+
+
 def test_a_changed_source_counts(tree):
     tree.use()
     tree.change('\nprint("changed")\n')
