@@ -409,7 +409,8 @@ def test_a_child_that_is_forked_meanwhile_locks_nobody_out(store, box, monkeypat
 def test_nobody_can_write_to_the_device_while_it_is_mounted(store, box, monkeypatch):
     """Or else a host cannot mount it that has no CONFIG_BLK_DEV_WRITE_MOUNTED."""
     held = create(store, box)
-    real, ways = calls.mount, []
+    real = calls.mount
+    ways: list[int] = []
 
     def looks(*args, **options):
         open_ones = [int(fd) for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]
