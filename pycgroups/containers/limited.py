@@ -128,6 +128,13 @@ def mounted(home: Home, idmaps: IdMaps | None = None) -> Iterator[int]:
         yield fd
 
 
+def give_back(home: Home, mounted: int) -> None:
+    """Give the room of what has been removed back to the store."""
+    from pycgroups.runtime import loops
+
+    loops.trim(mounted, f"{home.path}/{_FILE}")
+
+
 def _map_ids(mounted: int, idmaps: IdMaps) -> None:
     from pycgroups.runtime import launch
 

@@ -249,6 +249,7 @@ class Preparation:
         if not maps[0]:  # of a user namespace that is joined
             maps = described.idmap.uids, described.idmap.gids
         with limited.mounted(self.home, maps if rootfs.idmapped else None) as fd:
+            limited.give_back(self.home, fd)
             yield (fd,)
 
     def stdin(self, *, terminal: bool) -> int:
