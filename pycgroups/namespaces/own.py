@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from pycgroups.errors import Unsupported
-from pycgroups.namespaces.files import NS_GET_USERNS
 
 _CAP_SETGID = 6
 _CAP_SYS_ADMIN = 21
@@ -27,6 +26,8 @@ def is_privileged() -> bool:
 def _owns_mounts() -> bool:
     """Tell whether its mount namespace belongs to its user namespace: ioctl_nsfs(2), which says no more of others."""
     import fcntl
+
+    from pycgroups.namespaces.files import NS_GET_USERNS
 
     mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -19,7 +19,6 @@ import os
 import time
 
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, invalid
-from pycgroups.namespaces import own
 from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 
 TYPE_CHECKING = False
@@ -400,6 +399,8 @@ def seen_start_of(pid: int) -> int:
         return 0
     except PermissionError:  # it is there, as somebody else
         pass
+    from pycgroups.namespaces import own  # nobody should come here
+
     raise own.hidden(f"/proc/{pid}", errno.ENOENT)
 
 

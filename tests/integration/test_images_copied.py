@@ -17,7 +17,7 @@ import pycgroups as pc
 from pycgroups.containers import assemble, image_root
 from pycgroups.images import snapshots
 from pycgroups.images.collection import Images
-from pycgroups.runtime import plan
+from pycgroups.runtime import overlaid
 from pycgroups.runtime.rootfs import Directory, Stacked
 from pycgroups.runtime.steps import Plan
 from pycgroups.seccomp import Fail
@@ -179,7 +179,7 @@ def test_a_way_that_is_none(box, monkeypatch):
 
 def test_more_layers_than_an_older_kernel_takes(box, monkeypatch):
     monkeypatch.setattr("pycgroups.kernel.running", lambda: (6, 1))
-    monkeypatch.setattr(plan, "_LONGEST_OPTION", 3)
+    monkeypatch.setattr(overlaid, "_LONGEST_OPTION", 3)
     assert say(box, "cat /etc/both") == "upper"
 
 

@@ -31,7 +31,7 @@ EVERY_COMMAND = {
 }
 OF_STATE = {
     *("pycgroups.oci_cli.indented", "pycgroups.oci_cli.state", "pycgroups.oci", "pycgroups.oci.json_text"),
-    *("pycgroups.namespaces", "pycgroups.namespaces.own"),
+    *("pycgroups.caches", "pycgroups.namespaces", "pycgroups.namespaces.own"),
     *("pycgroups.runtime", "pycgroups.runtime.container", "pycgroups.runtime.signals", "pycgroups.runtime.state"),
 }
 
