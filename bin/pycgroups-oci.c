@@ -297,12 +297,12 @@ static int call_python(int count, char **words)
     while (length > 0 && python[length - 1] != '/')
         length--;
     memcpy(python + (length < 0 ? 0 : length), name, sizeof name);
-    const char **command = calloc(count + 4, sizeof *command), *leaves_no_files = getenv("PYTHONDONTWRITEBYTECODE");
+    const char **command = calloc(count + 4, sizeof *command);
     if (!command)
         return 127;
     umask(umask(0) | BY_OTHERS); /* who may write where Python keeps what it compiles is obeyed */
     command[0] = access(python, X_OK) == 0 ? python : name;
-    command[1] = leaves_no_files && *leaves_no_files ? "-SEPB" : "-SEP";
+    command[1] = "-SEP";
     command[2] = "-c";
     command[3] = PYTHON;
     memcpy(command + 4, words + 1, count * sizeof *words);
