@@ -16,6 +16,7 @@ As for `pycgroups.cli`, what a command does not need, it does not import: Python
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -42,6 +43,7 @@ COMMANDS = {
     "checkpoint": "save a running container with criu",
     "restore": "bring a saved container back with criu",
 }
+_INTERRUPTED = 130  # as a shell tells of SIGINT
 SPEC_VERSION = "1.3.0"
 """The newest version of the OCI runtime specification that is understood."""
 
@@ -64,8 +66,10 @@ def _whole_process() -> NoReturn:
 
     # A value of a flag may have the name of a command, too: then what is loaded is not all of use, and no harm.
     bundle = Bundle(next(filter(COMMANDS.__contains__, sys.argv), "none"))
-    bundle.load()
-    from pycgroups.cli import leave
-    from pycgroups.oci_cli.line import perform
-
+    try:
+        bundle.load()
+        from pycgroups.cli import leave
+        from pycgroups.oci_cli.line import perform
+    except KeyboardInterrupt:  # before anything is done
+        os._exit(_INTERRUPTED)
     leave(perform(sys.argv[1:], bundle.keep))

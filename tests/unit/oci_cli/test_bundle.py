@@ -81,6 +81,13 @@ def test_a_source_that_somebody_is_writing_fails_nothing(tree):
     assert list(tree.bundle.parent.glob("*.bundle*")) == []
 
 
+def test_an_interrupt_before_anything_is_done(tree):
+    source = tree.package / "oci_cli/line.py"
+    source.write_text(source.read_text() + "\nraise KeyboardInterrupt\n")
+    tree.use(code=130)
+    assert "Traceback" not in tree.said
+
+
 def test_a_copy_whose_times_have_no_fractions(tree):
     tree.use()
     for source in tree.package.rglob("*.py"):
