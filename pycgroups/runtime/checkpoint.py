@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from pycgroups.errors import InvalidConfig, LaunchError, Unsupported, own_errors
+from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
 from pycgroups.oci.json_text import dumps, parse
@@ -296,7 +296,11 @@ def _stream(pid: int, number: int) -> str:
 
 def _saved_streams(directory: str) -> list[str]:
     path = f"{directory}/{_OURS}"
-    document = parse(config_text(path), path)
+    try:
+        document = parse(config_text(path), path)
+    except NotFound as error:
+        error.hint = "--image-path DIRECTORY: where checkpoint has written"
+        raise
     streams = document.get("streams") if isinstance(document, dict) else None
     if not isinstance(streams, list) or [type(name) for name in streams] != [str] * len(_STREAMS):
         raise InvalidConfig("not written by checkpoint", operation="read", path=path)

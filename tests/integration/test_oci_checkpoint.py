@@ -115,6 +115,14 @@ def test_one_that_something_was_executed_in_with_limits(oci, bundle, counting):
 
 @same_on_v2
 @with_criu
+def test_where_nothing_was_saved_is_nothing_to_restore(oci, bundle):
+    bundle.run("true")
+    words = ["--bundle", bundle.write(), "--image-path", bundle.path / "nothing"]
+    assert "where checkpoint has written" in oci.fails("restore", *words, "web")
+    assert oci.names() == []
+
+
+@with_criu
 def test_one_that_waits_for_its_start_is_none_to_save(oci, bundle):
     bundle.run("sleep", "1000")
     oci.create()
