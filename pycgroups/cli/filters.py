@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pycgroups.cli.flags import pair_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,20 +37,8 @@ _TESTS: dict[str, Callable[[Facts, str], bool]] = {
     ),
 }
 WORDS = tuple(_TESTS)
-
-
-def read(text: str) -> tuple[str, str]:
-    """Read a filter.
-
-    Raises:
-        ValueError: what is allowed.
-    """
-    word, found, value = text.partition("=")
-    if not found or word not in _TESTS:
-        raise ValueError(", ".join(f"{each}=..." for each in WORDS))
-    if word == "status" and value not in _STATUSES:
-        raise ValueError(", ".join(f"status={each}" for each in _STATUSES))
-    return word, value
+read = pair_of(WORDS, {"status": _STATUSES})
+"""Read a filter."""
 
 
 def wants_all(filters: Sequence[tuple[str, str]]) -> bool:

@@ -12,7 +12,7 @@ from pycgroups.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
 _BOOLEANS = {word: value for value, words in ((True, "1 t true"), (False, "0 f false")) for word in words.split()}
@@ -68,6 +68,20 @@ def one_of(*words: str) -> Callable[[str], str]:
         if text not in words:
             raise ValueError(", ".join(words))
         return text
+
+    return read
+
+
+def pair_of(words: Sequence[str], values: Mapping[str, Sequence[str]]) -> Callable[[str], tuple[str, str]]:
+    """Return what reads WORD=VALUE: one of these words, and for some of them one of its values."""
+
+    def read(text: str) -> tuple[str, str]:
+        word, found, value = text.partition("=")
+        if not found or word not in words:
+            raise ValueError(", ".join(f"{each}=..." for each in words))
+        if value not in values.get(word, (value,)):
+            raise ValueError(", ".join(f"{word}={each}" for each in values[word]))
+        return word, value
 
     return read
 

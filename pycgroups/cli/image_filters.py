@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pycgroups.cli.flags import pair_of
 from pycgroups.errors import Error
 
 TYPE_CHECKING = False
@@ -15,20 +16,8 @@ if TYPE_CHECKING:
 
 WORDS = ("dangling", "label", "reference", "before", "since")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
-
-
-def read(text: str) -> tuple[str, str]:
-    """Read a filter.
-
-    Raises:
-        ValueError: what is allowed.
-    """
-    word, found, value = text.partition("=")
-    if not found or word not in WORDS:
-        raise ValueError(", ".join(f"{each}=..." for each in WORDS))
-    if word == "dangling" and value not in _TRUTHS:
-        raise ValueError("dangling=true, dangling=false")
-    return word, value
+read = pair_of(WORDS, {"dangling": tuple(_TRUTHS)})
+"""Read a filter."""
 
 
 def chosen(images: Sequence[Image], filters: Filters, find: Callable[[str], Image]) -> list[Image]:

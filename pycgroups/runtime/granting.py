@@ -29,7 +29,7 @@ def notices(process: Process, given: int) -> list[str]:
 
 
 @lru_cache(64)  # a program may be executed a thousand times
-def _refused(process: Process, given: int) -> list[str]:
+def _refused(process: Process, given: int) -> tuple[str, ...]:
     caps = process.capabilities
     asked = {*caps.bounding, *caps.effective, *caps.permitted, *caps.inheritable, *caps.ambient}
-    return sorted(name for name in asked if name not in NUMBERS or not given >> NUMBERS[name] & 1)
+    return tuple(sorted(name for name in asked if name not in NUMBERS or not given >> NUMBERS[name] & 1))

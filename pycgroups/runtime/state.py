@@ -399,7 +399,7 @@ def seen_start_of(pid: int) -> int:
         return 0
     except PermissionError:  # it is there, as somebody else
         pass
-    from pycgroups.namespaces import own  # nobody should come here
+    from pycgroups.namespaces import own  # which few /procs make necessary
 
     raise own.hidden(f"/proc/{pid}", errno.ENOENT)
 
