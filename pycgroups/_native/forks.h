@@ -1,17 +1,13 @@
 /* A container's init forks on request, and the fork becomes the helper of what is executed there: it is in all namespaces
  * and cgroups of the container already. Its further conversation with the library is that of every helper (helper.c).
  *
- *     library                                     fork                       init
- *     datagram with descriptors ---------------->
- *                               <----------------  FORKED  (its pidfd, and the sender's pid)
- *                                                  FORK_ENDED  ------------>   forks the next one
- *     plan, go, ...             ---------------->
- *                                                  its end                     reaps it
- *                               <-------------------------------------------  EXITED, with usage
- *     closes FORK_ENDED         ------------------------------------------->  kills it
+ *     library                                     init                     fork
+ *     datagram with descriptors ---------------->  forks  ------------->   FORKED  (its pidfd, and the sender's pid)
+ *     plan, go, ...             ---------------------------------------->
+ *                               <----------------  EXITED, with usage      its end
+ *     closes FORK_ENDED         ---------------->  kills it
  *
- * It is there before the next request, for a while: to fork takes as long as all that the fork then does until its exec.
- * Who gets no answer does what takes no init.
+ * Who gets no answer, since the init stands still or cannot fork, does what takes no init.
  */
 #ifndef PYCGROUPS_FORKS_H
 #define PYCGROUPS_FORKS_H
@@ -32,11 +28,10 @@ enum fork_fd { /* what comes with a datagram. All but the last one become the fo
 
 /* ---- of the init ------------------------------------------------------------------------------------------------ */
 
-/* Where requests come, from now on; a signal tells of all that forks_serve() is to look after: fcntl(2), O_ASYNC. */
+/* Where requests come, from now on; a signal tells of them: fcntl(2), O_ASYNC. */
 void forks_begin(int requests);
 
-/* Have a fork for the next request, and kill what nobody waits for any more. A fork goes on in `launch`, which does not
- * return. */
+/* Answer all requests, and kill what nobody waits for any more. A fork goes on in `launch`, which does not return. */
 void forks_serve(void (*launch)(void));
 
 /* Tell how a child has ended, if that is a fork. */

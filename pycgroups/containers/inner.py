@@ -176,23 +176,22 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
     Returns:
         Its exit status, why it ended, which of its own limits it has hit, and what it used.
     """
-    begin, terminal = time.monotonic(), executed.master >= 0
+    begin, terminal, ended = time.monotonic(), executed.master >= 0, executed.fileno()
     deadline = None if timeout is None else begin + timeout
     poll, timed_out = select.poll(), False
-    poll.register(executed.fileno(), select.POLLIN)
+    poll.register(ended, select.POLLIN)
     streams.started()
     streams.attach(poll, terminal=terminal)
     if terminal:
         os.set_blocking(executed.master, False)
         streams.use_terminal(executed.master)
     while True:
-        until = min((each for each in (deadline, streams.due) if each is not None), default=None)
-        seconds = seconds_until(until)
-        ready = poll.poll(None if seconds is None else seconds * 1000 + 0.5)
-        now = time.monotonic()
-        if any(fd == executed.fileno() for fd, _ in ready):
+        seconds = seconds_until(_earlier(deadline, streams.due))
+        ready = dict(poll.poll(None if seconds is None else seconds * 1000 + 0.5))
+        if ended in ready:
             break
-        for fd, events in ready:
+        now = time.monotonic()
+        for fd, events in ready.items():
             streams.ready(fd, events)
         if deadline is not None and now >= deadline:
             executed.kill()
@@ -207,6 +206,12 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
     hits = make_hits(executed.sample, disk=False)
     reason = make_reason(returncode, hits, timed_out=timed_out)
     return returncode, reason, hits, make_usage(wall_time, executed.sample, usage, usage)
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def returncode_of(status: int | None, *, killed: bool = False) -> int:

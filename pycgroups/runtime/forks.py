@@ -23,6 +23,7 @@ import select
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
+from pycgroups.cgroups import placed
 from pycgroups.errors import Error, LaunchError
 from pycgroups.runtime import entering
 from pycgroups.runtime.launch import UNSEEN, Running
@@ -136,7 +137,7 @@ def start(made: Plan, encoded: bytes, record: Record, directory: str, stdio: Seq
     forked = Forked(made)
     try:
         # Meanwhile: whether the init that was asked is that of this container, and has not been started again.
-        if forked.ask(encoded, directory, stdio) and record.is_alive() and forked.is_answered() and forked.has_begun():
+        if forked.ask(encoded, directory, stdio) and record.is_alive() and _has_begun(forked, record):
             return forked
     except LaunchError as error:
         forked.close()
@@ -148,6 +149,10 @@ def start(made: Plan, encoded: bytes, record: Record, directory: str, stdio: Seq
         raise
     forked.close()
     return None
+
+
+def _has_begun(forked: Forked, record: Record) -> bool:
+    return (forked.is_answered() or not placed.is_frozen(record.cgroups)) and forked.has_begun()
 
 
 def listen(directory: str) -> int:
@@ -204,7 +209,7 @@ class Forked(Running):
         return bool(early) or calls.go(spawned) == 0
 
     def is_answered(self) -> bool:
-        """Wait a moment; whether there is a fork. It answers at once, unless it stands still or was stopped."""
+        """Wait a moment; whether there is a fork. The init answers at once, unless it stands still."""
         answered = select.poll()
         answered.register(self.control, 0)  # an end comes soon, and what comes before can wait
         if answered.poll(_MOMENT):

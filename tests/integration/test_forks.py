@@ -14,7 +14,7 @@ import pycgroups as pc
 from pycgroups._native import calls
 from pycgroups.runtime import forks
 from pycgroups.security import capabilities
-from tests.processes import descendants, state
+from tests.processes import state
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -33,17 +33,6 @@ BECOMING = KILL | capabilities.mask(["CAP_CHOWN", "CAP_SETGID", "CAP_SETPCAP", "
 def is_forked(held):
     """Tell whether what is executed now is the init's child."""
     return held.exec(["sh", "-c", "echo $PPID"], check=True).stdout == b"1\n"
-
-
-def waiting(held):
-    """Name the forks of the init that wait for a request."""
-    return [pid for pid in descendants(held.pid) if Path(f"/proc/{pid}/comm").read_text() == "pycgroups-init\n"]
-
-
-def ahead_of(held):
-    """Wait for the one fork that waits."""
-    wait_for(lambda: len(waiting(held)) == 1)
-    return waiting(held)[0]
 
 
 def sets(text):
@@ -118,29 +107,6 @@ def connect(asking, directory):
         os.close(opened)
 
 
-def test_it_waits_for_the_next_for_a_while(run):
-    held = run()
-    assert not waiting(held)  # as long as nothing is executed
-    assert is_forked(held)
-    ahead = ahead_of(held)
-    with held.popen("true") as process:
-        assert process.pid == ahead
-    wait_for(lambda: not waiting(held))
-    assert is_forked(held)
-
-
-@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_fork_that_somebody_inside_stops_or_kills_holds_nothing_up(run, number):
-    held = run()
-    held.exec("true", check=True)
-    ahead = ahead_of(held)
-    os.kill(ahead, number)
-    assert held.exec(["echo", "x"]).stdout == b"x\n"
-    if number == signal.SIGSTOP:
-        os.kill(ahead, signal.SIGKILL)
-    wait_for(lambda: is_forked(held))
-
-
 @pytest.mark.parametrize("name", ["ask", "is_answered", "has_begun"])
 @pytest.mark.parametrize("end", [pc.Container.kill, partial(pc.Container.remove, force=True)])
 def test_one_that_ends_meanwhile(run, monkeypatch, name, end):
@@ -203,13 +169,11 @@ def test_the_init_holds_nothing_of_what_has_ended(run):
 def test_a_paused_container_executes_nothing_later(run):
     held = run()
     held.exec("true", check=True)
-    ahead_of(held)
     held.pause()
     with pytest.raises(pc.StateError, match="paused"):
         held.exec(["touch", "/tmp/late"])
     held.resume()
     held.exec("true", check=True)
-    wait_for(lambda: not waiting(held))
     assert held.exec(["test", "-e", "/tmp/late"]).returncode == 1
 
 
