@@ -23,7 +23,7 @@ from pycgroups.containers.options import signal_number
 from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import flag, integer, seconds
 from pycgroups.containers.verdict import Hits, make_reason
-from pycgroups.errors import Error, InvalidConfig, NotFound, StateError, TimedOut
+from pycgroups.errors import Error, InvalidConfig, NotFound, StateError, TimedOut, invalid
 from pycgroups.misnamed import check_options
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process
@@ -85,6 +85,8 @@ _SHORT = 12
 # After SIGKILL the kernel takes some time, and then the monitor, to write down what there was (seconds).
 _PATIENCE = 30.0
 _MOST_FORKS = 1000
+_OF_LOGS = ("timestamps", "since", "until", "tail", "stdout", "stderr")
+_MOST_LINES, _NEVER = 1 << 62, 1e10
 
 
 class Container(Contents, Looking):
@@ -717,9 +719,11 @@ class Container(Contents, Looking):
 
         Raises:
             NotFound: it has been removed.
+            InvalidConfig: ``since``, ``until`` or ``tail`` is no such number.
             Error: the log cannot be read.
         """
-        lines = (data for _, data in self.lines(follow=follow, **options))
+        _check_logs(Container.logs, options)
+        lines = (data for _, data in _lines(self._home(), follow, options))
         return lines if follow else b"".join(lines)
 
     def lines(self, *, follow: bool = False, **options: Unpack[LogOptions]) -> Iterator[tuple[str, bytes]]:
@@ -729,6 +733,7 @@ class Container(Contents, Looking):
             follow: wait for more until the container has ended.
             **options: as for `logs`.
         """
+        _check_logs(Container.lines, options)
         return _lines(self._home(), follow, options)
 
     def attach(self, *, start: bool = False, logs: bool = False) -> Attachment:
@@ -1006,6 +1011,16 @@ def _word(value: object) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else dumps(value)
+
+
+def _check_logs(face: Callable[..., Any], options: LogOptions) -> None:
+    check_options(face, options, _OF_LOGS)
+    if options.get("tail") is not None:
+        integer(options["tail"], "tail", 0, _MOST_LINES)
+    for name in ("since", "until"):
+        value = options.get(name)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < _NEVER):
+            raise invalid(name, value, "seconds since 1970, as time.time() has them")
 
 
 def _lines(home: Home, follow: bool, options: LogOptions) -> Iterator[tuple[str, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pycgroups.containers import values
 from pycgroups.errors import InvalidConfig, invalid
+from pycgroups.frozen import Brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def _as_given(value: Any) -> Any:
     return value
 
 
-@frozen(kw_only=True)
-class Healthcheck:
+@frozen(kw_only=True, repr=False)
+class Healthcheck(Brief):
     """A check that is executed in a container now and then, as its own program is, and says whether that is well.
 
     What is None is as the image says, or else as by default; so it is in Docker. Times are seconds.
@@ -73,7 +74,10 @@ def read(value: object) -> Healthcheck | None:
         return value
     if isinstance(value, str):
         return Healthcheck(test=value)
-    if isinstance(value, dict) and {field.name for field in fields(Healthcheck)}.issuperset(value):
+    if isinstance(value, dict):
+        words = [field.name for field in fields(Healthcheck)]
+        for word in value:
+            values.choice(word, "healthcheck", words)
         return Healthcheck(**value)
     raise invalid("healthcheck", value, "a Healthcheck, a dict of its words, or a command for a shell")
 
