@@ -682,7 +682,7 @@ class Cgroup:
 
     def __repr__(self) -> str:
         """Name and limits."""
-        return f"<Cgroup {self.name!r} {self.limits}>"
+        return f"<Cgroup {self.name!r} {self.limits!r}>"
 
 
 def _check_pid(pid: object) -> None:

@@ -17,6 +17,7 @@ from pycgroups.containers import options, values
 from pycgroups.containers.mounts import Mount, mounts, volumes
 from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
+from pycgroups.frozen import Brief
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
@@ -60,8 +61,8 @@ def _as_given(value: Any) -> Any:
     return value
 
 
-@frozen(kw_only=True)
-class ContainerConfig:
+@frozen(kw_only=True, repr=False)
+class ContainerConfig(Brief):
     """The options of one container. All are keywords; None always means "not given".
 
     The types below are the normal forms; `pycgroups.containers.options` tells what else may be written.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pycgroups.frozen import Brief
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,17 +22,10 @@ _MAPS = frozenset(
 )
 
 
-class Model:
+class Model(Brief):
     """A class of a specification; its subclasses are attrs classes, frozen."""
 
     __slots__ = ("_hash",)
-
-    def __repr__(self) -> str:
-        """Show what is set."""
-        fields = self.__frozen__.all  # type: ignore[attr-defined]
-        shown = ((field.name, getattr(self, field.name), field.default) for field in fields)
-        inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
-        return f"{type(self).__name__}({inside})"
 
     def given(self) -> Iterator[tuple[str, str, Any]]:
         """Walk what is set: the field, its property in JSON, and the value."""
