@@ -614,7 +614,7 @@ class Container(Contents, Looking):
             if status in _LIVE and limits:
                 asked = config.limits.only(limits)
                 gone = [word for word, value in limits.items() if value is None]
-                self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone))
+                self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone), asked)
             if after is not None:
                 monitor.change(home.fd, after)
             document = to_json(config)
