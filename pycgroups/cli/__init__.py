@@ -120,6 +120,12 @@ DOCKERS: dict[str, dict[str, str]] = {
     "image": {"ls": "images", "list": "images", "rm": "rmi"} | {name: name for name in _OF_IMAGES},
 }
 """What docker has in two words, and we in one as well."""
+ELSEWHERE = {
+    "build": "docker build or podman build, then docker save NAME | pycgroups load",
+    "info": "pycgroups doctor tells what works on this host, pycgroups system df what is here",
+    "version": "pycgroups --version",
+}
+"""What docker has as a command, and how it is done here."""
 _OF_VERBS = frozenset({"start", "stop", "restart", "kill", "pause", "unpause", "wait", "rm", "rename"})
 _LIKE_RUN = {*CONTAINERS, "create", "exec"}
 _MODULES = {"import": "import_", "exec": "exec_"}
@@ -223,8 +229,17 @@ def _command(name: str, *arguments: str) -> int:
 
         print(f"pycgroups {pycgroups.__version__}")
         return 0
-    _complain(f"{name!r} is not a command (see pycgroups --help)")
+    _complain(f"{name!r} is not a command{_meant(name)} (see pycgroups --help)")
     return OURS
+
+
+def _meant(name: str) -> str:
+    from pycgroups.misnamed import nearest
+
+    if name in ELSEWHERE:
+        return f"; {ELSEWHERE[name]}"
+    near = nearest(name, COMMANDS)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _tell(error: Error | OSError, failed: int) -> int:

@@ -83,6 +83,15 @@ def test_an_unknown_command(capsys):
 
 
 @pytest.mark.parametrize(
+    ("word", "said"),
+    [("imges", "did you mean 'images'?"), ("version", "pycgroups --version"), ("build", "docker build")],
+)
+def test_what_was_meant_is_told(capsys, word, said):
+    assert cli.main([word]) == 125
+    assert f"{word!r} is not a command; {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"), [("-- true", "--output"), ("-o p -t -- true", "--tty"), ("-o p", "which program")]
 )
 def test_what_cannot_be_recorded(arguments, said, capsys):
