@@ -22,6 +22,7 @@
     verbs.py        what is done to one: pycgroups start, stop, rm and the like
 
     filters.py      ps --filter
+    elsewhere.py    what docker has and we have not
     facts.py        what is told of containers and images
     templates.py    --format '{{.Names}}'
     usage.py        what a command takes, and its help
@@ -120,12 +121,6 @@ DOCKERS: dict[str, dict[str, str]] = {
     "image": {"ls": "images", "list": "images", "rm": "rmi"} | {name: name for name in _OF_IMAGES},
 }
 """What docker has in two words, and we in one as well."""
-ELSEWHERE = {
-    "build": "docker build or podman build, then docker save NAME | pycgroups load",
-    "info": "pycgroups doctor tells what works on this host, pycgroups system df what is here",
-    "version": "pycgroups --version",
-}
-"""What docker has as a command, and how it is done here."""
 _OF_VERBS = frozenset({"start", "stop", "restart", "kill", "pause", "unpause", "wait", "rm", "rename"})
 _LIKE_RUN = {*CONTAINERS, "create", "exec"}
 _MODULES = {"import": "import_", "exec": "exec_"}
@@ -234,10 +229,11 @@ def _command(name: str, *arguments: str) -> int:
 
 
 def _meant(name: str) -> str:
+    from pycgroups.cli import elsewhere
     from pycgroups.misnamed import nearest
 
-    if name in ELSEWHERE:
-        return f"; {ELSEWHERE[name]}"
+    if name in elsewhere.COMMANDS:
+        return f"; {elsewhere.COMMANDS[name]}"
     near = nearest(name, COMMANDS)
     return f"; did you mean {near!r}?" if near else ""
 
