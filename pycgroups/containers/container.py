@@ -384,9 +384,11 @@ class Container(Contents, Looking):
             signal: what asks it, a number or a name; by default its option ``stop_signal``.
 
         Raises:
+            InvalidConfig: `timeout` or `signal` is none; nothing was done.
             NotFound: it has been removed.
             Error: it may not be killed.
         """
+        limit = None if timeout is None else seconds(timeout, "timeout", zero=True)
         asked = None if signal is None else signal_number(signal, "signal")
         if self.status not in _GOES_ON:
             return
@@ -396,7 +398,7 @@ class Container(Contents, Looking):
             if self.status not in _LIVE:
                 return
         config = from_json(record.config)
-        patience = config.stop_timeout if timeout is None else timeout
+        patience = config.stop_timeout if limit is None else limit
         self._signal(asked or config.stop_signal or signals.SIGTERM)
         if not self._ends(time.monotonic() + patience):
             self._kill()
@@ -519,14 +521,16 @@ class Container(Contents, Looking):
             timeout: seconds; None for any time.
 
         Raises:
+            InvalidConfig: `timeout` is none.
             StateError: it was never started, or nobody saw how it ended.
             TimedOut: it goes on.
             NotFound: it was removed.
         """
+        limit = None if timeout is None else seconds(timeout, "timeout", zero=True)
         with self._home() as home:
             if not home.was_started:
                 raise StateError("it was never started", operation="wait", path=self._shown)
-        end = self._ends(None if timeout is None else time.monotonic() + timeout)
+        end = self._ends(None if limit is None else time.monotonic() + limit)
         if end is None:
             raise TimedOut(f"it goes on after {timeout} seconds", operation="wait for the end", path=self._shown)
         if end.returncode is None:

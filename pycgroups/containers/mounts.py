@@ -18,6 +18,7 @@ from pycgroups.containers.values import (
     text,
 )
 from pycgroups.errors import InvalidConfig, Unsupported, invalid
+from pycgroups.frozen import Brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def _size(value: int | str | None) -> int | None:
     return None if value is None else parse_size("Mount.size", value)
 
 
-@frozen(kw_only=True)
-class Mount:
+@frozen(kw_only=True, repr=False)
+class Mount(Brief):
     """One mount, made by `bind`, `tmpfs`, `volume` or `overlay`.
 
     Attributes:
