@@ -50,17 +50,11 @@ class Field:
 field = Field
 
 
-class Brief:
-    """Above a class with many fields, made with ``repr=False``: those that are as by default are not shown."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """Show what is set."""
-        fields = self.__frozen__.all  # type: ignore[attr-defined]
-        shown = ((field.name, getattr(self, field.name), field.default) for field in fields if field.init)
-        inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
-        return f"{type(self).__name__}({inside})"
+def brief(self: Any) -> str:
+    """Show what is not as by default; the `__repr__` of a class with many fields."""
+    shown = ((field.name, getattr(self, field.name), field.default) for field in self.__frozen__.all if field.init)
+    inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
+    return f"{type(self).__name__}({inside})"
 
 
 def frozen(cls: Any = None, *, kw_only: bool = False, repr: bool = True, cache_hash: bool = False) -> Any:  # noqa: A002

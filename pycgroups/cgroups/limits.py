@@ -15,7 +15,7 @@ from _collections_abc import Mapping
 
 from pycgroups.cgroups.lists import cpu_list, cpu_numbers
 from pycgroups.errors import invalid
-from pycgroups.frozen import Brief
+from pycgroups.frozen import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,8 +198,8 @@ def _pairs(key: str, value: object, allowed: str) -> Iterable[tuple[object, obje
     raise invalid(key, value, f"a dict: {allowed}")
 
 
-@frozen(kw_only=True, repr=False)
-class Limits(Brief):
+@frozen(kw_only=True)
+class Limits:
     """What a group's processes may use together. None, the default of each word, sets no limit.
 
     Every word is validated here, so a `Limits` that exists is right in itself; whether this host can
@@ -226,6 +226,8 @@ class Limits(Brief):
     Raises:
         InvalidConfig: with the option's name as `path`.
     """
+
+    __repr__ = brief
 
     memory: int | None = field(default=None, converter=_memory)
     memory_swap: int | None = field(default=None, converter=_memory_swap)

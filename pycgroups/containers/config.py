@@ -17,7 +17,7 @@ from pycgroups.containers import options, values
 from pycgroups.containers.mounts import Mount, mounts, volumes
 from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
-from pycgroups.frozen import Brief
+from pycgroups.frozen import brief
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
@@ -61,8 +61,8 @@ def _as_given(value: Any) -> Any:
     return value
 
 
-@frozen(kw_only=True, repr=False)
-class ContainerConfig(Brief):
+@frozen(kw_only=True)
+class ContainerConfig:
     """The options of one container. All are keywords; None always means "not given".
 
     The types below are the normal forms; `pycgroups.containers.options` tells what else may be written.
@@ -156,6 +156,8 @@ class ContainerConfig(Brief):
         InvalidConfig: an option has a wrong type, unit or range, or two contradict each other.
         Unsupported: an option is known and what it asks for is not there yet.
     """
+
+    __repr__ = brief
 
     command: tuple[str, ...] | None = field(default=None, converter=_as_given)
     entrypoint: tuple[str, ...] | None = field(default=None, converter=_as_given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pycgroups.containers import values
 from pycgroups.errors import InvalidConfig, invalid
-from pycgroups.frozen import Brief
+from pycgroups.frozen import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def _as_given(value: Any) -> Any:
     return value
 
 
-@frozen(kw_only=True, repr=False)
-class Healthcheck(Brief):
+@frozen(kw_only=True)
+class Healthcheck:
     """A check that is executed in a container now and then, as its own program is, and says whether that is well.
 
     What is None is as the image says, or else as by default; so it is in Docker. Times are seconds.
@@ -48,6 +48,8 @@ class Healthcheck(Brief):
     Raises:
         InvalidConfig: one is of a wrong type or out of range.
     """
+
+    __repr__ = brief
 
     test: tuple[str, ...] | None = field(default=None, converter=_as_given)
     interval: float | None = field(default=None, converter=_as_given)

@@ -18,7 +18,7 @@ from pycgroups.containers.values import (
     text,
 )
 from pycgroups.errors import InvalidConfig, Unsupported, invalid
-from pycgroups.frozen import Brief
+from pycgroups.frozen import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _size(value: int | str | None) -> int | None:
     return None if value is None else parse_size("Mount.size", value)
 
 
-@frozen(kw_only=True, repr=False)
-class Mount(Brief):
+@frozen(kw_only=True)
+class Mount:
     """One mount, made by `bind`, `tmpfs`, `volume` or `overlay`.
 
     Attributes:
@@ -91,6 +91,8 @@ class Mount(Brief):
     Raises:
         InvalidConfig: a value is of a wrong type or out of range; names the attribute.
     """
+
+    __repr__ = brief
 
     kind: Literal["bind", "tmpfs", "volume", "overlay"]
     destination: str = field(converter=_destination)

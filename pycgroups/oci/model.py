@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycgroups.frozen import Brief
+from pycgroups.frozen import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +22,12 @@ _MAPS = frozenset(
 )
 
 
-class Model(Brief):
+class Model:
     """A class of a specification; its subclasses are attrs classes, frozen."""
 
     __slots__ = ("_hash",)
+
+    __repr__ = brief
 
     def given(self) -> Iterator[tuple[str, str, Any]]:
         """Walk what is set: the field, its property in JSON, and the value."""
