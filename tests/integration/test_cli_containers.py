@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from pycgroups import cli
+from pycgroups import cli, images
 from pycgroups.containers import collection
 from tests.boxes import BASE, UPPER, put
 from tests.images import Image
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.requires("userns")
 def command(store, root, monkeypatch, capfdbinary):
     """Run a command on the containers of that store; its exit code, stdout and stderr."""
     monkeypatch.setattr(collection, "default", lambda: store.containers)
+    monkeypatch.setattr(images, "default", lambda: store.images)
 
     def call(*words):
         capfdbinary.readouterr()
