@@ -85,6 +85,7 @@ SOURCE = """
 #include "bpf.h"
 #include "hole.h"
 #include "landlock.h"
+#include "forks.h"
 #include "loop.h"
 #include "monitor.h"
 #include "namespace.h"
@@ -127,7 +128,9 @@ const int syscall_count = sizeof syscall_names / sizeof *syscall_names - 1;
 def build_helper() -> Path:
     """Compile the helper; the answer is the executable's path."""
     return _build(
-        "pycgroups-init", ["-Os", *BARE], "helper.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"
+        "pycgroups-init",
+        ["-Os", *BARE],
+        *("helper.c", "forks.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"),
     )
 
 
@@ -170,7 +173,7 @@ def make() -> FFI:
             f"pycgroups/_native/{name}"
             for name in (
                 *("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"),
-                *("overlay.c", "tar.c", "tree.c", "unpack.c"),
+                *("ask.c", "overlay.c", "tar.c", "tree.c", "unpack.c"),
             )
         ],
         include_dirs=["pycgroups/_native"],

@@ -156,10 +156,27 @@ def child(  # noqa: PLR0917 (those of the C function)
         {"clone_flags": namespaces, "cgroup": cgroup, "stdio": stdio, "keep_caps": keep_caps},
     )
     result = lib.spawn_child(request, executable, spawned.out)
+    _part(spawned)
+    return result, spawned.out.failed
+
+
+def fork_listen(path: str) -> int:
+    """Make the socket at which an init is asked for forks; a descriptor or -errno."""
+    return int(lib.forks_listen(os.fsencode(path)))
+
+
+def fork_ask(spawned: Spawned, path: str, stdio: Sequence[int]) -> int:
+    """Ask an init for a fork, the helper of a plan; a descriptor that tells of its end, or -errno."""
+    fds = [*stdio, spawned.out.peer, spawned.out.creator]
+    result = int(lib.forks_ask(os.fsencode(path), spawned.control, fds))
+    _part(spawned)
+    return result
+
+
+def _part(spawned: Spawned) -> None:
     with _forking:
         lib.spawn_part(spawned.out)
         _beginning.discard(spawned)
-    return result, spawned.out.failed
 
 
 def monitor_plan(numbers: dict[str, int], members: bytes, words: Sequence[bytes]) -> bytes:

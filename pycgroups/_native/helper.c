@@ -34,6 +34,7 @@
 #include <linux/wait.h>
 
 #include "bare.h"
+#include "forks.h"
 #include "inside.h"
 #include "message.h"
 #include "sys.h"
@@ -119,7 +120,7 @@ static long receive_go(void)
     if (count != run.plan->passed)
         return -EPROTO;
     for (uint32_t i = 0; i < count; i++)
-        run.slot[i] = message.rights.fds[i];
+        run.slot[i] = message.fds[i];
     return 0;
 }
 
@@ -155,16 +156,31 @@ static long __attribute__((noinline)) fork_main(void)
     return pid;
 }
 
+enum { REQUESTS = CONTROL + 1 }; /* of forks.h, once the program runs */
+
 /* What an init needs no more: the program's streams, what stayed open until its exec, and every right but that to send a
- * signal. */
+ * signal and, if it is to fork, to be what its forks become. */
 static void settle_down(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{.effective = 1U << CAP_KILL, .permitted = 1U << CAP_KILL}};
+    uint64_t caps = run.plan->keep_caps | 1U << CAP_KILL;
+    struct __user_cap_data_struct data[2] = {0};
+    SYS(capget, &header, data);
+    for (int half = 0; half < 2; half++) {
+        data[half].permitted &= (uint32_t)(caps >> (32 * half)); /* more than there is would be refused, and nothing dropped */
+        data[half].effective = data[half].permitted;
+        data[half].inheritable = 0;
+    }
+    int requests = run.plan->requests < 0 ? -1 : run.slot[run.plan->requests];
+    int forks = requests == REQUESTS || (requests >= 0 && SYS(dup3, requests, REQUESTS, O_CLOEXEC) == REQUESTS);
     SYS(close_range, 0, CONTROL - 1, 0);
-    SYS(close_range, CONTROL + 1, ~0U, 0);
+    SYS(close_range, CONTROL + 1 + forks, ~0U, 0);
     SYS(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (forks)
+        limit_bounding(caps); /* that is: here, and not in each fork */
     SYS(capset, &header, data);
+    if (forks)
+        forks_begin(REQUESTS);
 }
 
 /* Without a pid namespace of ours, kill(-1) would be for every process of the machine. */
@@ -255,8 +271,11 @@ static void end_others(void)
 {
     struct { long sec, nsec; } patience = {1, 0};
     uint64_t every = ~0ULL;
+    struct rusage usage;
+    int status;
     long pid;
-    while ((pid = SYS(wait4, -1, 0, WNOHANG | __WALL, 0)) >= 0) {
+    while ((pid = SYS(wait4, -1, &status, WNOHANG | __WALL, &usage)) >= 0) {
+        forks_ended(pid, status, &usage);
         if (pid == 0 && kill_others() < 0)
             return;
         if (pid == 0 && SYS(rt_sigtimedwait, &every, 0, &patience, SIGNAL_SET_BYTES) < 0 && is_first())
@@ -279,11 +298,13 @@ static void reap(long main_pid)
 {
     for (;;) {
         int status = 0;
-        long pid = SYS(wait4, -1, &status, WNOHANG | __WALL, 0);
+        struct rusage usage;
+        long pid = SYS(wait4, -1, &status, WNOHANG | __WALL, &usage);
         if (pid <= 0)
             return;
         if (pid == main_pid)
             report_exit(status);
+        forks_ended(pid, status, &usage);
     }
 }
 
@@ -302,6 +323,8 @@ static int is_of_creator(long signal, const siginfo_t *info)
     return signal == SIGIO_ && info->si_code > 0;
 }
 
+static void __attribute__((noreturn)) launch(void);
+
 static void __attribute__((noreturn)) be_init(long main_pid)
 {
     struct report started = {.kind = REPORT_STARTED, .value = (int32_t)main_pid};
@@ -314,6 +337,7 @@ static void __attribute__((noreturn)) be_init(long main_pid)
     const struct { long sec, nsec; } once = {0, 300000000}, *patience = &once;
     for (;;) {
         reap(main_pid);
+        forks_serve(launch);
         siginfo_t info;
         long signal = SYS(rt_sigtimedwait, &every, &info, patience, SIGNAL_SET_BYTES);
         if (signal == PLAN_END_SIGNAL && (info.si_pid == 0 || !is_first())) /* 0: no pid of ours */
@@ -331,12 +355,8 @@ static void __attribute__((noreturn)) be_init(long main_pid)
 
 /* ---- */
 
-static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
+static void __attribute__((noreturn)) launch(void)
 {
-    set_stack_guard();
-    mask_signals(~0ULL);
-    reset_signals();
-    SYS(prctl, PR_SET_NAME, "pycgroups-init", 0, 0, 0);
     long ret = receive_plan();
     if (ret == 0)
         ret = receive_go();
@@ -359,4 +379,13 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
     if (main_failed)
         leave(125);
     be_init(pid);
+}
+
+static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
+{
+    set_stack_guard();
+    mask_signals(~0ULL);
+    reset_signals();
+    SYS(prctl, PR_SET_NAME, "pycgroups-init", 0, 0, 0);
+    launch();
 }

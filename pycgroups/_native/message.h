@@ -15,10 +15,19 @@ enum {
 struct message {
     struct { void *name; int namelen; void *iov; size_t iovlen; void *control; size_t controllen; int flags; } header;
     struct { const void *base; size_t length; } part;
-    struct { size_t length; int level, type; int fds[MESSAGE_FDS_MAX]; } rights; /* struct cmsghdr, and its data */
+    struct message_rights { size_t length; int level, type; int fds[MESSAGE_FDS_MAX]; } rights; /* struct cmsghdr, and data */
+    struct { size_t length; int level, type; int pid, uid, gid; } room; /* where others come before them */
+    const int *fds; /* that were received */
+    int sender;     /* its pid, with SO_PASSCRED; else 0 */
 };
 
-static const size_t message_rights_header = offsetof(struct message, rights.fds) - offsetof(struct message, rights);
+enum { SOL_SOCKET_ = 1, SCM_RIGHTS_ = 1, SCM_CREDENTIALS_ = 2 };
+static const size_t message_rights_header = offsetof(struct message_rights, fds);
+
+static inline size_t message_aligned(size_t length)
+{
+    return (length + sizeof(size_t) - 1) & ~(sizeof(size_t) - 1);
+}
 
 static inline void message_set(struct message *message, const void *data, size_t length)
 {
@@ -36,7 +45,6 @@ static inline void message_set(struct message *message, const void *data, size_t
 /* Bytes sent, or -errno. */
 static inline long message_send(int socket, const void *data, size_t length, const int *fds, uint32_t count, int flags)
 {
-    enum { SOL_SOCKET_ = 1, SCM_RIGHTS_ = 1 };
     struct message message;
     message_set(&message, data, length);
     if (count > MESSAGE_FDS_MAX)
@@ -47,9 +55,24 @@ static inline long message_send(int socket, const void *data, size_t length, con
         message.rights.type = SCM_RIGHTS_;
         for (uint32_t i = 0; i < count; i++)
             message.rights.fds[i] = fds[i];
-        message.header.controllen = (message.rights.length + sizeof(size_t) - 1) & ~(sizeof(size_t) - 1);
+        message.header.controllen = message_aligned(message.rights.length);
     }
     return SYS_RETRY(sendmsg, socket, &message.header, MSG_NOSIGNAL_ | flags);
+}
+
+/* What came beside the bytes: cmsg(3). */
+static inline void message_look(struct message *message, uint32_t *count)
+{
+    for (size_t at = 0; at + message_rights_header < message->header.controllen;) {
+        const struct message_rights *part = (const void *)((const char *)&message->rights + at);
+        if (part->level == SOL_SOCKET_ && part->type == SCM_CREDENTIALS_)
+            message->sender = part->fds[0];
+        if (part->level == SOL_SOCKET_ && part->type == SCM_RIGHTS_) {
+            message->fds = part->fds;
+            *count = (uint32_t)((part->length - message_rights_header) / sizeof(int));
+        }
+        at += message_aligned(part->length);
+    }
 }
 
 /* Bytes received, 0 at the end, or -errno; -EMFILE when not all descriptors could be taken over. `message` has them,
@@ -57,13 +80,13 @@ static inline long message_send(int socket, const void *data, size_t length, con
 static inline long message_receive(int socket, void *data, size_t length, struct message *message, uint32_t *count, int flags)
 {
     message_set(message, data, length);
-    message->header.controllen = sizeof message->rights;
+    message->header.controllen = sizeof message->rights + sizeof message->room;
+    message->sender = 0;
     *count = 0;
     long got = SYS_RETRY(recvmsg, socket, &message->header, MSG_CMSG_CLOEXEC_ | flags);
     if (got < 0)
         return got;
-    if (message->header.controllen > message_rights_header)
-        *count = (uint32_t)((message->rights.length - message_rights_header) / sizeof(int));
+    message_look(message, count);
     return message->header.flags & MSG_CTRUNC_ ? -EMFILE : got;
 }
 

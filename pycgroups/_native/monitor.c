@@ -248,7 +248,7 @@ static void grant(char wish, const struct message *message, uint32_t count)
     if (wish == MONITOR_SHUT)
         is_shut = start_thread(close_input, 0) >= 0;
     else if (wish == MONITOR_LEND && count == 1
-             && message_send(message->rights.fds[0], &wish, sizeof wish, &input, 1, MSG_DONTWAIT_) > 0)
+             && message_send(message->fds[0], &wish, sizeof wish, &input, 1, MSG_DONTWAIT_) > 0)
         output_is_awaited = 1;
 }
 
@@ -265,7 +265,7 @@ static int lend(void)
         if (got > 0)
             grant(wish, &message, count);
         for (uint32_t i = 0; i < count; i++)
-            SYS(close, message.rights.fds[i]);
+            SYS(close, message.fds[i]);
     } while (got >= 0 || got == -EMFILE);
     return got == -EAGAIN;
 }
@@ -366,7 +366,7 @@ static int hear(void)
     long got;
     while ((got = message_receive(MONITOR_CONTROL, &report, sizeof report, &message, &count, MSG_DONTWAIT_)) > 0) {
         for (uint32_t i = 0; i < count; i++)
-            SYS(close, message.rights.fds[i]);
+            SYS(close, message.fds[i]);
         if (got != sizeof report || report.kind != REPORT_EXITED)
             continue;
         usage = report;

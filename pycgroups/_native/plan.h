@@ -118,7 +118,8 @@ struct plan_header {
     uint32_t prepare;
     uint32_t setup;
     uint32_t steps;
-    uint32_t reserved;
+    int32_t requests;  /* slot of the socket at which an init is asked for forks (forks.h), or -1 */
+    uint64_t keep_caps; /* what the init keeps for them, of its capabilities */
 };
 
 struct plan_step {

@@ -507,11 +507,13 @@ int spawn_report(int control, struct report *report, int *fd)
     struct message message;
     uint32_t count;
     long got = message_receive(control, report, sizeof *report, &message, &count, MSG_DONTWAIT_);
-    *fd = count > 0 ? message.rights.fds[0] : -1;
+    *fd = count > 0 ? message.fds[0] : -1;
     if (got == -ECONNRESET) /* the peer died with unread bytes: an end of file like another */
         return 0;
     if (got <= 0)
         return (int)got;
+    if (report->kind == REPORT_FORKED && message.sender) /* who forked it does not know our pid namespace */
+        report->value = message.sender;
     return got == sizeof *report ? 1 : -EPROTO;
 }
 

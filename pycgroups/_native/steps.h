@@ -44,6 +44,9 @@ int open_file_system(const char *type, const char *options, uint32_t length, uin
 /* mount_setattr(2) of the mount that a descriptor is of; without a map of ids, `userns` is -1. 0 or -errno. */
 int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int userns, int recursive);
 
+/* Drop all but these capabilities from the bounding set. 0 or -errno. */
+int limit_bounding(uint64_t stays);
+
 /* Take over what getrusage(2) tells. */
 void report_usage(struct report *report, const struct rusage *usage);
 

@@ -379,7 +379,7 @@ class Container:
             require_limits=require_limits,
         )
         record, spec = _known(self.directory, None) if first is None else _kept(self.directory, first)
-        return execution.execute(record, spec, process, wishes)
+        return execution.execute(self.directory, record, spec, process, wishes)
 
     # -- for its creator --------------------------------------------------------------------------------------------
 

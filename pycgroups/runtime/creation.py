@@ -187,11 +187,13 @@ def _check_host(linux: Linux) -> None:
 def _manner(spec: Spec, wishes: Wishes) -> Manner:
     """Say how its program is started."""
     assert spec.process is not None
-    return (wishes.manner or confinement.manner(spec.process, spec.linux.seccomp))._replace(
+    manner = wishes.manner or confinement.manner(spec.process, spec.linux.seccomp)
+    return manner._replace(
         grantable=granting.grantable(userns=any(space.type == "user" for space in spec.linux.namespaces)),
         detached=True,
         mount_label=confinement.mount_label(spec.linux.mount_label),
         start=not wishes.at_once,
+        forks=wishes.at_once and _can_fork(spec, manner),
         waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
         handed=len(wishes.preserved.fds),
         holes=wishes.preserved.holes,
@@ -199,6 +201,13 @@ def _manner(spec: Spec, wishes: Wishes) -> Manner:
         pivot=wishes.pivot,
         bare=() if wishes.pivot else _bare_mounts(),
     )
+
+
+def _can_fork(spec: Spec, manner: Manner) -> bool:
+    """Tell whether its init can fork for who executes something in it."""
+    from pycgroups.runtime import forks  # of a container that is held
+
+    return forks.are_possible(spec, manner)
 
 
 def _has_early_hooks(spec: Spec) -> bool:
@@ -446,6 +455,10 @@ class Creation:
             uids = gids = ()
         if self.manner.start:
             self.given.append(self.home.make_fifo())
+        elif self.manner.forks:
+            from pycgroups.runtime import forks
+
+            self.given.append(forks.listen(self.home.path))
         launch(
             self.running,
             encoded,

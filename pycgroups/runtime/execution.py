@@ -13,7 +13,7 @@ from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.signals import has_ended, open_process
-from pycgroups.runtime.state import make_state, write_pid
+from pycgroups.runtime.state import FORKS, make_state, write_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ else:
 
 
 _ATTEMPTS = 8
-# By the /proc of the container's mount namespace its init does not see what it would have to end: a cgroup ends it all.
-_UNSEEN = ("start of the program", errno.EXDEV)
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
@@ -89,8 +87,8 @@ class Executed:
         return () if self._group is None else self._group.unenforced
 
     def fileno(self) -> int:
-        """A descriptor that is readable once it has ended: a pidfd; pidfd_open(2)."""
-        return self._running.pidfd
+        """A descriptor that is readable once it has ended."""
+        return self._running.fileno()
 
     def wait(self) -> int:
         """Wait for its end; the exit status as `subprocess` has it, negative for a signal.
@@ -180,17 +178,27 @@ class _Target(NamedTuple):
 
 @own_errors("exec")
 def execute(
-    record: Record, spec: Spec, process: Process | Callable[[Process, int], Process], wishes: Wishes
+    directory: str,
+    record: Record,
+    spec: Spec,
+    process: Process | Callable[[Process, int], Process],
+    wishes: Wishes,
 ) -> Executed:
-    """Start a process in the container that a record is of; see `Container.exec`."""
-    pidfd = open_process(record.pid) if record.started_at else -1
+    """Start a process in the container that a record is of, and its state directory; see `Container.exec`."""
+    pidfd = -1
     try:
-        # In this order: the descriptor is of no other process. The pid may be, of one that comes after its end.
-        if pidfd < 0 or not record.is_alive():
+        if not record.started_at:
             raise _not_running(record)
         if callable(process):
             assert spec.process is not None  # `create` has seen to that
             process = process(spec.process, record.pid)
+        executed = _execute_by_init(directory, record, spec, process, wishes)
+        if executed is not None:
+            return executed
+        pidfd = open_process(record.pid)
+        # In this order: the descriptor is of no other process. The pid may be, of one that comes after its end.
+        if pidfd < 0 or not record.is_alive():
+            raise _not_running(record)
         return _execute_either_way(_Target(record, spec, pidfd), process, wishes)
     except (NotFound, Unsupported, CgroupError, LaunchError) as error:
         if not record.is_ending():
@@ -205,13 +213,38 @@ def _not_running(record: Record) -> StateError:
     return StateError("container not running", operation="exec", path=record.id)
 
 
+def _execute_by_init(directory: str, record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed | None:
+    """Start a process by the container's own init, if that is in its power."""
+    beyond = (
+        wishes.limits is not None or wishes.detached or wishes.cgroups or wishes.ignore_paused or wishes.preserved.fds
+    )
+    if beyond or process.terminal or not os.path.exists(f"{directory}/{FORKS}"):
+        return None
+    from pycgroups.runtime import forks  # of a container that is held
+
+    grantable = _grantable(spec)
+    manner = _manner(process, spec.linux.seccomp)._replace(grantable=grantable, init=wishes.supervised)
+    groups = _may_set_groups(record.pid, record.started_at)
+    planned = forks.plan(process, spec, manner, groups)
+    running = planned and forks.start(*planned, record, directory, wishes.stdio)
+    if not running:
+        return None
+    try:
+        if wishes.pid_file is not None:
+            write_pid(wishes.pid_file, running.pid)
+        return Executed(running, process.args, -1, granting.notices(process, grantable), None)
+    except BaseException:
+        running.close()
+        raise
+
+
 def _execute_either_way(target: _Target, process: Process, wishes: Wishes) -> Executed:
     if wishes.limits is not None:
         return _execute_in_group(target, process, wishes, wishes.limits)
     try:
         return _execute(target, process, wishes, None)
     except LaunchError as error:
-        if (error.step, error.errno) != _UNSEEN or not target.record.cgroups:
+        if (error.step, error.errno) != launch.UNSEEN or not target.record.cgroups:
             raise
     from pycgroups.cgroups.limits import NO_LIMITS  # few come here
 
@@ -352,6 +385,11 @@ def _launch(
             else:
                 break
     return running
+
+
+@lru_cache(64)  # what a process has begun with stays
+def _may_set_groups(pid: int, began: int) -> bool:  # noqa: ARG001 (of which process that is)
+    return own.may_set_groups(pid)
 
 
 _manner = lru_cache(64)(confinement.manner)  # a program may be executed a thousand times

@@ -32,6 +32,8 @@ _SIGCONT, _SIGKILL = 18, 9
 # A supervisor that does not answer, since somebody stops it again and again, is killed itself: after so many times.
 _ATTEMPTS = 10
 _START = "start of the program"
+UNSEEN = (_START, errno.EXDEV)
+"""By the /proc of the container's mount namespace an init does not see what it would have to end."""
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
@@ -84,6 +86,10 @@ class Running:
     def control(self) -> int:
         """Our end of the control socket."""
         return self.spawned.control
+
+    def fileno(self) -> int:
+        """A descriptor that is readable once it has ended."""
+        return self.pidfd
 
     def hear(self, *, most: int = -1) -> bool:
         """Take in all that the helper has said, or so many records; False when there is nothing more to come."""
@@ -179,7 +185,7 @@ class Running:
         A signal handler runs meanwhile, and its exception ends the wait, as that of Ctrl-C.
         """
         gone = select.poll()
-        gone.register(self.pidfd, select.POLLIN)
+        gone.register(self.fileno(), select.POLLIN)
         return bool(gone.poll(patience))
 
     def reap(self) -> tuple[int | None, Report | None]:

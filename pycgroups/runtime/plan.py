@@ -165,9 +165,10 @@ class _Planner:
         self.supervised = manner.init and "pid" not in self.fresh
         self.binds_devices = self.userns or nested
         self.idmaps = self.wanted_idmaps() if privileged else ()
-        start = joins + len(self.joined)
-        self.slots = Slots(start=start, handed=start + manner.start)
-        self.top = start + manner.start + manner.handed  # a slot that is one only where it is handed over
+        kept = joins + len(self.joined)
+        is_kept = manner.start or manner.forks
+        self.slots = Slots(kept=kept if is_kept else -1, handed=kept + is_kept)
+        self.top = kept + is_kept + manner.handed  # a slot that is one only where it is handed over
         self.given = self.top + int(isinstance(rootfs, Stacked) and rootfs.handed) + len(self.idmaps)
         self.bundle = "/"
         self.groups = True
@@ -582,6 +583,14 @@ class _Planner:
         clocks = ("CAP_SYS_TIME",) if self.spec.linux.time_offsets else ()
         return capabilities.mask((*_SETUP_CAPABILITIES, *chroot, *clocks, *self.spec.process.capabilities.bounding))
 
+    def init_capabilities(self) -> int:
+        """Return what the init keeps to fork with."""
+        if not self.manner.forks:
+            return 0
+        from pycgroups.runtime import forks  # a container that is not held has none
+
+        return forks.capabilities_of(self.spec, self.manner)
+
     def done(self, main: tuple[Step, ...]) -> Plan:
         return Plan(
             namespaces=_flags(self.fresh - self.late),
@@ -593,6 +602,8 @@ class _Planner:
             init=self.manner.init,
             keep_caps=self.needed_capabilities(),
             supervised=self.supervised,
+            requests=self.slots.kept if self.manner.forks else -1,
+            init_caps=self.init_capabilities(),
         )
 
 

@@ -38,6 +38,7 @@ class Manner(NamedTuple):
         bounding: capabilities leave the bounding set, too; that takes CAP_SETPCAP.
         detached: it outlives the process that starts it.
         start: it waits for a byte in a FIFO, which the launch hands over.
+        forks: its init forks for who asks at a socket, which the launch hands over; see `pycgroups.runtime.forks`.
         waits: its creator has something to do before the root changes: run hooks, or move network devices.
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
         holes: which of those are closed; see `preserved`.
@@ -59,6 +60,7 @@ class Manner(NamedTuple):
     bounding: bool = True
     detached: bool = False
     start: bool = False
+    forks: bool = False
     waits: bool = False
     handed: int = 0
     holes: tuple[int, int] = (0, 0)
@@ -76,9 +78,14 @@ class Manner(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """Where the launch hands over what the program's process needs; -1 is nowhere."""
+    """Where the launch hands over what the program's process needs; -1 is nowhere.
 
-    start: int = -1
+    Attributes:
+        kept: what is open until its exec: the FIFO that it waits on, or the socket of its init.
+        handed: the first of what it gets beside its streams.
+    """
+
+    kept: int = -1
     handed: int = -1
 
 
@@ -98,10 +105,10 @@ def program(process: Process, manner: Manner, slots: Slots, *, terminal: bool, g
     steps.drop_rights(groups=groups)
     if manner.start:
         steps.then(lib.OP_FIND, len(steps.paths), texts=(b"\0".join(steps.paths), os.fsencode(process.args[0])))
-    steps.then(lib.OP_READY, slots.handed, manner.handed, *manner.holes, slots.start if manner.start else -1)
+    steps.then(lib.OP_READY, slots.handed, manner.handed, *manner.holes, slots.kept)
     steps.confine()
     if manner.start:
-        steps.then(lib.OP_START, slots.start)
+        steps.then(lib.OP_START, slots.kept)
     steps.execute()
     return tuple(steps.steps)
 

@@ -33,6 +33,8 @@ _RECORD = "state.json"
 _FIFO = "start.fifo"
 _PLAIN = "plain"
 _NOTIFY = "notify"
+FORKS = "forks"
+"""The socket of an init that forks: `pycgroups.runtime.forks`."""
 # Another command may wait for hooks, which have no limit of time; this one does not (seconds).
 _PATIENCE = 10.0
 _PAUSE = 0.01

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     from pycgroups.records import NamedTuple
 
-_HEADER = struct.Struct("=8I")
+_HEADER = struct.Struct("=7IiQ")
 _STEP = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
 _NO_ARGS = (0,) * lib.PLAN_ARGS
 _USERNS_OF_TREE = 5
@@ -118,6 +118,8 @@ class Plan(NamedTuple):
         init: the helper stays as PID 1 and reaps.
         keep_caps: the capabilities that the steps need in a new user namespace, as a mask.
         supervised: there is no pid namespace of its own; the helper, which stays, ends its descendants.
+        requests: the slot of the socket at which the init is asked for forks, or -1.
+        init_caps: the capabilities that the init keeps for them, as a mask.
     """
 
     namespaces: int
@@ -129,6 +131,8 @@ class Plan(NamedTuple):
     init: bool
     keep_caps: int
     supervised: bool = False
+    requests: int = -1
+    init_caps: int = 0
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -175,7 +179,8 @@ class Plan(NamedTuple):
             prepared,
             prepared + len(self.setup),
             len(steps),
-            0,
+            self.requests,
+            self.init_caps,
         )
         return header + b"".join(records) + b"".join(strings)
 

@@ -15,6 +15,7 @@ import pytest
 import pycgroups as pc
 from pycgroups.containers import keeping
 from pycgroups.images.collection import Images
+from pycgroups.runtime import forks
 from tests import leaks, loops
 from tests.integration.bundles import Bundle
 from tests.integration.oci import Oci
@@ -145,6 +146,12 @@ def run(make):
         return made
 
     return start
+
+
+@pytest.fixture
+def joining(monkeypatch):
+    """From the call on, have what is executed join its container: no init forks for it."""
+    return lambda: monkeypatch.setattr(forks, "start", lambda *_: None)
 
 
 @pytest.fixture

@@ -85,7 +85,8 @@ def test_what_is_not_there_is_told(held):
         held.exec("true")
 
 
-def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(held, monkeypatch):
+def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(held, monkeypatch, joining):
+    joining()
     copies, child = [], calls.child
 
     def copying(spawned, *rest):
@@ -116,8 +117,9 @@ def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(h
     ],
 )
 @pytest.mark.parametrize("end", [pc.Container.kill, partial(pc.Container.remove, force=True)])
-def test_one_that_ends_meanwhile_is_told_as_one_that_has_ended(held, monkeypatch, module, name, limits, end):  # noqa: PLR0917 (pytest's)
+def test_one_that_ends_meanwhile_is_told_as_one_that_has_ended(held, monkeypatch, joining, module, name, limits, end):  # noqa: PLR0917 (pytest's)
     """Whatever of it is missed first."""
+    joining()
     real = getattr(module, name)
 
     def late(*args, **options):
@@ -130,7 +132,8 @@ def test_one_that_ends_meanwhile_is_told_as_one_that_has_ended(held, monkeypatch
         held.exec("true", **limits)
 
 
-def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch):
+def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch, joining):
+    joining()
     children, child = [], calls.child
     ends = os.pipe()
 

@@ -1,241 +1,243 @@
-"""Containers that begin with the files of another one."""
-
-from __future__ import annotations
+"""What a fork of the container's init executes: it is as what joins the container, and the init gives nothing away."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 import pycgroups as pc
-from pycgroups import cli, runtime
-from pycgroups.containers import collection, forking, home
-from tests.boxes import BASE, UPPER, directory, entry, layer, put
-from tests.images import Image
+from pycgroups._native import calls
+from pycgroups.runtime import forks
+from pycgroups.security import capabilities
+from tests.processes import descendants, state
 from tests.waiting import wait_for
-from tests.worlds import features
 
 pytestmark = pytest.mark.requires("userns")
 
-SLOW = pytest.mark.slow_in_vm("nothing of it is cgroup v2's")
-SLEEP = ["sleep", "1000"]
-ALL_IDS = os.geteuid() == 0 or features.subuid() is None
-TREE = layer(directory("tree"), entry("tree/below", b"below"), entry("tree/kept", b"kept"))
-CHANGES = """
-PATH=/bin
-busybox mkdir -p /new/deep /etc/dir
-echo one > /new/one
-busybox ln /new/one /new/deep/same
-busybox ln -s ../nowhere /new/link
-busybox mkfifo /new/fifo
-busybox dd if=/dev/zero of=/new/holes bs=1 count=1 seek=100000000 2>/dev/null
-rm /etc/both /tree/kept
-busybox rm -r /tree
-busybox mkdir /tree
-echo above > /tree/above
-busybox chmod 4711 /new/one
-busybox chmod 0700 /new/deep
-busybox touch -d 2001-02-03 /new/one /new/deep /new
+FACTS = """
+grep -E '^(Uid|Gid|Groups|Umask|Cap|NoNewPrivs|Seccomp|SigBlk|SigIgn|SigCgt|Cpus_allowed_list)' /proc/self/status
+cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj /proc/self/timerslack_ns
+for kind in cgroup ipc mnt net pid time user uts; do readlink /proc/self/ns/$kind; done
+ls /proc/self/fd
+env; pwd; readlink /proc/self/root; umask
 """
+KILL = capabilities.mask(["CAP_KILL"])
+BECOMING = KILL | capabilities.mask(["CAP_CHOWN", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"])
 
 
-@pytest.fixture(params=["overlay", pytest.param("copy", marks=SLOW)])
-def source(request, store, monkeypatch):
-    """A container that runs and has changed its image, by overlayfs or in a copy."""
-    monkeypatch.setenv("PYCGROUPS_SNAPSHOTS", request.param)
-    put(store.images, Image(BASE, UPPER, TREE, Env=["PATH=/bin"]), "box:1")
-    made = store.containers.create(SLEEP, image="box:1", name="source", labels={"a": "b"}, env={"WORD": "x"})
-    made.start()
-    made.exec(["sh", "-ec", CHANGES], check=True)
-    if ALL_IDS:
-        made.exec(["busybox", "chown", "-h", "1000:2000", "/new/link", "/new/deep", "/new/fifo"], check=True)
-    os.setxattr(f"/proc/{made.pid}/root/etc/second", "user.word", b"\0\xff")
-    return made
+def is_forked(held):
+    """Tell whether what is executed now is the init's child."""
+    return held.exec(["sh", "-c", "echo $PPID"], check=True).stdout == b"1\n"
 
 
-def content(held):
-    """All files of a container with all that they are, as an archive."""
-    return b"".join(held.export())
+def waiting(held):
+    """Name the forks of the init that wait for a request."""
+    return [pid for pid in descendants(held.pid) if Path(f"/proc/{pid}/comm").read_text() == "pycgroups-init\n"]
 
 
-def test_forks_have_the_files_and_options_of_their_source(source, store):
-    before = source.pid
-    forks = source.fork(2)
-    assert source.pid == before
-    assert source.status == "running"
-    assert [fork.status for fork in forks] == ["running"] * 2
-    assert len({source.id, *(fork.id for fork in forks)}) == len({source.name, *(fork.name for fork in forks)}) == 3
-    assert all(fork.labels == {"a": "b"} and ("WORD", "x") in fork.config.environment for fork in forks)
-    for each in (source, *forks):
-        each.kill()
-    forks += source.fork()
-    assert forks[2].status == "created"
-    assert len({content(each) for each in (source, *forks)}) == 1
-    with forks[2].files() as files:
-        assert files.stat("/new/one").st_nlink == 2
-        assert files.stat("/new/holes").st_blocks * 512 < 1_000_000
-        assert files.list("/tree") == ["above"]
-    if not os.path.isdir(f"{source.inspect()['directory']}/root"):
-        assert source.diff() == forks[0].diff() == forks[2].diff()
-    assert [event.name for event in store.events.read() if event.action == "create"][1:] == [
-        fork.name for fork in forks
-    ]
+def ahead_of(held):
+    """Wait for the one fork that waits."""
+    wait_for(lambda: len(waiting(held)) == 1)
+    return waiting(held)[0]
 
 
-@SLOW
-def test_what_one_writes_or_becomes_no_other_one_sees(source):
-    first, second = source.fork(2)
-    for word, each in (("source", source), ("first", first), ("second", second)):
-        each.exec(["sh", "-c", f"echo {word} > /new/one; echo {word} > /new/{word}; echo x > /etc/both"], check=True)
-    for word, each in (("source", source), ("first", first), ("second", second)):
-        script = "cat /new/one /new/deep/same /tree/above; ls /new; exit $?"
-        found = each.exec(["sh", "-c", script], text=True, check=True).stdout.split()
-        assert found == [word, word, "above", *sorted(["deep", word, "fifo", "holes", "link", "one"])]
-    grandchild = first.fork()[0]
-    first.remove(force=True)
-    source.remove(force=True)
-    second.restart(timeout=0)
-    for word, each in (("second", second), ("first", grandchild)):
-        assert each.exec(["cat", "/new/one", "/etc/both"], text=True, check=True).stdout == f"{word}\nx\n"
-    second.remove(force=True)
-    assert grandchild.exec(["true"]).returncode == 0
+def sets(text):
+    """Read the sets of capabilities in a file "status": proc_pid_status(5)."""
+    words = text.split()
+    return {name: int(words[words.index(f"Cap{name}:") + 1], 16) for name in ("Inh", "Prm", "Eff", "Bnd")}
+
+
+def sets_of_init(held):
+    return sets(Path(f"/proc/{held.pid}/status").read_text())
 
 
 @pytest.mark.parametrize(
-    "freezes", [pytest.param(True, marks=pytest.mark.requires("limits")), pytest.param(False, marks=SLOW)]
+    ("options", "asked"),
+    [
+        ({}, {}),
+        ({}, {"user": 1000, "cwd": "/tmp", "env": {"MORE": "x"}}),
+        ({"user": "1000:1000"}, {}),
+        ({"caps_drop": ["ALL"]}, {}),
+        ({"caps_drop": ["ALL"], "user": 1000}, {"user": 0}),
+        ({"caps_add": ["CAP_NET_ADMIN"], "ulimits": {"nofile": 100}}, {}),
+        ({"seccomp": "unconfined"}, {"timeout": 60}),
+    ],
 )
-def test_a_source_that_runs_is_copied_at_one_moment_if_it_can_be_frozen_and_goes_on(freezes, store, monkeypatch):
-    if not freezes:
-        monkeypatch.setattr(runtime.Container, "pause", refused)
-    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
-    source = store.containers.create(SLEEP, image="box:1")
-    for name in "ab":
-        source.write_text(f"/{name}", "0")
-    source.start()
-    script = "i=0; while true; do i=$((i + 1)); echo $i > /a; echo $i > /b; done"
-    program = source.popen(["sh", "-c", script])
+def test_it_is_as_what_joins(run, joining, options, asked):
+    held = run(**options)
+    assert is_forked(held)
+    facts = held.exec(["sh", "-c", FACTS], text=True, check=True, **asked).stdout
+    joining()
+    assert not is_forked(held)
+    assert held.exec(["sh", "-c", FACTS], text=True, check=True, **asked).stdout.splitlines() == facts.splitlines()
+
+
+@pytest.mark.parametrize("options", [{}, {"caps_drop": ["ALL"]}, {"caps_drop": ["CAP_CHOWN"]}])
+def test_the_init_keeps_what_forks_become(run, options):
+    held = run(**options)
+    kept = sets(held.exec(["cat", "/proc/self/status"], text=True).stdout)["Bnd"] | BECOMING
+    assert sets_of_init(held) == {"Inh": 0, "Prm": kept, "Eff": kept, "Bnd": kept}
+
+
+@pytest.mark.parametrize("options", [{"caps_add": ["CAP_SYS_PTRACE"]}, {"no_new_privileges": False}, {"init": False}])
+def test_it_joins_where_an_init_must_not_fork(run, options):
+    held = run(**options)
+    assert not is_forked(held)
+    if options.get("init", True):
+        assert sets_of_init(held)["Prm"] == KILL
+
+
+def test_the_socket_is_its_owners(run):
+    held = run()
+    directory = held._runtime().directory
+    assert os.stat(f"{directory}/forks").st_mode & 0o777 == 0o600
+    assert os.stat(directory).st_mode & 0o077 == 0
+
+
+def test_whoever_may_write_to_it_breaks_nothing(run):
+    held = run()
+    for fds in ([], [0], [0] * 5, [0] * 7, [0] * 200):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
+            connect(asking, held._runtime().directory)
+            socket.send_fds(asking, [b"nonsense"], fds)
+            asking.send(b"")
+        assert is_forked(held)
+
+
+def connect(asking, directory):
+    """In 108 bytes: unix(7)."""
+    opened = os.open(directory, os.O_PATH)
     try:
-        for _ in range(3):
-            wait_for(lambda: number(source, "/b"))
-            fork = source.fork()[0]
-            fork.stop(timeout=0)
-            first, second = number(fork, "/a"), number(fork, "/b")
-            # Each is emptied, and then written to.
-            assert not freezes or not first or not second or 0 <= first - second <= 1
-            now = number(source, "/b")
-            wait_for(partial(is_beyond, source, "/b", now))
-        assert program.poll() is None
+        asking.connect(f"/proc/self/fd/{opened}/forks")
     finally:
-        program.kill()
-        program.wait()
+        os.close(opened)
 
 
-def refused(_):
-    raise pc.Unsupported("no freezer here")
+def test_it_waits_for_the_next_for_a_while(run):
+    held = run()
+    assert not waiting(held)  # as long as nothing is executed
+    assert is_forked(held)
+    ahead = ahead_of(held)
+    with held.popen("true") as process:
+        assert process.pid == ahead
+    wait_for(lambda: not waiting(held))
+    assert is_forked(held)
 
 
-def number(held, path):
-    return int(held.read_text(path) or 0)
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_fork_that_somebody_inside_stops_or_kills_holds_nothing_up(run, number):
+    held = run()
+    held.exec("true", check=True)
+    ahead = ahead_of(held)
+    os.kill(ahead, number)
+    assert held.exec(["echo", "x"]).stdout == b"x\n"
+    if number == signal.SIGSTOP:
+        os.kill(ahead, signal.SIGKILL)
+    wait_for(lambda: is_forked(held))
 
 
-def is_beyond(held, path, least):
-    return number(held, path) > least
+@pytest.mark.parametrize("name", ["ask", "is_answered", "has_begun"])
+@pytest.mark.parametrize("end", [pc.Container.kill, partial(pc.Container.remove, force=True)])
+def test_one_that_ends_meanwhile(run, monkeypatch, name, end):
+    held = run()
+    real = getattr(forks.Forked, name)
+
+    def late(*args):
+        monkeypatch.undo()
+        end(held)
+        return real(*args)
+
+    monkeypatch.setattr(forks.Forked, name, late)
+    try:
+        assert held.exec(["sleep", "995"]).returncode == -signal.SIGKILL  # if it had begun
+    except pc.StateError as error:
+        assert "not run" in str(error)  # noqa: PT017 (the one or the other)
 
 
-def test_one_that_was_never_started_or_has_written_nothing(store):
-    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
-    source = store.containers.create(["cat", "/etc/first"], image="box:1", detach=True)
-    fork = source.fork()[0]
-    assert (fork.status, fork.detached) == ("created", True)
-    fork.start()
-    assert fork.wait(timeout=60) == 0
-    assert fork.logs() == b"first\n"
+def test_a_child_that_another_thread_forks_meanwhile_holds_nothing_up(run, monkeypatch):
+    held, children, ask, ends = run(), [], calls.fork_ask, os.pipe()
+
+    def forking(*args):
+        children.append(os.fork())
+        if children[-1] == 0:
+            os.close(ends[1])
+            os.read(ends[0], 1)
+            os._exit(0)
+        return ask(*args)
+
+    monkeypatch.setattr(calls, "fork_ask", forking)
+    try:
+        assert held.exec(["sh", "-c", "exit 3"]).returncode == 3
+    finally:
+        os.close(ends[1])
+        os.close(ends[0])
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0]
 
 
-def test_names_are_given_or_refused_before_anything_is_copied(store, monkeypatch):
-    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
-    source = store.containers.create(["true"], image="box:1", name="source")
-    assert [fork.name for fork in source.fork(2, name="job")] == ["job-1", "job-2"]
-    assert [fork.name for fork in source.fork(name="job")] == ["job"]
-    monkeypatch.setattr(forking, "_copy", None)
-    with pytest.raises(pc.AlreadyExists, match="job-1"):
-        source.fork(3, name="job")
-    for wrong in ("", "a/b", 3, "x" * 127):
-        with pytest.raises(pc.InvalidConfig, match="name"):
-            source.fork(2, name=wrong)
-    assert len(store.containers.list(all=True)) == 4
+def test_many_at_once_and_in_any_order(run):
+    held = run()
+    running = [held.popen(["sh", "-c", f"read x; exit {code}"], stdin=pc.PIPE) for code in range(40)]
+    for process in reversed(running):
+        process.stdin.write(b"\n")
+        process.stdin.close()
+    assert [process.wait(timeout=60) for process in running] == list(range(40))
+    assert is_forked(held)
 
 
-def test_the_command_line(store, monkeypatch, capsys):
-    monkeypatch.setattr(collection, "default", lambda: store.containers)
-    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
-    source = store.containers.create(["true"], image="box:1", name="source")
-    source.write_text("/etc/file", "text")
-    assert cli.main(["fork", "-n", "2", "source", "--name", "job"]) == 0
-    ids = capsys.readouterr().out.split()
-    assert [store.containers.get(id_).name for id_ in ids] == ["job-1", "job-2"]
-    assert store.containers.get("job-2").read_text("/etc/file") == "text"
-    assert cli.main(["container", "fork", "source"]) == 0
-    assert capsys.readouterr().out.split()[0] in {each.id for each in store.containers.list(all=True)}
-    for wrong, code in ((["-n", "0"], cli.FAILED), (["-n", "x"], cli.OURS), (["more"], cli.OURS)):
-        assert cli.main(["fork", "source", *wrong]) == code
-    assert len(store.containers.list(all=True)) == 4
+@pytest.mark.requires("root")
+def test_the_init_holds_nothing_of_what_has_ended(run):
+    held = run()
+    held.exec("true", check=True)
+    before = len(os.listdir(f"/proc/{held.pid}/fd"))
+    for _ in range(20):
+        held.exec("true", check=True)
+    wait_for(lambda: len(os.listdir(f"/proc/{held.pid}/fd")) == before)
 
 
-def test_what_cannot_be_forked_is_refused(store, root):
-    for options, why in (({"rootfs": root}, "only uses"), ({"image": "host"}, "in memory")):
-        made = store.containers.create(SLEEP, **options)
-        with pytest.raises(pc.Unsupported, match=f"fork {made.name}.*{why}"):
-            made.fork()
-        for wrong in (0, -1, 1001, True, "2"):
-            with pytest.raises(pc.InvalidConfig, match="n"):
-                made.fork(wrong)
-    assert len(store.containers.list(all=True)) == 2
+@pytest.mark.requires("root")
+def test_a_paused_container_executes_nothing_later(run):
+    held = run()
+    held.exec("true", check=True)
+    ahead_of(held)
+    held.pause()
+    with pytest.raises(pc.StateError, match="paused"):
+        held.exec(["touch", "/tmp/late"])
+    held.resume()
+    held.exec("true", check=True)
+    wait_for(lambda: not waiting(held))
+    assert held.exec(["test", "-e", "/tmp/late"]).returncode == 1
 
 
-def test_a_copy_that_fails_leaves_nothing(store, monkeypatch):
-    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
-    source = store.containers.create(SLEEP, image="box:1")
-    source.write_text("/etc/file", "text")
-    copy, calls = forking._copy, []
-
-    def failing(*arguments):
-        copy(*arguments)
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise pc.Error("full", operation="fork")
-
-    monkeypatch.setattr(forking, "_copy", failing)
-    with pytest.raises(pc.Error, match="full"):
-        source.fork(3)
-    assert store.containers.list(all=True) == [source]
-    assert [name for name in os.listdir(store.containers._place.homes.path) if home.is_id(name[:64])] == [source.id]
-
-
-KILLED = """
-import os, sys
+CALLER = """
+import os, sys, time
 import pycgroups as pc
-from pycgroups.containers import forking
-copy = forking._copy
-def killed(*arguments):
-    copy(*arguments)
-    os.kill(os.getpid(), 9)
-forking._copy = killed
-pc.Store(sys.argv[1]).containers.get(sys.argv[2]).fork()
+held = pc.Store(sys.argv[1]).containers.get(sys.argv[2])
+running = held.popen(["sleep", "994"])
+child = 0
+if sys.argv[3] == "forks":
+    child = os.fork()
+    if child == 0:
+        sys.stdin.read()
+        sys.exit()
+print(running.pid, child, flush=True)
+time.sleep(600)
 """
 
 
-@SLOW
-def test_who_is_killed_over_it_leaves_no_container(store):
-    put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
-    source = store.containers.create(SLEEP, image="box:1")
-    source.write_text("/etc/file", "text")
-    done = subprocess.run([sys.executable, "-c", KILLED, store.containers._root, source.id], check=False)
-    assert done.returncode == -9
-    assert store.containers.list(all=True) == [source]
-    other = store.containers.create(["true"], image="box:1")
-    names = {name for name in os.listdir(store.containers._place.homes.path) if home.is_id(name[:64])}
-    assert names == {source.id, other.id}
-    assert source.fork()[0].read_text("/etc/file") == "text"
+@pytest.mark.parametrize("word", ["", "forks"])
+def test_it_ends_with_the_process_that_waits_for_it(run, word):
+    held = run()
+    root = held._place.homes.path.removesuffix("/containers")
+    command = [sys.executable, "-c", CALLER, root, held.id, word]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as caller:
+        said = caller.stdout.readline()
+        caller.kill()
+        pid, child = map(int, said.split())
+        wait_for(lambda: state(pid) == "X")
+        assert not child or state(child) == "S"  # which has copies of the caller's descriptors
+        caller.stdin.close()

@@ -25,7 +25,7 @@ from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
 
 TREE = Path(__file__).parents[3]
-HEADER = struct.Struct("=8I")
+HEADER = struct.Struct("=7IiQ")
 STEP = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
 FAILED, LEFT = 1, 125
 
@@ -80,7 +80,7 @@ numbers = st.integers(0, 2**32 - 1)
 @given(st.binary(max_size=4096), st.tuples(numbers, numbers, numbers, st.integers(0, 50)))
 def test_bytes_with_a_good_beginning(rest, counts):
     flags, prepare, setup, steps = counts
-    header = HEADER.pack(lib.PLAN_MAGIC, HEADER.size + len(rest), flags, 0, prepare % 8, setup % 64, steps, 0)
+    header = HEADER.pack(lib.PLAN_MAGIC, HEADER.size + len(rest), flags, 0, prepare % 8, setup % 64, steps, -1, 0)
     assert accepted(header + rest) in (0, -errno.EINVAL)
 
 

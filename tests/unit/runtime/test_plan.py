@@ -67,13 +67,13 @@ def one(plan, name):
 
 # -- encoding
 
-HEADER = struct.Struct("=8I")
+HEADER = struct.Struct("=7IiQ")
 RECORD = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
 
 
 def decode(block):
     """Read a plan as the helper does, with its checks (steps.c, plan_check)."""
-    magic, size, flags, passed, prepare, setup, count, _ = HEADER.unpack_from(block)
+    magic, size, flags, passed, prepare, setup, count, *_ = HEADER.unpack_from(block)
     assert (magic, size) == (lib.PLAN_MAGIC, len(block))
     assert prepare <= setup <= count
     steps = []

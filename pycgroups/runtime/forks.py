@@ -1,0 +1,268 @@
+"""Forks of a container's init: what is executed by one has nothing to join, for the init is there already.
+
+::
+
+    this process                      the container's init            its fork
+    ------------                      --------------------            --------
+    execution.execute   ------------> forks ------------------------> the helper of a plan; _native/helper.c
+                        <-------------------------------------------  FORKED, ...
+                        <------------ EXITED                          its end
+
+The init has a datagram socket, ``forks`` in the container's state directory, which is its owner's alone: nobody inside
+can reach that. For its forks the init keeps the capabilities that a program of the container may have, and those by
+which a program becomes who it is to be. So it has none where somebody inside could take them from it, by
+CAP_SYS_PTRACE; nor where a program may gain privileges, which an init may not. What is not for it, such as a terminal,
+is left to `pycgroups.runtime.execution`, which joins what there is to join.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+
+from pycgroups._native import calls
+from pycgroups._native.calls import lib
+from pycgroups.errors import Error, LaunchError
+from pycgroups.runtime import entering
+from pycgroups.runtime.launch import UNSEEN, Running
+from pycgroups.runtime.state import FORKS
+from pycgroups.security import capabilities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from functools import lru_cache
+
+    from pycgroups._native.calls import Report
+    from pycgroups.oci.runtime_spec import Process, Spec
+    from pycgroups.runtime.program import Manner
+    from pycgroups.runtime.state import Record
+    from pycgroups.runtime.steps import Plan
+else:
+    from pycgroups.caches import lru_cache
+
+_LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
+_KILLED = 9  # the wait status
+_MOMENT = 100  # milliseconds
+# To become a user, with these capabilities at most, whose streams are its own.
+_BECOMING = ("CAP_CHOWN", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP")
+# What a program's steps take that an init with these can do, or has done for the container already.
+_STEPS = frozenset(
+    getattr(lib, f"OP_{name}")
+    for name in (
+        *(
+            "SESSION",
+            "UMASK",
+            "ROOT",
+            "DEATH",
+            "STREAMS",
+            "HOME",
+            "KEYRING",
+            "RLIMIT",
+            "CHDIR",
+            "BOUNDING",
+            "SECUREBITS",
+        ),
+        *(
+            "GROUPS",
+            "IDS",
+            "CAPS",
+            "AMBIENT",
+            "READY",
+            "NO_NEW_PRIVS",
+            "LANDLOCK",
+            "ALLOW_PATH",
+            "ALLOW_PORT",
+            "RESTRICT",
+        ),
+        *("SECCOMP", "EXEC"),
+    )
+)
+
+
+def are_possible(spec: Spec, manner: Manner) -> bool:
+    """Tell whether a container's init can fork for others."""
+    process = spec.process
+    return (
+        manner.init
+        and process is not None
+        and process.no_new_privileges
+        and "CAP_SYS_PTRACE" not in process.capabilities.bounding
+        and any(space.type == "pid" and space.path is None for space in spec.linux.namespaces)
+    )
+
+
+def capabilities_of(spec: Spec, manner: Manner) -> int:
+    """Return what the init keeps, as a mask."""
+    assert spec.process is not None
+    held = spec.process.capabilities
+    return capabilities.mask((*held.bounding, *held.permitted)) & manner.grantable | capabilities.mask(_BECOMING)
+
+
+@lru_cache(64)  # a program may be executed a thousand times
+def plan(process: Process, spec: Spec, manner: Manner, groups: bool) -> tuple[Plan, bytes] | None:
+    """Plan a process of a container, and encode that; None if it takes more than a fork has.
+
+    Args:
+        process: the program.
+        spec: the container.
+        manner: how it is started.
+        groups: the container's user namespace allows setgroups(2).
+    """
+    own = spec.process
+    if own is None or process.rlimits != own.rlimits or manner.seccomp_flags & _LISTENER:
+        return None
+    held = {*process.capabilities.bounding, *process.capabilities.permitted}
+    if not process.no_new_privileges or not held.issubset(own.capabilities.bounding):
+        return None
+    made = entering.make_exec(process, spec.linux, (), manner=manner, groups=groups)
+    return (made, made.encode()) if _STEPS.issuperset(step.op for step in made.steps) else None
+
+
+def start(made: Plan, encoded: bytes, record: Record, directory: str, stdio: Sequence[int]) -> Forked | None:
+    """Start what was planned; None if the init does not do it, for whatever reason.
+
+    Args:
+        made: the plan.
+        encoded: the same.
+        record: of the container.
+        directory: its state directory.
+        stdio: descriptors that become 0, 1 and 2.
+
+    Raises:
+        LaunchError: a step failed.
+    """
+    forked = Forked(made)
+    try:
+        # Meanwhile: whether the init that was asked is that of this container, and has not been started again.
+        if forked.ask(encoded, directory, stdio) and record.is_alive() and forked.is_answered() and forked.has_begun():
+            return forked
+    except LaunchError as error:
+        forked.close()
+        if (error.step, error.errno) == UNSEEN:
+            return None
+        raise
+    except BaseException:
+        forked.close()
+        raise
+    forked.close()
+    return None
+
+
+def listen(directory: str) -> int:
+    """Make the socket of a container that is to be started; to be closed.
+
+    Raises:
+        Error: the directory cannot be written to.
+    """
+    made = _at(directory, calls.fork_listen)
+    if made < 0:
+        raise Error(operation="make the socket", path=f"{directory}/{FORKS}", errno=-made)
+    return made
+
+
+def _at(directory: str, use: Callable[[str], int]) -> int:
+    """Do something with a path of the socket that is short enough; unix(7)."""
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return use(f"/proc/self/fd/{opened}/{FORKS}")
+    finally:
+        os.close(opened)
+
+
+class Forked(Running):
+    """A fork: no child of ours, so the init tells how it ends."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Hold nothing yet: `ask` brings it to life."""
+        super().__init__(plan)
+        self._ended = -1
+
+    def ask(self, encoded: bytes, directory: str, stdio: Sequence[int]) -> bool:
+        """Ask the init of a container for a fork; False if it does not listen.
+
+        Args:
+            encoded: ``plan.encode()``.
+            directory: the container's state directory.
+            stdio: descriptors that become 0, 1 and 2.
+        """
+        spawned = self.spawned
+        if calls.begin(spawned, encoded) < 0:
+            return False
+        early = calls.go_early(spawned)
+        if early < 0:
+            return False
+        try:
+            self._ended = _at(directory, lambda path: calls.fork_ask(spawned, path, stdio))
+        except OSError:
+            return False
+        if self._ended < 0:
+            return False
+        _held.add(self)
+        self.told = True
+        return bool(early) or calls.go(spawned) == 0
+
+    def is_answered(self) -> bool:
+        """Wait a moment; whether there is a fork. It answers at once, unless it stands still or was stopped."""
+        answered = select.poll()
+        answered.register(self.control, 0)  # an end comes soon, and what comes before can wait
+        if answered.poll(_MOMENT):
+            return True
+        self.hear(most=1)
+        return self.has_forked
+
+    def has_begun(self) -> bool:
+        """Wait until the program runs; False if the init does not fork.
+
+        Raises:
+            LaunchError: a step failed.
+        """
+        try:
+            self.until_started()
+        except LaunchError:
+            if self.has_forked:
+                raise
+        return self.has_forked
+
+    def fileno(self) -> int:
+        """A descriptor that is readable once it has ended, and the init has told how."""
+        return self._ended
+
+    def _go_on_with(self, pid: int, pidfd: int) -> None:
+        self.spawned.replace(pid, pidfd)
+        self.has_forked = True
+
+    def _reap(self) -> tuple[int | None, Report | None]:
+        result, report = calls.report(self._ended)
+        if result == -errno.EAGAIN:
+            self.wait()
+            _, report = calls.report(self._ended)
+        if report is not None:
+            return report.value, report
+        status, _ = calls.reap(self.pidfd)  # the init was killed, and so was this, if it had not ended
+        return _KILLED if status is None else status, None
+
+    def close(self) -> None:
+        """Kill what has not ended, and close all descriptors: at the end of its socket the init kills it."""
+        super().close()
+        self.part()
+
+    def part(self) -> None:
+        """Close the socket."""
+        _held.discard(self)
+        ended, self._ended = self._ended, -1
+        if ended >= 0:
+            os.close(ended)
+
+
+# A child that this process forks has copies of their sockets, by which the programs would outlive it.
+_held: set[Forked] = set()
+
+
+def _part_in_child() -> None:
+    for forked in list(_held):
+        forked.part()
+
+
+os.register_at_fork(after_in_child=_part_in_child)
