@@ -57,13 +57,18 @@ static long lay_descriptors(const int *fds)
     return ret < 0 ? ret : SYS(close_range, FORK_ENDED, ~0U, 0);
 }
 
+static int is_asked(long patience)
+{
+    const struct { long sec, nsec; } time = {patience, 0};
+    struct pollfd asked = {.fd = listening, .events = POLLIN};
+    return SYS(ppoll, &asked, 1, &time, 0, 8) == 1;
+}
+
 static long receive_request(struct message *message)
 {
-    static const struct { long sec, nsec; } idle = {IDLE, 0};
-    struct pollfd asked = {.fd = listening, .events = POLLIN};
     uint32_t came;
     char byte;
-    if (SYS(ppoll, &asked, 1, &idle, 0, 8) != 1)
+    if (!is_asked(IDLE))
         return -EAGAIN;
     long got = message_receive(listening, &byte, sizeof byte, message, &came, MSG_DONTWAIT_);
     return got < 0 ? got : came == FORK_FDS ? 0 : -EPROTO;
@@ -77,12 +82,16 @@ static void watch(int fd, int is_watched)
     SYS(fcntl, fd, F_SETFL, is_watched ? flags | FASYNC : flags & ~FASYNC);
 }
 
-/* The init need not know of it before it has something to do: for the next who asks, or at the end of one of the two. */
+/* The init need not know of it before it has something to do: for the next who asks, or at the end of one of the two. For
+ * who has asked already it is woken up, by a signal that it does not hand on to the program. */
 static long hand_over(const struct message *message)
 {
     watch(message->fds[FORK_ENDED], 1);
     watch(listening, 1);
-    return message_send(taken[1], "", 1, message->fds + FORK_ENDED, 1, 0);
+    long ret = message_send(taken[1], "", 1, message->fds + FORK_ENDED, 1, 0);
+    if (is_asked(0))
+        SYS(kill, INIT, SIGCHLD_);
+    return ret;
 }
 
 static void __attribute__((noreturn)) be_fork(void (*launch)(void))
@@ -108,13 +117,6 @@ static void __attribute__((noreturn)) be_fork(void (*launch)(void))
 
 /* ---- the init --------------------------------------------------------------------------------------------------- */
 
-static int is_asked(void)
-{
-    static const struct { long sec, nsec; } at_once = {0, 0};
-    struct pollfd asked = {.fd = listening, .events = POLLIN};
-    return SYS(ppoll, &asked, 1, &at_once, 0, 8) == 1;
-}
-
 /* If the fork that waited has got a request, it waits no more. */
 static void take_over(void)
 {
@@ -130,12 +132,14 @@ static void take_over(void)
 
 static void fork_ahead(void (*launch)(void))
 {
+    watch(listening, 0); /* else both would wake up for each request. Not afterwards: it may have had one by then */
     long pid = count < MOST ? SYS(clone, SIGCHLD_) : -EAGAIN;
     if (pid == 0)
         be_fork(launch);
     spare = pid < 0 ? 0 : pid;
     had_one = 0;
-    watch(listening, !spare); /* else both would wake up for each request */
+    if (!spare)
+        watch(listening, 1);
 }
 
 static void kill_abandoned(void)
@@ -158,7 +162,7 @@ void forks_serve(void (*launch)(void))
     if (listening < 0)
         return;
     take_over();
-    if (!spare && (had_one || is_asked()))
+    if (!spare && (had_one || is_asked(0)))
         fork_ahead(launch);
     kill_abandoned();
 }
