@@ -50,6 +50,13 @@ class Field:
 field = Field
 
 
+def brief(self: Any) -> str:
+    """Show what is not as by default; the `__repr__` of a class with many fields."""
+    shown = ((field.name, getattr(self, field.name), field.default) for field in self.__frozen__.all if field.init)
+    inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
+    return f"{type(self).__name__}({inside})"
+
+
 def frozen(cls: Any = None, *, kw_only: bool = False, repr: bool = True, cache_hash: bool = False) -> Any:  # noqa: A002
     """Make fields of the annotations of a class.
 

@@ -57,10 +57,17 @@ OTHERWISE = {
     "capture_output": "stdout= and stderr= say where output goes, and without them run() and exec() capture it",
     "close_fds": "no descriptors but 0, 1 and 2 are handed on; leave it out",
     "detach": "what goes on by itself is pycgroups.Container(command, detach=True)",
+    "healthcheck": "it is of what is held: pycgroups.Container(command, healthcheck=...)",
+    "input": "it is of run() and exec(); a container that is held has attach(), with stdin_open=True",
     "ports": 'no ports are forwarded; network="host" has those of the host',
     "preexec_fn": "nothing of Python runs in the child; there are options for what it would do",
     "remove": "of what run() runs nothing stays; leave it out",
+    "restart": "it is of what is held: pycgroups.Container(command, restart=...)",
     "shell": 'there is no shell; give a list: ["sh", "-c", line]',
+    "stderr": "it is of run(), exec() and popen(); what a container that is held writes is in its logs()",
+    "stdin": "it is of run(), exec() and popen(); a container that is held has attach(), with stdin_open=True",
+    "stdin_open": "it is of what is held: pycgroups.Container(command, stdin_open=True)",
+    "stdout": "it is of run(), exec() and popen(); what a container that is held writes is in its logs()",
     "start_new_session": "the program has a session of its own; leave it out",
 }
 """What others have as an option, and how it is done here."""

@@ -526,11 +526,7 @@ class Cgroup:
         if freezer is None:
             for manager in self._managers:
                 manager.directory.check()
-            raise Unsupported(
-                "the group has no freezer",
-                operation="freeze",
-                hint="it needs cgroup v2 with kernel 5.2, or the freezer of v1: mount -t cgroup -o freezer freezer DIR",
-            )
+            raise unenforced.no_freezer(self._managers)
         try:
             freezer.set_frozen(True, deadline)
         except BaseException:
@@ -682,7 +678,7 @@ class Cgroup:
 
     def __repr__(self) -> str:
         """Name and limits."""
-        return f"<Cgroup {self.name!r} {self.limits}>"
+        return f"<Cgroup {self.name!r} {self.limits!r}>"
 
 
 def _check_pid(pid: object) -> None:

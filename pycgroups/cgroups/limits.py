@@ -15,6 +15,7 @@ from _collections_abc import Mapping
 
 from pycgroups.cgroups.lists import cpu_list, cpu_numbers
 from pycgroups.errors import invalid
+from pycgroups.frozen import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,6 +226,8 @@ class Limits:
     Raises:
         InvalidConfig: with the option's name as `path`.
     """
+
+    __repr__ = brief
 
     memory: int | None = field(default=None, converter=_memory)
     memory_swap: int | None = field(default=None, converter=_memory_swap)

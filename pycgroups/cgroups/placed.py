@@ -87,14 +87,19 @@ class Placed(Cgroup):
         if resources is None:
             super().set(**words)
         else:
-            self._change(None, given.for_change(resources))
+            self.change(resources)
 
-    def limit(self, asked: Resources, optional: Limits | None = None) -> None:
+    def change(self, asked: Resources, words: Limits | None = None) -> None:
+        """Change limits as `set` does; errors name them as they are in `words`, if they were asked for so."""
+        self._change(words, given.for_change(asked))
+
+    def limit(self, asked: Resources, optional: Limits | None = None, words: Limits | None = None) -> None:
         """Write the first limits.
 
         Args:
             asked: what they are.
             optional: the same by words, if those that cannot be enforced are only to be noted, in `unenforced`.
+            words: the same, by which errors name them.
 
         Raises:
             Unsupported: the group has no controller for one of them, or this kernel cannot enforce it.
@@ -103,21 +108,27 @@ class Placed(Cgroup):
         if optional is not None:
             self.unenforced = unenforced.among(self._managers, optional, asked)
         else:
-            self._check(asked)
+            self._check(asked, words)
         for manager in self._managers:
             manager.apply(asked)
 
-    def _check(self, asked: Resources) -> None:
+    def _check(self, asked: Resources, words: Limits | None) -> None:
         have = frozenset({"cgroup"} if self.clone_fd is not None else ()).union(
             *(m.controllers for m in self._managers)
         )
         if missing := resources.controllers(asked) - have:
-            lacking = [f"resources.{path}" for path, name in resources.given(asked).items() if name in missing]
-            raise unenforced.without(missing, operation="limit", path=", ".join(lacking))
-        unenforced.check_change(self._managers, None, asked, known=())
+            path = ", ".join(unenforced.unplaced(have, words, asked))
+            raise unenforced.without(missing, operation="limit", path=path)
+        unenforced.check_change(self._managers, words, asked, known=())
 
 
-def create(path: str | None, id_: str, wanted: Resources | None, optional: Limits | None = None) -> Placed:
+def create(
+    path: str | None,
+    id_: str,
+    wanted: Resources | None,
+    optional: Limits | None = None,
+    words: Limits | None = None,
+) -> Placed:
     """Make a group, or take one that is there and empty.
 
     Args:
@@ -125,6 +136,7 @@ def create(path: str | None, id_: str, wanted: Resources | None, optional: Limit
         id_: the container's, its place where there is no path.
         wanted: the limits, `linux.resources`.
         optional: as for `Placed.limit`.
+        words: likewise.
 
     Raises:
         InvalidConfig: the path leads nowhere.
@@ -146,7 +158,7 @@ def create(path: str | None, id_: str, wanted: Resources | None, optional: Limit
             except CgroupError as error:
                 if error.errno not in _REFUSED or (privileged and not _is_extra(hierarchy)):
                     raise
-        group.limit(asked, optional)
+        group.limit(asked, optional, words)
     except BaseException:
         group.let_go()
         for directory in reversed(made):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.places import Place
     from pycgroups.oci.resources import Resources
 
+DOCTOR = "`pycgroups doctor` tells why this user cannot have one, and what mends it"
+
 
 def check(
     found: tuple[Place, ...], limits: Limits | None, asked: Resources, *, require_limits: bool
@@ -32,7 +34,7 @@ def check(
         Unsupported: there are some, and all are required.
     """
     offered = places.offered(found)
-    homeless = _homeless(offered, limits, asked)
+    homeless = unplaced(offered, limits, asked)
     if homeless and require_limits:
         raise without(resources.controllers(asked) - offered, operation="limit", path=", ".join(homeless))
     lacks = [
@@ -53,7 +55,7 @@ def among(managers: Sequence[Manager], limits: Limits, asked: Resources) -> tupl
         asked: the same in OCI's words.
     """
     lacks = [lack.path for manager in managers for lack in _lacks(manager, asked)]
-    return _homeless(_controllers(managers), limits, asked) + resources.names(lacks, limits)
+    return unplaced(_controllers(managers), limits, asked) + resources.names(lacks, limits)
 
 
 def _controllers(managers: Iterable[Manager]) -> frozenset[str]:
@@ -74,8 +76,12 @@ def check_change(
     Raises:
         Unsupported: the group has no controller for one, or the controller lacks what it needs.
     """
-    homeless = [word for word in _homeless(_controllers(managers), limits, asked) if word not in known]
+    have = _controllers(managers)
+    homeless = [word for word in unplaced(have, limits, asked) if word not in known]
     if homeless:
+        missing = resources.controllers(asked) - have
+        if unusable := missing - places.offered(places.places(missing)):
+            raise without(unusable, operation="limit", path=", ".join(homeless))
         raise Unsupported(
             f"the group was made without {', '.join(homeless)}",
             operation="set limits",
@@ -107,6 +113,17 @@ def check_devices() -> None:
         raise without(missing, operation="limit devices")
 
 
+def no_freezer(managers: Sequence[Manager]) -> Unsupported:
+    """Make the error for a group that cannot stand still."""
+    if not managers:
+        return Unsupported("this user has no cgroup for it", operation="freeze", hint=DOCTOR)
+    return Unsupported(
+        "the group has no freezer",
+        operation="freeze",
+        hint="it needs cgroup v2 with kernel 5.2, or the freezer of v1: mount -t cgroup -o freezer freezer DIR",
+    )
+
+
 def without(missing: frozenset[str], *, operation: str, path: str | None = None) -> Unsupported:
     """Make the error for controllers that this process cannot use."""
     from pycgroups.cgroups import hints  # not needed where all is well
@@ -123,7 +140,7 @@ def without(missing: frozenset[str], *, operation: str, path: str | None = None)
     )
 
 
-def _homeless(controllers: frozenset[str], limits: Limits | None, asked: Resources) -> tuple[str, ...]:
+def unplaced(controllers: frozenset[str], limits: Limits | None, asked: Resources) -> tuple[str, ...]:
     """Name the limits that none of these controllers enforces.
 
     Of words, those that were written: with memory goes a limit of swap that nobody spoke of.

@@ -147,6 +147,11 @@ class Watch:
         if self._closed and not self._waiting:
             self._stack.close()
 
+    def __repr__(self) -> str:
+        """Tell what it tells of."""
+        state = ", gone" if self.gone else ""
+        return f"<Watch of {', '.join(sorted(self.kinds))}{state}>"
+
     def __enter__(self) -> Self:
         """Close at the end of the block."""
         return self

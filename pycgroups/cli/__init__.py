@@ -22,6 +22,7 @@
     verbs.py        what is done to one: pycgroups start, stop, rm and the like
 
     filters.py      ps --filter
+    elsewhere.py    what docker has and we have not
     facts.py        what is told of containers and images
     templates.py    --format '{{.Names}}'
     usage.py        what a command takes, and its help
@@ -52,6 +53,8 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    from pycgroups.errors import Error
 
 CONTAINERS = {
     "run": "run a program in a container",
@@ -123,7 +126,8 @@ _LIKE_RUN = {*CONTAINERS, "create", "exec"}
 _MODULES = {"import": "import_", "exec": "exec_"}
 # docker-run(1), "Exit Status"; timeout(1) has 124. Docker's other commands end with 1.
 OURS, NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT, BY_SIGNAL, FAILED = 125, 126, 127, 124, 128, 1
-_SIGINT = 2
+_SIGINT, _SIGPIPE = 2, 13
+_STDERR = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -133,7 +137,19 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is not None:
         return _guarded(arguments)
+    if None in {sys.stdin, sys.stdout, sys.stderr}:
+        _open_closed()
     return leave(_guarded(sys.argv[1:]))
+
+
+def _open_closed() -> None:
+    """Open /dev/null for what is closed of 0, 1 and 2: a file of ours would get the number, and be the program's."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 (it stays)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115
 
 
 def leave(code: int) -> NoReturn:
@@ -180,7 +196,13 @@ def _guarded(arguments: list[str]) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    name, *rest = arguments or ["--help"]
+    code = _command(*arguments or ["--help"])
+    sys.stdout.flush()  # here, where it is told that the disk is full
+    return code
+
+
+def _command(name: str, *arguments: str) -> int:
+    rest = list(arguments)
     if name in COMMANDS:
         if name in _OF_VERBS:
             from pycgroups.cli import verbs
@@ -202,23 +224,41 @@ def _main(arguments: list[str]) -> int:
 
         print(f"pycgroups {pycgroups.__version__}")
         return 0
-    _complain(f"{name!r} is not a command (see pycgroups --help)")
+    _complain(f"{name!r} is not a command{_meant(name)} (see pycgroups --help)")
     return OURS
 
 
-def _tell(error: Exception, failed: int) -> int:
+def _meant(name: str) -> str:
+    from pycgroups.cli import elsewhere
+    from pycgroups.misnamed import nearest
+
+    if name in elsewhere.COMMANDS:
+        return f"; {elsewhere.COMMANDS[name]}"
+    near = nearest(name, COMMANDS)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def _tell(error: Error | OSError, failed: int) -> int:
     """Say what went wrong, in one line."""
     from pycgroups.cli.flags import UsageError
-    from pycgroups.errors import CommandNotExecutable, CommandNotFound
+    from pycgroups.errors import CommandNotExecutable, CommandNotFound, Error
 
     if isinstance(error, BrokenPipeError):  # who read our output has enough of it
-        return OURS
-    _complain(str(error))
+        return BY_SIGNAL + _SIGPIPE
+    _complain(_of_system(error) if isinstance(error, OSError) and not isinstance(error, Error) else str(error))
     if isinstance(error, CommandNotFound):
         return NOT_FOUND
     if isinstance(error, CommandNotExecutable):
         return NOT_EXECUTABLE
     return OURS if isinstance(error, UsageError) else failed
+
+
+def _of_system(error: OSError) -> str:
+    """Tell of an error as ours are told: on what, and why, in words."""
+    from pycgroups.errors import Error
+
+    streams = "" if error.filename else "use stdin or stdout"
+    return str(Error(operation=streams, path=error.filename, errno=error.errno))
 
 
 def _complain(message: str) -> None:

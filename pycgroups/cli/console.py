@@ -82,6 +82,7 @@ class Console(Streams):
         self._shown = bytearray()
         self._keyboard = keyboard
         self._wanted: dict[int, int] = {}
+        self._is_lost = False
 
     def attach(self, poll: select.poll, *, terminal: bool) -> None:
         """Take the loop; there is nothing to wait for before the terminal comes."""
@@ -174,11 +175,15 @@ class Console(Streams):
             del self._shown[: os.write(self._screen, self._shown)]
         except BlockingIOError:
             return
-        except OSError:  # nobody sees it
+        except OSError:  # nobody sees it: as if our terminal were gone
             self._shown.clear()
+            if not self._is_lost:
+                self._is_lost = True
+                signal.raise_signal(signal.SIGHUP)
 
     def drain(self) -> None:
         """Show what is left when every process is dead."""
+        self._is_lost = True  # and nobody is there to be told
         while self._master >= 0 and self._read_master():
             pass
         os.set_blocking(self._screen, True)

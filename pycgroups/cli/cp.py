@@ -7,6 +7,7 @@ import sys
 
 from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.usage import Usage
+from pycgroups.errors import StateError
 
 USAGE = Usage(
     "cp [FLAGS] SOURCE DESTINATION",
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
 
     if outer is not None:
         name, path = outer
+        if destination == "-" and sys.stdout.isatty():
+            raise StateError("stdout is a terminal", operation="cp", hint="a path, or a pipe")
         to = sys.stdout.buffer if destination == "-" else destination
         containers.get(name).copy_out(path, to, preserve=preserve)
     elif inner is not None:

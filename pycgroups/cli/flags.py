@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+_OF_RUN = "--volume"
+"""A flag of commands that take all that docker's run takes."""
 _BOOLEANS = {word: value for value, words in ((True, "1 t true"), (False, "0 f false")) for word in words.split()}
 
 
@@ -139,8 +141,11 @@ def _parse(found: dict[str, Any], known: dict[str, Flag], rest: list[str]) -> bo
 def _find(known: dict[str, Flag], name: str) -> Flag:
     if name in known:
         return known[name]
-    from pycgroups.misnamed import nearest  # for errors alone
+    from pycgroups.cli import elsewhere  # for errors alone
+    from pycgroups.misnamed import nearest
 
+    if _OF_RUN in known and name in elsewhere.FLAGS:
+        raise UsageError(f"unknown flag {name!r}: {elsewhere.FLAGS[name]}")
     near = nearest(name.lstrip("-"), [each[2:] for each in known if each.startswith("--")])
     meant = f" did you mean '--{near}'?" if near else ""
     raise UsageError(f"unknown flag {name!r};{meant} see --help")

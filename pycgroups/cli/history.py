@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.progress import short
-from pycgroups.cli.tables import FORMAT, NO_TRUNC, age, as_object, print_json, print_table, size
+from pycgroups.cli.tables import LINES, NO_TRUNC, age, as_object, print_json, print_table, size
 from pycgroups.cli.usage import Usage
 
 TYPE_CHECKING = False
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 USAGE = Usage(
     "history [FLAGS] IMAGE",
     """\
-Tell what made an image, step by step, the last one first. SIZE is that of the packed layer, whose digest is LAYER.""",
+Tell what made an image, step by step, the last one first. SIZE is that of the packed layer, whose digest is LAYER.
+
+A template has fields as {{.CreatedBy}}: ID (of the layer), CreatedSince, CreatedAt, CreatedBy, Size, Comment.""",
     (
-        FORMAT,
+        LINES,
         NO_TRUNC,
         Flag("--platform", "of an image for several, which; default: this machine's", value="PLATFORM"),
     ),
@@ -39,12 +41,24 @@ def main(arguments: list[str]) -> int:
     from pycgroups import images
 
     steps = list(reversed(images.get(name, platform=found.get("platform")).history()))
-    if found.get("format") == "json":
+    form, whole = found.get("format", "table"), bool(found.get("no_trunc"))
+    if form == "json":
         print_json([as_object(step) for step in steps])
-        return 0
-    rows = [_row(step, whole=bool(found.get("no_trunc"))) for step in steps]
-    print_table(("LAYER", "CREATED", "CREATED BY", "SIZE", "COMMENT"), rows, right=("SIZE",))
+    elif form == "table":
+        rows = [_row(step, whole=whole) for step in steps]
+        print_table(("LAYER", "CREATED", "CREATED BY", "SIZE", "COMMENT"), rows, right=("SIZE",))
+    else:
+        from pycgroups.cli.templates import print_rows
+
+        print_rows(form, [_fields(step, whole=whole) for step in steps], _FIELDS)
     return 0
+
+
+_FIELDS = ("ID", "CreatedSince", "CreatedBy", "Size", "Comment", "CreatedAt")
+
+
+def _fields(step: HistoryStep, *, whole: bool) -> dict[str, str]:
+    return dict(zip(_FIELDS, (*_row(step, whole=whole), step.created or ""), strict=True))
 
 
 def _row(step: HistoryStep, *, whole: bool) -> tuple[str, ...]:

@@ -47,14 +47,19 @@ def main(arguments: list[str]) -> int:
     found, (name,) = asked
     from pycgroups import containers
 
-    for stream, data in containers.get(name).lines(
+    lines = containers.get(name).lines(
         follow=bool(found.get("follow")),
         tail=found.get("tail"),
         since=found.get("since"),
         until=found.get("until"),
         timestamps=bool(found.get("timestamps")),
-    ):
-        out = sys.stderr.buffer if stream == "stderr" else sys.stdout.buffer
-        out.write(data)
-        out.flush()
+    )
+    try:
+        for stream, data in lines:
+            out = sys.stderr.buffer if stream == "stderr" else sys.stdout.buffer
+            out.write(data)
+            out.flush()
+    except KeyboardInterrupt:
+        if not found.get("follow"):
+            raise
     return 0

@@ -375,7 +375,9 @@ def _security(option: str) -> dict[str, Any]:
     if name == "apparmor" and value:
         return {"apparmor": value}
     if name == "label" and value:
-        return {"selinux_label": value}
+        from pycgroups.security.lsm import has_selinux
+
+        return {} if value == "disable" and not has_selinux() else {"selinux_label": value}
     if name == "systempaths" and value == "unconfined":
         return {"masked_paths": (), "readonly_paths": ()}
     raise UsageError(f"flag '--security-opt': {option!r} is not known; see --help")

@@ -66,6 +66,8 @@ def main(arguments: list[str]) -> int:
         return _detach(words, own)
     if own.get("restart", "no") != "no":
         raise UsageError("flag '--restart': with -d, as this command tells of the first end")
+    if "log" in words:
+        raise UsageError("flags '--log-driver' and '--log-opt': with -d, as nothing is kept of what this one writes")
     if (health.asked(own) or {}).keys() - {"test"} or own.get("health_cmd"):
         raise UsageError("flags '--health-...': with -d, as nobody asks for the health of this one")
     interactive = bool(own.get("interactive"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
-def duration(text: str) -> float:
-    """Read a duration in seconds as Go writes it: "5s", "1m30s", "500ms".
+def duration(text: str, *, zero: bool = False) -> float:
+    """Read a duration in seconds as Go writes it: "5s", "1m30s", "500ms"; with `zero`, also "0s".
 
     Raises:
         ValueError: it is none, or not above 0.
@@ -22,7 +22,7 @@ def duration(text: str) -> float:
             number += char
         else:
             unit += char
-    if number != "0" or unit or total <= 0:
+    if number != "0" or unit or (total <= 0 and not (zero and text.strip("0"))):
         raise ValueError("a duration, as 5s, 1m30s or 500ms")
     return total
 
@@ -39,7 +39,7 @@ def moment(text: str) -> float:
     for read in (
         float,
         lambda words: datetime.fromisoformat(words).timestamp(),  # local time, where no zone is named
-        lambda words: time.time() - duration(words),
+        lambda words: time.time() - duration(words, zero=True),
     ):
         try:
             found = read(text)

@@ -94,8 +94,9 @@ A template has fields as {{.Name}}: Name, Driver, Scope, Mountpoint, CreatedAt, 
     most=0,
 )
 INSPECT = Usage(
-    "volume inspect NAME [NAME ...]",
+    "volume inspect [FLAGS] NAME [NAME ...]",
     "Tell all of volumes as one JSON list; the size is what their files take on the disk, in bytes.",
+    (Flag("--format -f", "a template, as {{.Mountpoint}}, of each; json, the default, is the list", value="FORM"),),
     least=1,
 )
 
@@ -144,9 +145,16 @@ def _inspect(arguments: list[str]) -> int:
         return 0
     from pycgroups.containers import volumes
 
-    facts: list[object] = []
+    facts: list[dict[str, object]] = []
     failed = _each(asked[1], lambda name: facts.append(volumes.get(name).inspect()))
-    print_json(facts)
+    form = asked[0].get("format", "json")
+    if form == "json":
+        print_json(facts)
+    else:
+        from pycgroups.cli.templates import render
+
+        for each in facts:
+            print(render(form, {**each, "mountpoint": each["path"], "created_at": each["created"], "driver": "local"}))
     return FAILED if failed else 0
 
 

@@ -35,3 +35,8 @@ def __getattr__(name: str) -> Any:
     from pycgroups.containers import collection
 
     return collection.Containers if name == "Containers" else getattr(collection.default(), name)
+
+
+def __dir__() -> tuple[str, ...]:
+    """List the public names, for whoever completes or looks them up."""
+    return (*globals(), *__all__)

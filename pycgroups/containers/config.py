@@ -17,6 +17,7 @@ from pycgroups.containers import options, values
 from pycgroups.containers.mounts import Mount, mounts, volumes
 from pycgroups.containers.values import flag, integer, text
 from pycgroups.errors import Unsupported, invalid, shown
+from pycgroups.frozen import brief
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.runtime_spec import Rlimit, Seccomp
 
@@ -155,6 +156,8 @@ class ContainerConfig:
         InvalidConfig: an option has a wrong type, unit or range, or two contradict each other.
         Unsupported: an option is known and what it asks for is not there yet.
     """
+
+    __repr__ = brief
 
     command: tuple[str, ...] | None = field(default=None, converter=_as_given)
     entrypoint: tuple[str, ...] | None = field(default=None, converter=_as_given)

@@ -23,7 +23,7 @@ from pycgroups.containers.options import signal_number
 from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import flag, integer, seconds
 from pycgroups.containers.verdict import Hits, make_reason
-from pycgroups.errors import Error, InvalidConfig, NotFound, StateError, TimedOut
+from pycgroups.errors import Error, InvalidConfig, NotFound, StateError, TimedOut, invalid
 from pycgroups.misnamed import check_options
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process
@@ -85,6 +85,8 @@ _SHORT = 12
 # After SIGKILL the kernel takes some time, and then the monitor, to write down what there was (seconds).
 _PATIENCE = 30.0
 _MOST_FORKS = 1000
+_OF_LOGS = ("timestamps", "since", "until", "tail", "stdout", "stderr")
+_MOST_LINES, _NEVER = 1 << 62, 1e10
 
 
 class Container(Contents, Looking):
@@ -382,9 +384,11 @@ class Container(Contents, Looking):
             signal: what asks it, a number or a name; by default its option ``stop_signal``.
 
         Raises:
+            InvalidConfig: `timeout` or `signal` is none; nothing was done.
             NotFound: it has been removed.
             Error: it may not be killed.
         """
+        limit = None if timeout is None else seconds(timeout, "timeout", zero=True)
         asked = None if signal is None else signal_number(signal, "signal")
         if self.status not in _GOES_ON:
             return
@@ -394,7 +398,7 @@ class Container(Contents, Looking):
             if self.status not in _LIVE:
                 return
         config = from_json(record.config)
-        patience = config.stop_timeout if timeout is None else timeout
+        patience = config.stop_timeout if limit is None else limit
         self._signal(asked or config.stop_signal or signals.SIGTERM)
         if not self._ends(time.monotonic() + patience):
             self._kill()
@@ -517,14 +521,16 @@ class Container(Contents, Looking):
             timeout: seconds; None for any time.
 
         Raises:
+            InvalidConfig: `timeout` is none.
             StateError: it was never started, or nobody saw how it ended.
             TimedOut: it goes on.
             NotFound: it was removed.
         """
+        limit = None if timeout is None else seconds(timeout, "timeout", zero=True)
         with self._home() as home:
             if not home.was_started:
                 raise StateError("it was never started", operation="wait", path=self._shown)
-        end = self._ends(None if timeout is None else time.monotonic() + timeout)
+        end = self._ends(None if limit is None else time.monotonic() + limit)
         if end is None:
             raise TimedOut(f"it goes on after {timeout} seconds", operation="wait for the end", path=self._shown)
         if end.returncode is None:
@@ -612,7 +618,7 @@ class Container(Contents, Looking):
             if status in _LIVE and limits:
                 asked = config.limits.only(limits)
                 gone = [word for word, value in limits.items() if value is None]
-                self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone))
+                self._runtime().update(lifted(of_limits(asked, disks.numbers(asked)), gone), asked)
             if after is not None:
                 monitor.change(home.fd, after)
             document = to_json(config)
@@ -717,9 +723,11 @@ class Container(Contents, Looking):
 
         Raises:
             NotFound: it has been removed.
+            InvalidConfig: ``since``, ``until`` or ``tail`` is no such number.
             Error: the log cannot be read.
         """
-        lines = (data for _, data in self.lines(follow=follow, **options))
+        _check_logs(Container.logs, options)
+        lines = (data for _, data in _lines(self._home(), follow, options))
         return lines if follow else b"".join(lines)
 
     def lines(self, *, follow: bool = False, **options: Unpack[LogOptions]) -> Iterator[tuple[str, bytes]]:
@@ -729,6 +737,7 @@ class Container(Contents, Looking):
             follow: wait for more until the container has ended.
             **options: as for `logs`.
         """
+        _check_logs(Container.lines, options)
         return _lines(self._home(), follow, options)
 
     def attach(self, *, start: bool = False, logs: bool = False) -> Attachment:
@@ -1006,6 +1015,16 @@ def _word(value: object) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else dumps(value)
+
+
+def _check_logs(face: Callable[..., Any], options: LogOptions) -> None:
+    check_options(face, options, _OF_LOGS)
+    if options.get("tail") is not None:
+        integer(options["tail"], "tail", 0, _MOST_LINES)
+    for name in ("since", "until"):
+        value = options.get(name)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < _NEVER):
+            raise invalid(name, value, "seconds since 1970, as time.time() has them")
 
 
 def _lines(home: Home, follow: bool, options: LogOptions) -> Iterator[tuple[str, bytes]]:

@@ -174,9 +174,12 @@ class RootFiles(Elsewhere):
             parents: make the directories that it is to be in.
 
         Raises:
+            InvalidConfig: what is to be in it is no bytes, or no text.
             NotFound: its directory is not there.
             Error: something is there that is no regular file; or it cannot be written.
         """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise invalid("data", data, "bytes; write_text takes str")
         where, whose = os.fsencode(path), _owner(owner)
         self._call(small_files.write, self._root, self._layers, where, data, mode, whose, parents)
 
@@ -191,6 +194,8 @@ class RootFiles(Elsewhere):
         parents: bool = False,
     ) -> None:
         """Put a file with a text at a path; as `write_bytes`."""
+        if not isinstance(text, str):
+            raise invalid("text", text, "str; write_bytes takes bytes")
         self.write_bytes(path, text.encode(encoding), mode=mode, owner=owner, parents=parents)
 
     def stat(self, path: Path, *, follow_symlinks: bool = True) -> os.stat_result:

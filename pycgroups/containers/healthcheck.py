@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pycgroups.containers import values
 from pycgroups.errors import InvalidConfig, invalid
+from pycgroups.frozen import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Healthcheck:
         InvalidConfig: one is of a wrong type or out of range.
     """
 
+    __repr__ = brief
+
     test: tuple[str, ...] | None = field(default=None, converter=_as_given)
     interval: float | None = field(default=None, converter=_as_given)
     timeout: float | None = field(default=None, converter=_as_given)
@@ -73,7 +76,10 @@ def read(value: object) -> Healthcheck | None:
         return value
     if isinstance(value, str):
         return Healthcheck(test=value)
-    if isinstance(value, dict) and {field.name for field in fields(Healthcheck)}.issuperset(value):
+    if isinstance(value, dict):
+        words = [field.name for field in fields(Healthcheck)]
+        for word in value:
+            values.choice(word, "healthcheck", words)
         return Healthcheck(**value)
     raise invalid("healthcheck", value, "a Healthcheck, a dict of its words, or a command for a shell")
 

@@ -18,6 +18,7 @@ from pycgroups.containers.values import (
     text,
 )
 from pycgroups.errors import InvalidConfig, Unsupported, invalid
+from pycgroups.frozen import brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Mount:
     Raises:
         InvalidConfig: a value is of a wrong type or out of range; names the attribute.
     """
+
+    __repr__ = brief
 
     kind: Literal["bind", "tmpfs", "volume", "overlay"]
     destination: str = field(converter=_destination)

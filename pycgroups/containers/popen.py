@@ -111,6 +111,13 @@ class _Master(io.FileIO):
                 raise
             return 0
 
+    def readall(self) -> bytes:
+        """Read up to there; without this, what came before the end would be lost with the error."""
+        found, buffer = bytearray(), bytearray(io.DEFAULT_BUFFER_SIZE)
+        while count := self.readinto(buffer):
+            found += memoryview(buffer)[:count]
+        return bytes(found)
+
 
 class Popen:
     """A program in a container; made by `Container.popen`. Named and behaving as in `subprocess.Popen`.

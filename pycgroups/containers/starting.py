@@ -223,6 +223,7 @@ class Preparation:
             rootfs=described.rootfs,
             manner=described.manner,
             optional=None if described.config.require_limits else described.config.limits,
+            words=described.config.limits,
             groups=described.groups,
             spaces=self.joining.fds,
             at_once=True,

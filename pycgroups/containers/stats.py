@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import placed
+from pycgroups.cgroups.unenforced import DOCTOR
 from pycgroups.clock import seconds_until
 from pycgroups.containers import ending
 from pycgroups.containers.home import STARTS_IT
@@ -162,7 +163,7 @@ class Sampler:
                 "the container has no cgroup",
                 operation="read pressure",
                 path=self._called,
-                hint="`pycgroups doctor` tells why this user cannot have one, and what mends it",
+                hint=DOCTOR,
             )
         return self._group.pressure()
 

@@ -8,6 +8,7 @@ from pycgroups.containers.collection import Containers
 from pycgroups.containers.events import Events
 from pycgroups.containers.volumes.collection import Volumes
 from pycgroups.images.collection import Images
+from pycgroups.images.store import default_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ class Store:
         self.images = Images(root, additional=additional)
         self.containers = Containers(root, self.images)
         self.volumes = Volumes(root)
-        self.events = Events(None if root is None else os.path.abspath(os.fsdecode(root)))
+        self._root = None if root is None else os.path.abspath(os.fsdecode(root))
+        self.events = Events(self._root)
+
+    def __repr__(self) -> str:
+        """Name the place."""
+        return f"<Store {self._root or default_root()}>"
 
     def df(self) -> StoreUse:
         """Tell what takes how much of the disk. It looks at each file of containers and volumes.

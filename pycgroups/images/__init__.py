@@ -92,3 +92,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(default(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> tuple[str, ...]:
+    """List the public names, for whoever completes or looks them up."""
+    return (*globals(), *__all__)

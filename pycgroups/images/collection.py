@@ -172,11 +172,12 @@ class Images:
             raise invalid("image", name, "a longer beginning: several ids begin so")
         if fitting:
             return fitting[0]
+        fetch = "" if reference is None else f", pycgroups pull {name} fetches it"
         raise ImageNotFound(
             "not here",
             operation="find image",
             path=name if reference is None else str(reference),
-            hint="pycgroups images tells what is here" if reference is None else f"pycgroups pull {name}",
+            hint=f"pycgroups images tells what is here{fetch}",
         )
 
     def _named(self, reference: Reference) -> tuple[ImageStore, Descriptor] | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from pycgroups.errors import ImageError, ImageNotFound, InvalidConfig, Unsupported
+from pycgroups.errors import ImageError, ImageNotFound, InvalidConfig, Unsupported, invalid
 from pycgroups.images.blobs import Blobs
 from pycgroups.images.digest import Digest
 from pycgroups.images.files import ANOTHER_STORE, io_errors
@@ -55,9 +55,14 @@ def default_root() -> str:
     """Return where a store is when nobody says: ``$PYCGROUPS_STORE``, or where the XDG specification puts data.
 
     That is ``/var/lib/pycgroups`` for root, and ``$XDG_DATA_HOME/pycgroups`` for others.
+
+    Raises:
+        InvalidConfig: the variable is a relative path, which would be another store in each directory.
     """
     told = os.environ.get("PYCGROUPS_STORE", "")
-    if told.startswith("/"):
+    if told:
+        if not told.startswith("/"):
+            raise invalid("$PYCGROUPS_STORE", told, "an absolute path")
         return told
     if os.geteuid() == 0:
         return "/var/lib/pycgroups"

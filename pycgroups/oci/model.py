@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pycgroups.frozen import brief
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +27,7 @@ class Model:
 
     __slots__ = ("_hash",)
 
-    def __repr__(self) -> str:
-        """Show what is set."""
-        fields = self.__frozen__.all  # type: ignore[attr-defined]
-        shown = ((field.name, getattr(self, field.name), field.default) for field in fields)
-        inside = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
-        return f"{type(self).__name__}({inside})"
+    __repr__ = brief
 
     def given(self) -> Iterator[tuple[str, str, Any]]:
         """Walk what is set: the field, its property in JSON, and the value."""

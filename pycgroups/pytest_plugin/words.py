@@ -11,6 +11,7 @@ import pytest
 
 from pycgroups.containers.values import pairs
 from pycgroups.containers.vocabulary import Options
+from pycgroups.misnamed import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -76,9 +77,8 @@ def marked(item: pytest.Item, usual: Options) -> Options:
     for marker in reversed(list(item.iter_markers("sandboxed"))):
         unknown = [*map(repr, marker.args), *sorted(set(marker.kwargs) - Options.__optional_keys__)]
         if unknown:
-            raise pytest.UsageError(
-                f"sandboxed() does not take {', '.join(unknown)}: it takes options of pycgroups.run"
-            )
+            hint = meant(unknown[0], Options.__optional_keys__) or ": it takes options of pycgroups.run"
+            raise pytest.UsageError(f"sandboxed() does not take {', '.join(unknown)}{hint}")
         found.update(marker.kwargs)
     found["env"] = _environment(item.config.getini("pycgroups_env")) | {
         str(name): value for _, name, value in pairs(found.get("env") or {}, "env")

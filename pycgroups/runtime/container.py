@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.limits import Limits
+    from pycgroups.cgroups.placed import Placed
     from pycgroups.oci.resources import Resources
     from pycgroups.oci.runtime_spec import Process, Spec
     from pycgroups.runtime.checkpoint import CheckpointImages
@@ -214,8 +215,8 @@ class Container:
                 else:
                     group.thaw()
 
-    def update(self, resources: Resources) -> None:
-        """Change its limits; what is left out stays.
+    def update(self, resources: Resources, words: Limits | None = None) -> None:
+        """Change its limits; what is left out stays. Errors name them by `words`, where they were asked for so.
 
         Raises:
             StateError: it is not running.
@@ -227,7 +228,7 @@ class Container:
             if _status(home, record) in {"stopped", "creating"}:
                 raise StateError("container not running", operation="update", path=self.id)
             with _group(record) as group:
-                group.set(resources=resources)
+                group.change(resources, words)
 
     def checkpoint(self, images: CheckpointImages, *, before: bool = False) -> None:
         """Save its processes as files, with criu(8). They end, unless the options have ``--leave-running``.
@@ -470,7 +471,7 @@ def _is_frozen(record: Record) -> bool:
     return placed.is_frozen(record.cgroups)
 
 
-def _group(record: Record, *, to_enter: bool = False) -> Cgroup:
+def _group(record: Record, *, to_enter: bool = False) -> Placed:
     from pycgroups.cgroups import placed
 
     return placed.open_(record.cgroups, record.unit, to_enter=to_enter)

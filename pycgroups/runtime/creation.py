@@ -67,6 +67,7 @@ class Wishes(NamedTuple):
         rootfs: what the root is made of, where that is no directory.
         manner: how the program is started, where the Spec does not say all of that.
         optional: limits, if those that this host cannot enforce are only to be told of, and are no error.
+        words: limits as they were asked for, where that was not in the Spec's words: for errors.
         groups: setgroups(2) is allowed in its user namespace, as far as the Spec and this process do not tell.
         tops: a descriptor of the file system that takes what is written, where the root's top is handed over.
         spaces: the namespaces to join that have a path, by kind and in order, where they are open already: what was
@@ -85,6 +86,7 @@ class Wishes(NamedTuple):
     rootfs: Rootfs | None = None
     manner: Manner | None = None
     optional: Limits | None = None
+    words: Limits | None = None
     groups: bool = True
     tops: tuple[int, ...] = ()
     spaces: tuple[tuple[str, int], ...] = ()
@@ -399,7 +401,8 @@ class Creation:
 
             self.group = self.scope = scoped.create(linux.cgroups_path, record.id, linux.resources)
         else:
-            self.group = placed.create(linux.cgroups_path, record.id, linux.resources, self.wishes.optional)
+            wishes = self.wishes
+            self.group = placed.create(linux.cgroups_path, record.id, linux.resources, wishes.optional, wishes.words)
         self.note(planned_cgroups=(), cgroups=self.group.paths)
 
     def make_class(self) -> None:

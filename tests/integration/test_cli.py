@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -106,6 +107,39 @@ def test_who_reads_the_output_may_have_enough_of_it():
     command = f"{sys.executable} -m pycgroups explain -- true | head -c 1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
     assert done.stderr == b""
+
+
+def test_a_command_that_nobody_reads_any_more_ends_as_by_sigpipe():
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([*COMMAND, "--version"], stdout=write, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_what_cannot_be_written_is_told():
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m pycgroups --version > /dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert done.stderr == "pycgroups: use stdin or stdout: No space left on device (ENOSPC)\n"
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_file_of_ours(redirection, tmp_path):
+    told = tmp_path / "told"
+    script = (
+        "import os; print(*(os.readlink(f'/proc/self/fd/{fd}') for fd in range(3)), sep='\\n', file=open('told', 'w'))"
+    )
+    command = ["run", "-i", "--workspace", str(tmp_path), "--", "python3", "-c", script]
+    subprocess.run(["sh", "-c", f'"$@" {redirection}', "sh", *COMMAND, *command], timeout=PATIENCE, check=True)
+    closed = [fd for fd, text in enumerate(("<&-", ">&-", "2>&-")) if text in redirection.split()]
+    assert {told.read_text().splitlines()[fd] for fd in closed} == {"/dev/null"}
 
 
 # -- signals -----------------------------------------------------------------------------------------------------

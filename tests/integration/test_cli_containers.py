@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
+import sys
 import tarfile
 import time
 
 import pytest
 
-from pycgroups import cli
+from pycgroups import cli, images
 from pycgroups.containers import collection
 from tests.boxes import BASE, UPPER, put
 from tests.images import Image
+from tests.terminals import Session
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -23,6 +26,7 @@ pytestmark = pytest.mark.requires("userns")
 def command(store, root, monkeypatch, capfdbinary):
     """Run a command on the containers of that store; its exit code, stdout and stderr."""
     monkeypatch.setattr(collection, "default", lambda: store.containers)
+    monkeypatch.setattr(images, "default", lambda: store.images)
 
     def call(*words):
         capfdbinary.readouterr()
@@ -213,6 +217,20 @@ def test_logs_of_some_time(command, run):
     assert command("logs", "--since", "2100-01-01T00:00:00Z", "web") == (0, "", "")
     assert command("logs", "-f", "-t", "-n", "1", "web")[1].endswith("Z two\n")
     assert command("logs", "--since", "soon", "web")[0] == 125
+    assert command("logs", "--until", "0s", "web")[1] == "one\ntwo\n"
+
+
+def test_at_a_terminal(run, store):
+    held = run("sh", "-c", "echo ready; exec sleep 1000", name="web")
+    wait_for(held.logs)
+    env = {**os.environ, "PYCGROUPS_STORE": os.path.dirname(os.path.dirname(held.directory))}
+    with Session(sys.executable, "-m", "pycgroups", "logs", "-f", "web", env=env) as session:
+        session.expect("ready")
+        session.type("\3")
+        assert (session.end(), "interrupted" in session.seen) == (0, False)
+    with Session(sys.executable, "-m", "pycgroups", "cp", "web:/etc/passwd", "-", env=env) as session:
+        session.expect("stdout is a terminal")
+        assert session.end() == 1
 
 
 def test_what_is_not_there_is_one_line(command):

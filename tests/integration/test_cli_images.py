@@ -113,6 +113,7 @@ def test_lists_for_programs(box):
     assert facts["config"]["config"]["Cmd"] == ["cat", "/etc/both"]
     steps = json.loads(said("history", "--format", "json", "box:1"))
     assert [step["layer"] for step in reversed(steps)] == [each["digest"] for each in facts["manifest"]["layers"]]
+    assert said("history", "--no-trunc", "--format", "{{.ID}}", "box:1").split() == [step["layer"] for step in steps]
     use = json.loads(said("image", "df", "--format", "json"))
     assert [each["name"] for each in use["images"]] == [BOX]
     assert use["blobs"] > image["packedSize"]

@@ -166,6 +166,18 @@ def test_a_program_that_a_signal_does_not_end_is_killed(name):
         assert session.end() == 137
 
 
+def test_a_program_whose_terminal_nobody_sees_any_more_is_told():
+    command = [*COMMAND, "run", "-t", "--", "sh", "-c", "while :; do echo; done"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        try:
+            assert process.wait(PATIENCE) == 128 + signal.SIGHUP
+        finally:
+            process.kill()
+
+
 def test_who_types_needs_a_terminal():
     for stdin in ({"input": "one\n"}, {"stdin": subprocess.DEVNULL}):
         done = cli("run", "-it", "--", "cat", **stdin)

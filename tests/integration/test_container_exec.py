@@ -261,6 +261,14 @@ def test_a_terminal_of_its_own(held):
         running.resize(1, 1)
 
 
+@pytest.mark.parametrize("options", [{}, {"text": True}])
+def test_a_terminal_is_read_to_its_end(held, options):
+    with held.popen(["sh", "-c", "seq 9999; exit 3"], tty=True, **options) as running:
+        read = running.stdout.read()
+        assert running.wait(timeout=60) == 3
+    assert [int(line) for line in read.splitlines()] == list(range(1, 10_000))
+
+
 def test_a_popen_ends_with_its_container(held):
     running = held.popen(["sleep", "1000"], stdout=pc.PIPE)
     held.stop(timeout=0)

@@ -265,9 +265,34 @@ def test_limits_that_nobody_enforces_are_told_where_they_need_not_be(make):
         assert held.stats().memory.limit == 64 << 20
         return
     strict = make(memory="64M", pids=50)
-    with pytest.raises(pc.Unsupported, match="cannot use the cgroup controllers"):
+    with pytest.raises(pc.Unsupported, match=r"^limit memory, pids: this process cannot use the cgroup controllers"):
         strict.start()
     assert strict.status == "created"
+    with pytest.raises(pc.Unsupported, match=r"^limit cpus: this process cannot use the cgroup controllers cpu "):
+        held.update(cpus=0.5)
+
+
+@pytest.mark.parametrize("timeout", [-1, "1", float("nan")])
+def test_a_wrong_timeout_changes_nothing(run, timeout):
+    held = run()
+    for call in (held.stop, held.restart, held.wait):
+        with pytest.raises(pc.InvalidConfig, match=r"^option timeout: got "):
+            call(timeout=timeout)
+    assert held.status == "running"
+
+
+def test_what_is_written_has_to_be_of_its_type(run):
+    held = run()
+    with pytest.raises(pc.InvalidConfig, match="write_bytes takes bytes"):
+        held.write_text("/file", b"bytes")
+    with pytest.raises(pc.InvalidConfig, match="write_text takes str"):
+        held.write_bytes("/file", "text")
+
+
+@pytest.mark.requires("no_limits", "cgroup_v1")
+def test_what_has_no_cgroup_cannot_be_frozen(run):
+    with pytest.raises(pc.Unsupported, match=r"^freeze: this user has no cgroup for it .*pycgroups doctor"):
+        run().pause()
 
 
 @pytest.mark.requires("limits")

@@ -383,4 +383,7 @@ def test_the_command_line(store, root):
         run("-v", "data:/in:ro", script="cat /in/file; touch /in/no 2>/dev/null || echo refused") == "kept\nrefused\n"
     )
     assert run("--mount", "type=volume,src=data,dst=/in", script="cat /in/file") == "kept\n"
-    assert [volume.name for volume in store.volumes.list()] == ["data"]
+    (volume,) = store.volumes.list()
+    assert volume.name == "data"
+    told = [sys.executable, "-m", "pycgroups", "volume", "inspect", "-f", "{{.Name}} {{.Mountpoint}}", "data"]
+    assert subprocess.run(told, capture_output=True, text=True, check=True).stdout == f"data {volume.path}\n"

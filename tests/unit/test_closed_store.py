@@ -38,3 +38,16 @@ def test_it_is_an_error_that_names_another_place(tmp_path, what):
             getattr(store, what).list()
     finally:
         place.chmod(0o700)
+
+
+@pytest.mark.parametrize("what", ["images", "containers", "volumes"])
+def test_a_relative_place_is_no_place(monkeypatch, what):
+    monkeypatch.setenv("PYCGROUPS_STORE", "store")
+    with pytest.raises(pc.InvalidConfig, match=r"option \$PYCGROUPS_STORE: got 'store', allowed: an absolute path"):
+        getattr(pc.Store(), what).list()
+
+
+def test_a_store_tells_where_it_is(monkeypatch):
+    assert repr(pc.Store("/srv/judge")) == "<Store /srv/judge>"
+    monkeypatch.setenv("PYCGROUPS_STORE", "/srv/other")
+    assert repr(pc.Store()) == "<Store /srv/other>"

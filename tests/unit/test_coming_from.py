@@ -11,6 +11,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import misnamed
+from pycgroups.cli import elsewhere
 from pycgroups.containers.attaching import Attachment
 from pycgroups.containers.config import OPTIONS
 from pycgroups.containers.vocabulary import Options
@@ -100,3 +101,15 @@ TAKEN = OPTIONS | pc.run.__kwdefaults__.keys() | pc.Container.__init__.__kwdefau
 @pytest.mark.parametrize("word", sorted(THEIRS - TAKEN))
 def test_the_error_about_an_option_of_theirs_tells_it_too(word):
     assert word in misnamed.RENAMED or word in misnamed.OTHERWISE
+
+
+FLAGS = {
+    word
+    for line in PAGE.read_text().partition("\n## Not there\n")[2].splitlines()
+    if line.startswith(("| `-", "| `run "))
+    for word in re.findall(r"`(?:run )?(-[-\w]+)", line.split(" | ")[0])
+}
+
+
+def test_the_error_about_a_flag_of_dockers_tells_the_way_round():
+    assert elsewhere.FLAGS.keys() == FLAGS

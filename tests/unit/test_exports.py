@@ -33,6 +33,11 @@ def test_every_public_name_resolves(name):
     assert name in dir(pycgroups)
 
 
+@pytest.mark.parametrize("collection", [pycgroups.containers, pycgroups.images, pycgroups.volumes])
+def test_what_a_collection_can_do_is_listed(collection):
+    assert set(collection.__all__) <= set(dir(collection))
+
+
 def test_every_public_name_is_listed_once():
     assert len(pycgroups.__all__) == len(set(pycgroups.__all__))
 

@@ -12,6 +12,7 @@ import sys
 import attrs
 import pytest
 
+import pycgroups as pc
 from pycgroups import frozen as ours
 
 
@@ -177,3 +178,13 @@ def test_a_run_loads_neither_attrs_nor_typing():
     assert "pycgroups.containers.job" in loaded
     slow = {"attr", "attrs", "collections", "contextlib", "enum", "functools", "inspect", "re", "signal", "typing"}
     assert slow.isdisjoint(loaded), slow & {*loaded}
+
+
+def test_a_repr_shows_what_is_set():
+    assert repr(pc.Limits()) == "Limits()"
+    assert repr(pc.Limits(memory="64M", cpus=2)) == "Limits(memory=67108864, cpus=2.0)"
+    assert repr(pc.Healthcheck(test=["CMD", "true"])) == "Healthcheck(test=('CMD', 'true'))"
+    shown = repr(pc.ContainerConfig(command=["true"], env={"A": "1"}, memory="64M"))
+    assert "command=('true',), env=(('A', '1'),), memory=67108864, " in shown
+    assert "None" not in shown
+    assert "environment" not in shown

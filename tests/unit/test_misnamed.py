@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import pycgroups as pc
@@ -25,6 +27,8 @@ update = pc.Container.of(None, "0" * 64).update  # of no container: it is not lo
         ("shell", ': there is no shell; give a list: ["sh", "-c", line]'),
         ("detach", ": what goes on by itself is pycgroups.Container(command, detach=True)"),
         ("remove", ": of what run() runs nothing stays; leave it out"),
+        ("healthcheck", ": it is of what is held: pycgroups.Container(command, healthcheck=...)"),
+        ("restart", ": it is of what is held: pycgroups.Container(command, restart=...)"),
         ("qqqq", ""),
         ("environment_derived", ""),
     ],
@@ -33,6 +37,22 @@ def test_run_has_no_such_option(word, said):
     with pytest.raises(TypeError) as caught:
         pc.run(COMMAND, text=True, memory="64M", **{word: True})
     assert str(caught.value) == f"run() has no option {word!r}{said}"
+
+
+@pytest.mark.parametrize("word", ["stdin", "stdout", "stderr", "input"])
+def test_what_is_held_has_no_streams(word):
+    with pytest.raises(TypeError, match=rf"^Container\(\) has no option '{word}': it is of run\(\)"):
+        pc.Container(COMMAND, **{word: pc.PIPE})  # type: ignore[arg-type]
+
+
+def test_options_of_logs_are_checked():
+    held: Any = pc.Container.of(None, "0" * 64)
+    with pytest.raises(TypeError, match=r"^Container.logs\(\) has no option 'tial'; did you mean 'tail'\?$"):
+        held.logs(follow=True, tial=1)
+    for word, value in (("tail", "all"), ("tail", -1), ("since", "10m"), ("until", -1)):
+        with pytest.raises(pc.InvalidConfig) as caught:
+            held.logs(follow=True, **{word: value})
+        assert caught.value.path == word
 
 
 @pytest.mark.parametrize("derived", ["limits", "environment"])

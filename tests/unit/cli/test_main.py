@@ -83,6 +83,28 @@ def test_an_unknown_command(capsys):
 
 
 @pytest.mark.parametrize(
+    ("word", "said"),
+    [("imges", "did you mean 'images'?"), ("version", "pycgroups --version"), ("build", "docker build")],
+)
+def test_what_was_meant_is_told(capsys, word, said):
+    assert cli.main([word]) == 125
+    assert f"{word!r} is not a command; {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--pid host -- true", "unknown flag '--pid': --namespace pid=host"),
+        ("--gpus all -- true", "unknown flag '--gpus': --device and -v"),
+        ("--log-opt max-size=1m -- true", "flags '--log-driver' and '--log-opt': with -d"),
+    ],
+)
+def test_flags_of_dockers(arguments, said, capsys):
+    assert cli.main(["run", *arguments.split()]) == 125
+    assert capsys.readouterr().err.startswith(f"pycgroups: {said}")
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"), [("-- true", "--output"), ("-o p -t -- true", "--tty"), ("-o p", "which program")]
 )
 def test_what_cannot_be_recorded(arguments, said, capsys):

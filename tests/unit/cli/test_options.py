@@ -7,6 +7,7 @@ from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.containers.config import ContainerConfig
 from pycgroups.containers.mounts import Mount
 from pycgroups.errors import InvalidConfig, Unsupported
+from pycgroups.security import lsm
 from pycgroups.security.landlock import Landlock
 
 RUN = (Flag("--rm", ""),)
@@ -195,3 +196,9 @@ def test_help_for_what_is_held_leaves_out_what_it_refuses():
     run, create = (options.usage("x", "about", (), held=held) for held in (False, True))
     left_out = set(run.splitlines()) - set(create.splitlines())
     assert sorted(line.split()[0] for line in left_out) == ["--isolation", "--timeout"]
+
+
+@pytest.mark.parametrize(("has_selinux", "label"), [(False, None), (True, "disable")])
+def test_no_label_is_none_where_there_are_none(monkeypatch, has_selinux, label):
+    monkeypatch.setattr(lsm, "has_selinux", lambda: has_selinux)
+    assert read("--security-opt", "label=disable", "--", "true").get("selinux_label") == label

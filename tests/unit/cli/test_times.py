@@ -40,6 +40,7 @@ def test_moments():
     assert moment("2026-01-31") == datetime(2026, 1, 31).timestamp()  # noqa: DTZ001 (local time is meant)
     before = time.time()
     assert before - 600 <= moment("10m") <= time.time() - 600
+    assert before <= moment("0s") <= time.time()
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "-5", "nan", "inf", "2026-13-01"])
