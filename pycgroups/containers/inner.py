@@ -36,6 +36,7 @@ else:
 
 _SIGKILL = 9
 _GRACE = 2.0  # seconds; see `Executed.kill`
+_MOMENT = 1  # milliseconds
 _LONGEST_COMMAND = 1000  # characters, which an event has room for
 
 
@@ -176,28 +177,10 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
     Returns:
         Its exit status, why it ended, which of its own limits it has hit, and what it used.
     """
-    begin, terminal, ended = time.monotonic(), executed.master >= 0, executed.fileno()
-    deadline = None if timeout is None else begin + timeout
-    poll, timed_out = select.poll(), False
-    poll.register(ended, select.POLLIN)
+    begin, timed_out = time.monotonic(), False
     streams.started()
-    streams.attach(poll, terminal=terminal)
-    if terminal:
-        os.set_blocking(executed.master, False)
-        streams.use_terminal(executed.master)
-    while True:
-        seconds = seconds_until(_earlier(deadline, streams.due))
-        ready = dict(poll.poll(None if seconds is None else seconds * 1000 + 0.5))
-        if ended in ready:
-            break
-        now = time.monotonic()
-        for fd, events in ready.items():
-            streams.ready(fd, events)
-        if deadline is not None and now >= deadline:
-            executed.kill()
-            timed_out, deadline = True, now + _GRACE
-        if streams.due is not None and now >= streams.due:
-            streams.move()
+    if executed.master >= 0 or streams.feed >= 0 or not _ends_soon(executed):
+        timed_out = _serve(executed, streams, None if timeout is None else begin + timeout)
     streams.stop()
     streams.drain()
     status, usage = executed.finish()
@@ -206,6 +189,36 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
     hits = make_hits(executed.sample, disk=False)
     reason = make_reason(returncode, hits, timed_out=timed_out)
     return returncode, reason, hits, make_usage(wall_time, executed.sample, usage, usage)
+
+
+def _ends_soon(executed: Executed) -> bool:
+    """Wait a moment for its end, as most end before: what it writes waits meanwhile, and wakes nobody up."""
+    poll = select.poll()
+    poll.register(executed.fileno(), select.POLLIN)
+    return bool(poll.poll(_MOMENT))
+
+
+def _serve(executed: Executed, streams: Streams, deadline: float | None) -> bool:
+    """Serve the streams until it has ended; whether that was since it had no more time."""
+    poll, timed_out, ended = select.poll(), False, executed.fileno()
+    poll.register(ended, select.POLLIN)
+    streams.attach(poll, terminal=executed.master >= 0)
+    if executed.master >= 0:
+        os.set_blocking(executed.master, False)
+        streams.use_terminal(executed.master)
+    while True:
+        seconds = seconds_until(_earlier(deadline, streams.due))
+        ready = dict(poll.poll(None if seconds is None else seconds * 1000 + 0.5))
+        if ended in ready:
+            return timed_out
+        now = time.monotonic()
+        for fd, events in ready.items():
+            streams.ready(fd, events)
+        if deadline is not None and now >= deadline:
+            executed.kill()
+            timed_out, deadline = True, now + _GRACE
+        if streams.due is not None and now >= streams.due:
+            streams.move()
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

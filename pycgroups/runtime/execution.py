@@ -66,7 +66,7 @@ class Executed:
         sample: what all that was in its own cgroup has used, once it has ended; None if it has none.
     """
 
-    __slots__ = ("_group", "_running", "args", "ended", "master", "notices", "pid", "sample")
+    __slots__ = ("_group", "_is_closed", "_running", "args", "ended", "master", "notices", "pid", "sample")
 
     def __init__(
         self, running: launch.Running, args: Sequence[str], master: int, notices: list[str], group: Inner | None
@@ -74,6 +74,7 @@ class Executed:
         """Take over the process, and its cgroup."""
         self._running = running
         self._group = group
+        self._is_closed = False
         self.sample: Sample | None = None
         self.args = args
         self.pid = running.pid
@@ -146,6 +147,8 @@ class Executed:
         Raises:
             CgroupError: not all of that dies; the next who executes something in the container will try again.
         """
+        if self._is_closed:
+            return
         self._close_master()
         try:
             self._running.close()
@@ -153,6 +156,7 @@ class Executed:
             self._tell(None)
             if self._group is not None:
                 self._group.end()
+        self._is_closed = True
 
     def _measure(self) -> None:
         if self._group is None or not self._group.paths:
