@@ -54,11 +54,12 @@ def state_of(rules: Sequence[DeviceRule]) -> State:
         InvalidConfig: a rule is wrong.
         Unsupported: it cannot be said.
     """
-    return _state_of(tabulate(rules))
+    return _state_of(tuple(rules))
 
 
-@lru_cache(64)
-def _state_of(table: tuple[Entry, ...]) -> State:
+@lru_cache(64)  # containers have much the same rules, and each asks twice
+def _state_of(rules: tuple[DeviceRule, ...]) -> State:
+    table = tabulate(rules)
     nested = [
         (entry.access, wider.access)
         for index, entry in enumerate(table)

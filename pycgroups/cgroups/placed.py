@@ -68,13 +68,13 @@ class Placed(Cgroup):
         """Note the scope that it is in."""
         self._scope, self.unit = unit, unit.name
 
-    def hold(self, path: str, *, to_enter: bool = True) -> Manager:
+    def hold(self, place: Place, *, to_enter: bool = True) -> Manager:
         """Open one of its directories, `to_enter` it or not.
 
         Raises:
             CgroupError: it cannot be opened.
         """
-        self._managers.append(places.held(place_of(path), to_enter=to_enter))
+        self._managers.append(places.held(place, to_enter=to_enter))
         return self._managers[-1]
 
     def set(self, *, resources: Resources | None = None, **words: Unpack[Words]) -> None:
@@ -217,7 +217,7 @@ def open_(paths: Iterable[str], unit: str = "", *, to_enter: bool = True) -> Pla
     try:
         for path in paths:
             try:
-                group.hold(path, to_enter=to_enter)
+                group.hold(place_of(path), to_enter=to_enter)
                 group.name = group.name or path
             except CgroupError as error:
                 if error.errno not in GONE:
@@ -321,6 +321,36 @@ def _make(group: Placed, hierarchy: Hierarchy, path: str, made: list[str]) -> No
     """Make a directory in one hierarchy, and those above it; what is new is added to `made`."""
     if hierarchy.version == detect.V2:
         _check_entry(hierarchy.own, path)
+    new = _make_one(path, made) if _is_fit(hierarchy, os.path.dirname(path)) else None
+    if new is None:
+        new = _make_from_top(hierarchy, path, made)
+    if not new:
+        _check_writable(path)
+    _check_free(group.hold(_place(hierarchy, path)), new=new)
+
+
+def _is_fit(hierarchy: Hierarchy, above: str) -> bool:
+    """Tell whether a directory hands down all that it can, as far as that is told by one look."""
+    if hierarchy.version == detect.V1:
+        return "cpuset" not in hierarchy.controllers
+    return hierarchy.controllers <= {*read_path(f"{above}/cgroup.subtree_control").split()}
+
+
+def _make_one(path: str, made: list[str]) -> bool | None:
+    """Make a directory, most of which are beside others: whether it is new; None if there is none above it."""
+    try:
+        new = places.make_directory(path)
+    except CgroupError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise
+    if new:
+        made.append(path)
+    return new
+
+
+def _make_from_top(hierarchy: Hierarchy, path: str, made: list[str]) -> bool:
+    """Do so with all that are above it, and have each hand down what it can."""
     new, above = False, hierarchy.mount
     for part in path.removeprefix(f"{above}/").split("/"):
         if hierarchy.version == detect.V2:
@@ -329,12 +359,10 @@ def _make(group: Placed, hierarchy: Hierarchy, path: str, made: list[str]) -> No
         above = f"{above}/{part}"
         if new := places.make_directory(above):
             made.append(above)
-        if "cpuset" in hierarchy.controllers and hierarchy.version == detect.V1:
+        if hierarchy.version == detect.V1 and "cpuset" in hierarchy.controllers:
             with places.opened(above) as directory:
                 v1.prepare(directory, hierarchy.controllers)
-    if not new:
-        _check_writable(path)
-    _check_free(group.hold(path), new=new)
+    return new
 
 
 def _check_entry(own: str, path: str) -> None:
@@ -388,12 +416,15 @@ def place_of(path: str) -> Place:
     Raises:
         CgroupError: ENOENT; it is in no hierarchy.
     """
-    found = detect.everything()
-    home = _home(found, path)
+    home = _home(detect.everything(), path)
     if home is None:
         raise CgroupError(operation="open", path=path, errno=errno.ENOENT)
+    return _place(home, path)
+
+
+def _place(home: Hierarchy, path: str) -> Place:
     if home.version == detect.V1:
         return Place(detect.V1, path, home.controllers)
-    on_v1 = any(places.DEVICES in each.controllers for each in found if each.version == detect.V1)
+    on_v1 = any(places.DEVICES in each.controllers for each in detect.everything() if each.version == detect.V1)
     programs = frozenset() if on_v1 else frozenset({places.DEVICES})
     return Place(detect.V2, path, programs.union(read_path(f"{path}/cgroup.controllers").split()))

@@ -67,7 +67,7 @@ class Scoped(placed.Placed):
         path = scope.delegating().mount + own
         if not path.endswith(f"/{self._name.unit}"):
             raise CgroupError(f"systemd has not moved process {pid} there", operation="enter scope", path=self.planned)
-        self.hold(path)
+        self.hold(placed.place_of(path))
         self.limit(self._asked)
 
 

@@ -48,11 +48,15 @@ def _write(directory: Directory, name: str, value: str) -> None:
 
 
 def inherit(directory: Directory) -> None:
-    """Give a cpuset all that its parent has, of what it has none."""
-    for name in ("cpuset.mems", "cpuset.cpus"):
-        _inherit(directory, name)
+    """Give a cpuset without CPUs all that its parent has, of what it has none."""
+    _inherit(directory, "cpuset.mems")
+    _take(directory, "cpuset.cpus")
 
 
 def _inherit(directory: Directory, name: str) -> None:
     if not directory.read(name).strip():
-        directory.write(name, read_path(f"{os.path.dirname(directory.path)}/{name}").strip())
+        _take(directory, name)
+
+
+def _take(directory: Directory, name: str) -> None:
+    directory.write(name, read_path(f"{os.path.dirname(directory.path)}/{name}").strip())

@@ -39,6 +39,8 @@ class Kernel:
             os.mkdir(path, mode)
         except FileExistsError:
             return False
+        except FileNotFoundError:
+            raise CgroupError(operation="mkdir", path=path, errno=errno.ENOENT) from None
         for name, text in self.files(home, os.path.dirname(path)).items():
             with open(f"{path}/{name}", "w") as file:
                 file.write(text)
