@@ -370,10 +370,9 @@ class Container(Contents, Looking):
         """
         with self._home() as home:
             home.lock()
-            status = self._status(home)
+            record, status = home.record(), self._living(home)
             if status in _LIVE:
                 raise StateError(f"it is {status} already", operation="start", path=self._shown)
-            record = home.record()
             starting.start(self._place, home, record, starting.Turn(-1 if record.detach else keeping.socket()))
 
     def stop(self, timeout: float | None = None, *, signal: int | str | None = None) -> None:

@@ -127,6 +127,7 @@ def sweep(place: Place) -> None:
             runtime.get(id_, root=place.runtime).delete(force=True)
         except NotFound:  # it has just been removed
             continue
+        placed.discard(placed.planned(cgroup_of(id_), id_))  # of one whose creator died before there was a record
     drop_empty(place)
 
 

@@ -42,7 +42,6 @@ from pycgroups.errors import (
 from pycgroups.images import snapshots
 from pycgroups.images.removing import remove
 from pycgroups.namespaces import ranges
-from pycgroups.oci.json_text import dumps
 from pycgroups.runtime import creation, state
 from pycgroups.runtime.container import Container as Runtime
 from pycgroups.runtime.rootfs import Stacked
@@ -228,12 +227,9 @@ class Preparation:
             spaces=self.joining.fds,
             at_once=True,
         )
-        config = dumps(spec.to_json()).encode()
         with self.layer(described) as tops:
             wishes = wishes._replace(tops=tops)
-            created = creation.create(
-                spec, wishes, config=config, bundle="", id_=self.record.id, root=self.place.runtime
-            )
+            created = creation.create(spec, wishes, bundle="", id_=self.record.id, root=self.place.runtime)
         for name in ("stdin", "stdout's", "stderr's"):
             os.close(self.fds.pop(name))
         return created

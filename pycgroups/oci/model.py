@@ -13,13 +13,13 @@ else:
     from pycgroups.caches import cache
 
 
-# Fields whose JSON form is an object with keys of its own; here they are tuples of pairs.
-_MAPS = frozenset(
+MAPS = frozenset(
     (
         *("annotations", "net_devices", "rdma", "sysctl", "time_offsets", "unified"),
         *("exposed_ports", "labels", "volumes"),
     )
 )
+"""Fields whose JSON form is an object with keys of its own; here they are tuples of pairs."""
 
 
 class Model:
@@ -40,7 +40,7 @@ class Model:
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars in OCI's camelCase; None, and what is empty by default, is left out."""
         return {
-            name: {key: _plain(item) for key, item in value} if field in _MAPS else _plain(value)
+            name: {key: _plain(item) for key, item in value} if field in MAPS else _plain(value)
             for field, name, value in self.given()
         }
 

@@ -16,6 +16,8 @@
     record with its pid
 
 Who starts it at once has its pid in the record before it goes on at all, and the program runs in the end (STARTED).
+That record is the first, and config.json comes after it, while the process sets up: of what there was before, a creator
+that dies leaves but the cgroup, and has to know where that is.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def create(
     spec: Spec,
     wishes: Wishes,
     *,
-    config: bytes,
+    config: bytes | None = None,
     bundle: str,
     id_: str,
     root: str,
@@ -122,7 +124,7 @@ def create(
     Args:
         spec: what.
         wishes: how.
-        config: the Spec as JSON, to be kept.
+        config: the Spec as JSON, to be kept, if there is that already.
         bundle: the directory that its relative paths are relative to; empty for none.
         id_: its name.
         root: where its state is kept.
@@ -133,12 +135,13 @@ def create(
     manner = _manner(spec, wishes)
     with Home.make(root, id_) as home:
         try:
-            home.write(CONFIG, config)
             if wishes.notify:
                 home.make_notify()
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)
-            home.save(record)
             creation = Creation(spec, manner, record, home, wishes, bundle or "/")
+            if not wishes.at_once:
+                creation.keep_config(config)
+                home.save(record)
             try:
                 return (perform or Creation.perform)(creation)
             finally:
@@ -236,7 +239,7 @@ def _is_own(path: str | None) -> bool:
 
 
 def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
-    if wishes.cgroup_manager != "cgroupfs":
+    if wishes.cgroup_manager != "cgroupfs" or wishes.at_once:
         return ()
     from pycgroups.cgroups import placed
 
@@ -371,9 +374,18 @@ class Creation:
         if self.manner.start:
             self.wait(running, lib.OP_START)
         else:
+            self.keep_config()
             running.until_started()
         self.master = terminals.hand_on(terminals.made(running), self.console)
         return self.done(running)
+
+    def keep_config(self, text: bytes | None = None) -> None:
+        """Write down what it is created from."""
+        if text is None:
+            from pycgroups.oci.one_line import one_line  # others have the text
+
+            text = one_line(self.spec).encode()
+        self.home.write_first(CONFIG, text)
 
     def connect(self) -> None:
         """Connect to who is to get what, as long as nothing is made."""
@@ -403,7 +415,9 @@ class Creation:
         else:
             wishes = self.wishes
             self.group = placed.create(linux.cgroups_path, record.id, linux.resources, wishes.optional, wishes.words)
-        self.note(planned_cgroups=(), cgroups=self.group.paths)
+        self.record = self.record._replace(planned_cgroups=(), cgroups=self.group.paths)
+        if self.manner.start:
+            self.home.save(self.record)
 
     def make_class(self) -> None:
         """Make its class of service."""

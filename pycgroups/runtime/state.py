@@ -8,7 +8,7 @@
         notify/          where it says that it is ready, if that was asked for
 
 Whoever reads takes no lock: state.json is one thing or the other. A creator that dies leaves a directory that says
-"creating", with all that is needed to remove what there is.
+"creating", with all that is needed to remove what there is; or none, see `pycgroups.runtime.creation`.
 """
 
 from __future__ import annotations
@@ -233,13 +233,20 @@ class Home:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the directory, which is there as a whole or not at all."""
-        fd = self._open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        self._write(f"{name}.new", content, os.O_TRUNC)
+        os.rename(f"{name}.new", name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def write_first(self, name: str, content: bytes) -> None:
+        """Write a file that is not there, and that nobody reads before the container is made."""
+        self._write(name, content, os.O_EXCL)
+
+    def _write(self, name: str, content: bytes, flags: int) -> None:
+        fd = self._open(name, os.O_WRONLY | os.O_CREAT | flags)
         try:
             while content:
                 content = content[os.write(fd, content) :]
         finally:
             os.close(fd)
-        os.rename(f"{name}.new", name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=self.fd)

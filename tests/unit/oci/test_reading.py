@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound
 from pycgroups.oci import resources, uncommon
-from pycgroups.oci.json_text import parse
+from pycgroups.oci.json_text import dumps, parse
 from pycgroups.oci.model import Model, json_name
+from pycgroups.oci.one_line import one_line
 from pycgroups.oci.reader import config_text
 from pycgroups.oci.reading import from_json, load_spec, part_of, read_spec, spec_of
 from pycgroups.oci.resources import Resources
@@ -383,3 +384,11 @@ def test_the_default_of_a_model_is_what_its_silence_means(model):
     for field in attrs.fields(model):
         if isinstance(field.default, Model):
             assert field.default == from_json(type(field.default), {}, "here")
+
+
+def test_in_one_line(config, everything):
+    for path in (config, everything):
+        spec = load_spec(path)
+        for each in (spec, attrs.evolve(spec, extra=())):
+            assert one_line(each) == dumps(each.to_json())
+            assert one_line(each) == dumps(each.to_json())  # of what was kept
