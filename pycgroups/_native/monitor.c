@@ -2,7 +2,9 @@
  *
  *     library                         monitor                            container
  *     launch    ----------------------------------------------------->  runs; its init is at the control socket
- *     plan, all descriptors  ------>  a session of its own
+ *     plan, all descriptors  ------>  a session of its own; waits
+ *     STARTED   <-----------------------------------------------------  the program runs
+ *     a byte    ------------------->
  *                                     log          <-----------------   output
  *                                     events       <-----------------   out of memory
  *                                     the check, now and then, a child
@@ -76,6 +78,15 @@ static int read_plan(void)
     return plan->magic == MONITOR_MAGIC && plan->size == facts.stx_size && plan->files > 0
            && is_inside(plan->members, plan->members_size) && plan->members_size < EVENT_BYTES / 2
            && (plan->argc + plan->check_argc == 0 || is_inside(plan->words, 1));
+}
+
+/* Whether the program runs. If it does not, or the library is gone before it knows, nothing has been, and nothing is left. */
+static int may_begin(void)
+{
+    char byte;
+    long got = SYS_RETRY(read, MONITOR_GATE, &byte, 1);
+    SYS(close, MONITOR_GATE);
+    return got == 1;
 }
 
 /* The commands may need every right. */
@@ -592,6 +603,8 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
     if (!read_plan())
         leave(125);
     give_up_rights();
+    if (!may_begin())
+        leave(0);
     program_status = plan->status;
     uint64_t began = clock_nsec(CLOCK_MONOTONIC);
     if (has_output() && start_thread(keep_log, 0) < 0) /* the container would wait for a reader, for ever */

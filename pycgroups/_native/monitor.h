@@ -13,6 +13,7 @@ enum monitor_fd {
     MONITOR_PLAN,      /* this, as a file */
     MONITOR_DIRECTORY, /* the container's own, for its log and exit */
     MONITOR_STATE,     /* the file "monitor" in it: the lock on it is there as long as we are; becomes "exit" */
+    MONITOR_GATE,      /* the read end of a pipe: with a byte it begins, at the end it ends */
     MONITOR_PIDFD,     /* the container's first process */
     MONITOR_CONTROL,   /* the library's end of its control socket (plan.h, struct report) */
     MONITOR_STDOUT,    /* the read end of a pipe, or a pty's master */

@@ -28,6 +28,7 @@ import fcntl
 import os
 import select
 import time
+from contextlib import suppress
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
@@ -40,7 +41,7 @@ from pycgroups.runtime.signals import open_process, send_signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Literal, NamedTuple, TypeVar
+    from typing import Literal, NamedTuple, Self, TypeVar
 
     from attrs import frozen
 
@@ -60,6 +61,8 @@ _SIGKILL = 9
 # Seconds between looks. Most wait for the end who know that the first process has ended: it comes within milliseconds,
 # while it takes the kernel ten to stop watching. Then it is watched for.
 _SHORTEST, _LONGEST = 1e-4, 0.01
+_ENDING_MSEC = 1000
+_START = "start of the monitor"
 _FORMS = {"json": lib.MONITOR_JSON, "plain": lib.MONITOR_PLAIN}
 
 
@@ -231,30 +234,118 @@ def start(task: Task) -> Monitor:
 
     Linux 5.9.
     """
+    with prepare(task) as waiting:
+        waiting.go()
+        return Monitor(waiting.pid, os.dup(waiting.pidfd))
+
+
+class Waiting:
+    """A monitor that has all it needs, and does nothing before `go`.
+
+    Closed without that, or when its creator dies, it ends, and is as if it had never been.
+
+    Attributes:
+        pid: for show.
+        pidfd: readable when it has ended.
+    """
+
+    __slots__ = ("_directory", "_gate", "pid", "pidfd")
+
+    def __init__(self, directory: int, gate: int, pid: int, pidfd: int) -> None:
+        """Not for others: `prepare` makes it. The directory stays the caller's, the rest becomes ours."""
+        self._directory = directory
+        self._gate = gate
+        self.pid = pid
+        self.pidfd = pidfd
+
+    def go(self) -> None:
+        """Let it begin. What an earlier run left as its exit is removed.
+
+        Raises:
+            Error: the directory cannot be written to.
+        """
+        with io_errors(_START):
+            _remove(_CHANGED, self._directory)
+            os.rename(_NEW, STATE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            _remove(EXIT, self._directory)
+            os.write(self._gate, b"\0")
+        self._shut()
+
+    def _shut(self) -> bool:
+        gate, self._gate = self._gate, -1
+        if gate >= 0:
+            os.close(gate)
+        return gate >= 0
+
+    def close(self) -> None:
+        """Let go of it; have it end, if it still waits."""
+        if self._shut():
+            gone = select.poll()
+            gone.register(self.pidfd, select.POLLIN)
+            gone.poll(_ENDING_MSEC)
+            with suppress(OSError):  # the next one replaces it
+                _remove(_NEW, self._directory)
+        pidfd, self.pidfd = self.pidfd, -1
+        if pidfd >= 0:
+            os.close(pidfd)
+
+    def __enter__(self) -> Self:
+        """Close it at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
+def prepare(task: Task) -> Waiting:
+    """Start a monitor that waits: as `start`, and with its errors.
+
+    Raises:
+        StateError, InvalidConfig, LaunchError, Error: as those.
+    """
     plan = _encode(task)
     state = _open_state(task.directory)
     spawned = calls.Spawned()
-    creator = -1
+    ours = [state]
     try:
+        theirs, gate = _pipe()
+        ours += [theirs, gate]
+        creator = -1
         if task.keeper is not None:
             creator = os.pidfd_open(os.getpid()) if task.creator is None else os.dup(task.creator)
-        result = calls.monitor(spawned, plan, _descriptors(task, state, creator))
-        if result < 0:
-            os.unlink(STATE, dir_fd=task.directory)
-            raise LaunchError(step="start of the monitor", errno=-result)
-        return Monitor(spawned.pid, os.dup(spawned.pidfd))
+            ours.append(creator)
+        _spawn(spawned, plan, _descriptors(task, state, theirs, creator))
+        waiting = Waiting(task.directory, gate, spawned.pid, os.dup(spawned.pidfd))
+        ours.remove(gate)
+    except BaseException:
+        _remove(_NEW, task.directory)
+        raise
     finally:
         spawned.close()
-        os.close(state)
-        if creator >= 0:
-            os.close(creator)
+        for fd in ours:
+            os.close(fd)
+    return waiting
 
 
-def _descriptors(task: Task, state: int, creator: int) -> list[int]:
+def _spawn(spawned: calls.Spawned, plan: bytes, fds: list[int]) -> None:
+    result = calls.monitor(spawned, plan, fds)
+    if result < 0:
+        raise LaunchError(step=_START, errno=-result)
+
+
+def _pipe() -> tuple[int, int]:
+    try:
+        return os.pipe2(os.O_CLOEXEC)
+    except OSError as error:
+        raise LaunchError(step=_START, errno=error.errno) from None
+
+
+def _descriptors(task: Task, state: int, gate: int, creator: int) -> list[int]:
     """Sort them as monitor.h has them."""
     fds = [-1] * lib.MONITOR_FDS
     fds[lib.MONITOR_DIRECTORY], fds[lib.MONITOR_STATE], fds[lib.MONITOR_PIDFD] = task.directory, state, task.pidfd
-    fds[lib.MONITOR_CREATOR] = creator
+    fds[lib.MONITOR_GATE], fds[lib.MONITOR_CREATOR] = gate, creator
     for number, fd in (
         (lib.MONITOR_CONTROL, task.control),
         (lib.MONITOR_STDOUT, task.stdout),
@@ -275,7 +366,7 @@ def _encode(task: Task) -> bytes:
     if not 1 <= task.max_files <= _MOST_FILES:
         raise invalid("max_files", task.max_files, f"1 to {_MOST_FILES}")
     creator = -1 if task.keeper is None else 0
-    given = sum(1 << number for number, fd in enumerate(_descriptors(task, 0, creator)) if fd >= 0)
+    given = sum(1 << number for number, fd in enumerate(_descriptors(task, 0, 0, creator)) if fd >= 0)
     # The monitor adds attributes, and the end.
     members = dumps({**task.members, "attributes": dict(task.attributes)}).encode()[1:-2]
     if len(members) > _LARGEST_MEMBERS:
@@ -331,21 +422,18 @@ def _variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def _open_state(directory: int) -> int:
-    """Make the file that is locked as long as the monitor lives; it is there only with the lock."""
+    """Make the file that is locked as long as the monitor lives; it gets its name when that may begin."""
     if is_alive(directory):
-        raise StateError("it has one", operation="start of the monitor")
+        raise StateError("it has one", operation=_START)
     fd = -1
     try:
         fd = os.open(_NEW, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(fd, _RESERVED)
-        _remove(_CHANGED, directory)
-        os.rename(_NEW, STATE, src_dir_fd=directory, dst_dir_fd=directory)
-        _remove(EXIT, directory)
     except OSError as error:
         if fd >= 0:
             os.close(fd)
-        raise Error(operation="start of the monitor", path=error.filename or _NEW, errno=error.errno) from None
+        raise Error(operation=_START, path=error.filename or _NEW, errno=error.errno) from None
     return fd
 
 

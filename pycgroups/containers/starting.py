@@ -5,16 +5,18 @@
     this process                               the container                 its monitor
     ------------                               -------------                 -----------
     image, ids, description
-    runtime.creation     ------------------->  all is set up, the program runs
-                         <-------------------  STARTED
+    runtime.creation     ------------------->  all is set up
+    all descriptors      ------------------------------------------------->  holds them until the end; waits
+                         <-------------------  STARTED: the program runs
     run.json
-    all descriptors      ------------------------------------------------->  holds them until the end
+    a byte               ------------------------------------------------->  begins
                                                output  ------------------->  log
                                                EXITED  ------------------->  exit
 
-Until the monitor is there a container with an init ends with this process: its control socket is closed then. The
-runtime knows it from its first step on, so that it can be removed; nobody executes anything in it before run.json is
-there, since its root is the host's until the last steps.
+The monitor gets ready while the container does; where it needs what comes of that, as a terminal, only then. Until it
+begins a container with an init ends with this process: its control socket is closed then. The runtime knows the
+container before it does anything, so that it can be removed; nobody executes anything in it before run.json is there,
+since its root is the host's until the last steps.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from pycgroups.images.locks import Lock
     from pycgroups.namespaces.ranges import Range
     from pycgroups.oci.runtime_spec import Spec
+    from pycgroups.runtime.launch import Running
 else:
     from pycgroups.frozen import evolve
     from pycgroups.records import NamedTuple
@@ -124,6 +127,7 @@ class Preparation:
         self.volumes: list[Lock] = []
         self.range: Range | None = None
         self.runtime: Runtime | None = None
+        self.monitor: monitor.Waiting | None = None
         self.fds: dict[str, int] = {}
 
     def start(self) -> None:
@@ -132,10 +136,10 @@ class Preparation:
         created = self.create(described)
         running = created.running
         self.runtime = Runtime(created.directory, created)
-        self.open_input(created)
+        waiting = self.monitor or self.hire(running, created.cgroups, created.master)
         self.home.write_start(noted(self.turn, running.pid)._replace(unenforced=self.unenforced(created)))
         self.place.events.append("container", "start", id_=self.record.id, name=self.record.name)
-        self.watch(created)
+        waiting.go()
         ending.remember(running.pidfd)
         self.runtime.let_go()
         self.runtime = None
@@ -210,7 +214,8 @@ class Preparation:
 
     def create(self, described: Description) -> creation.Created:
         """Have all of it made, and the program started."""
-        stdin = self.stdin(terminal=described.spec.process is not None and described.spec.process.terminal)
+        terminal = described.spec.process is not None and described.spec.process.terminal
+        stdin = self.stdin(terminal=terminal)
         for name in ("stdout", "stderr"):
             read, write = os.pipe2(os.O_CLOEXEC)
             self.fds[name], self.fds[f"{name}'s"] = read, write
@@ -226,6 +231,8 @@ class Preparation:
             groups=described.groups,
             spaces=self.joining.fds,
             at_once=True,
+            # What has an input is lent by its monitor, and there is no terminal before the program runs.
+            meanwhile=None if terminal or self.record.stdin else self.hire,
         )
         with self.layer(described) as tops:
             wishes = wishes._replace(tops=tops)
@@ -258,36 +265,36 @@ class Preparation:
             os.fchmod(self.fds["stdin"], 0o666)  # for /dev/stdin, as below
         return self.fds["stdin"]
 
-    def open_input(self, created: creation.Created) -> None:
-        """Let others ask for its input before they see that it runs: the monitor will answer."""
-        if created.master >= 0 or "input" in self.fds:
+    def hire(self, running: Running, cgroups: tuple[str, ...], master: int = -1) -> monitor.Waiting:
+        """Have its monitor ready, with all that the container needs; it begins when the program is known to run."""
+        if master >= 0 or "input" in self.fds:  # before others see that it runs, and ask for its input
             self.fds["lender"] = lending.listen(self.home.fd)
-
-    def watch(self, created: creation.Created) -> None:
-        """Start the monitor, and leave to it all that the container needs."""
-        running = created.running
         # Opened anew: the lock on ours would last as long as the monitor.
         for name, path in (("directory", "."), ("events", "..")):
             self.fds[name] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.home.fd)
-        self.open_memory_events(created.cgroups)
+        self.open_memory_events(cgroups)
+        self.monitor = monitor.prepare(self.task(running, master))
+        return self.monitor
+
+    def task(self, running: Running, master: int) -> monitor.Task:
+        """Say what the monitor is to do."""
         log = read_log(self.record.config.get("log", {}))
-        if created.master >= 0:
-            os.close(self.fds.pop("stderr"))
         held = [] if self.range is None else [self.range.fileno()]
         held += [lock.fd for lock in self.locks()]
-        task = monitor.Task(
+        has_terminal = master >= 0
+        return monitor.Task(
             directory=self.fds["directory"],
             pidfd=running.pidfd,
             control=running.control if running.plan.init else None,
-            stdout=created.master if created.master >= 0 else self.fds["stdout"],
-            stderr=self.fds.get("stderr"),
+            stdout=master if has_terminal else self.fds["stdout"],
+            stderr=None if has_terminal else self.fds["stderr"],
             memory=self.fds.get("memory"),
             group=self.fds.get("group"),
             events=self.fds["events"],
             keeper=self.turn.keeper if self.turn.keeper >= 0 else None,
             creator=self.turn.creator,
             lender=self.fds.get("lender"),
-            input=created.master if created.master >= 0 else self.fds.get("input"),
+            input=master if has_terminal else self.fds.get("input"),
             held=held,
             supervised=running.plan.supervised,
             form=log.form,
@@ -297,7 +304,6 @@ class Preparation:
             command=command_after(self.place, self.record, self.turn),
             check=check_of(self.place, self.record),
         )
-        os.close(monitor.start(task).pidfd)
 
     def locks(self) -> list[Lock]:
         """Return what keeps others from removing what the container is made of."""
@@ -322,6 +328,8 @@ class Preparation:
                 self.runtime.delete(force=True)
                 self.runtime.let_go()
         finally:
+            if self.monitor is not None:
+                self.monitor.close()
             self.joining.close()
             for fd in self.fds.values():
                 os.close(fd)

@@ -75,6 +75,8 @@ class Wishes(NamedTuple):
         spaces: the namespaces to join that have a path, by kind and in order, where they are open already: what was
             checked of those is true of what is joined. See `pycgroups.runtime.plan.joined`.
         at_once: start it, too, which is two conversations less; for a Spec without hooks.
+        meanwhile: called with the process and its cgroup's directories as soon as it goes on, before it is known that
+            the program runs; of one that is started at once, and does not go on in a child of its own.
     """
 
     console_socket: str | None = None
@@ -93,6 +95,7 @@ class Wishes(NamedTuple):
     tops: tuple[int, ...] = ()
     spaces: tuple[tuple[str, int], ...] = ()
     at_once: bool = False
+    meanwhile: Callable[[Running, tuple[str, ...]], object] | None = None
 
 
 class Created(NamedTuple):
@@ -374,6 +377,8 @@ class Creation:
         if self.manner.start:
             self.wait(running, lib.OP_START)
         else:
+            if self.wishes.meanwhile is not None and not running.plan.forks:
+                self.wishes.meanwhile(running, self.record.cgroups)
             self.keep_config()
             running.until_started()
         self.master = terminals.hand_on(terminals.made(running), self.console)

@@ -499,13 +499,13 @@ def test_one_that_is_not_detached_ends_with_its_creator(store, root, how, init):
 
 
 def test_one_whose_monitor_is_killed_ends(run, monkeypatch):
-    begin, begun = monitor.start, []
+    prepare, begun = monitor.prepare, []
 
-    def start(task):
-        begun.append(begin(task))
+    def prepared(task):
+        begun.append(prepare(task))
         return begun[0]
 
-    monkeypatch.setattr(monitor, "start", start)
+    monkeypatch.setattr(monitor, "prepare", prepared)
     held = run()
     monkeypatch.undo()
     os.kill(begun[0].pid, signal.SIGKILL)

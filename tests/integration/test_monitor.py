@@ -301,7 +301,7 @@ def test_its_descriptors(tmp_path):
             lib = calls.lib
             assert found == {
                 *(lib.MONITOR_PLAN, lib.MONITOR_DIRECTORY, lib.MONITOR_STATE, lib.MONITOR_PIDFD),
-                *(lib.MONITOR_STDOUT, lib.MONITOR_STDERR, 4),
+                *(lib.MONITOR_STDOUT, lib.MONITOR_STDERR, lib.MONITOR_GATE),  # where the log is now
             }
 
 
@@ -313,6 +313,22 @@ def test_one_a_container(tmp_path):
         assert has_ended(one.monitor.pidfd)
         with watched(tmp_path, "exit 0") as again:
             assert again.end().finished
+
+
+def test_one_that_never_begins_leaves_nothing(tmp_path):
+    with watched(tmp_path, "read x") as one:
+        one.end()
+    directory, pidfd = os.open(tmp_path, os.O_RDONLY), os.pidfd_open(os.getpid())
+    before = sorted(os.listdir(tmp_path))
+    with monitor.prepare(monitor.Task(directory=directory, pidfd=pidfd)) as waiting:
+        theirs = os.dup(waiting.pidfd)
+        assert not monitor.is_alive(directory)
+        assert not has_ended(theirs, 0)
+    assert has_ended(theirs)
+    assert sorted(os.listdir(tmp_path)) == before
+    assert monitor.read_exit(directory) is not None
+    for fd in (theirs, directory, pidfd):
+        os.close(fd)
 
 
 @pytest.mark.parametrize("files", [0, 1000])

@@ -36,14 +36,14 @@ def long_delay(monkeypatch):
 def monitors(monkeypatch):
     """The pids of the monitors that this process starts."""
     pids = []
-    begin = monitor.start
+    prepare = monitor.prepare
 
-    def start(task):
-        made = begin(task)
+    def prepared(task):
+        made = prepare(task)
         pids.append(made.pid)
         return made
 
-    monkeypatch.setattr(monitor, "start", start)
+    monkeypatch.setattr(monitor, "prepare", prepared)
     return pids
 
 
