@@ -177,13 +177,18 @@ def monitors() -> Iterator[float]:
 
 
 def measure_log(rootfs: Path, size: int, repeats: int) -> tuple[float, float]:
-    """(log, cat): bytes per second that a container writes into its log, and cat(1) into a file; medians, in turns."""
+    """(log, cat): bytes per second that a container writes into its log, and cat(1) into a file; medians, in turns.
+
+    A virtual machine's host may have to find the memory for a file first, which makes cat five times slower, and not
+    the log, whose files are few: the first copy is not counted.
+    """
     source = rootfs / "output"
     with source.open("wb") as file:
         for _ in range(size // (len(LINE) * 10_000)):
             file.write(LINE * 10_000)
     size = source.stat().st_size
     try:
+        copied(source, size)
         pairs = [(logged(rootfs, size), copied(source, size)) for _ in range(repeats)]
     finally:
         source.unlink()
