@@ -1,9 +1,9 @@
 /* pycgroups-monitor: one for each container that is held or detached, as long as that runs. No daemon is needed.
  *
  *     library                         monitor                            container
- *     launch    ----------------------------------------------------->  runs; its init is at the control socket
+ *     launch    ----------------------------------------------------->  sets up; its init is at the control socket
  *     plan, all descriptors  ------>  a session of its own; waits
- *     STARTED   <-----------------------------------------------------  the program runs
+ *     STARTED   <-----------------------------------------------------  runs
  *     a byte    ------------------->
  *                                     log          <-----------------   output
  *                                     events       <-----------------   out of memory
@@ -18,7 +18,7 @@
  * goes nowhere. The lock on "monitor" is gone either way, and there is no "exit": so others know that its status is lost.
  *
  * Two threads: a container can hold the lock of a pipe for ever, and whoever reads that pipe waits with it. So the one
- * that waits for the end, and kills, touches no pipe.
+ * that waits for the end, and kills, touches no pipe. A third one writes where much is read (output.c).
  */
 #include "monitor.h"
 

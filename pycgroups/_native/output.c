@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include <linux/fcntl.h>
+#include <linux/futex.h>
 #include <linux/mman.h>
 #include <linux/poll.h>
 #include <linux/stat.h>
@@ -8,12 +9,18 @@
 
 #include "put.h"
 #include "sys.h"
+#include "thread.h"
+
+#define NEVER (~0ULL)
 
 enum {
     PIECE = 1 << 14,                /* a longer line is more than one record, as Docker has it */
-    STREAM_BYTES = PIECE + (1 << 18), /* what a pipe holds, and a line that has begun */
+    PIPE_BYTES = 1 << 16,           /* what a pipe holds: pipe(7) */
+    LARGE_PIPE_BYTES = 1 << 18,     /* and one through which much comes */
+    STREAM_BYTES = PIECE + LARGE_PIPE_BYTES, /* what is read, and a line that has begun */
     RECORD_MOST = 6 * PIECE + 256,  /* \u0001 takes six */
-    OUT_BYTES = 1 << 19,
+    OUT_BYTES = 5 << 17,            /* what comes of that, of usual lines */
+    MUCH_BYTES = PIPE_BYTES,        /* less is written sooner than another thread has woken up */
     VECTOR = 16,                    /* bytes at once; reads and copies run over by less than that */
     PAGE = 4096,
     BEGUN_NSEC = 100 * MSEC,        /* then what has come of a line is written, a prompt for one */
@@ -24,7 +31,6 @@ enum {
     SIGNAL_SET = 8,
 };
 
-static const uint64_t NEVER = ~0ULL;
 
 volatile int output_is_reading, output_is_awaited;
 
@@ -39,6 +45,7 @@ struct stream {
     struct frame frame;
     int fd;
     int is_open;
+    int is_busy;      /* it was full; once */
     uint64_t again;   /* a pty that no process has open: look again then */
     uint64_t read_at;
     size_t have;
@@ -46,22 +53,29 @@ struct stream {
 };
 
 static char stream_buffers[2][STREAM_BYTES + VECTOR] __attribute__((aligned(PAGE)));
-static char out[OUT_BYTES + VECTOR] __attribute__((aligned(PAGE)));
 static struct stream streams[2];
+static size_t touched; /* the most that a buffer has had since its memory was given back */
+static size_t late;    /* bytes read after the time was over */
 
+/* Records to be written. One is filled while the writer, if there is one, has the other. */
+static struct out {
+    char text[OUT_BYTES + VECTOR];
+    size_t used;
+    uint32_t is_writers;
+} __attribute__((aligned(PAGE))) outs[2], *out = outs;
+
+/* Of who writes. */
 static struct {
     const struct monitor_plan *plan;
     int fd;
     uint64_t size;
-    size_t used;     /* of `out` */
     uint64_t lost;   /* records */
     long error;      /* why */
-    size_t touched;  /* the most that a buffer has had since its memory was given back */
-    size_t late;     /* bytes read after the time was over */
 } sink;
 
-static struct { uint64_t sec; char text[32]; } stamp; /* 2001-02-03T04:05:06.123456789Z */
+struct stamp { uint64_t sec; char text[32]; }; /* 2001-02-03T04:05:06.123456789Z */
 enum { STAMP_SECONDS = 20, STAMP_LENGTH = 30 };
+static struct stamp stamp_of_output = {.sec = NEVER}, stamp_of_loss = {.sec = NEVER};
 
 /* ---- time ------------------------------------------------------------------------------------------------------- */
 
@@ -77,7 +91,7 @@ static int is_leap(uint64_t year)
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-static void set_seconds(uint64_t sec)
+static void set_seconds(struct stamp *stamp, uint64_t sec)
 {
     static const unsigned char lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     uint64_t days = sec / 86400, year = 1970, month = 0;
@@ -86,21 +100,21 @@ static void set_seconds(uint64_t sec)
     for (; days >= lengths[month] + (month == 1 ? (unsigned)is_leap(year) : 0U); month++)
         days -= lengths[month] + (month == 1 ? (unsigned)is_leap(year) : 0U);
     const uint64_t parts[] = {month + 1, days + 1, sec / 3600 % 24, sec / 60 % 60, sec % 60};
-    char *to = put_digits(stamp.text, year, 4);
+    char *to = put_digits(stamp->text, year, 4);
     for (int i = 0; i < 5; i++) {
         *to++ = "--T::"[i];
         to = put_digits(to, parts[i], 2);
     }
     *to = '.';
-    stamp.sec = sec;
+    stamp->sec = sec;
 }
 
-static void set_stamp(void)
+static void set_stamp(struct stamp *stamp)
 {
     uint64_t now = clock_nsec(CLOCK_REALTIME);
-    if (now / NSEC != stamp.sec)
-        set_seconds(now / NSEC);
-    *put_digits(stamp.text + STAMP_SECONDS, now % NSEC, 9) = 'Z';
+    if (now / NSEC != stamp->sec)
+        set_seconds(stamp, now / NSEC);
+    *put_digits(stamp->text + STAMP_SECONDS, now % NSEC, 9) = 'Z';
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
@@ -206,7 +220,7 @@ static long write_records(const char *text, size_t length)
     return ret;
 }
 
-static void set_frame(struct frame *frame, const char *stream);
+static void set_frame(struct frame *frame, const char *stream, const struct stamp *stamp);
 static char *put_record(char *to, const struct frame *frame, const char *text, size_t length, int ended);
 
 /* Tell that something is missing, where it is. 0, or -errno when there is no space for that either. */
@@ -217,7 +231,8 @@ static long tell_loss(void)
     to = put_number(to, sink.lost);
     to = put_text(to, " records of output are lost here, errno ");
     to = put_number(to, (uint64_t)-sink.error);
-    set_frame(&frame, "stderr");
+    set_stamp(&stamp_of_loss);
+    set_frame(&frame, "stderr", &stamp_of_loss);
     uint64_t before = sink.lost;
     long ret = write_records(record, (size_t)(put_record(record, &frame, text, (size_t)(to - text), 1) - record));
     sink.lost = ret == 0 ? 0 : before;
@@ -236,14 +251,14 @@ static size_t fitting(const char *text, size_t length)
     return sink.size > 0 && rotate() ? fitting(text, length) : first_record(text, length);
 }
 
-static void flush(void)
+static void write_out(struct out *from)
 {
-    const char *text = out, *end = out + sink.used;
+    const char *text = from->text, *end = text + from->used;
     long ret = text < end ? look_at_log() : 0;
     if (ret == 0 && text < end && sink.lost > 0)
         ret = tell_loss();
     if (ret < 0)
-        lose(text, sink.used, ret);
+        lose(text, from->used, ret);
     while (ret == 0 && text < end) {
         size_t n = fitting(text, (size_t)(end - text));
         ret = sink.fd < 0 ? -ENOENT : write_records(text, n);
@@ -251,7 +266,60 @@ static void flush(void)
         if (ret < 0)
             lose(text, (size_t)(end - text), ret);
     }
-    sink.used = 0;
+    from->used = 0;
+}
+
+/* ---- the writer ------------------------------------------------------------------------------------------------- */
+
+/* Where much comes a thread of its own writes, while more is read and made into records. */
+
+static void hand_over(struct out *from, uint32_t to_writer)
+{
+    __atomic_store_n(&from->is_writers, to_writer, __ATOMIC_RELEASE);
+    SYS(futex, &from->is_writers, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
+
+static void wait_for(struct out *from, uint32_t to_writer)
+{
+    while (__atomic_load_n(&from->is_writers, __ATOMIC_ACQUIRE) != to_writer)
+        SYS(futex, &from->is_writers, FUTEX_WAIT_PRIVATE, !to_writer, 0, 0, 0);
+}
+
+static struct out *other(const struct out *one)
+{
+    return outs + (one == outs);
+}
+
+static void keep_writing(void *first)
+{
+    for (struct out *from = first;; from = other(from)) {
+        wait_for(from, 1);
+        write_out(from);
+        hand_over(from, 0);
+    }
+}
+
+/* It can do without: there may be too many threads. */
+static int has_writer(void)
+{
+    static int was_tried, is_there;
+    if (!was_tried) {
+        was_tried = 1;
+        is_there = start_thread(keep_writing, out) >= 0;
+    }
+    return is_there;
+}
+
+static void flush(void)
+{
+    if (out->used >= MUCH_BYTES && has_writer()) {
+        hand_over(out, 1);
+        out = other(out);
+        wait_for(out, 0);
+    } else if (out->used > 0) {
+        wait_for(other(out), 0);
+        write_out(out);
+    }
 }
 
 /* ---- records ---------------------------------------------------------------------------------------------------- */
@@ -377,7 +445,7 @@ static char *put_json(char *to, const char *text, const char *end)
 }
 
 /* What is before and behind a line, made once for all that are read together. */
-static void set_frame(struct frame *frame, const char *stream)
+static void set_frame(struct frame *frame, const char *stream, const struct stamp *stamp)
 {
     char *head = frame->head, *tail = frame->tail;
     if (sink.plan->form == MONITOR_JSON) {
@@ -385,10 +453,10 @@ static void set_frame(struct frame *frame, const char *stream)
         tail = put_text(tail, "\\n\",\"stream\":\"");
         tail = put_text(tail, stream);
         tail = put_text(tail, "\",\"time\":\"");
-        tail = put_bytes(tail, stamp.text, STAMP_LENGTH);
+        tail = put_bytes(tail, stamp->text, STAMP_LENGTH);
         tail = put_text(tail, "\"}");
     } else {
-        head = put_bytes(head, stamp.text, STAMP_LENGTH);
+        head = put_bytes(head, stamp->text, STAMP_LENGTH);
         *head++ = ' ';
         head = put_text(head, stream);
         head = put_text(head, " F ");
@@ -418,15 +486,15 @@ static char *put_record(char *to, const struct frame *frame, const char *text, s
 /* What is read now is of this moment. */
 static void begin_records(struct stream *stream)
 {
-    set_stamp();
-    set_frame(&stream->frame, stream->name);
+    set_stamp(&stamp_of_output);
+    set_frame(&stream->frame, stream->name, &stamp_of_output);
 }
 
 static void add_record(const struct stream *stream, const char *text, size_t length, int ended)
 {
-    if (OUT_BYTES - sink.used < RECORD_MOST)
+    if (OUT_BYTES - out->used < RECORD_MOST)
         flush();
-    sink.used = (size_t)(put_record(out + sink.used, &stream->frame, text, length, ended) - out);
+    out->used = (size_t)(put_record(out->text + out->used, &stream->frame, text, length, ended) - out->text);
 }
 
 /* One line or the beginning of one, in pieces. */
@@ -475,10 +543,20 @@ static void put_begun(struct stream *stream, int at_end)
     keep(stream, stream->buffer + n, stream->have - n);
 }
 
+/* Who writes waits less often then. Over the user's share of pipe memory it stays as it is, and so does another's size. */
+static void enlarge(struct stream *stream)
+{
+    stream->is_busy = 1;
+    if (SYS(fcntl, stream->fd, F_GETPIPE_SZ) == PIPE_BYTES)
+        SYS(fcntl, stream->fd, F_SETPIPE_SZ, LARGE_PIPE_BYTES);
+}
+
 static void read_stream(struct stream *stream, uint64_t now, int is_late)
 {
     output_is_reading = 1;
     long got = SYS_RETRY(read, stream->fd, stream->buffer + stream->have, STREAM_BYTES - stream->have);
+    if (got >= PIPE_BYTES && !stream->is_busy)
+        enlarge(stream);
     output_is_reading = 0;
     stream->read_at = now;
     if (got == -EAGAIN)
@@ -493,8 +571,8 @@ static void read_stream(struct stream *stream, uint64_t now, int is_late)
         return;
     }
     stream->have += (size_t)got;
-    sink.late += is_late ? (size_t)got : 0;
-    sink.touched = stream->have > sink.touched ? stream->have : sink.touched;
+    late += is_late ? (size_t)got : 0;
+    touched = stream->have > touched ? stream->have : touched;
     begin_records(stream);
     put_lines(stream);
 }
@@ -502,11 +580,13 @@ static void read_stream(struct stream *stream, uint64_t now, int is_late)
 /* Memory that a burst has filled is not kept for ever. */
 static void give_memory_back(void)
 {
-    SYS(madvise, out, sizeof out, MADV_DONTNEED);
+    wait_for(other(out), 0);
+    for (int i = 0; i < 2; i++)
+        SYS(madvise, outs[i].text, OUT_BYTES, MADV_DONTNEED);
     for (int i = 0; i < 2; i++)
         if (streams[i].have == 0)
             SYS(madvise, streams[i].buffer, sizeof stream_buffers[i], MADV_DONTNEED);
-    sink.touched = 0;
+    touched = 0;
 }
 
 static uint64_t least(uint64_t one, uint64_t other)
@@ -522,7 +602,7 @@ static uint64_t begun_is_due(const struct stream *stream)
 /* When there is something to do without anything coming. */
 static uint64_t next_time(uint64_t now, uint64_t deadline)
 {
-    uint64_t next = least(deadline, sink.touched > PAGE / 2 ? now + IDLE_NSEC : NEVER);
+    uint64_t next = least(deadline, touched > PAGE / 2 ? now + IDLE_NSEC : NEVER);
     for (int i = 0; i < 2; i++) {
         const struct stream *stream = streams + i;
         if (stream->is_open && stream->again)
@@ -557,7 +637,6 @@ static void open_streams(const struct monitor_plan *plan)
         };
     sink.plan = plan;
     sink.fd = -1;
-    stamp.sec = NEVER;
     look_at_log(); /* whoever looks for it finds it */
 }
 
@@ -579,7 +658,7 @@ static void attend(struct pollfd *on, uint64_t now, int is_late)
 /* When the time is over, what is in the pipes is read all the same, and no more: others may go on writing. */
 static int is_over(uint64_t now, uint64_t deadline, long ready)
 {
-    return (!streams[0].is_open && !streams[1].is_open) || (now >= deadline && (ready <= 0 || sink.late > LEFT_BYTES));
+    return (!streams[0].is_open && !streams[1].is_open) || (now >= deadline && (ready <= 0 || late > LEFT_BYTES));
 }
 
 void write_log(const struct monitor_plan *plan)
@@ -597,7 +676,7 @@ void write_log(const struct monitor_plan *plan)
             streams[0].again = streams[1].again = 0;
         }
         attend(on, now, now >= deadline);
-        if (ready == 0 && sink.touched)
+        if (ready == 0 && touched)
             give_memory_back();
         for (int i = 0; i < 2 && deadline != NEVER; i++) /* nobody will open the pty again */
             streams[i].is_open = streams[i].is_open && !streams[i].again;
@@ -605,5 +684,6 @@ void write_log(const struct monitor_plan *plan)
     for (int i = 0; i < 2; i++)
         put_begun(streams + i, 1);
     flush();
+    wait_for(other(out), 0);
     SYS(close, sink.fd);
 }

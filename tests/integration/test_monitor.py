@@ -123,6 +123,21 @@ for number in range(40):
         assert times[-1] - times[0] > 0.5e9
 
 
+@pytest.mark.slow_in_vm("megabytes of output")
+@FORMS
+def test_much_and_little_in_turns(tmp_path, form):
+    script = """
+import os
+for turn in range(20):
+    os.write(1, b"little\\n")
+    os.write(1, b"".join(b"%d %d\\n" % (turn, line) for line in range(30_000)))
+"""
+    with python(tmp_path, script, form=form) as one:
+        one.end()
+        much = (b"".join(b"%d %d\n" % (turn, line) for line in range(30_000)) for turn in range(20))
+        assert one.output() == b"".join(b"little\n" + each for each in much)
+
+
 def test_a_prompt_is_written_before_its_line_ends(tmp_path):
     with watched(tmp_path, "printf 'name? '; read name; echo hello $name") as one:
         wait_for(one.records)
