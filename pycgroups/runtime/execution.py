@@ -226,10 +226,8 @@ def _execute_by_init(directory: str, record: Record, spec: Spec, process: Proces
         return None
     from pycgroups.runtime import forks  # of a container that is held
 
-    grantable = _grantable(spec)
-    manner = _manner(process, spec.linux.seccomp)._replace(grantable=grantable, init=wishes.supervised)
-    groups = _may_set_groups(record.pid, record.started_at)
-    planned = forks.plan(process, spec, manner, groups)
+    grantable, groups = _grantable(spec), _may_set_groups(record.pid, record.started_at)
+    planned = forks.plan(process, spec, grantable, groups, wishes.supervised)
     running = planned and forks.start(*planned, record, directory, wishes.stdio)
     if not running:
         return None

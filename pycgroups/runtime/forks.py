@@ -25,7 +25,7 @@ from pycgroups._native import calls
 from pycgroups._native.calls import lib
 from pycgroups.cgroups import placed
 from pycgroups.errors import Error, LaunchError
-from pycgroups.runtime import entering
+from pycgroups.runtime import confinement, entering
 from pycgroups.runtime.launch import UNSEEN, Running
 from pycgroups.runtime.state import FORKS
 from pycgroups.security import capabilities
@@ -102,16 +102,21 @@ def capabilities_of(spec: Spec, manner: Manner) -> int:
 
 
 @lru_cache(64)  # a program may be executed a thousand times
-def plan(process: Process, spec: Spec, manner: Manner, groups: bool) -> tuple[Plan, bytes] | None:
+def plan(process: Process, spec: Spec, grantable: int, groups: bool, supervised: bool) -> tuple[Plan, bytes] | None:
     """Plan a process of a container, and encode that; None if it takes more than a fork has.
 
     Args:
         process: the program.
         spec: the container.
-        manner: how it is started.
+        grantable: the bits of capabilities that it can get.
         groups: the container's user namespace allows setgroups(2).
+        supervised: all that it has started ends with it.
+
+    Raises:
+        InvalidConfig, Unsupported: as for any other process.
     """
     own = spec.process
+    manner = confinement.manner(process, spec.linux.seccomp)._replace(grantable=grantable, init=supervised)
     if own is None or process.rlimits != own.rlimits or manner.seccomp_flags & _LISTENER:
         return None
     held = {*process.capabilities.bounding, *process.capabilities.permitted}
