@@ -2,11 +2,15 @@
  *
  *     pycgroups-oci start ID, delete ID             what is plain: the same steps as in pycgroups/runtime/container.py
  *     anything else, and any surprise  ---exec--->  python3: pycgroups.oci_cli.main(), from the beginning
+ *     wait for the end of a container  <---exec---  `run`, which has started one that is plain
  *
  * Both commands have next to nothing to do, and Python's own start and imports take ten times as long as that. Which
  * container is plain, and what is to be known of it, `create` has said in a file of the state directory: see save_plain
  * in pycgroups/runtime/state.py. So here is no policy, and no error has words: either a container is there as it ought
  * to be, unlocked and in the right state, or Python finds out why not, and tells. What is done by then, it finds done.
+ *
+ * To wait takes no Python either. What `run` has in memory is given back while the container's program begins, and this
+ * process is still the parent of that, to which signals are passed on: see pycgroups/oci_cli/handover.py.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -22,6 +26,8 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* As in pycgroups/runtime/state.py and container.py. */
@@ -30,7 +36,9 @@
 #define FIFO "start.fifo"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
 enum { LONGEST_ID = 255, BY_OTHERS = 022, PATIENCE = 10000 /* ms */ };
+enum { BY_PIDFD = 3 /* P_PIDFD, which glibc has since 2.36 */, FAILED = 1, BY_SIGNAL = 128, NO_PYTHON = 127 };
 static const char GO = 0;
+static const char ATTEND[] = "__attend"; /* as in pycgroups/oci_cli/handover.py */
 
 /* Python's own start is most of what a command takes, and much of that is its module site, with all that the .pth files
  * of an environment import. It goes without (-S), and without variables of its caller's that Python obeys (-E, -P). The
@@ -61,7 +69,7 @@ struct call {
 
 struct container {
     char path[PATH_MAX];
-    int home; /* its state directory, locked until this process ends or becomes Python */
+    int home; /* its state directory, locked as long as that is open */
     char text[1 << 14];
     unsigned long long recorded, pid, began;
     const char *cgroups; /* one string after the other, and an empty one */
@@ -282,37 +290,115 @@ static bool is_done(char **words)
 {
     struct call call = {0};
     struct container container;
-    return read_call(words, &call) && open_container(&call, &container) &&
-           (call.deletes ? delete(&container) : start(&container));
+    container.home = -1;
+    bool done = read_call(words, &call) && open_container(&call, &container) &&
+                (call.deletes ? delete(&container) : start(&container));
+    if (container.home >= 0) /* and its lock, which Python is to have */
+        close(container.home);
+    return done;
 }
 
 /* -- Python ------------------------------------------------------------------------------------------------------ */
 
-/* The Python beside this file, whatever link led here; else the first in PATH. */
+/* The Python beside this file, whatever link led here; else the first in PATH. It is told where this file is. */
 static int call_python(int count, char **words)
 {
-    char python[PATH_MAX];
+    char self[PATH_MAX], python[PATH_MAX + 16], option[PATH_MAX + 16];
     static const char name[] = "python3";
-    ssize_t length = readlink("/proc/self/exe", python, sizeof python - sizeof name);
-    while (length > 0 && python[length - 1] != '/')
-        length--;
-    memcpy(python + (length < 0 ? 0 : length), name, sizeof name);
-    const char **command = calloc(count + 4, sizeof *command);
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length < 0 ? 0 : length] = 0;
+    const char *last = strrchr(self, '/');
+    bool has_path = last && snprintf(python, sizeof python, "%.*s/%s", (int)(last - self), self, name) > 0;
+    snprintf(option, sizeof option, "pycgroups_oci=%s", self);
+    const char *found = has_path && access(python, X_OK) == 0 ? python : name;
+    const char *before[] = {found, "-SEP", "-X", option, "-c", PYTHON};
+    const size_t fixed = sizeof before / sizeof *before;
+    const char **command = calloc(count + fixed, sizeof *command);
     if (!command)
-        return 127;
+        return NO_PYTHON;
     umask(umask(0) | BY_OTHERS); /* who may write where Python keeps what it compiles is obeyed */
-    command[0] = access(python, X_OK) == 0 ? python : name;
-    command[1] = "-SEP";
-    command[2] = "-c";
-    command[3] = PYTHON;
-    memcpy(command + 4, words + 1, count * sizeof *words);
+    memcpy(command, before, sizeof before);
+    memcpy(command + fixed, words + 1, count * sizeof *words);
     execvp(command[0], (char **)command);
     perror(command[0]);
-    return 127;
+    return NO_PYTHON;
+}
+
+/* -- the wait for the end of a container ------------------------------------------------------------------------- */
+
+static int attended = -1; /* a pidfd */
+
+static void pass_on(int number)
+{
+    int error = errno;
+    syscall(SYS_pidfd_send_signal, attended, number, NULL, 0);
+    errno = error;
+}
+
+/* Numbers with commas between. */
+static bool read_signals(const char *text, sigset_t *signals)
+{
+    sigemptyset(signals);
+    while (*text) {
+        char *end;
+        unsigned long number = strtoul(text, &end, 10);
+        if (end == text || (*end && *end != ',') || number > INT_MAX || sigaddset(signals, number) != 0)
+            return false;
+        text = *end ? end + 1 : end;
+    }
+    return true;
+}
+
+/* Pass these signals on, which are blocked. */
+static void take_signals(const sigset_t *signals)
+{
+    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    for (int number = 1; number < NSIG; number++)
+        if (sigismember(signals, number) == 1)
+            sigaction(number, &action, NULL);
+    sigprocmask(SIG_UNBLOCK, signals, NULL);
+}
+
+/* Whether a command succeeds that a child does, by Python if need be. */
+static bool is_done_apart(int count, char **words)
+{
+    int status;
+    pid_t pid;
+    if (is_done(words + 1))
+        return true;
+    if ((pid = fork()) == 0)
+        _exit(call_python(count, words));
+    if (pid < 0)
+        perror("fork");
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* PIDFD SIGNALS [what is to be done at its end, as a command line of this program]: the exit code that tells of that
+ * end, as a shell has it. */
+static int attend(int count, char **words)
+{
+    char *end;
+    siginfo_t info = {0};
+    sigset_t signals;
+    if (count < 4 || !isdigit((unsigned char)*words[2]) || !read_signals(words[3], &signals))
+        return call_python(count, words);
+    attended = strtoul(words[2], &end, 10);
+    if (*end || fcntl(attended, F_SETFD, FD_CLOEXEC) != 0)
+        return call_python(count, words);
+    take_signals(&signals);
+    int ended = waitid((idtype_t)BY_PIDFD, attended, &info, WEXITED | __WALL);
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* nobody is there any more who could have them */
+    if (ended != 0)
+        perror("wait for the container");
+    if ((count > 4 && !is_done_apart(count - 3, words + 3)) || ended != 0)
+        return FAILED;
+    return info.si_code == CLD_EXITED ? info.si_status : BY_SIGNAL + info.si_status;
 }
 
 int main(int count, char **words)
 {
+    if (count > 1 && strcmp(words[1], ATTEND) == 0)
+        return attend(count, words);
     if (count > 0 && is_done(words + 1))
         return 0;
     return call_python(count, words);

@@ -6,6 +6,7 @@
     bundle.py       the modules of a command in one file
     log.py          --log
     foreground.py   run and exec that wait: signals and the terminal
+    handover.py     run that needs Python no longer
     create.py ...   each command, loaded only when it is asked for
 
 What is called is bin/pycgroups-oci.c. It starts and deletes plain containers itself, and calls this for all else.

@@ -61,12 +61,24 @@ class Settings(NamedTuple):
     criu: str = "criu"
 
 
+def nothing() -> None:
+    """Do it."""
+
+
 class Given(NamedTuple):
-    """What a command is asked for: its settings, the values of its flags by word, and its other words."""
+    """What a command is asked for.
+
+    Attributes:
+        settings: what the flags before it say.
+        flags: the values of its flags, by word.
+        words: its other words.
+        done: to be called once all is loaded that it needs; without, that is at its end.
+    """
 
     settings: Settings
     flags: dict[str, Any]
     words: list[str]
+    done: Callable[[], None] = nothing
 
     def container(self) -> Container:
         """Find the container that the first word names.
@@ -100,7 +112,9 @@ class Command(NamedTuple):
     most: int = 1
     failed: int = 1
 
-    def read(self, name: str, settings: Settings, arguments: Sequence[str]) -> Given:
+    def read(
+        self, name: str, settings: Settings, arguments: Sequence[str], done: Callable[[], None] = nothing
+    ) -> Given:
         """Read what comes after the name of the command.
 
         Raises:
@@ -109,7 +123,7 @@ class Command(NamedTuple):
         flags, words = self._parse(arguments)
         if "help" not in flags:
             self._count(name, len(words))
-        return Given(settings, flags, words)
+        return Given(settings, flags, words, done)
 
     def _parse(self, arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         known = (*self.flags, _HELP)

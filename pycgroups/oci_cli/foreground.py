@@ -36,6 +36,8 @@ class Foreground:
     def __enter__(self) -> Self:
         """Hold signals back."""
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
+        # Where it is ignored, the kernel reaps, and nobody hears of the exit code.
+        self._at_end = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,6 +45,7 @@ class Foreground:
         for number in HANDED_ON:
             if callable(signal.getsignal(number)):
                 signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, self._at_end)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def wait(self, process: Process) -> int:
@@ -50,7 +53,8 @@ class Foreground:
         gc.freeze()  # what is there by now stays: nothing to look through
         gc.enable()
         pidfd = process.fileno()
-        self._hand_on(pidfd)
+        for number in self.handed_on():
+            signal.signal(number, lambda number, _: send_signal(pidfd, number))
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
@@ -64,15 +68,11 @@ class Foreground:
         status = process.wait()
         return status if status >= 0 else BY_SIGNAL - status
 
-    @staticmethod
-    def _hand_on(pidfd: int) -> None:
-        def handle(number: int, _: object) -> None:
-            send_signal(pidfd, number)
-
-        for number in HANDED_ON:
-            # What the caller ignores, nohup(1) for one, stays ignored.
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, handle)
+    def handed_on(self) -> list[int]:
+        """Name the signals that are the program's; what the caller ignores, nohup(1) for one, stays ignored."""
+        return [
+            number for number in HANDED_ON if number not in self._before and signal.getsignal(number) != signal.SIG_IGN
+        ]
 
 
 def plain(master: int) -> None:

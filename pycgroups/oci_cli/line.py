@@ -6,7 +6,7 @@ from pycgroups.cli import BY_SIGNAL
 from pycgroups.cli.flags import Flag, UsageError, describe, parse
 from pycgroups.errors import Error
 from pycgroups.oci_cli import COMMANDS, PROGRAM, SPEC_VERSION
-from pycgroups.oci_cli.command import Settings, one_of
+from pycgroups.oci_cli.command import Settings, nothing, one_of
 from pycgroups.oci_cli.log import FORMATS, LEVELS, Log
 
 TYPE_CHECKING = False
@@ -35,11 +35,7 @@ FLAGS = (
 )
 
 
-def _nothing() -> None:
-    pass
-
-
-def perform(arguments: list[str], done: Callable[[], None] = _nothing) -> int:
+def perform(arguments: list[str], done: Callable[[], None] = nothing) -> int:
     """Perform what the arguments ask for; the exit code. `done` is called when a command has done all it was to do."""
     try:
         found, rest, _ = parse(FLAGS, arguments)
@@ -91,7 +87,7 @@ def _call(command: Command, name: str, settings: Settings, arguments: list[str],
     log = settings.log
     log.write("debug", f"{name} {' '.join(arguments)}")
     try:
-        given = command.read(name, settings, arguments)
+        given = command.read(name, settings, arguments, done)
         if given.flags.get("help"):
             print(command.help(PROGRAM, name), end="")
             return 0

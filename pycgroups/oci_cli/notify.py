@@ -47,11 +47,11 @@ def start(container: Container, *, wait: bool) -> None:
 
     Args:
         container: one that is created.
-        wait: return only when its program has said so, or has ended.
+        wait: return only when its program runs, and has said that it is ready, or has ended.
     """
     directory = f"{container.directory}/{DIRECTORY}"
     if not is_wanted() or not os.path.isdir(directory):
-        container.start()
+        container.start(wait=wait)
         return
     import _socket  # socket itself takes 4 ms to import
 
@@ -62,7 +62,7 @@ def start(container: Container, *, wait: bool) -> None:
     try:
         socket.bind(f"/proc/self/fd/{holder}/{_SOCKET}")  # its own path may be longer than an address
         os.chmod(_SOCKET, 0o777, dir_fd=holder)  # noqa: S103 (whoever the program is)
-        container.start()
+        container.start(wait=wait)
         if wait:
             _hand_on(socket, pid, pidfd)
     except BaseException:

@@ -7,6 +7,7 @@ from pycgroups.errors import NotFound
 from pycgroups.oci_cli import create, notify
 from pycgroups.oci_cli.command import DETACH, Command, warn
 from pycgroups.oci_cli.foreground import Foreground, plain
+from pycgroups.oci_cli.handover import hand_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def attend(given: Given, begin: Callable[..., Container]) -> int:
         return 0
     with Foreground() as foreground:
         container = begin(detached=False)
+        hand_over(given, container, foreground.handed_on())
         code = foreground.wait(container)
         if not given.flags.get("keep"):
             _delete(container)

@@ -102,8 +102,11 @@ class Container:
     # -- changing ---------------------------------------------------------------------------------------------------
 
     @own_errors("start")
-    def start(self) -> None:
+    def start(self, *, wait: bool = True) -> None:
         """Let its program run.
+
+        Args:
+            wait: return only when it does. For its creator, who waits for its end, that is no use.
 
         Raises:
             StateError: it was started before, or is paused.
@@ -119,10 +122,8 @@ class Container:
             fifo = home.open_fifo()
             try:
                 os.write(fifo, _GO)
-                # Its reader is gone as soon as the program runs.
-                ends = select.poll()
-                ends.register(fifo, 0)
-                ends.poll(_PATIENCE)
+                if wait or "poststart" in record.hooks:
+                    _wait_for_reader(fifo)
             finally:
                 os.close(fifo)
             home.forget_fifo()
@@ -512,6 +513,13 @@ def _end(record: Record) -> None:
     finally:
         if dying >= 0:
             os.close(dying)
+
+
+def _wait_for_reader(fifo: int) -> None:
+    """Wait until nobody reads it: its reader is gone as soon as the program runs."""
+    gone = select.poll()
+    gone.register(fifo, 0)
+    gone.poll(_PATIENCE)
 
 
 def _wait_for_end(pidfd: int) -> None:

@@ -29,9 +29,9 @@ else:
     from pycgroups.records import NamedTuple
 
 CONFIG = "config.json"
+PLAIN = "plain"
 _RECORD = "state.json"
 _FIFO = "start.fifo"
-_PLAIN = "plain"
 _NOTIFY = "notify"
 FORKS = "forks"
 """The socket of an init that forks: `pycgroups.runtime.forks`."""
@@ -229,7 +229,7 @@ class Home:
         """
         written = os.stat(_RECORD, dir_fd=self.fd).st_mtime_ns
         words = (str(written), str(record.pid), str(record.started_at), *reversed(record.cgroups))
-        self.write(_PLAIN, b"".join(os.fsencode(word) + b"\0" for word in words))
+        self.write(PLAIN, b"".join(os.fsencode(word) + b"\0" for word in words))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the directory, which is there as a whole or not at all."""

@@ -18,7 +18,7 @@ from pycgroups.images.collection import Images
 from pycgroups.runtime import forks
 from tests import leaks, loops
 from tests.integration.bundles import Bundle
-from tests.integration.oci import Oci
+from tests.integration.oci import Oci, Watched
 from tests.waiting import wait_for
 
 PROBE = Path(__file__).parents[1] / "probe.c"
@@ -209,3 +209,10 @@ def bundle(scratch, root):
 def oci(bundle):
     """The command, for that bundle."""
     return Oci(bundle)
+
+
+@pytest.fixture
+def watched(bundle, tmp_path):
+    """Another one, that tells when it calls Python."""
+    (tmp_path / "bin").mkdir()
+    return Watched(bundle, tmp_path / "bin")

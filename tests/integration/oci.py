@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -93,6 +95,40 @@ class Oci:
 
     def names(self) -> list[str]:
         return self.call("list", "-q").out.split()
+
+
+class Watched(Oci):
+    """A copy of the command, which finds beside it a Python that says when it is called."""
+
+    def __init__(self, bundle: Bundle, directory: Path) -> None:
+        super().__init__(bundle)
+        self.called = directory / "called"
+        self.program = Path(shutil.copy2(COMMAND, directory))
+        self.words[0] = str(self.program)
+        self.python("")
+
+    def python(self, before: str) -> None:
+        """Have its Python do something first."""
+        note = f'(shift 5; echo "$*") >>{self.called}'  # what comes after -SEP -X WHERE -c PROGRAM
+        python = self.program.with_name("python3")
+        python.write_text(f'#!/bin/sh\n{note}\n{before}\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+
+    def alone(self, *arguments: object, **options: Any) -> None:
+        """Have it succeed without Python."""
+        assert self.call(*arguments, **options) == (0, "", "")
+        assert not self.called.exists()
+
+    def asks(self, *arguments: object, **options: Any) -> Answer:
+        """Have it ask Python; what came of it."""
+        answer = self.call(*arguments, code=None, **options)
+        self.called.unlink()
+        return told(answer)
+
+
+def told(answer: Answer) -> Answer:
+    """What is told, whenever."""
+    return answer._replace(err=re.sub(r'time="[^"]*"', "", answer.err))
 
 
 class Receiver:

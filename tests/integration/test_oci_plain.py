@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +21,7 @@ import pytest
 import pycgroups
 from pycgroups import runtime
 from tests import tracing
-from tests.integration.oci import COMMAND, Oci
+from tests.integration.oci import COMMAND, Oci, told
 from tests.podman import IMAGE, Podman
 from tests.waiting import wait_for
 
@@ -30,31 +29,6 @@ pytestmark = pytest.mark.requires("userns")
 same_on_v2 = pytest.mark.slow_in_vm("many processes of Python's, and nothing that cgroup v2 changes")
 
 CALLS = "flock,newfstatat,write,poll,getdents64,unlinkat,rmdir"
-
-
-class Watched(Oci):
-    """A copy of the command, which finds beside it a Python that says when it is called."""
-
-    def __init__(self, bundle, directory):
-        super().__init__(bundle)
-        self.called = directory / "called"
-        self.program = Path(shutil.copy2(COMMAND, directory))
-        self.words[0] = str(self.program)
-        python = directory / "python3"
-        note = f'(shift 3; echo "$*") >>{self.called}'  # what comes after -SEP -c PROGRAM
-        python.write_text(f'#!/bin/sh\n{note}\nexec {sys.executable} "$@"\n')
-        python.chmod(0o755)
-
-    def alone(self, *arguments, **options):
-        """Have it succeed without Python."""
-        assert self.call(*arguments, **options) == (0, "", "")
-        assert not self.called.exists()
-
-    def asks(self, *arguments, **options):
-        """Have it ask Python; what came of it."""
-        answer = self.call(*arguments, code=None, **options)
-        self.called.unlink()
-        return told(answer)
 
 
 class InPython(Oci):
@@ -66,17 +40,6 @@ class InPython(Oci):
 
     def asks(self, *arguments, **options):
         return told(self.call(*arguments, code=None, **options))
-
-
-def told(answer):
-    """What is told, whenever."""
-    return answer._replace(err=re.sub(r'time="[^"]*"', "", answer.err))
-
-
-@pytest.fixture
-def watched(bundle, tmp_path):
-    (tmp_path / "bin").mkdir()
-    return Watched(bundle, tmp_path / "bin")
 
 
 @pytest.fixture

@@ -56,6 +56,18 @@ def test_life(bundle):
     assert runtime.containers(root=bundle.state) == ()
 
 
+@pytest.mark.parametrize("hooks", [None, {"poststart": [{"path": "/bin/true"}]}])
+def test_who_does_not_wait_for_its_start_has_started_it_all_the_same(bundle, hooks):
+    bundle.config["hooks"] = hooks or {}
+    bundle.run("sleep", "1000")
+    container = bundle.create()
+    container.start(wait=False)
+    assert container.state().status == "running"
+    with pytest.raises(StateError, match="running"):
+        container.start()
+    container.delete(force=True)
+
+
 def test_it_is_started_once(bundle):
     bundle.run("sleep", "60")
     container = bundle.create()
