@@ -41,11 +41,17 @@ static const char GO = 0;
 static const char ATTEND[] = "__attend"; /* as in pycgroups/oci_cli/handover.py */
 
 /* Python's own start is most of what a command takes, and much of that is its module site, with all that the .pth files
- * of an environment import. It goes without (-S), and without variables of its caller's that Python obeys (-E, -P). The
- * file of an editable install has the path of the tree. */
+ * of an environment import. It goes without (-S), and without variables of its caller's that Python obeys (-E, -P). Nor
+ * does it load a locale: in "C" it takes all for UTF-8, PEP 540. What it starts has the caller's again. The file of an
+ * editable install has the path of the tree. */
+#define LOCALE "LC_ALL"
+#define CALLERS "PYCGROUPS_LC_ALL"
 static const char PYTHON[] =
     "# pycgroups-oci\n"
     "import os, sys\n"
+    "del os.environ['" LOCALE "']\n"
+    "if '" CALLERS "' in os.environ:\n"
+    "    os.environ['" LOCALE "'] = os.environ.pop('" CALLERS "')\n"
     "lib = f'{os.path.dirname(sys.executable)}/../lib'\n"
     "packages = f'{lib}/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages'\n"
     "names = os.listdir(packages) if os.path.isdir(packages) else []\n"
@@ -300,6 +306,12 @@ static bool is_done(char **words)
 
 /* -- Python ------------------------------------------------------------------------------------------------------ */
 
+static bool change_locale(void)
+{
+    const char *callers = getenv(LOCALE);
+    return (callers ? setenv(CALLERS, callers, true) : unsetenv(CALLERS)) == 0 && setenv(LOCALE, "C", true) == 0;
+}
+
 /* The Python beside this file, whatever link led here; else the first in PATH. It is told where this file is. */
 static int call_python(int count, char **words)
 {
@@ -314,7 +326,7 @@ static int call_python(int count, char **words)
     const char *before[] = {found, "-SEP", "-X", option, "-c", PYTHON};
     const size_t fixed = sizeof before / sizeof *before;
     const char **command = calloc(count + fixed, sizeof *command);
-    if (!command)
+    if (!command || !change_locale())
         return NO_PYTHON;
     umask(umask(0) | BY_OTHERS); /* who may write where Python keeps what it compiles is obeyed */
     memcpy(command, before, sizeof before);

@@ -102,6 +102,12 @@ def test_another_config(oci, bundle, tmp_path):
     assert done.out == "other\n"
 
 
+@same_on_v2
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "nonesuch"])
+def test_all_is_utf8(oci, locale):
+    assert "got 'käse'" in oci.fails("state", "käse", env={**os.environ, "LC_ALL": locale}, encoding="utf-8")
+
+
 # -- run --------------------------------------------------------------------------------------------------------------
 
 

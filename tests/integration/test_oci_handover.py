@@ -107,6 +107,19 @@ def test_the_command_that_is_gone(watched, bundle):
     assert watched.names() == []
 
 
+@same_on_v2
+@pytest.mark.parametrize("locale", [None, "", "C", "de_DE.UTF-8"])
+def test_it_has_the_environment_of_its_caller(running, locale):
+    """Python has a locale of its own."""
+    env = {name: value for name, value in os.environ.items() if name != "LC_ALL"} | {"PWD": os.getcwd()}
+    if locale is not None:
+        env["LC_ALL"] = locale
+    with running(UNTIL_READ, env=env) as run:
+        entries = Path(f"/proc/{run.pid}/environ").read_text().split("\0")[:-1]
+        assert dict(entry.split("=", 1) for entry in entries) == env
+        ends(run, 3)
+
+
 # -- signals ----------------------------------------------------------------------------------------------------------
 
 
