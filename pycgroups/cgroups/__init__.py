@@ -9,13 +9,15 @@ not only a container:
 Layers, top to bottom; an import only points down:
 
     group.py            Cgroup: what users hold; one group in as many hierarchies as its limits need
+    held.py             its directories, held open
     making.py           how one comes to be
     enter.py            start a program in one
     watch.py            wait for what happens in one; events.py: where that is told
     existing.py         find one that is there
     host.py, hints.py   what works here, and what would mend the rest
     scope.py            the same group in a scope of systemd's, for root who asks for it
-    placed.py           one at a place that somebody else chose, which stays: for an OCI runtime; given.py: its words
+    placing.py          one at a place that somebody else chose, which stays: for an OCI runtime; given.py: its words
+    placed.py           the same, found again; by_path.py: what is known of it by the paths of its directories
     scoped.py, unit.py  the same in a scope of systemd's
     within.py           one inside it, for a program that is executed in the container
     moving.py           where this process may move to have more: down (leaf.py), or to the user's systemd (session.py)

@@ -8,6 +8,7 @@ import time
 
 from pycgroups.cgroups import places, resources, tree, unenforced
 from pycgroups.cgroups.files import GONE
+from pycgroups.cgroups.held import Held
 from pycgroups.errors import CgroupError, NotFound, Unsupported, invalid
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.events import PressureTrigger
     from pycgroups.cgroups.files import Directory
     from pycgroups.cgroups.limits import Limits
-    from pycgroups.cgroups.manager import Counts, Manager
+    from pycgroups.cgroups.manager import Counts
     from pycgroups.cgroups.peak import MemoryPeak
     from pycgroups.cgroups.places import Place
     from pycgroups.cgroups.pressure import Pressure
@@ -39,7 +40,7 @@ _ATTEMPTS = 8
 _RACES = (*GONE, errno.EAGAIN)
 
 
-class Cgroup:
+class Cgroup(Held):
     """A control group of any processes, with limits that they share.
 
     Use it as a context manager, or call `remove()`: both kill what is still inside. When the process that made
@@ -55,14 +56,12 @@ class Cgroup:
     and valid until `remove()`.
     """
 
-    __slots__ = ("_above", "_created", "_limits", "_managers", "_over", "_scope", "name", "threaded", "unenforced")
+    __slots__ = ("_above", "_created", "_limits", "_over", "_scope", "threaded")
 
     def __init__(self, name: str, limits: Limits | None = None, unenforced_limits: tuple[str, ...] = ()) -> None:
         """Not for users: `create()` makes groups."""
-        self.name = name
+        super().__init__(name, unenforced_limits)
         self._limits = limits
-        self.unenforced = unenforced_limits
-        self._managers: list[Manager] = []
         self._above: list[Directory] = []
         self._created = True
         self._over = False
@@ -284,21 +283,6 @@ class Cgroup:
 
             return NO_LIMITS
         return self._limits
-
-    @property
-    def clone_fd(self) -> int | None:
-        """Descriptor of the v2 directory, for CLONE_INTO_CGROUP (kernel 5.7); None if the group has none."""
-        return next((manager.clone_fd for manager in self._managers if manager.clone_fd is not None), None)
-
-    @property
-    def join_fds(self) -> tuple[int, ...]:
-        """Descriptors that a process of one thread writes "0" to, to enter the v1 directories."""
-        return tuple(manager.join_fd for manager in self._managers if manager.join_fd is not None)
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Directories of the group, one per hierarchy."""
-        return tuple(manager.directory.path for manager in self._managers)
 
     def add(self, pid: int) -> None:
         """Move a process into the group, with all its threads. Its children are born inside.
@@ -650,12 +634,11 @@ class Cgroup:
 
     def let_go(self) -> None:
         """Close the descriptors, and leave the group to the next process that makes one."""
-        for manager in self._managers:
-            manager.close()
+        self._over = self._over or bool(self._managers)
+        super().let_go()
         for above in self._above:
             above.close()
-        self._over = self._over or bool(self._managers)
-        self._managers, self._above = [], []
+        self._above = []
         if self._scope is not None:
             self._scope.let_go()
 

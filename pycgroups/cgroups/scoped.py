@@ -12,7 +12,7 @@ the scope's properties, so that systemd does not undo them, and are written to i
 
 from __future__ import annotations
 
-from pycgroups.cgroups import given, placed, scope, systemd, unit
+from pycgroups.cgroups import by_path, given, placing, scope, systemd, unit
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.v1.devices import usable as is_privileged
 from pycgroups.errors import CgroupError, invalid
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PARTS = 3
 
 
-class Scoped(placed.Placed):
+class Scoped(placing.Placing):
     """A group in a scope, once it has a process.
 
     Attributes:
@@ -62,12 +62,12 @@ class Scoped(placed.Placed):
         ]
         with unit.bus() as bus:
             systemd.start_scope(bus, self._name.unit, [pid], settings)
-        self.has(unit.Unit(self._name.unit))
+        self.unit = self._name.unit
         own = read_path(f"/proc/{pid}/cgroup").strip().rpartition("0::")[2]
         path = scope.delegating().mount + own
         if not path.endswith(f"/{self._name.unit}"):
             raise CgroupError(f"systemd has not moved process {pid} there", operation="enter scope", path=self.planned)
-        self.hold(placed.place_of(path))
+        self.hold(by_path.place_of(path))
         self.limit(self._asked)
 
 

@@ -25,7 +25,7 @@ import fcntl
 import os
 import time
 
-from pycgroups.cgroups import detect, making, names, placed, places, resources, sweep, tree, unenforced
+from pycgroups.cgroups import by_path, detect, making, names, places, resources, sweep, tree, unenforced
 from pycgroups.cgroups.files import GONE, Directory
 from pycgroups.cgroups.group import Cgroup
 from pycgroups.cgroups.limits import MOST_PIDS
@@ -65,7 +65,7 @@ class Inner(Cgroup):
         """Make one.
 
         Args:
-            paths: of the container's, as `Placed.paths` had them.
+            paths: of the container's, as `Placing.paths` had them.
             limits: what they are.
             require_limits: raise if one cannot be enforced; if False, note it in `unenforced`. There may be no
                 directory at all then.
@@ -77,7 +77,7 @@ class Inner(Cgroup):
             CgroupError: the kernel refuses something; nothing is left behind.
         """
         asked = making.asked(limits, (), None)
-        around = [placed.place_of(path) for path in paths if os.path.isdir(path)]
+        around = [by_path.place_of(path) for path in paths if os.path.isdir(path)]
         found = _places(around, resources.controllers(asked))
         lacking = unenforced.check(found, limits, asked, require_limits=require_limits)
         _sweep(around)

@@ -6,7 +6,7 @@ import os
 import select
 import threading
 
-from pycgroups.cgroups import placed
+from pycgroups.cgroups import placed, placing
 from pycgroups.containers import monitor, restarting
 from pycgroups.containers.home import boot_id
 from pycgroups.errors import InvalidConfig, NotFound, StateError
@@ -127,7 +127,7 @@ def sweep(place: Place) -> None:
             runtime.get(id_, root=place.runtime).delete(force=True)
         except NotFound:  # it has just been removed
             continue
-        placed.discard(placed.planned(cgroup_of(id_), id_))  # of one whose creator died before there was a record
+        placing.discard(placing.planned(cgroup_of(id_), id_))  # of one whose creator died before there was a record
     drop_empty(place)
 
 
@@ -153,7 +153,7 @@ def _clean_unknown(home: Home) -> None:
         signal(home.start(), _SIGKILL)
     except InvalidConfig:  # damaged, too
         pass
-    with placed.open_(placed.planned(cgroup_of(home.id), home.id), to_enter=False) as group:
+    with placed.open_(placing.planned(cgroup_of(home.id), home.id), to_enter=False) as group:
         group.remove()
 
 

@@ -26,7 +26,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from pycgroups.cgroups import placed
+from pycgroups.cgroups import by_path
 from pycgroups.containers import ending, image_root, joining, lending, limited, monitor, restarting
 from pycgroups.containers.assemble import describe, listens
 from pycgroups.containers.config_json import from_json, read_log
@@ -311,7 +311,7 @@ class Preparation:
 
     def open_memory_events(self, cgroups: Iterable[str]) -> None:
         """Open what tells of processes that were killed for want of memory, if it has a cgroup for that."""
-        for path in placed.having("memory", cgroups):
+        for path in by_path.having("memory", cgroups):
             for name in ("memory.events", "memory.oom_control"):
                 try:
                     self.fds["memory"] = os.open(f"{path}/{name}", os.O_RDONLY | os.O_CLOEXEC)

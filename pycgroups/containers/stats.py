@@ -7,7 +7,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from pycgroups.cgroups import placed
+from pycgroups.cgroups import placed, placing
 from pycgroups.cgroups.unenforced import DOCTOR
 from pycgroups.clock import seconds_until
 from pycgroups.containers import ending
@@ -235,7 +235,7 @@ def open_group(place: Place, id_: str) -> Placed:
         with RuntimeHome(f"{place.runtime}/{id_}") as home:
             record = home.load()
     except (NotFound, InvalidConfig):  # somebody has removed what the runtime knew of it
-        return placed.open_(placed.planned(ending.cgroup_of(id_), id_), to_enter=False)
+        return placed.open_(placing.planned(ending.cgroup_of(id_), id_), to_enter=False)
     return placed.open_(record.cgroups, record.unit, to_enter=False)
 
 

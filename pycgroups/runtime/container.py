@@ -243,7 +243,7 @@ class Container:
             Unsupported: criu is not installed, or this user may not use it.
             LaunchError: criu failed; says why.
         """
-        from pycgroups.cgroups import placed
+        from pycgroups.cgroups import by_path
         from pycgroups.runtime import checkpoint
 
         with Home(self.directory) as home:
@@ -252,7 +252,7 @@ class Container:
             status = _status(home, record)
             if status not in {"running", "paused"} or home.is_waiting():
                 raise StateError("container not running", operation="checkpoint", path=self.id)
-            if status == "paused" and any(placed.having("freezer", record.cgroups)):
+            if status == "paused" and any(by_path.having("freezer", record.cgroups)):
                 message = "criu cannot look at what cgroup v1 has frozen"
                 raise StateError(message, operation="checkpoint", path=self.id, hint="resume it first")
             checkpoint.dump(record, self.spec(), images, before=before)
@@ -311,14 +311,14 @@ class Container:
 
         Without a cgroup, who waits for a start ends, and who has been started goes on.
         """
-        from pycgroups.cgroups import placed
+        from pycgroups.cgroups import placed, placing
 
         try:
             path = self.spec().linux.cgroups_path
         except Error:
             path = None
         if path and ":" not in path:
-            with placed.open_(placed.planned(path, self.id), to_enter=False) as group:
+            with placed.open_(placing.planned(path, self.id), to_enter=False) as group:
                 group.remove()
         _send_away(home)
         home.remove()
@@ -467,9 +467,9 @@ def _status(home: Home, record: Record) -> str:
 
 
 def _is_frozen(record: Record) -> bool:
-    from pycgroups.cgroups import placed
+    from pycgroups.cgroups import by_path
 
-    return placed.is_frozen(record.cgroups)
+    return by_path.is_frozen(record.cgroups)
 
 
 def _group(record: Record, *, to_enter: bool = False) -> Placed:
@@ -532,9 +532,9 @@ def _wait_for_end(pidfd: int) -> None:
 def _cancel(home: Home, record: Record) -> None:
     """Remove what a creator left that died: its cgroup, or a process that waits for its start."""
     if record.planned_cgroups:
-        from pycgroups.cgroups import placed
+        from pycgroups.cgroups import placing
 
-        placed.discard(record.planned_cgroups)
+        placing.discard(record.planned_cgroups)
     _send_away(home)
 
 

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from attrs import evolve
 
-    from pycgroups.cgroups import Cgroup
     from pycgroups.cgroups.limits import Limits
+    from pycgroups.cgroups.placing import Placing
     from pycgroups.cgroups.scoped import Scoped
     from pycgroups.oci.runtime_spec import IdMapping, Linux, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
@@ -244,9 +244,9 @@ def _is_own(path: str | None) -> bool:
 def _planned_cgroups(spec: Spec, id_: str, wishes: Wishes) -> tuple[str, ...]:
     if wishes.cgroup_manager != "cgroupfs" or wishes.at_once:
         return ()
-    from pycgroups.cgroups import placed
+    from pycgroups.cgroups import placing
 
-    return placed.planned(spec.linux.cgroups_path, id_)
+    return placing.planned(spec.linux.cgroups_path, id_)
 
 
 def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> Record:
@@ -352,7 +352,7 @@ class Creation:
         self.record = record
         self.home = home
         self.wishes = wishes
-        self.group: Cgroup | None = None
+        self.group: Placing | None = None
         self.scope: Scoped | None = None
         self.running: Running | None = None
         self.console = self.listener = self.master = -1
@@ -408,18 +408,18 @@ class Creation:
 
     def make_group(self) -> None:
         """Make the cgroup."""
-        from pycgroups.cgroups import placed
+        from pycgroups.cgroups import placing
 
         linux, record = self.spec.linux, self.record
         if record.cgroup_manager == "disabled":
-            self.group = placed.open_(())
+            self.group = placing.Placing("")
         elif record.cgroup_manager == "systemd":
             from pycgroups.cgroups import scoped  # loads jeepney
 
             self.group = self.scope = scoped.create(linux.cgroups_path, record.id, linux.resources)
         else:
             wishes = self.wishes
-            self.group = placed.create(linux.cgroups_path, record.id, linux.resources, wishes.optional, wishes.words)
+            self.group = placing.create(linux.cgroups_path, record.id, linux.resources, wishes.optional, wishes.words)
         self.record = self.record._replace(planned_cgroups=(), cgroups=self.group.paths)
         if self.manner.start:
             self.home.save(self.record)

@@ -6,7 +6,7 @@ import errno
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.cgroups import placed
+from pycgroups.cgroups import by_path, placed
 from pycgroups.cgroups.entrance import Entrance
 from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Unsupported, own_errors
 from pycgroups.namespaces import files, own
@@ -344,7 +344,7 @@ def _limit(record: Record, wishes: Wishes, limits: Limits) -> Inner:
     """Make a cgroup for the process alone, in that of the container."""
     from pycgroups.cgroups import within
 
-    if not wishes.ignore_paused and placed.is_frozen(record.cgroups):
+    if not wishes.ignore_paused and by_path.is_frozen(record.cgroups):
         raise _paused(record)
     return within.Inner.make(record.cgroups, limits, require_limits=wishes.require_limits, left=wishes.detached)
 

@@ -23,7 +23,7 @@ import select
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
-from pycgroups.cgroups import placed
+from pycgroups.cgroups import by_path
 from pycgroups.errors import Error, LaunchError
 from pycgroups.runtime import confinement, entering
 from pycgroups.runtime.launch import UNSEEN, Running
@@ -157,7 +157,7 @@ def start(made: Plan, encoded: bytes, record: Record, directory: str, stdio: Seq
 
 
 def _has_begun(forked: Forked, record: Record) -> bool:
-    return (forked.is_answered() or not placed.is_frozen(record.cgroups)) and forked.has_begun()
+    return (forked.is_answered() or not by_path.is_frozen(record.cgroups)) and forked.has_begun()
 
 
 def listen(directory: str) -> int:

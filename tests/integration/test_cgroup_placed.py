@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
-from pycgroups.cgroups import detect, placed
+from pycgroups.cgroups import detect, placed, placing
 from pycgroups.errors import AlreadyExists, NotFound, Unsupported
 from pycgroups.oci.resources import Cpu, DeviceRule, Memory, Pids, Resources
 from tests import leaks
@@ -45,9 +45,15 @@ def above():
     remove(path)
 
 
+def create(above, limits):
+    """Make a group, and take hold of it."""
+    with placing.create(f"{above}/web", "ID", limits) as group:
+        return placed.open_(group.paths)
+
+
 @pytest.fixture
 def group(above):
-    group = placed.create(f"{above}/web", "ID", LIMITS)
+    group = create(above, LIMITS)
     yield group
     group.remove()
 
@@ -71,7 +77,7 @@ def value(group, *names):
 
 def python(code, *wrapper):
     """Run code in a process of its own; each line it prints is JSON."""
-    head = "import json, os\nfrom pycgroups import errors\nfrom pycgroups.cgroups import placed\n"
+    head = "import json, os\nfrom pycgroups import errors\nfrom pycgroups.cgroups import placed, placing\n"
     head += "from pycgroups.oci.resources import *\n"
     command = [*wrapper, sys.executable, "-c", head + textwrap.dedent(code)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
@@ -101,7 +107,7 @@ def test_the_limits_are_in_force(group):
 def test_devices_of_the_config_come_first_and_those_of_every_container_are_there(above):
     rules = (DeviceRule(allow=False), DeviceRule(allow=True, type="c", major=1, minor=11, access="r"))
     for wanted, kmsg in ((NONE, False), (Resources(devices=rules), True), (None, False)):
-        group = placed.create(f"{above}/web", "ID", wanted)
+        group = create(above, wanted)
         assert opens(group, "/dev/null")
         assert opens(group, "/dev/kmsg") == kmsg
         group.remove()
@@ -129,7 +135,7 @@ def test_all_controllers_are_handed_down_on_v2(group, above):
 @for_root
 def test_it_outlives_its_creator_and_is_not_swept(above):
     (paths,) = python(f"""
-        group = placed.create({f"{above}/web"!r}, "ID", Resources(pids=Pids(limit=7)))
+        group = placing.create({f"{above}/web"!r}, "ID", Resources(pids=Pids(limit=7)))
         print(json.dumps(group.paths))
     """)
     python("import pycgroups as pc; pc.Cgroup.create(pids=5).remove()")
@@ -159,8 +165,8 @@ def test_limits_are_changed(group):
 @for_root
 def test_who_is_inside_keeps_it(group, above):
     with sleeping(group), pytest.raises(AlreadyExists, match="container's cgroup is not empty"):
-        placed.create(f"{above}/web", "ID", None)
-    with placed.create(f"{above}/web", "ID", LIMITS) as again:
+        placing.create(f"{above}/web", "ID", None)
+    with placing.create(f"{above}/web", "ID", LIMITS) as again:
         assert again.paths == group.paths
 
 
@@ -169,14 +175,14 @@ def test_frozen_is_an_error_and_no_deadlock(group, above):
     group.freeze()
     for path in (f"{above}/web", f"{above}/web/below"):
         with pytest.raises(AlreadyExists, match="frozen"):
-            placed.create(path, "ID", None)
+            placing.create(path, "ID", None)
     group.thaw()
-    placed.create(f"{above}/web", "ID", LIMITS).let_go()
+    placing.create(f"{above}/web", "ID", LIMITS).let_go()
 
 
 @for_root
 def test_a_frozen_group_is_removed_with_what_is_in_it(above):
-    with placed.create(f"{above}/web", "ID", LIMITS) as group:
+    with placing.create(f"{above}/web", "ID", LIMITS) as group:
         paths = group.paths
     with placed.open_(paths) as group, subprocess.Popen(pc.in_cgroup(group, ["sleep", "1000"])) as process:
         wait_for(lambda: is_inside(group, process.pid))
@@ -190,7 +196,7 @@ def test_a_frozen_group_is_removed_with_what_is_in_it(above):
 @for_root
 def test_what_cannot_be_limited_leaves_nothing(above):
     with pytest.raises(Unsupported) as caught:
-        placed.create(f"{above}/a/b", "ID", Resources(unified=(("nothing.max", "1"),)))
+        placing.create(f"{above}/a/b", "ID", Resources(unified=(("nothing.max", "1"),)))
     assert "resources.unified['nothing.max']" in str(caught.value)
     assert not any(Path(hierarchy.mount + above).exists() for hierarchy in detect.everything())
 
@@ -228,7 +234,7 @@ def test_a_group_inside(group):
 TRY = f"""
     for wanted in (None, Resources(pids=Pids(limit=9))):
         try:
-            group = placed.create(None, {leaks.OWN!r}, wanted)
+            group = placing.create(None, {leaks.OWN!r}, wanted)
             print(json.dumps(list(group.paths)))
             group.remove()
         except errors.Unsupported as error:

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from pycgroups.cgroups import detect, given, placed, places, tree
+from pycgroups.cgroups import detect, given, placed, places, placing, tree
 from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.v1 import devices as v1_devices
 from pycgroups.errors import AlreadyExists, CgroupError, InvalidConfig, NotFound, Unsupported
@@ -126,20 +126,20 @@ def read(fake, path):
 def test_where_a_path_leads(fake, kernel, path, memory, tree):
     fake.v2("unified/user", controllers="cpu")
     kernel.put(legacy(fake, "memory", own="own"), unified(fake, "user/own"))
-    assert made(fake, placed.create(path, "ID", None)) == [tree, memory]
+    assert made(fake, placing.create(path, "ID", None)) == [tree, memory]
 
 
 def test_below_the_own_cgroup_where_nothing_above_can_be_written_to(fake, kernel, monkeypatch):
     kernel.put(unified(fake, "own"))
-    monkeypatch.setattr(placed.v2, "writable", lambda path: path.endswith("own"))
-    assert made(fake, placed.create(None, "ID", None)) == ["unified/own/ID"]
+    monkeypatch.setattr(placing.v2, "writable", lambda path: path.endswith("own"))
+    assert made(fake, placing.create(None, "ID", None)) == ["unified/own/ID"]
 
 
 @pytest.mark.parametrize("path", ["/", "/..", "a\0b", "."])
 def test_a_path_that_leads_nowhere(fake, kernel, path):
     kernel.put(unified(fake))
     with pytest.raises(InvalidConfig, match=r"linux\.cgroupsPath"):
-        placed.create(path, "ID", None)
+        placing.create(path, "ID", None)
 
 
 def test_every_hierarchy_of_v1_is_used_with_and_without_a_limit_for_it(fake, kernel, monkeypatch):
@@ -147,7 +147,7 @@ def test_every_hierarchy_of_v1_is_used_with_and_without_a_limit_for_it(fake, ker
     named = legacy(fake, "systemd")._replace(controllers=frozenset())
     monkeypatch.setattr(detect, "named", lambda: (named,))
     kernel.found.append(named)
-    group = placed.create("/a", "ID", Resources(cpu=Cpu(shares=512)))
+    group = placing.create("/a", "ID", Resources(cpu=Cpu(shares=512)))
     assert len(group.join_fds) == 4
     assert group.clone_fd is None
     assert made(fake, group) == ["cpu/a", "freezer/a", "perf_event/a", "systemd/a"]
@@ -156,14 +156,14 @@ def test_every_hierarchy_of_v1_is_used_with_and_without_a_limit_for_it(fake, ker
 
 def test_cpusets_have_what_those_above_have(fake, kernel):
     kernel.put(legacy(fake, "cpuset"))
-    made(fake, placed.create("/a/b", "ID", None))
+    made(fake, placing.create("/a/b", "ID", None))
     assert [read(fake, f"cpuset/{path}/cpuset.cpus") for path in ("a", "a/b")] == ["0-3", "0-3"]
     assert read(fake, "cpuset/a/b/cpuset.mems") == "0"
 
 
 def test_all_controllers_are_handed_down_on_v2(fake, kernel):
     kernel.put(unified(fake))
-    made(fake, placed.create("/a/b", "ID", Resources(memory=Memory(limit=MIB), pids=Pids(limit=5))))
+    made(fake, placing.create("/a/b", "ID", Resources(memory=Memory(limit=MIB), pids=Pids(limit=5))))
     assert read(fake, "unified/cgroup.subtree_control") == "+cpu +memory +pids"
     assert read(fake, "unified/a/cgroup.subtree_control") == "+cpu +memory +pids"
     assert read(fake, "unified/a/b/cgroup.subtree_control") == ""
@@ -177,9 +177,8 @@ def test_nought_is_not_given(fake, kernel):
         memory=Memory(limit=0, swap=0, disable_oom_killer=False),
         cpu=Cpu(shares=0, quota=0, period=0),
     )
-    group = placed.create("/a", "ID", nought)
-    group.set(resources=nought)
-    group.let_go()
+    with placing.create("/a", "ID", nought) as group, placed.open_(group.paths) as found:
+        found.set(resources=nought)
     written = ("memory/a/memory.limit_in_bytes", "cpu/a/cpu.shares", "cpu/a/cpu.cfs_quota_us")
     assert [read(fake, file) for file in written] == ["", "", ""]
 
@@ -187,7 +186,7 @@ def test_nought_is_not_given(fake, kernel):
 def test_no_processes_are_one(fake, kernel):
     """The container's own; and not any number, as with youki#3634."""
     kernel.put(legacy(fake, "pids"))
-    made(fake, placed.create("/a", "ID", Resources(pids=Pids(limit=0))))
+    made(fake, placing.create("/a", "ID", Resources(pids=Pids(limit=0))))
     assert read(fake, "pids/a/pids.max") == "1"
 
 
@@ -197,14 +196,14 @@ def test_no_processes_are_one(fake, kernel):
 def test_less_than_no_limit_is_none(fake, kernel, wanted):
     kernel.put(legacy(fake, "memory"), legacy(fake, "cpu"), legacy(fake, "pids"))
     with pytest.raises(InvalidConfig, match="-1 for no limit"):
-        placed.create("/a", "ID", wanted)
+        placing.create("/a", "ID", wanted)
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", ".a"])
 def test_a_file_elsewhere_is_refused(fake, kernel, name):
     kernel.put(unified(fake))
     with pytest.raises(InvalidConfig, match=r"linux\.resources\.unified"):
-        placed.create("/a", "ID", Resources(unified=((name, "1"),)))
+        placing.create("/a", "ID", Resources(unified=((name, "1"),)))
 
 
 def test_devices_of_every_container_are_allowed_on_top():
@@ -224,7 +223,7 @@ def test_no_devices_for_those_who_may_not_and_no_changes_of_them():
 def test_devices_are_written_for_root(fake, kernel, monkeypatch):
     kernel.put(legacy(fake, "devices"))
     monkeypatch.setattr(v1_devices, "usable", lambda: True)
-    made(fake, placed.create("/a", "ID", Resources(devices=(DeviceRule(allow=False),))))
+    made(fake, placing.create("/a", "ID", Resources(devices=(DeviceRule(allow=False),))))
     assert read(fake, "devices/a/devices.deny") == "a"
     assert read(fake, "devices/a/devices.allow")
 
@@ -233,51 +232,50 @@ def test_root_without_a_way_to_limit_devices_is_an_error(fake, kernel, monkeypat
     kernel.put(legacy(fake, "memory"))
     monkeypatch.setattr(v1_devices, "usable", lambda: True)
     with pytest.raises(Unsupported, match="devices"):
-        placed.create("/a", "ID", None)
+        placing.create("/a", "ID", None)
     assert not (fake.path / "memory/a").exists()
 
 
 def test_a_group_that_is_there_and_empty_is_taken(fake, kernel):
     kernel.put(legacy(fake, "memory"))
-    made(fake, placed.create("/a", "ID", None))
-    assert made(fake, placed.create("/a", "ID", None)) == ["memory/a"]
+    made(fake, placing.create("/a", "ID", None))
+    assert made(fake, placing.create("/a", "ID", None)) == ["memory/a"]
 
 
 @pytest.mark.parametrize("where", ["memory/a", "memory/a/inside"])
 def test_a_group_with_processes_is_not(fake, kernel, where):
     kernel.put(legacy(fake, "cpu"), legacy(fake, "memory"))
-    made(fake, placed.create("/a", "ID", None))
+    made(fake, placing.create("/a", "ID", None))
     shutil.rmtree(fake.path / "cpu/a")
     fake.make(where, cgroup_procs="1\n2\n")
     with pytest.raises(AlreadyExists, match="container's cgroup is not empty"):
-        placed.create("/a", "ID", None)
+        placing.create("/a", "ID", None)
     assert (fake.path / "memory/a").exists()
     assert not (fake.path / "cpu/a").exists(), "what was made is taken back"
 
 
 def test_a_frozen_group_is_not_on_v1(fake, kernel):
     kernel.put(legacy(fake, "freezer"))
-    made(fake, placed.create("/a", "ID", None))
+    made(fake, placing.create("/a", "ID", None))
     fake.make("freezer/a", freezer_state="FROZEN\n")
     with pytest.raises(AlreadyExists, match="frozen"):
-        placed.create("/a", "ID", None)
+        placing.create("/a", "ID", None)
 
 
 def test_a_frozen_group_is_not_on_v2(fake, kernel):
     kernel.put(unified(fake))
-    made(fake, placed.create("/a", "ID", None))
+    made(fake, placing.create("/a", "ID", None))
     fake.make("unified/a", cgroup_events="populated 0\nfrozen 1\n")
     with pytest.raises(AlreadyExists, match="frozen"):
-        placed.create("/a", "ID", None)
+        placing.create("/a", "ID", None)
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_rootless_without_limits_there_is_no_directory(fake, kernel, number):
     hierarchy = legacy(fake, "memory")
     kernel.put(hierarchy).refuses = {hierarchy.mount: number}
-    group = placed.create("/a", "ID", Resources(devices=(DeviceRule(allow=False),)))
-    assert (group.paths, group.clone_fd, group.join_fds, group.processes()) == ((), None, (), ())
-    group.kill()
+    group = placing.create("/a", "ID", Resources(devices=(DeviceRule(allow=False),)))
+    assert (group.paths, group.clone_fd, group.join_fds) == ((), None, ())
     group.remove()
 
 
@@ -285,7 +283,7 @@ def test_rootless_limits_that_cannot_be_are_an_error_that_names_them(fake, kerne
     memory, cpu = legacy(fake, "memory"), legacy(fake, "cpu")
     kernel.put(memory, cpu).refuses = {memory.mount: errno.EACCES}
     with pytest.raises(Unsupported) as error:
-        placed.create("/a", "ID", Resources(memory=Memory(limit=MIB), cpu=Cpu(shares=2)))
+        placing.create("/a", "ID", Resources(memory=Memory(limit=MIB), cpu=Cpu(shares=2)))
     assert error.value.path == "resources.memory.limit"
     assert error.value.hint
     assert not (fake.path / "cpu/a").exists()
@@ -294,7 +292,7 @@ def test_rootless_limits_that_cannot_be_are_an_error_that_names_them(fake, kerne
 def test_rootless_the_hierarchies_that_can_be_are_used(fake, kernel):
     memory, cpu = legacy(fake, "memory"), legacy(fake, "cpu")
     kernel.put(memory, cpu).refuses = {memory.mount: errno.EACCES}
-    assert made(fake, placed.create("/a", "ID", Resources(cpu=Cpu(shares=2)))) == ["cpu/a"]
+    assert made(fake, placing.create("/a", "ID", Resources(cpu=Cpu(shares=2)))) == ["cpu/a"]
 
 
 def test_root_is_told_what_is_refused(fake, kernel, monkeypatch):
@@ -302,20 +300,20 @@ def test_root_is_told_what_is_refused(fake, kernel, monkeypatch):
     monkeypatch.setattr(v1_devices, "usable", lambda: True)
     kernel.put(memory, legacy(fake, "devices")).refuses = {memory.mount: errno.EROFS}
     with pytest.raises(CgroupError, match="EROFS"):
-        placed.create("/a", "ID", None)
+        placing.create("/a", "ID", None)
 
 
 def test_the_tree_of_v2_beside_v1_may_be_read_only(fake, kernel, monkeypatch):
     tree = unified(fake, controllers="")
     monkeypatch.setattr(v1_devices, "usable", lambda: True)
     kernel.put(legacy(fake, "devices"), tree).refuses = {tree.mount: errno.EROFS}
-    assert made(fake, placed.create("/a", "ID", None)) == ["devices/a"]
+    assert made(fake, placing.create("/a", "ID", None)) == ["devices/a"]
 
 
 def test_who_may_not_enter_on_v2_makes_nothing(fake, kernel, monkeypatch):
     kernel.put(unified(fake, "user/own"))
     monkeypatch.setattr(os, "access", lambda path, *_, **__: not path.endswith("unified/cgroup.procs"))
-    assert made(fake, placed.create("/a", "ID", None)) == []
+    assert made(fake, placing.create("/a", "ID", None)) == []
     assert not (fake.path / "unified/a").exists()
 
 
@@ -323,13 +321,13 @@ def test_an_unexpected_error_takes_back_what_was_made(fake, kernel):
     memory = legacy(fake, "memory")
     kernel.put(legacy(fake, "cpu"), memory).refuses = {memory.mount: errno.ENOSPC}
     with pytest.raises(CgroupError, match="ENOSPC"):
-        placed.create("/a/b", "ID", None)
+        placing.create("/a/b", "ID", None)
     assert not (fake.path / "cpu/a").exists()
 
 
 def test_a_group_is_found_again_as_far_as_it_is_there(fake, kernel):
     kernel.put(legacy(fake, "memory"), unified(fake))
-    group = placed.create("/a", "ID", None)
+    group = placing.create("/a", "ID", None)
     paths = group.paths
     group.let_go()
     with placed.open_(paths) as again:
@@ -348,7 +346,7 @@ def test_a_group_is_found_again_as_far_as_it_is_there(fake, kernel):
 
 def test_a_block_lets_go_of_it(fake, kernel):
     kernel.put(legacy(fake, "memory"))
-    with placed.create("/a", "ID", None) as group:
+    with placing.create("/a", "ID", None) as group:
         assert group.paths
     assert group.paths == ()
     assert (fake.path / "memory/a").exists()
@@ -356,7 +354,7 @@ def test_a_block_lets_go_of_it(fake, kernel):
 
 def test_a_group_inside(fake, kernel):
     kernel.put(legacy(fake, "memory"), legacy(fake, "cpu"))
-    group = placed.create("/a", "ID", None)
+    group = placing.create("/a", "ID", None)
     for path in ("memory/a/x", "cpu/a/x", "cpu/a/y"):
         kernel.make(f"{fake.path}/{path}")
     assert below(fake, placed.sub(group.paths, "x")) == ["memory/a/x", "cpu/a/x"]
@@ -375,7 +373,7 @@ def test_a_group_inside(fake, kernel):
 
 def test_what_joins_goes_where_the_first_process_is(fake, kernel, monkeypatch):
     kernel.put(unified(fake))
-    group = placed.create("/a", "ID", None)
+    group = placing.create("/a", "ID", None)
     texts = {"/proc/5/cgroup": "1:name=x:/\n0::/a/init\n"}
     monkeypatch.setattr(placed, "read_path", lambda path: texts.get(path) or read_path(path))
     kernel.make(f"{fake.path}/unified/a/init")
