@@ -1,6 +1,6 @@
 /* The command pycgroups-oci. It starts and deletes a plain container itself; everything else is done by Python.
  *
- *     pycgroups-oci start ID, delete ID             what is plain: the same steps as in pycgroups/runtime/container.py
+ *     pycgroups-oci start ID, delete ID             what is plain: as in pycgroups/runtime, container.py and deletion.py
  *     anything else, and any surprise  ---exec--->  python3: pycgroups.oci_cli.main(), from the beginning
  *     wait for the end of a container  <---exec---  `run`, which has started one that is plain
  *
@@ -281,7 +281,7 @@ static bool remove_home(const struct container *container)
     return unlinkat(container->home, RECORD, 0) == 0 && rmdir(container->path) == 0;
 }
 
-/* As Container.delete, of one that is stopped. */
+/* As pycgroups/runtime/deletion.py, of one that is stopped. */
 static bool delete(const struct container *container)
 {
     if (life_of(container) != ENDED)

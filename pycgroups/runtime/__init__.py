@@ -8,7 +8,7 @@
 
 Any other process finds it: ``pycgroups.runtime.get("web")``. There is no daemon. From the top to the bottom:
 
-    container.py        Container: what can be done to one that is there
+    container.py        Container: what can be done to one that is there; deletion.py: its removal
     creation.py         how one comes to be; hooks.py
     execution.py        another process in one
     checkpoint.py       one as files, and back; criu.py

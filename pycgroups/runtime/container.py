@@ -1,7 +1,7 @@
 """A container of the OCI runtime: what can be done to one that is there, by whichever process; runtime.md.
 
-The command pycgroups-oci takes the steps of `Container.start` and `delete` for a plain container itself, in C, to be
-faster than Python starts: bin/pycgroups-oci.c, which is to be changed with them.
+The command pycgroups-oci takes the steps of `Container.start` for a plain container itself, in C, to be faster than
+Python starts: bin/pycgroups-oci.c, which is to be changed with it. So it does those of `pycgroups.runtime.deletion`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import select
 
-from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, StateError, own_errors
+from pycgroups.errors import LaunchError, StateError, own_errors
 from pycgroups.runtime.signals import open_process, send_signal
-from pycgroups.runtime.state import Home, Record, State, make_state
+from pycgroups.runtime.state import Home, Record, State, make_state, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ else:
     from pycgroups.caches import lru_cache
 
 _SIGKILL, _SIGTERM = 9, 15
-_GO, _END = b"\0", b"\1"  # what a container's process may read in the FIFO that it waits on
-_PATIENCE = 10_000  # milliseconds for the kernel to end a killed process
+_GO = b"\0"  # what a container's process reads in the FIFO that it waits on
+_PATIENCE = 10_000  # milliseconds for its program to run
 
 
 class Container:
@@ -66,7 +66,7 @@ class Container:
         """
         with Home(self.directory) as home:
             record = home.load()
-            return make_state(record, _status(home, record))
+            return make_state(record, status_of(home, record))
 
     def processes(self) -> tuple[int, ...]:
         """Pids of all its processes, as this process sees them.
@@ -115,7 +115,7 @@ class Container:
         with Home(self.directory) as home:
             home.lock()
             record = home.load()
-            status = _status(home, record)
+            status = status_of(home, record)
             if status != "created":
                 raise StateError(f"cannot start a container that is {status}", operation="start", path=self.id)
             self._hooks(record, "startContainer")
@@ -133,7 +133,7 @@ class Container:
         """Run the hooks around the program's start; one that fails ends the container: runtime.md, "Lifecycle"."""
         if kind not in record.hooks:
             return
-        from pycgroups.runtime import execution, hooks
+        from pycgroups.runtime import deletion, execution, hooks
 
         spec = self.spec()
         assert spec.hooks is not None
@@ -143,20 +143,8 @@ class Container:
             else:
                 hooks.run(kind, spec.hooks.poststart, make_state(record, "running"))
         except LaunchError:
-            _end(record)
+            deletion.end(record)
             raise
-
-    def _poststop(self, record: Record) -> None:
-        """Run the last hooks, all of them: a failure changes nothing."""
-        if "poststop" not in record.hooks:
-            return
-        from pycgroups.runtime import hooks
-
-        found = self.spec().hooks
-        assert found is not None
-        failed: list[LaunchError] = []
-        hooks.run("poststop", found.poststop, make_state(record, "stopped"), failed=failed)
-        self.notices += map(str, failed)
 
     def kill(self, signal: int = _SIGTERM, *, every: bool = False) -> None:
         """Send a signal to its process.
@@ -172,7 +160,7 @@ class Container:
         """
         with Home(self.directory) as home:
             record = home.load()
-            status = _status(home, record)
+            status = status_of(home, record)
         is_all = every or (signal == _SIGKILL and not record.own_pids)
         is_over = status == "creating" or (status == "stopped" and not every)
         pids = self.processes() if is_all else ()
@@ -207,7 +195,7 @@ class Container:
         with Home(self.directory) as home:
             home.lock()
             record = home.load()
-            status = _status(home, record)
+            status = status_of(home, record)
             if status != wanted and not (frozen and status == "created"):
                 raise StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
             with _group(record) as group:
@@ -226,7 +214,7 @@ class Container:
         with Home(self.directory) as home:
             home.lock()
             record = home.load()
-            if _status(home, record) in {"stopped", "creating"}:
+            if status_of(home, record) in {"stopped", "creating"}:
                 raise StateError("container not running", operation="update", path=self.id)
             with _group(record) as group:
                 group.change(resources, words)
@@ -249,7 +237,7 @@ class Container:
         with Home(self.directory) as home:
             home.lock()
             record = home.load()
-            status = _status(home, record)
+            status = status_of(home, record)
             if status not in {"running", "paused"} or home.is_waiting():
                 raise StateError("container not running", operation="checkpoint", path=self.id)
             if status == "paused" and any(by_path.having("freezer", record.cgroups)):
@@ -269,59 +257,11 @@ class Container:
             StateError: it is not stopped.
             CgroupError: its cgroup cannot be removed; it may be tried again.
         """
-        from pycgroups.cgroups import placed
+        from pycgroups.runtime import deletion
 
-        with Home(self.directory) as home:
-            home.lock()
-            try:
-                record = home.load()
-            except NotFound:  # its creator died before it made anything
-                home.remove()
-                return
-            except InvalidConfig:
-                if not force:
-                    raise
-                self._remove_damaged(home)
-                return
-            status = _status(home, record)
-            if status != "stopped" and not force:
-                message = f"cannot delete container that is not stopped: {status}"
-                hint = "kill it first, or delete it by force"
-                raise StateError(message, operation="delete", path=self.id, hint=hint)
-            if status == "creating":
-                _cancel(home, record)
-            dying = _kill(record)
-            try:
-                placed.remove(record.cgroups, record.unit)
-                _wait_for_end(dying)  # not before: what is frozen holds up the end of process 1
-            finally:
-                if dying >= 0:
-                    os.close(dying)
-            if record.resctrl_made:
-                from pycgroups.runtime import resctrl
-
-                resctrl.remove(record.resctrl_made)
-            self._poststop(record)
-            home.remove()
+        self.notices += deletion.delete(self.directory, force=force)
         if self._running is not None and self._running.wait(0):  # not while we have yet to wait for what it executed
             self.wait()
-
-    def _remove_damaged(self, home: Home) -> None:
-        """Remove a container of which nothing is known but its config.json, which tells of the cgroup.
-
-        Without a cgroup, who waits for a start ends, and who has been started goes on.
-        """
-        from pycgroups.cgroups import placed, placing
-
-        try:
-            path = self.spec().linux.cgroups_path
-        except Error:
-            path = None
-        if path and ":" not in path:
-            with placed.open_(placing.planned(path, self.id), to_enter=False) as group:
-                group.remove()
-        _send_away(home)
-        home.remove()
 
     def exec(
         self,
@@ -455,23 +395,6 @@ def _spec(home: Home) -> Spec:
     return spec_of_text(home.config())
 
 
-def _status(home: Home, record: Record) -> str:
-    """Tell the status, in runtime.md's words and with runc's "paused"."""
-    if not record.started_at:
-        return "creating"
-    if not record.is_alive():
-        return "stopped"
-    if _is_frozen(record):
-        return "paused"  # also before its start
-    return "created" if home.is_waiting() else "running"
-
-
-def _is_frozen(record: Record) -> bool:
-    from pycgroups.cgroups import by_path
-
-    return by_path.is_frozen(record.cgroups)
-
-
 def _group(record: Record, *, to_enter: bool = False) -> Placed:
     from pycgroups.cgroups import placed
 
@@ -489,62 +412,8 @@ def _signal(pid: int, signal: int, record: Record | None = None) -> bool:
         os.close(pidfd)
 
 
-def _kill(record: Record) -> int:
-    """Kill its process; its pidfd, which the caller closes, or -1 if it is dead."""
-    if not record.started_at or not record.is_alive():
-        return -1
-    pidfd = open_process(record.pid)
-    try:
-        if pidfd >= 0 and record.is_alive():  # and so the pid was still its
-            send_signal(pidfd, _SIGKILL)
-            kept, pidfd = pidfd, -1
-            return kept
-        return -1
-    finally:
-        if pidfd >= 0:
-            os.close(pidfd)
-
-
-def _end(record: Record) -> None:
-    """Kill its process, and wait until it is dead."""
-    dying = _kill(record)
-    try:
-        _wait_for_end(dying)
-    finally:
-        if dying >= 0:
-            os.close(dying)
-
-
 def _wait_for_reader(fifo: int) -> None:
     """Wait until nobody reads it: its reader is gone as soon as the program runs."""
     gone = select.poll()
     gone.register(fifo, 0)
     gone.poll(_PATIENCE)
-
-
-def _wait_for_end(pidfd: int) -> None:
-    if pidfd >= 0:
-        gone = select.poll()
-        gone.register(pidfd, select.POLLIN)
-        gone.poll(_PATIENCE)
-
-
-def _cancel(home: Home, record: Record) -> None:
-    """Remove what a creator left that died: its cgroup, or a process that waits for its start."""
-    if record.planned_cgroups:
-        from pycgroups.cgroups import placing
-
-        placing.discard(record.planned_cgroups)
-    _send_away(home)
-
-
-def _send_away(home: Home) -> None:
-    """Have a process end that waits for its start, if there is one."""
-    try:
-        fifo = home.open_fifo()
-    except StateError:
-        return
-    try:
-        os.write(fifo, _END)
-    finally:
-        os.close(fifo)

@@ -432,6 +432,19 @@ def _stat(pid: int) -> list[bytes]:
         return []
 
 
+def status_of(home: Home, record: Record) -> str:
+    """Tell the status, in runtime.md's words and with runc's "paused"."""
+    if not record.started_at:
+        return "creating"
+    if not record.is_alive():
+        return "stopped"
+    from pycgroups.cgroups import by_path
+
+    if by_path.is_frozen(record.cgroups):
+        return "paused"  # also before its start
+    return "created" if home.is_waiting() else "running"
+
+
 def make_state(record: Record, status: str) -> State:
     """Put together what others are told of a container."""
     return State(

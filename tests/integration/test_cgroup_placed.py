@@ -182,8 +182,8 @@ def test_frozen_is_an_error_and_no_deadlock(group, above):
 
 @for_root
 def test_a_frozen_group_is_removed_with_what_is_in_it(above):
-    with placing.create(f"{above}/web", "ID", LIMITS) as group:
-        paths = group.paths
+    with placing.create(f"{above}/web", "ID", LIMITS) as made:
+        paths = made.paths
     with placed.open_(paths) as group, subprocess.Popen(pc.in_cgroup(group, ["sleep", "1000"])) as process:
         wait_for(lambda: is_inside(group, process.pid))
         group.freeze()
