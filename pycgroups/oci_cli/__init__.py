@@ -3,7 +3,7 @@
     __init__.py     which commands there are
     line.py         the command line: flags before the command, which command; errors and exit codes
     command.py      what a command is
-    bundle.py       the modules of a command in one file
+    bundle.py       the modules of a command in one file; bundler.py makes it
     log.py          --log
     foreground.py   run and exec that wait: signals and the terminal
     handover.py     run that needs Python no longer

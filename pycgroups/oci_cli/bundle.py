@@ -2,8 +2,8 @@
 
 A command's own file is beside the .pyc files, and follows their rules: who may write there makes it, at the end of the
 first use, others do without; it is for one version of Python; and it counts only as long as each source is, by its size
-and time of change, what was compiled. The modules have neither docstrings nor assertions, and are in the order in which
-they were completed, that of `sys.modules`. What a use needs besides, it imports.
+and time of change, what was compiled: see `pycgroups.oci_cli.bundler`. The modules are in the order in which they were
+completed, that of `sys.modules`. What a use needs besides, it imports.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from _frozen_importlib_external import MAGIC_NUMBER  # importlib.util is slow to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import CodeType
     from typing import TypeAlias
 
     Entry: TypeAlias = tuple[str, str, int, int, CodeType]
     """Name; source, below the directory of the package; its size and time of change; what was compiled."""
 
-_PACKAGE = __name__.partition(".")[0]
+PACKAGE = __name__.partition(".")[0]
 _HERE = os.path.dirname(__file__)
-_TOP = os.path.dirname(_HERE)
-_NO_DOCSTRINGS = 2
+TOP = os.path.dirname(_HERE)
 _INIT = "/__init__.py"
 
 
@@ -48,7 +46,7 @@ class Bundle:
             return
         try:
             for name, source, _, _, code in entries:
-                _execute(name, f"{_TOP}/{source}", code)
+                _execute(name, f"{TOP}/{source}", code)
         except ImportError:  # of what is no longer installed: if it is needed, who needs it tells
             return
         self._is_loaded = True
@@ -59,22 +57,13 @@ class Bundle:
             return
         if not os.access(os.path.dirname(self._path), os.W_OK):
             return
+        names = [name for name in sys.modules if name not in self._before]
         try:
-            self._write()
+            from pycgroups.oci_cli import bundler
+
+            bundler.write(self._path, names)
         except Exception:  # noqa: BLE001 (no space, or a source that is half written: the next use tries again)
             return  # what was asked for is done
-
-    def _write(self) -> None:
-        beside = f"{self._path}.{os.getpid()}"
-        names = [name for name in sys.modules if name not in self._before]
-        content = MAGIC_NUMBER + marshal.dumps([*_compiled(names)])
-        try:
-            with open(beside, "xb", opener=_for_others_to_read) as file:
-                file.write(content)
-            os.replace(beside, self._path)
-        except BaseException:
-            os.unlink(beside)
-            raise
 
 
 def _read(path: str) -> list[Entry]:
@@ -86,18 +75,15 @@ def _read(path: str) -> list[Entry]:
     return entries
 
 
-def _for_others_to_read(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o644)  # a daemon's umask may be 0, and who writes here is obeyed
-
-
-def _facts(source: str) -> tuple[int, int]:
-    facts = os.stat(f"{_TOP}/{source}")
-    return facts.st_size, facts.st_mtime_ns
+def facts(source: str) -> tuple[int, int]:
+    """Return the size of a source, below the directory of the package, and when it was changed, in nanoseconds."""
+    found = os.stat(f"{TOP}/{source}")
+    return found.st_size, found.st_mtime_ns
 
 
 def _is_still(source: str, size: int, changed: int) -> bool:
     """Tell whether a source is what was compiled. Where it was copied to, times may have no fractions of a second."""
-    now = _facts(source)
+    now = facts(source)
     return now in {(size, changed), (size, changed - changed % 10**9)}
 
 
@@ -121,15 +107,3 @@ def _execute(name: str, path: str, code: CodeType) -> None:
         del sys.modules[name]
         raise
     setattr(sys.modules[above], last, module)
-
-
-def _compiled(names: list[str]) -> Iterator[Entry]:
-    """Compile those modules that are ours, and Python."""
-    for name in names:
-        path = getattr(sys.modules[name], "__file__", None) or ""
-        if name.startswith(f"{_PACKAGE}.") and path.endswith(".py"):
-            source = path.removeprefix(f"{_TOP}/")
-            size, changed = _facts(source)
-            with open(path, "rb") as file:
-                code = compile(file.read(), path, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
-            yield name, source, size, changed, code

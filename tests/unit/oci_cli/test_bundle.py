@@ -149,6 +149,19 @@ def test_where_python_is_to_write_nothing(tree):
     assert not [*tree.package.rglob("*.bundle")]
 
 
+def test_what_type_checkers_read_is_left_out(tree):
+    checked = "\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n    import only_checked\nelse:\n    only_run = 1\n"
+    function = "def told(*, given: Annotated = 0) -> Answered: ...\n\n"
+    record = "class Told(NamedTuple):\n    field: Kept\n\nprint(told.__annotations__, Told._fields, only_run)\n"
+    tree.change(f"{checked}from pycgroups.records import NamedTuple\n\n{function}{record}")
+    tree.use()
+    tree.use()
+    assert "{} ('field',) 1\n" in tree.said
+    content = tree.bundle.read_bytes()
+    assert b"Kept" in content
+    assert not [word for word in (b"only_checked", b"Annotated", b"Answered") if word in content]
+
+
 def test_what_failed_makes_none(tree):
     tree.change("\nCOMMAND = COMMAND._replace(run=lambda given: open('/nonesuch'))\n")
     tree.use(code=1)

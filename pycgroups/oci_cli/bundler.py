@@ -1,0 +1,84 @@
+"""What makes the file of a command's modules, which `pycgroups.oci_cli.bundle` loads.
+
+In it is what a command needs of them, and no more: not what type checkers read, nor docstrings, nor assertions. Of
+annotations those of classes stay, by which records and models are made.
+"""
+
+from __future__ import annotations
+
+import ast
+import marshal
+import os
+import sys
+from _frozen_importlib_external import MAGIC_NUMBER
+
+from pycgroups.oci_cli.bundle import PACKAGE, TOP, facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import CodeType
+
+    from pycgroups.oci_cli.bundle import Entry
+
+_NO_DOCSTRINGS = 2
+
+
+def write(path: str, names: Iterable[str]) -> None:
+    """Write the file of these modules, as a whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+        SyntaxError: a source is half written.
+    """
+    beside = f"{path}.{os.getpid()}"
+    content = MAGIC_NUMBER + marshal.dumps([*_entries(names)])
+    try:
+        with open(beside, "xb", opener=_for_others_to_read) as file:
+            file.write(content)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def _for_others_to_read(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)  # a daemon's umask may be 0, and who writes here is obeyed
+
+
+def _entries(names: Iterable[str]) -> Iterator[Entry]:
+    """Compile those modules that are ours, and Python."""
+    for name in names:
+        path = getattr(sys.modules[name], "__file__", None) or ""
+        if name.startswith(f"{PACKAGE}.") and path.endswith(".py"):
+            source = path.removeprefix(f"{TOP}/")
+            yield name, source, *facts(source), _compiled(path)
+
+
+def _compiled(path: str) -> CodeType:
+    with open(path, "rb") as file:
+        tree = _Bare().visit(ast.parse(file.read(), path))
+    code: CodeType = compile(tree, path, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
+    return code
+
+
+class _Bare(ast.NodeTransformer):
+    """Leaves out what is for type checkers."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        """Take the other branch of TYPE_CHECKING."""
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Take away the annotations of a function."""
+        self.generic_visit(node)
+        node.returns = None
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        """Take away that of a parameter."""
+        node.annotation = None
+        return node
