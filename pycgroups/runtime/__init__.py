@@ -17,7 +17,7 @@ Any other process finds it: ``pycgroups.runtime.get("web")``. There is no daemon
     plan.py             Spec -> launch plan; entering.py: of what joins a container; program.py: their last steps
     launch.py           launch plan -> process; id_maps.py, rlimits.py, hints.py, signals.py
     resctrl.py          classes of service of caches and memory bandwidth
-    steps.py, rootfs.py, mount_options.py, scheduling.py   what plans are made of
+    steps.py, rootfs.py, mount_options.py, scheduling.py   what plans are made of; wording.py: steps in words
 
 Source: https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md.
 """

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import struct
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import printable
-from pycgroups.runtime import mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import NamedTuple
 
     from pycgroups.oci.runtime_spec import IdMapping, User
@@ -25,10 +21,6 @@ _STEP = struct.Struct(f"=2I{lib.PLAN_ARGS}q{2 * lib.PLAN_STRINGS}I")
 _NO_ARGS = (0,) * lib.PLAN_ARGS
 _USERNS_OF_TREE = 5
 
-OPERATIONS: dict[int, str] = {
-    getattr(lib, name): name[3:].lower().replace("_", " ") for name in dir(lib) if name.startswith("OP_")
-}
-
 
 class Step(NamedTuple):
     """One operation: its number (``OP_*``), numbers, strings, and whether a missing path is fine."""
@@ -41,67 +33,22 @@ class Step(NamedTuple):
     @property
     def name(self) -> str:
         """The operation in words, as errors and ``explain()`` show it."""
-        return OPERATIONS[self.op]
+        from pycgroups.runtime import wording
+
+        return wording.OPERATIONS[self.op]
 
     @property
     def path(self) -> str | None:
         """The path or the name that the step is about, if it is about one."""
-        if self.op in _NAMELESS or not self.texts:
-            return None
-        text = self.texts[1 if self.op in _NAMED_LAST else 0]
-        return os.fsdecode(text.partition(b"\0")[0])  # of OP_EXEC, the program without its arguments
+        from pycgroups.runtime import wording
+
+        return wording.path(self)
 
     def __str__(self) -> str:
         """One line for people."""
-        words = [self.name.ljust(14), self.path or "", *self._details()]
-        return " ".join(printable(word) for word in words if word)
+        from pycgroups.runtime import wording
 
-    def _details(self) -> Iterable[str]:
-        if self.op in (lib.OP_TREE, lib.OP_FS):
-            flags = self.args[2] if self.op == lib.OP_TREE else self.args[1]
-            yield from mount_options.names(flags)
-        if self.op in (lib.OP_FS, lib.OP_SYSCTL, lib.OP_LABEL):
-            yield os.fsdecode(self.texts[1].replace(b"\0", b","))
-        elif self.op in _SHOW_ARGS:
-            yield _SHOW_ARGS[self.op].format(*self.args)
-        elif self.op in _LANDLOCK:
-            yield _landlock_words(self)
-        elif self.op == lib.OP_SECCOMP:
-            yield f"{len(self.texts[0]) // 8} instructions"
-        elif self.op == lib.OP_EXEC:
-            yield "argv=" + repr([os.fsdecode(word) for word in self.texts[0].split(b"\0")[: self.args[0]]])
-        elif self.op == lib.OP_SYMLINK:
-            yield "-> " + os.fsdecode(self.texts[0])
-        if self.optional:
-            yield "(if there)"
-
-
-def _landlock_words(step: Step) -> str:
-    from pycgroups.security import landlock
-
-    if step.op == lib.OP_LANDLOCK:
-        return landlock.describe_denied(*step.args[1:])
-    if step.op == lib.OP_ALLOW_PATH:
-        return landlock.describe_path(step.args[1])
-    return landlock.describe_port(*step.args[1:])
-
-
-_LANDLOCK = frozenset({lib.OP_LANDLOCK, lib.OP_ALLOW_PATH, lib.OP_ALLOW_PORT})
-_NAMED_LAST = frozenset({lib.OP_SYMLINK, lib.OP_FIND})
-_NAMELESS = frozenset({lib.OP_SECCOMP, lib.OP_GROUPS})
-_SHOW_ARGS = {
-    lib.OP_MKDIR: "mode {0:o}",
-    lib.OP_RLIMIT: "resource {0} soft {1} hard {2}",
-    lib.OP_UMASK: "{0:03o}",
-    lib.OP_IDS: "uid {0} gid {1}",
-    lib.OP_BOUNDING: "{0:#x}",
-    lib.OP_CAPS: "effective {0:#x} permitted {1:#x} inheritable {2:#x}",
-    lib.OP_AMBIENT: "{0:#x}",
-    lib.OP_SECUREBITS: "{0:#x}",
-    lib.OP_UNSHARE: "{0:#x}",
-    lib.OP_DEATH: "signal {0}",
-    lib.OP_SESSION: "{0}",
-}
+        return wording.line(self)
 
 
 class Plan(NamedTuple):

@@ -13,7 +13,8 @@ from pycgroups._native.calls import ffi, lib
 from pycgroups.oci.runtime_spec import IdMapping
 from pycgroups.runtime import entering, hints, id_maps, launch
 from pycgroups.runtime.program import candidates
-from pycgroups.runtime.steps import OPERATIONS, Plan, Step
+from pycgroups.runtime.steps import Plan, Step
+from pycgroups.runtime.wording import OPERATIONS
 
 EXEC = Step(lib.OP_EXEC, (2, 0, 1), (b"prog\0arg", b"", b"/bin/prog"))
 

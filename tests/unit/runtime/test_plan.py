@@ -13,9 +13,8 @@ from pycgroups._native.calls import lib
 from pycgroups.errors import InvalidConfig, Unsupported
 from pycgroups.oci import runtime_spec as oci
 from pycgroups.oci.runtime_spec import IdMapping
-from pycgroups.runtime import creation
+from pycgroups.runtime import creation, wording
 from pycgroups.runtime import plan as plans
-from pycgroups.runtime import steps as parts
 from pycgroups.runtime.cgroup_mounts import Shown
 from pycgroups.runtime.plan import make_plan
 from pycgroups.runtime.program import RULESET, Manner, candidates
@@ -97,7 +96,7 @@ def padded(step):
 
 steps = st.builds(
     Step,
-    st.sampled_from(sorted(parts.OPERATIONS)),
+    st.sampled_from(sorted(wording.OPERATIONS)),
     st.lists(st.integers(-(2**63), 2**63 - 1), max_size=lib.PLAN_ARGS).map(tuple),
     st.lists(st.binary(max_size=40), max_size=lib.PLAN_STRINGS).map(tuple),
     st.booleans(),
@@ -414,8 +413,8 @@ def test_where_a_program_is_looked_for(program, env, expected):
 
 
 def test_every_operation_has_a_name_of_words():
-    assert len(set(parts.OPERATIONS.values())) == len(parts.OPERATIONS)
-    assert all(name.replace(" ", "").islower() for name in parts.OPERATIONS.values())
+    assert len(set(wording.OPERATIONS.values())) == len(wording.OPERATIONS)
+    assert all(name.replace(" ", "").islower() for name in wording.OPERATIONS.values())
 
 
 def test_the_text_of_a_plan():
