@@ -1,1 +1,1 @@
-"""The C shim: mechanism only. `pycgroups._native.calls` has the typed functions; C files say what each does."""
+"""The C shim: mechanism only. `calls` and `bpf` have the typed functions; C files say what each does."""

@@ -1,6 +1,6 @@
 """Typed functions over the C shim. They return what the kernel returned, a negative errno included.
 
-The names are those of spawn.h and bpf.h; `pycgroups.runtime.launch` turns failures into exceptions.
+The names are those of spawn.h; `pycgroups.runtime.launch` turns failures into exceptions.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ else:
 
 ffi: Any = _shim.ffi
 lib: Any = _shim.lib
-
-_INSTRUCTION_BYTES = 8  # struct bpf_insn
-_LOG_BYTES = 1 << 16
 
 
 class Spawned:
@@ -400,43 +397,3 @@ def syscall_numbers() -> dict[str, int]:
 def seccomp_takes(flags: int) -> bool:
     """Tell whether this kernel's seccomp(2) knows these flags."""
     return bool(lib.seccomp_takes(flags))
-
-
-def bpf_load(type_: int, attach_type: int, name: str, code: bytes) -> tuple[int, str]:
-    """Load an eBPF program for cgroups; a descriptor or -errno, and then what the verifier says."""
-    count = len(code) // _INSTRUCTION_BYTES
-    fd = lib.bpf_load(type_, attach_type, name.encode(), code, count, ffi.NULL, 0)
-    if fd >= 0:
-        return fd, ""
-    log = ffi.new("char[]", _LOG_BYTES)
-    again = lib.bpf_load(type_, attach_type, name.encode(), code, count, log, _LOG_BYTES)
-    return (again if again >= 0 else fd), ffi.string(log).decode(errors="replace")  # ENOSPC: it has more to say
-
-
-def bpf_attached(cgroup: int, attach_type: int) -> tuple[int, tuple[int, ...]]:
-    """Ids of the programs attached to a cgroup itself; 0 or -errno, and the ids."""
-    ids = ffi.new("uint32_t[]", lib.BPF_PROGRAMS_MOST)
-    count = lib.bpf_attached(cgroup, attach_type, ids)
-    return min(count, 0), tuple(ids[i] for i in range(max(count, 0)))
-
-
-def bpf_open(id_: int) -> int:
-    """Open a program by its id; a descriptor or -errno."""
-    return int(lib.bpf_open(id_))
-
-
-def bpf_name(program: int) -> str:
-    """Name that a program was loaded with; "" if it cannot be had."""
-    name = ffi.new("char[]", lib.BPF_OBJ_NAME_LEN)
-    return ffi.string(name).decode(errors="replace") if lib.bpf_name(program, name) == 0 else ""
-
-
-def bpf_attach(cgroup: int, attach_type: int, program: int, replaced: int | None) -> int:
-    """Attach a program beside those above, or put it in the place of another one in one go; 0 or -errno."""
-    flags = lib.BPF_F_ALLOW_MULTI | (0 if replaced is None else lib.BPF_F_REPLACE)
-    return int(lib.bpf_attach(cgroup, attach_type, program, flags, -1 if replaced is None else replaced))
-
-
-def bpf_detach(cgroup: int, attach_type: int, program: int) -> int:
-    """Take a program away from a cgroup; 0 or -errno."""
-    return int(lib.bpf_detach(cgroup, attach_type, program))

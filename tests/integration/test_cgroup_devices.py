@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from pycgroups import cgroups, errors
-from pycgroups._native import calls
+from pycgroups._native import bpf
+from pycgroups._native.calls import lib
 from pycgroups.cgroups import Cgroup
 from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.v2.devices import Devices
@@ -290,7 +291,7 @@ def programs(group):
     """Ids of the programs at the v2 directory of a group."""
     (path,) = [path for path in group.paths if Path(path, "cgroup.events").exists()]
     with Directory(path) as directory:
-        result, ids = calls.bpf_attached(directory.fd, calls.lib.BPF_CGROUP_DEVICE)
+        result, ids = bpf.attached(directory.fd, lib.BPF_CGROUP_DEVICE)
     assert result == 0
     return ids
 
@@ -299,7 +300,7 @@ def wait_until_gone(id_):
     """Wait for a program to go: the kernel lets go of it some time after the group."""
 
     def is_gone():
-        if (fd := calls.bpf_open(id_)) >= 0:
+        if (fd := bpf.open_(id_)) >= 0:
             os.close(fd)
         return fd == -errno.ENOENT
 
@@ -309,7 +310,7 @@ def wait_until_gone(id_):
 @needs_root
 def test_the_verifier_says_why():
     code = b"\x95" + bytes(7)  # returns what was never written to
-    error, log = calls.bpf_load(calls.lib.BPF_PROG_TYPE_CGROUP_DEVICE, calls.lib.BPF_CGROUP_DEVICE, "bad", code)
+    error, log = bpf.load(lib.BPF_PROG_TYPE_CGROUP_DEVICE, lib.BPF_CGROUP_DEVICE, "bad", code)
     assert error == -errno.EACCES
     assert "R0 !read_ok" in log
 

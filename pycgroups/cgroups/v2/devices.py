@@ -12,7 +12,8 @@ from __future__ import annotations
 import errno
 import os
 
-from pycgroups._native import calls
+from pycgroups._native import bpf
+from pycgroups._native.calls import lib
 from pycgroups.cgroups.manager import Controller
 from pycgroups.errors import CgroupError
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 NAME = "pycgroups_dev"
 """What our programs are called: an administrator's own at the same group are left alone (`bpftool cgroup show`)."""
 
-_TYPE = calls.lib.BPF_PROG_TYPE_CGROUP_DEVICE
-_PLACE = calls.lib.BPF_CGROUP_DEVICE
+_TYPE = lib.BPF_PROG_TYPE_CGROUP_DEVICE
+_PLACE = lib.BPF_CGROUP_DEVICE
 
 
 def usable() -> bool:
@@ -36,11 +37,11 @@ def usable() -> bool:
     """
     from pycgroups.cgroups.device_program import compile_table  # most groups do not need it
 
-    fd, _ = calls.bpf_load(_TYPE, _PLACE, NAME, compile_table(()))
+    fd, _ = bpf.load(_TYPE, _PLACE, NAME, compile_table(()))
     if fd < 0:
         return False
     os.close(fd)
-    return calls.bpf_open(0) == -errno.ENOENT  # no program has this id
+    return bpf.open_(0) == -errno.ENOENT  # no program has this id
 
 
 class Devices(Controller):
@@ -66,9 +67,9 @@ class Devices(Controller):
             old = _attached(directory, opened)
             if any(entry.access != ALL for entry in table):
                 new = _loaded(directory, compile_table(table), opened)
-                _done("BPF_PROG_ATTACH", directory, calls.bpf_attach(directory.fd, _PLACE, new, old))
+                _done("BPF_PROG_ATTACH", directory, bpf.attach(directory.fd, _PLACE, new, old))
             elif old is not None:
-                _done("BPF_PROG_DETACH", directory, calls.bpf_detach(directory.fd, _PLACE, old))
+                _done("BPF_PROG_DETACH", directory, bpf.detach(directory.fd, _PLACE, old))
         finally:
             for fd in opened:
                 os.close(fd)
@@ -76,21 +77,21 @@ class Devices(Controller):
 
 def _loaded(directory: Directory, code: bytes, opened: list[int]) -> int:
     """Open a new program."""
-    fd, log = calls.bpf_load(_TYPE, _PLACE, NAME, code)
+    fd, log = bpf.load(_TYPE, _PLACE, NAME, code)
     opened.append(_done("BPF_PROG_LOAD", directory, fd, log))
     return fd
 
 
 def _attached(directory: Directory, opened: list[int]) -> int | None:
     """Open the programs at a group, and find ours; None without one."""
-    result, ids = calls.bpf_attached(directory.fd, _PLACE)
+    result, ids = bpf.attached(directory.fd, _PLACE)
     _done("BPF_PROG_QUERY", directory, result)
     programs = []
     for id_ in ids:
-        fd = _done("BPF_PROG_GET_FD_BY_ID", directory, calls.bpf_open(id_))
+        fd = _done("BPF_PROG_GET_FD_BY_ID", directory, bpf.open_(id_))
         opened.append(fd)
         programs.append(fd)
-    return next((fd for fd in programs if calls.bpf_name(fd) == NAME), None)
+    return next((fd for fd in programs if bpf.name(fd) == NAME), None)
 
 
 def _done(command: str, directory: Directory, result: int, log: str = "") -> int:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from pycgroups._native import calls
+from pycgroups._native import bpf
 from pycgroups.cgroups.files import Directory
 from pycgroups.cgroups.v2 import devices
 from pycgroups.cgroups.v2.devices import Devices
@@ -42,7 +42,7 @@ class Kernel:
     def bpf_attached(self, _cgroup, _place):
         return 0, tuple(self.attached)
 
-    def bpf_open(self, id_):
+    def bpf_open_(self, id_):
         return self._descriptor(id_) if id_ in self.names else -errno.ENOENT
 
     def bpf_name(self, program):
@@ -68,7 +68,7 @@ def put(monkeypatch, tmp_path):
         kernel = Kernel(**names)
         for name in dir(Kernel):
             if name.startswith("bpf_"):
-                monkeypatch.setattr(calls, name, getattr(kernel, name))
+                monkeypatch.setattr(bpf, name.removeprefix("bpf_"), getattr(kernel, name))
         return kernel
 
     yield make
