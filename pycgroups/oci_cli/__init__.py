@@ -7,6 +7,7 @@
     log.py          --log
     foreground.py   run and exec that wait: signals and the terminal
     handover.py     run that needs Python no longer
+    notify.py       that a container is ready goes on to a service manager; readiness.py, where there is one
     create.py ...   each command, loaded only when it is asked for
 
 What is called is bin/pycgroups-oci.c. It starts and deletes plain containers itself, and calls this for all else.

@@ -12,7 +12,6 @@ what the program says nothing but that it is ready goes on, as with runc.
 from __future__ import annotations
 
 import os
-import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "NOTIFY_SOCKET"
 DIRECTORY = "notify"
-_SOCKET = "notify.sock"
+SOCKET = "notify.sock"
 _INSIDE = "/run/notify"
-_READY = b"READY=1"
-_LONGEST = 65536
-_PATIENCE = 5000  # milliseconds that a manager has to answer; systemd-notify(1) gives as many
 
 
 def is_wanted() -> bool:
@@ -39,7 +35,7 @@ def show(document: dict[str, Any], directory: str) -> None:
     options = ["bind", "nosuid", "noexec", "nodev", "ro"]
     mount = {"destination": _INSIDE, "type": "bind", "source": directory, "options": options}
     document["mounts"].append(mount)
-    document["process"]["env"].append(f"{VARIABLE}={_INSIDE}/{_SOCKET}")
+    document["process"]["env"].append(f"{VARIABLE}={_INSIDE}/{SOCKET}")
 
 
 def start(container: Container, *, wait: bool) -> None:
@@ -53,82 +49,6 @@ def start(container: Container, *, wait: bool) -> None:
     if not is_wanted() or not os.path.isdir(directory):
         container.start(wait=wait)
         return
-    import _socket  # socket itself takes 4 ms to import
+    from pycgroups.oci_cli import readiness
 
-    pid = container.state().pid
-    pidfd = os.pidfd_open(pid)
-    holder = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
-    try:
-        socket.bind(f"/proc/self/fd/{holder}/{_SOCKET}")  # its own path may be longer than an address
-        os.chmod(_SOCKET, 0o777, dir_fd=holder)  # noqa: S103 (whoever the program is)
-        container.start(wait=wait)
-        if wait:
-            _hand_on(socket, pid, pidfd)
-    except BaseException:
-        _close(socket, pidfd)
-        raise
-    finally:
-        os.close(holder)
-    if wait:
-        _close(socket, pidfd)
-        return
-    from threading import Thread
-
-    Thread(target=_hand_on_and_close, args=(socket, pid, pidfd), daemon=True).start()
-
-
-def _hand_on_and_close(socket: Any, pid: int, pidfd: int) -> None:
-    try:
-        _hand_on(socket, pid, pidfd)
-    finally:
-        _close(socket, pidfd)
-
-
-def _close(socket: Any, pidfd: int) -> None:
-    socket.close()
-    os.close(pidfd)
-
-
-def _hand_on(socket: Any, pid: int, pidfd: int) -> None:
-    """Wait until the program says that it is ready, or ends."""
-    said = select.poll()
-    for fd in (socket.fileno(), pidfd):
-        said.register(fd, select.POLLIN)
-    while socket.fileno() in {fd for fd, _ in said.poll()}:
-        if _READY in socket.recv(_LONGEST).split(b"\n"):
-            _tell(pid)
-            return
-
-
-def _tell(pid: int) -> None:
-    """Tell our service manager, and wait until it has listened: it asks who we are, and we may end at once."""
-    import _socket
-
-    name = os.environ[VARIABLE]
-    manager = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
-    try:
-        manager.connect(f"\0{name[1:]}" if name.startswith("@") else name)
-        manager.send(_READY)
-        manager.send(b"MAINPID=%d" % pid)
-        _wait(manager)
-    finally:
-        manager.close()
-
-
-def _wait(manager: Any) -> None:
-    """Send the end of a pipe, which is closed when the message is read; sd_notify_barrier(3)."""
-    from pycgroups.runtime import handing
-
-    read, write = os.pipe2(os.O_CLOEXEC)
-    try:
-        handing.send(manager.fileno(), b"BARRIER=1", write)
-        os.close(write)
-        write = -1
-        closed = select.poll()
-        closed.register(read, 0)
-        closed.poll(_PATIENCE)
-    finally:
-        for fd in (read, write):
-            if fd >= 0:
-                os.close(fd)
+    readiness.start(container, directory, wait=wait)
