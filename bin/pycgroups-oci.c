@@ -407,8 +407,20 @@ static int attend(int count, char **words)
     return info.si_code == CLD_EXITED ? info.si_status : BY_SIGNAL + info.si_status;
 }
 
+/* What is closed of 0, 1 and 2 would be the number of the next file that is opened, and then the container's. */
+static void open_closed(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int count, char **words)
 {
+    open_closed();
     if (count > 1 && strcmp(words[1], ATTEND) == 0)
         return attend(count, words);
     if (count > 0 && is_done(words + 1))

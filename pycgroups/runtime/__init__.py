@@ -138,7 +138,7 @@ def create(
     wishes = creation.Wishes(
         console_socket=console_socket,
         pid_file=pid_file,
-        preserved=preserved.find(preserve_fds, stdio[0]),
+        preserved=preserved.find(preserve_fds, stdio),
         pivot=pivot,
         keyring=keyring,
         cgroup_manager=cgroup_manager,

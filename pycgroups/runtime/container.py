@@ -311,7 +311,7 @@ class Container:
             stdio=stdio,
             console_socket=console_socket,
             pid_file=pid_file,
-            preserved=preserved.find(preserve_fds, stdio[0]),
+            preserved=preserved.find(preserve_fds, stdio),
             detached=detached,
             cgroups=cgroups,
             supervised=supervised,

@@ -8,6 +8,7 @@ from pycgroups.errors import InvalidConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NamedTuple
 else:
     from pycgroups.records import NamedTuple
@@ -24,16 +25,22 @@ class Preserved(NamedTuple):
     holes: tuple[int, int] = (0, 0)
 
 
-def find(count: int, spare: int) -> Preserved:
+def find(count: int, stdio: Sequence[int]) -> Preserved:
     """Look which of the caller's descriptors there are; before any of ours can take the place of one that is not.
 
     Args:
         count: how many, from 3 on.
-        spare: what stands for those that are not open.
+        stdio: what becomes 0, 1 and 2; it stands for those that are not open as well.
 
     Raises:
-        InvalidConfig: one far behind is not open.
+        InvalidConfig: one of these, or one far behind, is not open.
     """
+    for fd in stdio:
+        if not _is_open(fd):
+            hint = "open /dev/null in its place: the next file that is opened here would become the program's"
+            raise InvalidConfig(f"descriptor {fd} is not open", operation="option", path="stdio", hint=hint)
+    if not count:
+        return Preserved()
     fds, holes = [], 0
     for place in range(count):
         if _is_open(_FIRST + place):
@@ -41,7 +48,7 @@ def find(count: int, spare: int) -> Preserved:
             continue
         if place >= _MOST_HOLES:
             raise InvalidConfig(f"descriptor {_FIRST + place} is not open", operation="option", path="preserve_fds")
-        fds.append(spare)
+        fds.append(stdio[0])
         holes |= 1 << place
     return Preserved(tuple(fds), (_signed(holes), _signed(holes >> _BITS)))
 

@@ -14,7 +14,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups._native import calls
-from pycgroups.cgroups import placed, within
+from pycgroups.cgroups import by_path, within
 from pycgroups.containers import inner
 from pycgroups.namespaces import files
 from pycgroups.runtime import execution, launch
@@ -110,7 +110,7 @@ def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(h
         (launch, "launch", {}),
         (execution, "_cgroups", {}),
         (execution, "Entrance", {}),
-        pytest.param(placed, "is_frozen", {"pids": 9}, marks=pytest.mark.requires("limits")),
+        pytest.param(by_path, "is_frozen", {"pids": 9}, marks=pytest.mark.requires("limits")),
         pytest.param(within.Inner, "make", {"pids": 9}, marks=pytest.mark.requires("limits")),
         pytest.param(within, "_make_room", {"pids": 9}, marks=pytest.mark.requires("limits")),
         pytest.param(execution, "_cgroups", {"pids": 9}, marks=pytest.mark.requires("limits")),

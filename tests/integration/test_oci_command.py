@@ -202,6 +202,18 @@ def test_descriptors_are_handed_on(oci, bundle, tmp_path, verb):
     assert done.out.split("\n") == ["fourth", "four", "no more", ""]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_file_of_ours(oci, bundle, closed):
+    bundle.run("sleep", "1000")
+    closing = ("sh", "-c", f'exec "$@" {closed}', "sh")
+    oci.call("run", "--detach", "--bundle", bundle.write(), "web", before=closing)
+    directory = f"/proc/{oci.state('web')['pid']}/fd"
+    assert sorted(os.listdir(directory)) == ["0", "1", "2"]
+    found = [os.readlink(f"{directory}/{number}") for number in range(3)]
+    assert {name for name in found if not name.endswith(" (deleted)")} == {"/dev/null"}
+    oci.call("delete", "--force", "web")
+
+
 @same_on_v2
 def test_sockets_of_systemd_are_handed_on(oci, bundle):
     bundle.shell("echo $LISTEN_FDS $LISTEN_PID $$; cat <&3")

@@ -1119,3 +1119,12 @@ def test_a_file_system_of_a_block_device(bundle, scratch):
     )
     with pytest.raises(LaunchError, match="ENOENT"):
         bundle.create()
+
+
+def test_a_stream_that_is_closed_is_refused(bundle):
+    bundle.run("true")
+    closed = os.dup(0)
+    os.close(closed)
+    with pytest.raises(InvalidConfig, match=f"descriptor {closed} is not open.*/dev/null"):
+        runtime.create(bundle.write(), "closed", root=bundle.state, stdio=(0, closed, 2))
+    assert runtime.containers(root=bundle.state) == ()
