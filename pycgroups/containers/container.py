@@ -829,7 +829,17 @@ class Container(Contents, Looking):
         limit = None if timeout is None else seconds(timeout, "timeout")
         own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
         streams = open_streams(stdin, stdout, stderr, encoded(input, encoding, errors, is_text=is_text))
-        begin = partial(self.launch, command, limits=own, require_limits=required, env=env, cwd=cwd, user=user, tty=tty)
+        begin = partial(
+            self.launch,
+            command,
+            is_awaited=True,
+            limits=own,
+            require_limits=required,
+            env=env,
+            cwd=cwd,
+            user=user,
+            tty=tty,
+        )
         executed, (returncode, reason, hits, usage) = inner.run(begin, streams, limit)
         captured = [None if output is None else output.getvalue() for output in streams.captured]
         out, err = (decoded(data, encoding, errors) if is_text else data for data in captured)
@@ -844,6 +854,7 @@ class Container(Contents, Looking):
         *,
         supervised: bool = False,
         detached: bool = False,
+        is_awaited: bool = False,
         is_told: bool = True,
         limits: Limits | None = None,
         require_limits: bool = True,
@@ -863,6 +874,7 @@ class Container(Contents, Looking):
                         stdio=stdio,
                         supervised=supervised,
                         detached=detached,
+                        is_awaited=is_awaited,
                         limits=limits,
                         require_limits=require_limits,
                         # As long as its start is not noted, the runtime may know one whose root is still the host's.

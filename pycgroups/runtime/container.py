@@ -274,6 +274,7 @@ class Container:
         detached: bool = False,
         cgroups: Sequence[str] = (),
         supervised: bool = False,
+        is_awaited: bool = False,
         ignore_paused: bool = False,
         limits: Limits | None = None,
         require_limits: bool = True,
@@ -292,6 +293,7 @@ class Container:
             cgroups: a path below the container's cgroup that it is to be in, which exists; or "CONTROLLER:PATH" for
                 each hierarchy of v1.
             supervised: with an init of its own, all that it has started ends with it.
+            is_awaited: the caller waits for its end next, and may be told of its start a millisecond late.
             ignore_paused: start it in a paused container, where it waits.
             limits: it is in a cgroup of its own below the container's, with these, instead of `cgroups`; all that it
                 has started ends with it, unless it is detached.
@@ -315,6 +317,7 @@ class Container:
             detached=detached,
             cgroups=cgroups,
             supervised=supervised,
+            is_awaited=is_awaited,
             ignore_paused=ignore_paused,
             limits=limits,
             require_limits=require_limits,

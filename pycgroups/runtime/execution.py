@@ -49,6 +49,7 @@ class Wishes(NamedTuple):
     detached: bool = False
     cgroups: Sequence[str] = ()
     supervised: bool = False
+    is_awaited: bool = False
     ignore_paused: bool = False
     limits: Limits | None = None
     require_limits: bool = True
@@ -228,7 +229,7 @@ def _execute_by_init(directory: str, record: Record, spec: Spec, process: Proces
 
     grantable, groups = _grantable(spec), _may_set_groups(record.pid, record.started_at)
     planned = forks.plan(process, spec, grantable, groups, wishes.supervised)
-    running = planned and forks.start(*planned, record, directory, wishes.stdio)
+    running = planned and forks.start(*planned, record, directory, wishes.stdio, is_awaited=wishes.is_awaited)
     if not running:
         return None
     try:

@@ -45,7 +45,7 @@ else:
 
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 _KILLED = 9  # the wait status
-_MOMENT = 100  # milliseconds
+_SOON, _MOMENT = 1, 100  # milliseconds
 # To become a user, with these capabilities at most, whose streams are its own.
 _BECOMING = ("CAP_CHOWN", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP")
 # What a program's steps take that an init with these can do, or has done for the container already.
@@ -126,7 +126,9 @@ def plan(process: Process, spec: Spec, grantable: int, groups: bool, supervised:
     return (made, made.encode()) if _STEPS.issuperset(step.op for step in made.steps) else None
 
 
-def start(made: Plan, encoded: bytes, record: Record, directory: str, stdio: Sequence[int]) -> Forked | None:
+def start(
+    made: Plan, encoded: bytes, record: Record, directory: str, stdio: Sequence[int], *, is_awaited: bool
+) -> Forked | None:
     """Start what was planned; None if the init does not do it, for whatever reason.
 
     Args:
@@ -135,6 +137,7 @@ def start(made: Plan, encoded: bytes, record: Record, directory: str, stdio: Seq
         record: of the container.
         directory: its state directory.
         stdio: descriptors that become 0, 1 and 2.
+        is_awaited: who starts it waits for its end next: if that comes soon, it is all that wakes anybody up.
 
     Raises:
         LaunchError: a step failed.
@@ -142,8 +145,11 @@ def start(made: Plan, encoded: bytes, record: Record, directory: str, stdio: Seq
     forked = Forked(made)
     try:
         # Meanwhile: whether the init that was asked is that of this container, and has not been started again.
-        if forked.ask(encoded, directory, stdio) and record.is_alive() and _has_begun(forked, record):
-            return forked
+        if forked.ask(encoded, directory, stdio) and record.is_alive():
+            if is_awaited:
+                forked.wait(_SOON)
+            if _has_begun(forked, record):
+                return forked
     except LaunchError as error:
         forked.close()
         if (error.step, error.errno) == UNSEEN:

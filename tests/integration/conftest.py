@@ -151,7 +151,7 @@ def run(make):
 @pytest.fixture
 def joining(monkeypatch):
     """From the call on, have what is executed join its container: no init forks for it."""
-    return lambda: monkeypatch.setattr(forks, "start", lambda *_: None)
+    return lambda: monkeypatch.setattr(forks, "start", lambda *_, **__: None)
 
 
 @pytest.fixture
