@@ -4,6 +4,7 @@
 #include <linux/fcntl.h>
 
 #include "message.h"
+#include "spawn.h"
 #include "sys.h"
 #include "text.h"
 
@@ -64,18 +65,17 @@ static long send_request(const char *path, const int *fds)
     return ret < 0 ? ret : 0;
 }
 
-int forks_ask(const char *path, int control, const int *fds)
+int forks_ask(const char *path, const int *stdio, struct spawned *out)
 {
-    int pair[2], sent[FORK_FDS], on = 1;
-    long ret = SYS(setsockopt, control, SOL_SOCKET_, SO_PASSCRED_, &on, sizeof on);
+    int pair[2], on = 1;
+    long ret = SYS(setsockopt, out->control, SOL_SOCKET_, SO_PASSCRED_, &on, sizeof on);
     if (ret == 0)
         ret = SYS(socketpair, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, pair);
     if (ret < 0)
         return (int)ret;
-    for (int i = 0; i < FORK_ENDED; i++)
-        sent[i] = fds[i];
-    sent[FORK_ENDED] = pair[1];
-    ret = send_request(path, sent);
+    out->ended = pair[0];
+    const int fds[FORK_FDS] = {stdio[0], stdio[1], stdio[2], out->peer, out->creator, pair[1]};
+    ret = send_request(path, fds);
     SYS(close, pair[1]);
-    return or_closed(pair[0], ret);
+    return (int)ret;
 }

@@ -30,13 +30,14 @@ class Spawned:
         pid: process id, or -1.
         pidfd: descriptor of the process, or -1.
         control: the control socket, or -1.
+        ended: of a fork, the socket by which its init tells of its end, or -1.
     """
 
     __slots__ = ("_plan", "out")
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        names = ("pid", "pidfd", "control", "peer", "creator", "userns")
+        names = ("pid", "pidfd", "control", "peer", "creator", "ended", "userns")
         self.out = ffi.new("struct spawned *", dict.fromkeys(names, -1))
         self._plan: Any = None
 
@@ -57,6 +58,10 @@ class Spawned:
     def control(self) -> int:
         return int(self.out.control)
 
+    @property
+    def ended(self) -> int:
+        return int(self.out.ended)
+
     def replace(self, pid: int, pidfd: int) -> None:
         """Hold another process instead."""
         if self.pidfd >= 0:
@@ -68,6 +73,7 @@ class Spawned:
         with _forking:
             lib.spawn_close(self.out)
             _beginning.discard(self)
+            _forks.discard(self)
 
 
 # Its end of the socket is open in this process until the helper has it, and the hang-up tells that the program runs. So
@@ -76,10 +82,17 @@ _beginning: set[Spawned] = set()
 _forking = RLock()  # of who opens or closes such an end, or forks; a signal handler may fork in between
 
 
+# By a copy of the socket of a fork that would outlive this process; the child has nothing of it to wait for.
+_forks: set[Spawned] = set()
+
+
 def _close_in_child() -> None:
     for spawned in _beginning:
         lib.spawn_part(spawned.out)
+    for spawned in _forks:
+        lib.spawn_close(spawned.out)
     _beginning.clear()
+    _forks.clear()
     _forking.release()
 
 
@@ -163,9 +176,10 @@ def fork_listen(path: str) -> int:
 
 
 def fork_ask(spawned: Spawned, path: str, stdio: Sequence[int]) -> int:
-    """Ask an init for a fork, the helper of a plan; a descriptor that tells of its end, or -errno."""
-    fds = [*stdio, spawned.out.peer, spawned.out.creator]
-    result = int(lib.forks_ask(os.fsencode(path), spawned.control, fds))
+    """Ask an init for a fork, the helper of a plan; 0 or -errno."""
+    with _forking:
+        _forks.add(spawned)
+        result = int(lib.forks_ask(os.fsencode(path), stdio, spawned.out))
     _part(spawned)
     return result
 

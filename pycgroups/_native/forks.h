@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct rusage;
+struct spawned;
 
 enum fork_fd { /* what comes with a datagram. All but the last one become the fork's own, with these numbers */
     FORK_STDIN,
@@ -39,10 +40,10 @@ void forks_ended(long pid, int status, const struct rusage *usage);
 
 /* ---- of the library --------------------------------------------------------------------------------------------- */
 
-/* Make the socket for requests. A descriptor or -errno; so is the next. */
+/* Make the socket for requests. A descriptor or -errno. */
 int forks_listen(const char *path);
 
-/* Ask for a fork, with the first FORK_ENDED descriptors; `control` is our end of its. The socket that tells of its end. */
-int forks_ask(const char *path, int control, const int *fds);
+/* Ask for a fork that becomes a helper; `stdio` becomes its 0, 1 and 2. 0 or -errno. */
+int forks_ask(const char *path, const int *stdio, struct spawned *out);
 
 #endif

@@ -498,6 +498,7 @@ void spawn_close(struct spawned *spawned)
 {
     close_prepared(spawned);
     close_once(&spawned->control);
+    close_once(&spawned->ended);
     spawn_part(spawned);
     close_once(&spawned->pidfd);
 }

@@ -19,6 +19,7 @@ struct spawned {
     int control;
     int peer;   /* the helper's end of the control socket, until it has it */
     int creator; /* a pidfd of this process, for the helper, until it has it */
+    int ended;  /* of a fork, the socket by which its init tells of its end: forks.h */
     int failed; /* which call failed: enum spawn_call */
     int userns; /* the child's user namespace, once it was asked for */
     uint32_t sent; /* bytes of the plan */

@@ -188,12 +188,7 @@ def _at(directory: str, use: Callable[[str], int]) -> int:
 
 
 class Forked(Running):
-    """A fork: no child of ours, so the init tells how it ends."""
-
-    def __init__(self, plan: Plan) -> None:
-        """Hold nothing yet: `ask` brings it to life."""
-        super().__init__(plan)
-        self._ended = -1
+    """A fork: no child of ours, so the init tells how it ends, and kills it when we close the socket for that."""
 
     def ask(self, encoded: bytes, directory: str, stdio: Sequence[int]) -> bool:
         """Ask the init of a container for a fork; False if it does not listen.
@@ -210,12 +205,11 @@ class Forked(Running):
         if early < 0:
             return False
         try:
-            self._ended = _at(directory, lambda path: calls.fork_ask(spawned, path, stdio))
+            asked = _at(directory, lambda path: calls.fork_ask(spawned, path, stdio))
         except OSError:
             return False
-        if self._ended < 0:
+        if asked < 0:
             return False
-        _held.add(self)
         self.told = True
         return bool(early) or calls.go(spawned) == 0
 
@@ -243,42 +237,18 @@ class Forked(Running):
 
     def fileno(self) -> int:
         """A descriptor that is readable once it has ended, and the init has told how."""
-        return self._ended
+        return self.spawned.ended
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         self.spawned.replace(pid, pidfd)
         self.has_forked = True
 
     def _reap(self) -> tuple[int | None, Report | None]:
-        result, report = calls.report(self._ended)
+        result, report = calls.report(self.spawned.ended)
         if result == -errno.EAGAIN:
             self.wait()
-            _, report = calls.report(self._ended)
+            _, report = calls.report(self.spawned.ended)
         if report is not None:
             return report.value, report
         status, _ = calls.reap(self.pidfd)  # the init was killed, and so was this, if it had not ended
         return _KILLED if status is None else status, None
-
-    def close(self) -> None:
-        """Kill what has not ended, and close all descriptors: at the end of its socket the init kills it."""
-        super().close()
-        self.part()
-
-    def part(self) -> None:
-        """Close the socket."""
-        _held.discard(self)
-        ended, self._ended = self._ended, -1
-        if ended >= 0:
-            os.close(ended)
-
-
-# A child that this process forks has copies of their sockets, by which the programs would outlive it.
-_held: set[Forked] = set()
-
-
-def _part_in_child() -> None:
-    for forked in list(_held):
-        forked.part()
-
-
-os.register_at_fork(after_in_child=_part_in_child)
