@@ -216,7 +216,8 @@ class Forked(Running):
     def is_answered(self) -> bool:
         """Wait a moment; whether there is a fork. The init answers at once, unless it stands still."""
         answered = select.poll()
-        answered.register(self.control, 0)  # an end comes soon, and what comes before can wait
+        # Without an init of its own its exec ends the conversation, and what comes before can wait.
+        answered.register(self.control, select.POLLIN if self.plan.init else 0)
         if answered.poll(_MOMENT):
             return True
         self.hear(most=1)
@@ -228,8 +229,10 @@ class Forked(Running):
         Raises:
             LaunchError: a step failed.
         """
+        self.hear()
         try:
-            self.until_started()
+            if self.failure is not None or not self.started:
+                self.until_started()
         except LaunchError:
             if self.has_forked:
                 raise
