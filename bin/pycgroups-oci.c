@@ -49,7 +49,7 @@ static const char ATTEND[] = "__attend"; /* as in pycgroups/oci_cli/handover.py 
 static const char PYTHON[] =
     "# pycgroups-oci\n"
     "import os, sys\n"
-    "del os.environ['" LOCALE "']\n"
+    "os.environ.pop('" LOCALE "', None)\n"
     "if '" CALLERS "' in os.environ:\n"
     "    os.environ['" LOCALE "'] = os.environ.pop('" CALLERS "')\n"
     "lib = f'{os.path.dirname(sys.executable)}/../lib'\n"
@@ -69,8 +69,9 @@ static const char PYTHON[] =
 
 struct call {
     const char *root; /* NULL for the default */
-    bool deletes;
+    bool deletes, has_first;
     const char *id;
+    unsigned long long pid, began; /* --first */
 };
 
 struct container {
@@ -130,6 +131,13 @@ static bool read_call(char **words, struct call *call)
     while (*++words) {
         if (call->deletes && (strcmp(*words, "--force") == 0 || strcmp(*words, "-f") == 0))
             continue;
+        if (call->deletes && strcmp(*words, "--first") == 0 && words[1]) {
+            int length = 0;
+            if (sscanf(*++words, "%llu:%llu%n", &call->pid, &call->began, &length) != 2 || (*words)[length])
+                return false;
+            call->has_first = true;
+            continue;
+        }
         if (call->id || !is_id(*words))
             return false;
         call->id = *words;
@@ -292,13 +300,19 @@ static bool delete(const struct container *container)
     return remove_home(container);
 }
 
+/* The one that was to be deleted has been, and another has its name. */
+static bool is_another(const struct call *call, const struct container *container)
+{
+    return call->has_first && (call->pid != container->pid || call->began != container->began);
+}
+
 static bool is_done(char **words)
 {
     struct call call = {0};
     struct container container;
     container.home = -1;
     bool done = read_call(words, &call) && open_container(&call, &container) &&
-                (call.deletes ? delete(&container) : start(&container));
+                (!call.deletes ? start(&container) : is_another(&call, &container) || delete(&container));
     if (container.home >= 0) /* and its lock, which Python is to have */
         close(container.home);
     return done;
@@ -398,6 +412,9 @@ static int attend(int count, char **words)
     if (*end || fcntl(attended, F_SETFD, FD_CLOEXEC) != 0)
         return call_python(count, words);
     take_signals(&signals);
+    struct pollfd end_of_it = {.fd = attended, .events = POLLIN};
+    while (poll(&end_of_it, 1, -1) < 0 && errno == EINTR)
+        continue;
     int ended = waitid((idtype_t)BY_PIDFD, attended, &info, WEXITED | __WALL);
     sigprocmask(SIG_BLOCK, &signals, NULL); /* nobody is there any more who could have them */
     if (ended != 0)

@@ -48,7 +48,10 @@ int forks_listen(const char *path)
     long fd = open_socket(&address, path);
     if (fd < 0)
         return (int)fd;
-    long ret = SYS(fchmod, fd, 0600); /* what is bound has the mode of the socket */
+    int on = 1;
+    long ret = SYS(setsockopt, fd, SOL_SOCKET_, SO_PASSCRED_, &on, sizeof on);
+    if (ret == 0)
+        ret = SYS(fchmod, fd, 0600); /* what is bound has the mode of the socket */
     return or_closed(fd, ret < 0 ? ret : SYS(bind, fd, &address, sizeof address));
 }
 

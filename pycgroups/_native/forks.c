@@ -2,12 +2,14 @@
 #include "forks.h"
 
 #include <linux/fcntl.h>
+#include <linux/ioprio.h>
 #include <linux/resource.h>
 
 #include "message.h"
 #include "plan.h"
 #include "steps.h"
 #include "sys.h"
+#include "text.h"
 
 enum {
     MOST = 512,
@@ -20,7 +22,15 @@ struct forked {
     int ended;
 };
 
+/* What a fork has of its init, and root inside can change: prlimit(2), setpriority(2), sched_setaffinity(2) ... */
+struct lot {
+    struct rlimit64 limits[RLIM_NLIMITS];
+    uint64_t processors[16];
+    long nice, policy, io;
+};
+
 static int listening = -1;
+static struct lot first;
 static struct forked forked[MOST];
 static int count;
 
@@ -68,10 +78,29 @@ static void watch(int fd)
     SYS(fcntl, fd, F_SETFL, flags | FASYNC);
 }
 
+static void look_at(struct lot *lot)
+{
+    *lot = (struct lot){0};
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        SYS(prlimit64, 0, i, 0, &lot->limits[i]);
+    SYS(sched_getaffinity, 0, sizeof lot->processors, lot->processors);
+    lot->nice = SYS(getpriority, PRIO_PROCESS, 0);
+    lot->policy = SYS(sched_getscheduler, 0);
+    lot->io = SYS(ioprio_get, IOPRIO_WHO_PROCESS, 0);
+}
+
+/* Whether nobody inside has changed what what is executed would have. */
+static int is_as_at_first(void)
+{
+    struct lot now;
+    look_at(&now);
+    return text_equal((const char *)&now, (const char *)&first, sizeof now);
+}
+
 /* Whether it has taken the last of the descriptors. */
 static int fork_with(const int *fds, void (*launch)(void))
 {
-    long pid = count < MOST ? SYS(clone, SIGCHLD_) : -EAGAIN;
+    long pid = count < MOST && is_as_at_first() ? SYS(clone, SIGCHLD_) : -EAGAIN;
     if (pid == 0)
         be_fork(fds, launch);
     if (pid < 0)
@@ -91,6 +120,7 @@ static void kill_abandoned(void)
 void forks_begin(int requests)
 {
     listening = requests;
+    look_at(&first);
     watch(listening);
 }
 
@@ -105,7 +135,8 @@ void forks_serve(void (*launch)(void))
         long got = message_receive(listening, &byte, sizeof byte, &message, &came, MSG_DONTWAIT_);
         if (got < 0 && got != -EMFILE)
             break;
-        int taken = got > 0 && came == FORK_FDS && fork_with(message.fds, launch);
+        /* Who is inside has a number here, whatever way there is for him to the socket. */
+        int taken = got > 0 && !message.sender && came == FORK_FDS && fork_with(message.fds, launch);
         for (uint32_t i = 0; i < came - (uint32_t)taken; i++)
             SYS(close, message.fds[i]);
     }

@@ -344,7 +344,8 @@ static void __attribute__((noreturn)) be_init(long main_pid)
             kill_others();
         else if (signal > 0 && signal != SIGCHLD_ && !is_of_creator(signal, &info))
             SYS(kill, main_pid, signal);
-        if ((signal == -EAGAIN || is_of_creator(signal, &info)) && creator_is_gone(CONTROL)) {
+        /* Of two signals of this number one is heard of, and that may be another process's. */
+        if ((signal == -EAGAIN || signal == SIGIO_) && creator_is_gone(CONTROL)) {
             end_others();
             leave(0);
         }

@@ -257,8 +257,10 @@ def _of_system(error: OSError) -> str:
     """Tell of an error as ours are told: on what, and why, in words."""
     from pycgroups.errors import Error
 
-    streams = "" if error.filename else "use stdin or stdout"
-    return str(Error(operation=streams, path=error.filename, errno=error.errno))
+    if not error.errno or type(error).__module__ != "builtins":  # whose number is of a library
+        return str(error) or type(error).__name__
+    path = error.filename if isinstance(error.filename, (str, bytes)) else None
+    return str(Error(operation="" if path else "use stdin or stdout", path=path, errno=error.errno))
 
 
 def _complain(message: str) -> None:

@@ -257,6 +257,7 @@ class Waiting:
         self._gate = gate
         self.pid = pid
         self.pidfd = pidfd
+        _waiting.add(self)
 
     def go(self) -> None:
         """Let it begin. What an earlier run left as its exit is removed.
@@ -272,6 +273,7 @@ class Waiting:
         self._shut()
 
     def _shut(self) -> bool:
+        _waiting.discard(self)
         gate, self._gate = self._gate, -1
         if gate >= 0:
             os.close(gate)
@@ -280,6 +282,8 @@ class Waiting:
     def close(self) -> None:
         """Let go of it; have it end, if it still waits."""
         if self._shut():
+            with suppress(Error):  # it ends by itself
+                send_signal(self.pidfd, _SIGKILL)
             gone = select.poll()
             gone.register(self.pidfd, select.POLLIN)
             gone.poll(_ENDING_MSEC)
@@ -296,6 +300,18 @@ class Waiting:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
+
+
+# A monitor waits as long as somebody has the other end of its gate: a child that another thread forks closes its copy.
+_waiting: set[Waiting] = set()
+
+
+def _close_in_child() -> None:
+    for each in tuple(_waiting):
+        each._shut()  # noqa: SLF001
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 def prepare(task: Task) -> Waiting:

@@ -13,8 +13,22 @@ if TYPE_CHECKING:
     from pycgroups.oci_cli.command import Given
     from pycgroups.runtime import Container
 
+
+def _first(text: str) -> tuple[int, int]:
+    pid, _, began = text.partition(":")
+    if not (pid.isdecimal() and began.isdecimal()):
+        raise ValueError("two numbers, PID:BEGAN")
+    return int(pid), int(began)
+
+
 FLAGS = (
     Flag("--force -f", "kill it first if it is not stopped; it is no error if there is none"),
+    Flag(
+        "--first",
+        "only if its first process is this one, which began then: proc_pid_stat(5), (22)",
+        value="PID:BEGAN",
+        read=_first,
+    ),
     Flag("--regex -r", "every container whose whole name the regular expression matches"),
 )
 
@@ -24,7 +38,7 @@ def run(given: Given) -> int:
     force = bool(given.flags.get("force"))
     try:
         for container in _matching(given) if given.flags.get("regex") else (given.container(),):
-            container.delete(force=force)
+            container.delete(force=force, first=given.flags.get("first"))
             warn(given.settings.log, container)
     except NotFound:
         if not force:

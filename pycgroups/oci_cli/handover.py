@@ -4,7 +4,7 @@
 
     run, in Python                  the same process, in C
     create, start
-    exec  ----------------------->  __attend PIDFD SIGNALS [FLAGS delete --force CONTAINER]
+    exec  ----------------------->  __attend PIDFD SIGNALS [FLAGS delete ... CONTAINER]
                                     passes these signals on; waits; does what the other words say
 
 It is still the parent of the container's process, and has the descriptors of its caller. What Python has in memory is
@@ -55,4 +55,6 @@ def hand_over(given: Given, container: Container, signals: Iterable[int]) -> Non
 def _to_delete(given: Given, container: Container) -> list[str]:
     log = given.settings.log
     flags = ["--root", os.path.dirname(container.directory), *(["--log", log.path] if log.path else [])]
-    return [*flags, "--log-format", log.form, "delete", "--force", container.id]
+    pid, began = container.first or (0, 0)
+    words = "delete", "--force", "--first", f"{pid}:{began}"  # another command may be faster, and have the name anew
+    return [*flags, "--log-format", log.form, *words, *(["--"] if container.id.startswith("-") else []), container.id]

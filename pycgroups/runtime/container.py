@@ -41,12 +41,13 @@ class Container:
     Attributes:
         id: its name.
         directory: where its state is.
+        first: for its creator, its first process, by pid and when it began, which no later container of its name has.
         master: of the terminal that it has without a console socket: for its creator, who closes it; else -1.
         notices: what went wrong and is no error, such as a capability that there is none of, or a failed hook after the
             end.
     """
 
-    __slots__ = ("_running", "directory", "id", "master", "notices")
+    __slots__ = ("_running", "directory", "first", "id", "master", "notices")
 
     def __init__(self, directory: str, created: Created | None = None) -> None:
         """Not for users: `pycgroups.runtime.create` and `get` make them."""
@@ -54,6 +55,7 @@ class Container:
         self.id = os.path.basename(directory)
         self.master = -1 if created is None else created.master
         self.notices = [] if created is None else [*created.notices]
+        self.first = None if created is None else created.first
         self._running = None if created is None else created.running
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -246,11 +248,13 @@ class Container:
             checkpoint.dump(record, self.spec(), images, before=before)
 
     @own_errors("delete")
-    def delete(self, *, force: bool = False) -> None:
+    def delete(self, *, force: bool = False, first: tuple[int, int] | None = None) -> None:
         """Remove it, and all that is left of it.
 
         Args:
             force: kill it first, if it is not stopped.
+            first: only if its first process is this one: its pid, and when it began; proc_pid_stat(5), (22). By its
+                creator's own object no later one of its name is removed in any case.
 
         Raises:
             NotFound: it has been removed.
@@ -259,7 +263,7 @@ class Container:
         """
         from pycgroups.runtime import deletion
 
-        self.notices += deletion.delete(self.directory, force=force)
+        self.notices += deletion.delete(self.directory, force=force, first=first or self.first)
         if self._running is not None and self._running.wait(0):  # not while we have yet to wait for what it executed
             self.wait()
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import os
 
 from pycgroups._native.calls import lib
-from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
+from pycgroups.errors import Error, InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.runtime import confinement, granting, plan, terminals
 from pycgroups.runtime.launch import Running, launch, make_userns
@@ -101,11 +101,13 @@ class Wishes(NamedTuple):
 class Created(NamedTuple):
     """What came of it: the state directory, the process, the master of its terminal, or -1, and what was left out.
 
-    Its cgroup, too: one directory in each hierarchy; and the limits that are not in force.
+    Its first process, by its pid and when it began, which no later container of its name has; its cgroup, one directory
+    in each hierarchy; and the limits that are not in force.
     """
 
     directory: str
     running: Running
+    first: tuple[int, int]
     master: int
     notices: Sequence[str]
     cgroups: tuple[str, ...]
@@ -355,7 +357,7 @@ class Creation:
         self.group: Placing | None = None
         self.scope: Scoped | None = None
         self.running: Running | None = None
-        self.console = self.listener = self.master = -1
+        self.console = self.listener = self.master = self.requests = -1
         self.given: list[int] = []
 
     @own_errors("create")
@@ -463,6 +465,7 @@ class Creation:
         spec, group = self.spec, self.group
         assert group is not None
         assert spec.process is not None
+        self.listen()
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
         order, caller = tuple(kind for kind, _ in self.wishes.spaces), _caller(spec, self.wishes)
@@ -474,10 +477,9 @@ class Creation:
             uids = gids = ()
         if self.manner.start:
             self.given.append(self.home.make_fifo())
-        elif self.manner.forks:
-            from pycgroups.runtime import forks
-
-            self.given.append(forks.listen(self.home.path))
+        elif self.requests >= 0:
+            self.given.append(self.requests)
+            self.requests = -1
         launch(
             self.running,
             encoded,
@@ -489,6 +491,17 @@ class Creation:
             placed=self.place if self.scope or self.record.resctrl or not self.manner.start else None,
         )
         return self.running
+
+    def listen(self) -> None:
+        """Make the socket of an init that forks; where the file system has none, that does not."""
+        if not self.manner.forks:
+            return
+        from pycgroups.runtime import forks
+
+        try:
+            self.requests = forks.listen(self.home.path)
+        except Error:
+            self.manner = self.manner._replace(forks=False)
 
     def open_namespaces(self, spaces: Sequence[NamespaceSpec], uids: Mappings, gids: Mappings) -> None:
         """Open those that are to be joined; the user namespace among them may have to be made."""
@@ -590,13 +603,14 @@ class Creation:
         if self.spec.linux.mount_label is not None and self.manner.mount_label is None:
             notices.append("option linux.mountLabel: SELinux is not enabled in this kernel")
         cgroups, unenforced = self.record.cgroups, self.group.unenforced
-        created = Created(self.home.path, running, self.master, notices, cgroups, unenforced)
+        first = self.record.pid, self.record.started_at
+        created = Created(self.home.path, running, first, self.master, notices, cgroups, unenforced)
         self.running, self.group, self.master = None, None, -1
         return created
 
     def close(self) -> None:
         """Give back what is held."""
-        for fd in (*self.given, self.console, self.listener, self.master):
+        for fd in (*self.given, self.console, self.listener, self.master, self.requests):
             if fd >= 0:
                 os.close(fd)
         if self.running is not None:

@@ -19,12 +19,13 @@ _END = b"\1"  # what a container's process may read in the FIFO that it waits on
 _PATIENCE = 10_000  # milliseconds for the kernel to end a killed process
 
 
-def delete(directory: str, *, force: bool) -> list[str]:
+def delete(directory: str, *, force: bool, first: tuple[int, int] | None = None) -> list[str]:
     """Remove a container by its state directory; see `pycgroups.runtime.Container.delete`.
 
     Args:
         directory: where its state is.
         force: kill it first, if it is not stopped.
+        first: only if its first process is this one.
 
     Returns:
         What went wrong and is no error.
@@ -41,6 +42,8 @@ def delete(directory: str, *, force: bool) -> list[str]:
                 raise
             _remove_damaged(home)
             return []
+        if first is not None and first != (record.pid, record.started_at):
+            raise NotFound("it has been removed, and its name is another's", operation="delete", path=record.id)
         status = status_of(home, record)
         if status != "stopped" and not force:
             message = f"cannot delete container that is not stopped: {status}"

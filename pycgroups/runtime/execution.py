@@ -36,6 +36,8 @@ else:
 
 
 _ATTEMPTS = 8
+# By the /proc of the container's mount namespace its init does not see what it would have to end: a cgroup ends it all.
+_UNSEEN = ("start of the program", errno.EXDEV)
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
@@ -220,15 +222,13 @@ def _not_running(record: Record) -> StateError:
 
 def _execute_by_init(directory: str, record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed | None:
     """Start a process by the container's own init, if that is in its power."""
-    beyond = (
-        wishes.limits is not None or wishes.detached or wishes.cgroups or wishes.ignore_paused or wishes.preserved.fds
-    )
-    if beyond or process.terminal or not os.path.exists(f"{directory}/{FORKS}"):
+    beyond = wishes.limits is not None or wishes.supervised or wishes.detached or wishes.cgroups or wishes.preserved.fds
+    if beyond or wishes.ignore_paused or process.terminal or not os.path.exists(f"{directory}/{FORKS}"):
         return None
     from pycgroups.runtime import forks  # of a container that is held
 
     grantable, groups = _grantable(spec), _may_set_groups(record.pid, record.started_at)
-    planned = forks.plan(process, spec, grantable, groups, wishes.supervised)
+    planned = forks.plan(process, spec, grantable, groups)
     running = planned and forks.start(*planned, record, directory, wishes.stdio, is_awaited=wishes.is_awaited)
     if not running:
         return None
@@ -247,7 +247,7 @@ def _execute_either_way(target: _Target, process: Process, wishes: Wishes) -> Ex
     try:
         return _execute(target, process, wishes, None)
     except LaunchError as error:
-        if (error.step, error.errno) != launch.UNSEEN or not target.record.cgroups:
+        if (error.step, error.errno) != _UNSEEN or not target.record.cgroups:
             raise
     from pycgroups.cgroups.limits import NO_LIMITS  # few come here
 

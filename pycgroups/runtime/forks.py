@@ -17,7 +17,6 @@ is left to `pycgroups.runtime.execution`, which joins what there is to join.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 
@@ -26,8 +25,8 @@ from pycgroups._native.calls import lib
 from pycgroups.cgroups import by_path
 from pycgroups.errors import Error, LaunchError
 from pycgroups.runtime import confinement, entering
-from pycgroups.runtime.launch import UNSEEN, Running
-from pycgroups.runtime.state import FORKS
+from pycgroups.runtime.launch import Running
+from pycgroups.runtime.state import FORKS, is_stopped
 from pycgroups.security import capabilities
 
 TYPE_CHECKING = False
@@ -44,8 +43,8 @@ else:
     from pycgroups.caches import lru_cache
 
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
-_KILLED = 9  # the wait status
-_SOON, _MOMENT = 1, 100  # milliseconds
+_SIGKILL = 9  # and the wait status of who is killed by it
+_SOON, _MOMENT, _PATIENCE = 1, 100, 1000  # milliseconds
 # To become a user, with these capabilities at most, whose streams are its own.
 _BECOMING = ("CAP_CHOWN", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP")
 # What a program's steps take that an init with these can do, or has done for the container already.
@@ -102,7 +101,7 @@ def capabilities_of(spec: Spec, manner: Manner) -> int:
 
 
 @lru_cache(64)  # a program may be executed a thousand times
-def plan(process: Process, spec: Spec, grantable: int, groups: bool, supervised: bool) -> tuple[Plan, bytes] | None:
+def plan(process: Process, spec: Spec, grantable: int, groups: bool) -> tuple[Plan, bytes] | None:
     """Plan a process of a container, and encode that; None if it takes more than a fork has.
 
     Args:
@@ -110,13 +109,12 @@ def plan(process: Process, spec: Spec, grantable: int, groups: bool, supervised:
         spec: the container.
         grantable: the bits of capabilities that it can get.
         groups: the container's user namespace allows setgroups(2).
-        supervised: all that it has started ends with it.
 
     Raises:
         InvalidConfig, Unsupported: as for any other process.
     """
     own = spec.process
-    manner = confinement.manner(process, spec.linux.seccomp)._replace(grantable=grantable, init=supervised)
+    manner = confinement.manner(process, spec.linux.seccomp)._replace(grantable=grantable)
     if own is None or process.rlimits != own.rlimits or manner.seccomp_flags & _LISTENER:
         return None
     held = {*process.capabilities.bounding, *process.capabilities.permitted}
@@ -147,12 +145,13 @@ def start(
         # Meanwhile: whether the init that was asked is that of this container, and has not been started again.
         if forked.ask(encoded, directory, stdio) and record.is_alive():
             if is_awaited:
-                forked.wait(_SOON)
+                forked.ends_soon()
             if _has_begun(forked, record):
                 return forked
     except LaunchError as error:
         forked.close()
-        if (error.step, error.errno) == UNSEEN:
+        # Who joins may do what the init may not; nothing of the program has run.
+        if error.step != "exec":
             return None
         raise
     except BaseException:
@@ -163,7 +162,8 @@ def start(
 
 
 def _has_begun(forked: Forked, record: Record) -> bool:
-    return (forked.is_answered() or not by_path.is_frozen(record.cgroups)) and forked.has_begun()
+    stands_still = not forked.is_answered() and (by_path.is_frozen(record.cgroups) or is_stopped(record.pid))
+    return not stands_still and forked.has_begun()
 
 
 def listen(directory: str) -> int:
@@ -201,8 +201,8 @@ class Forked(Running):
         spawned = self.spawned
         if calls.begin(spawned, encoded) < 0:
             return False
-        early = calls.go_early(spawned)
-        if early < 0:
+        # What the socket does not take would wait here for the init, and no signal would end that.
+        if calls.go_early(spawned) != 1:
             return False
         try:
             asked = _at(directory, lambda path: calls.fork_ask(spawned, path, stdio))
@@ -211,13 +211,12 @@ class Forked(Running):
         if asked < 0:
             return False
         self.told = True
-        return bool(early) or calls.go(spawned) == 0
+        return True
 
     def is_answered(self) -> bool:
         """Wait a moment; whether there is a fork. The init answers at once, unless it stands still."""
         answered = select.poll()
-        # Without an init of its own its exec ends the conversation, and what comes before can wait.
-        answered.register(self.control, select.POLLIN if self.plan.init else 0)
+        answered.register(self.control, 0)  # an end comes soon, and what comes before can wait
         if answered.poll(_MOMENT):
             return True
         self.hear(most=1)
@@ -238,20 +237,31 @@ class Forked(Running):
                 raise
         return self.has_forked
 
-    def fileno(self) -> int:
-        """A descriptor that is readable once it has ended, and the init has told how."""
-        return self.spawned.ended
+    def ends_soon(self) -> bool:
+        """Wait a moment for its end."""
+        return self._is_told(_SOON)
+
+    def _is_told(self, patience: int) -> bool:
+        told = select.poll()
+        told.register(self.spawned.ended, select.POLLIN)
+        return bool(told.poll(patience))
+
+    def _end(self) -> None:
+        self.hear()
+        if self.pidfd >= 0:  # else the init does it, when the socket is closed
+            self.signal(_SIGKILL)
+            self.wait()
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         self.spawned.replace(pid, pidfd)
         self.has_forked = True
 
     def _reap(self) -> tuple[int | None, Report | None]:
-        result, report = calls.report(self.spawned.ended)
-        if result == -errno.EAGAIN:
-            self.wait()
+        self.wait()
+        if self._is_told(_PATIENCE):
             _, report = calls.report(self.spawned.ended)
-        if report is not None:
-            return report.value, report
-        status, _ = calls.reap(self.pidfd)  # the init was killed, and so was this, if it had not ended
-        return _KILLED if status is None else status, None
+            if report is not None:
+                return report.value, report
+        # The init was killed, and so was this, if it had not ended; or it stands still.
+        status, _ = calls.reap(self.pidfd)
+        return _SIGKILL if status is None else status, None

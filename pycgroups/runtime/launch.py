@@ -32,8 +32,6 @@ _SIGCONT, _SIGKILL = 18, 9
 # A supervisor that does not answer, since somebody stops it again and again, is killed itself: after so many times.
 _ATTEMPTS = 10
 _START = "start of the program"
-UNSEEN = (_START, errno.EXDEV)
-"""By the /proc of the container's mount namespace an init does not see what it would have to end."""
 _CALLS = {lib.SPAWN_SOCKET: "socketpair", lib.SPAWN_CLONE: "clone3", lib.SPAWN_CHILD: "exec of the helper"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)

@@ -394,6 +394,12 @@ def start_of(pid: int) -> int:
     return _start(_stat(pid))
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped, by a signal or a tracer; proc_pid_stat(5), (3)."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] in {b"T", b"t"}
+
+
 def seen_start_of(pid: int) -> int:
     """As `start_of`, of one that cannot be kept track of where it is hidden.
 

@@ -176,8 +176,6 @@ def test_what_has_happened(command, run):
     ]
     assert "(name=web, exit_code=3, " in out
     words = ["events", "--since", "1h", "--until", "0s", "--format", "json"]
-    assert command(*words)[0] == 125
-    words[4] = "1ms"
     (died,) = map(json.loads, command(*words, "-f", "event=die", "-f", "container=web")[1].splitlines())
     assert (died["action"], died["attributes"]["exit_code"], died["name"]) == ("die", "3", "web")
     assert command(*words, "-f", "exit_code=4")[1] == ""

@@ -181,6 +181,9 @@ CALLER = """
 import os, sys, time
 import pycgroups as pc
 held = pc.Store(sys.argv[1]).containers.get(sys.argv[2])
+if sys.argv[3] == "timeout":
+    from threading import Thread
+    Thread(target=held.exec, args=[["sh", "-c", "setsid sleep 991 & sleep 992; wait"]], kwargs={"timeout": 600}).start()
 running = held.popen(["sleep", "994"])
 child = 0
 if sys.argv[3] == "forks":
@@ -193,15 +196,55 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("word", ["", "forks"])
+@pytest.mark.parametrize("word", ["", "forks", "timeout"])
 def test_it_ends_with_the_process_that_waits_for_it(run, word):
     held = run()
     root = held._place.homes.path.removesuffix("/containers")
     command = [sys.executable, "-c", CALLER, root, held.id, word]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as caller:
         said = caller.stdout.readline()
+        wait_for(lambda: word != "timeout" or len(held.top()) == 7)
         caller.kill()
         pid, child = map(int, said.split())
         wait_for(lambda: state(pid) == "X")
         assert not child or state(child) == "S"  # which has copies of the caller's descriptors
         caller.stdin.close()
+    wait_for(lambda: len(held.top()) == 2)
+
+
+@pytest.mark.requires("root")
+def test_an_init_that_stands_still_holds_nothing_up(run):
+    held = run()
+    running = held.popen(["sleep", "994"])
+    os.kill(held.pid, signal.SIGSTOP)
+    try:
+        assert held.exec(["echo", "x"]).stdout == b"x\n"
+        running.kill()
+        assert running.wait(timeout=60) == -signal.SIGKILL
+    finally:
+        os.kill(held.pid, signal.SIGCONT)
+    wait_for(lambda: is_forked(held))
+
+
+def test_what_is_larger_than_a_socket_takes(run):
+    held = run()
+    many = {f"WORD{number}": "x" * 100_000 for number in range(7)}
+    assert held.exec(["sh", "-c", "echo ${#WORD6}"], env=many, text=True).stdout == "100000\n"
+
+
+def test_nobody_inside_decides_what_forks_are_like(run):
+    held = run()
+    assert held.exec(["busybox", "renice", "-n", "5", "-p", "1"]).returncode == 0
+    assert not is_forked(held)
+    nice = ["busybox", "cut", "-d", " ", "-f19", "/proc/self/stat"]
+    assert int(held.exec(nice).stdout) == os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_what_an_init_may_not_joins(run):
+    """A directory that only its user, and who has every capability, can enter."""
+    held = run(caps_drop=["ALL"], user=1000)
+    held.exec(["sh", "-c", "mkdir -m 700 /tmp/own"], check=True)
+    assert held.exec(["pwd"], user=1000, cwd="/tmp/own").stdout == b"/tmp/own\n"
+    assert held.exec(["pwd"], user=0, cwd="/tmp/own").stdout == b"/tmp/own\n"
+    with pytest.raises(pc.LaunchError, match="chdir"):
+        held.exec(["pwd"], cwd="/tmp/nothing")

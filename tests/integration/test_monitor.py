@@ -346,6 +346,32 @@ def test_one_that_never_begins_leaves_nothing(tmp_path):
         os.close(fd)
 
 
+MEANWHILE = """
+import os, signal, sys
+from pycgroups.containers import monitor
+directory = os.open(sys.argv[1], os.O_RDONLY)
+waiting = monitor.prepare(monitor.Task(directory=directory, pidfd=os.pidfd_open(os.getpid())))
+child = os.fork()
+if child == 0:
+    os.close(1)
+    sys.stdin.read()
+    os._exit(0)
+print(waiting.pid, child, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_one_that_waits_ends_with_its_creator_whoever_is_forked_meanwhile(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", MEANWHILE, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as creator:
+        pid, child = map(int, creator.stdout.readline().split())
+        wait_for(lambda: not is_alive(pid))
+        assert is_alive(child)
+        creator.stdin.close()
+    wait_for(lambda: not is_alive(child))
+
+
 @pytest.mark.parametrize("files", [0, 1000])
 def test_a_number_of_files(tmp_path, files):
     with pytest.raises(InvalidConfig, match="max_files"):

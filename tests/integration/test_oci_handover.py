@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +90,43 @@ def test_it_is_kept(running, watched, oci):
     assert not watched.called.exists()
     assert oci.state()["status"] == "stopped"
     oci.call("delete", "web")
+
+
+@same_on_v2
+@pytest.mark.parametrize("script", [UNTIL_KILLED, "true"])
+def test_another_of_its_name_is_left_alone(running, oci, bundle, script):
+    """Whoever was faster to delete it has made that before the command looks."""
+    with running(UNTIL_KILLED) as run:
+        os.kill(run.pid, signal.SIGSTOP)
+        oci.call("delete", "--force", "web")
+        bundle.shell(script)
+        oci.call("run", "--bundle", bundle.write(), "--detach", "web")
+        again = oci.state()["pid"]
+        os.kill(run.pid, signal.SIGCONT)
+        ends(run, 128 + signal.SIGKILL)
+    assert oci.state()["pid"] in {again, 0}
+    oci.call("delete", "--force", "web")
+
+
+@same_on_v2
+@pytest.mark.parametrize("name", ["-x", "-f", "--help"])
+def test_a_name_like_a_flag(watched, bundle, name):
+    bundle.shell("exit 3")
+    assert watched.call("run", "--bundle", bundle.write(), "--", name, code=3) == (3, "", "")
+    assert watched.names() == []
+
+
+@same_on_v2
+def test_who_is_to_be_deleted_may_be_told_apart(oci, bundle):
+    pid = oci.running("sleep", "1000")
+    began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    for first in (f"{pid}:{int(began) + 1}", f"{pid + 1}:{began}"):
+        oci.call("delete", "--force", "--first", first, "web")
+        assert oci.state()["status"] == "running"
+    for first in ("x", f"{pid}", f"{pid}:"):
+        assert "PID:BEGAN" in oci.fails("delete", "--first", first, "web")
+    oci.call("delete", "--force", "--first", f"{pid}:{began}", "web")
+    assert oci.names() == []
 
 
 @same_on_v2
@@ -205,7 +243,7 @@ def test_one_that_is_no_longer_plain(running, watched, bundle, oci):
         oci.call("kill", "web", "KILL")
         ends(run, 128 + signal.SIGKILL)
     (call,) = watched.called.read_text().splitlines()
-    assert call.endswith("delete --force web")
+    assert re.search(r"delete --force --first \d+:\d+ web$", call)
     assert oci.names() == []
 
 

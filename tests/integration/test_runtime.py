@@ -1128,3 +1128,15 @@ def test_a_stream_that_is_closed_is_refused(bundle):
     with pytest.raises(InvalidConfig, match=f"descriptor {closed} is not open.*/dev/null"):
         runtime.create(bundle.write(), "closed", root=bundle.state, stdio=(0, closed, 2))
     assert runtime.containers(root=bundle.state) == ()
+
+
+def test_its_creator_deletes_no_other_of_its_name(bundle):
+    bundle.run("sleep", "1000")
+    ours = runtime.create(bundle.write(), "web", root=bundle.state)
+    runtime.get("web", root=bundle.state).delete(force=True)
+    theirs = runtime.create(bundle.write(), "web", root=bundle.state)
+    with pytest.raises(NotFound, match="has been removed"):
+        ours.delete(force=True)
+    assert ours.wait() == -signal.SIGKILL
+    assert theirs.state().status == "created"
+    theirs.delete(force=True)
