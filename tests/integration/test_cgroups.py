@@ -413,7 +413,7 @@ def test_set():
         assert group.limits.memory == 32 * MIB
         with pytest.raises(errors.InvalidConfig):
             group.set(pids=0)
-        with pytest.raises(errors.Unsupported, match="made without cpuset"):
+        with pytest.raises(errors.Unsupported, match="cpuset"):  # made without, or not to be had
             group.set(cpuset="0")
         assert text(group, "pids.max") == "7"
 
