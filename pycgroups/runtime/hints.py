@@ -24,7 +24,10 @@ _CALLS = {
     ("clone3", errno.EPERM): _NO_USERNS,
     ("clone3", errno.ENOSPC): "the limit of namespaces is reached: "
     "sysctl user.max_user_namespaces, user.max_net_namespaces",
-    ("clone3", errno.EAGAIN): "the limit of processes is reached: ulimit -u, or pids.max of the caller's cgroup",
+    (
+        "clone3",
+        errno.EAGAIN,
+    ): "the limit of processes is reached: ulimit -u, or pids.max of the caller's cgroup or of the container's",
     ("clone3", errno.EINVAL): "a kernel without one of the namespaces, or older than 5.7",
     ("clone3", errno.ENOSYS): "a seccomp filter around this process, or a kernel older than 5.3, has no clone3(2)",
     ("clone3", errno.EBUSY): "a cgroup with controllers takes no processes beside child groups",

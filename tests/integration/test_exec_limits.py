@@ -127,7 +127,7 @@ def test_one_that_runs_has_as_many_as_asked_for(run):
 
 @limited
 def test_the_containers_own_limit_counts_who_starts_it(run):
-    with pytest.raises(pc.LaunchError, match="takes two"):
+    with pytest.raises(pc.LaunchError, match="limit of processes"):
         run(pids=2).exec("true")
 
 
