@@ -350,8 +350,9 @@ def test_a_container_that_is_held(store, spaces, others):
     if os.geteuid() != 0:
         made = store.containers.create(["sleep", "1000"], namespaces=spaces)
         made.start()
+        made.exec(["true"], check=True)  # by its init
         with pytest.raises(pc.Error) as caught:
-            made.exec(["true"])
+            made.exec(["true"], timeout=60)
         assert "init=False" in caught.value.hint
     made = store.containers.create(["sleep", "1000"], namespaces=spaces, init=os.geteuid() == 0)
     made.start()
