@@ -172,7 +172,7 @@ def test_the_init_holds_nothing_of_what_has_ended(run):
 
 @pytest.mark.requires("root")
 def test_a_paused_container_executes_nothing_later(run):
-    held = run()
+    held = run(mounts=[pc.Mount.tmpfs("/tmp")])
     held.exec("true", check=True)
     held.pause()
     with pytest.raises(pc.StateError, match="paused"):
@@ -247,7 +247,7 @@ def test_nobody_inside_decides_what_forks_are_like(run):
 
 def test_what_an_init_may_not_joins(run):
     """A directory that only its user, and who has every capability, can enter."""
-    held = run(caps_drop=["ALL"], user=1000)
+    held = run(caps_drop=["ALL"], user=1000, mounts=[pc.Mount.tmpfs("/tmp")])
     held.exec(["sh", "-c", "mkdir -m 700 /tmp/own"], check=True)
     assert held.exec(["pwd"], user=1000, cwd="/tmp/own").stdout == b"/tmp/own\n"
     assert held.exec(["pwd"], user=0, cwd="/tmp/own").stdout == b"/tmp/own\n"
