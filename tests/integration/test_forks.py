@@ -19,6 +19,7 @@ from tests.processes import state
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
+of_many = pytest.mark.requires("subuid")  # ids
 
 FACTS = """
 grep -E '^(Uid|Gid|Groups|Umask|Cap|NoNewPrivs|Seccomp|SigBlk|SigIgn|SigCgt|Cpus_allowed_list)' /proc/self/status
@@ -54,10 +55,10 @@ def sets_of_init(held):
     ("options", "asked"),
     [
         ({}, {}),
-        ({}, {"user": 1000, "cwd": "/tmp", "env": {"MORE": "x"}}),
-        ({"user": "1000:1000"}, {}),
+        pytest.param({}, {"user": 1000, "cwd": "/tmp", "env": {"MORE": "x"}}, marks=of_many),
+        pytest.param({"user": "1000:1000"}, {}, marks=of_many),
         ({"caps_drop": ["ALL"]}, {}),
-        ({"caps_drop": ["ALL"], "user": 1000}, {"user": 0}),
+        pytest.param({"caps_drop": ["ALL"], "user": 1000}, {"user": 0}, marks=of_many),
         ({"caps_add": ["CAP_NET_ADMIN"], "ulimits": {"nofile": 100}}, {}),
         ({"seccomp": "unconfined"}, {"timeout": 60}),
     ],
@@ -245,6 +246,7 @@ def test_nobody_inside_decides_what_forks_are_like(run):
     assert int(held.exec(nice).stdout) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
+@of_many
 def test_what_an_init_may_not_joins(run):
     """A directory that only its user, and who has every capability, can enter."""
     held = run(caps_drop=["ALL"], user=1000, mounts=[pc.Mount.tmpfs("/tmp")])
