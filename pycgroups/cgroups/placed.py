@@ -37,7 +37,7 @@ class Placed(Cgroup):
     __slots__ = ("unit",)
 
     def __init__(self, name: str) -> None:
-        """Not for users: `create` and `open_` make it."""
+        """Not for users: `open_` makes it."""
         super().__init__(name)
         self._created = False
         self.unit = ""

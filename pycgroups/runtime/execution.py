@@ -227,7 +227,10 @@ def _execute_by_init(directory: str, record: Record, spec: Spec, process: Proces
         return None
     from pycgroups.runtime import forks  # of a container that is held
 
-    grantable, groups = _grantable(spec), _may_set_groups(record.pid, record.started_at)
+    try:
+        grantable, groups = _grantable(spec), _may_set_groups(record.pid, record.started_at)
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, which is found out below
+        return None
     planned = forks.plan(process, spec, grantable, groups)
     running = planned and forks.start(*planned, record, directory, wishes.stdio, is_awaited=wishes.is_awaited)
     if not running:

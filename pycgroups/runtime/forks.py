@@ -49,34 +49,11 @@ _SOON, _MOMENT, _PATIENCE = 1, 100, 1000  # milliseconds
 _BECOMING = ("CAP_CHOWN", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP")
 # What a program's steps take that an init with these can do, or has done for the container already.
 _STEPS = frozenset(
-    getattr(lib, f"OP_{name}")
-    for name in (
-        *(
-            "SESSION",
-            "UMASK",
-            "ROOT",
-            "DEATH",
-            "STREAMS",
-            "HOME",
-            "KEYRING",
-            "RLIMIT",
-            "CHDIR",
-            "BOUNDING",
-            "SECUREBITS",
-        ),
-        *(
-            "GROUPS",
-            "IDS",
-            "CAPS",
-            "AMBIENT",
-            "READY",
-            "NO_NEW_PRIVS",
-            "LANDLOCK",
-            "ALLOW_PATH",
-            "ALLOW_PORT",
-            "RESTRICT",
-        ),
-        *("SECCOMP", "EXEC"),
+    (
+        *(lib.OP_SESSION, lib.OP_UMASK, lib.OP_ROOT, lib.OP_DEATH, lib.OP_STREAMS, lib.OP_HOME, lib.OP_KEYRING),
+        *(lib.OP_RLIMIT, lib.OP_CHDIR, lib.OP_BOUNDING, lib.OP_SECUREBITS, lib.OP_GROUPS, lib.OP_IDS, lib.OP_CAPS),
+        *(lib.OP_AMBIENT, lib.OP_READY, lib.OP_NO_NEW_PRIVS, lib.OP_LANDLOCK, lib.OP_ALLOW_PATH, lib.OP_ALLOW_PORT),
+        *(lib.OP_RESTRICT, lib.OP_SECCOMP, lib.OP_EXEC),
     )
 )
 

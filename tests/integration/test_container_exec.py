@@ -132,9 +132,12 @@ def test_one_that_ends_meanwhile_is_told_as_one_that_has_ended(held, monkeypatch
         held.exec("true", **limits)
 
 
-def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch, joining):
-    joining()
-    children, child = [], calls.child
+@pytest.mark.parametrize("name", ["child", "fork_ask"])
+def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch, joining, name):
+    """Whether the program joins, or the init forks for it."""
+    if name == "child":
+        joining()
+    children, child = [], getattr(calls, name)
     ends = os.pipe()
 
     def forking(spawned, *rest):
@@ -144,7 +147,7 @@ def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch, jo
             os._exit(not select.select([ends[0]], [], [], 60)[0])
         return child(spawned, *rest)
 
-    monkeypatch.setattr(calls, "child", forking)
+    monkeypatch.setattr(calls, name, forking)
     try:
         assert held.exec(["sh", "-c", "exit 3"]).returncode == 3
     finally:

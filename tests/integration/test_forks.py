@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
-from pycgroups._native import calls
 from pycgroups.runtime import forks
 from pycgroups.security import capabilities
 from tests.processes import state
@@ -113,6 +112,30 @@ def connect(asking, directory):
         os.close(opened)
 
 
+ASKING = """
+import os, socket, sys
+directory = os.open(sys.argv[1], os.O_PATH)
+ours, control = socket.socketpair()
+_, ended = socket.socketpair()
+fds = [0, 1, 2, control.fileno(), os.pidfd_open(os.getpid()), ended.fileno()]
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
+    asking.connect(f"/proc/self/fd/{directory}/forks")
+    socket.send_fds(asking, [b"x"], fds)
+control.close()
+print("forked" if ours.recv(1) else "refused")
+"""
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize(("inside", "answer"), [(False, "forked"), (True, "refused")])
+def test_who_has_a_number_in_its_pid_namespace_is_refused(run, inside, answer):
+    held = run()
+    join = ["nsenter", "--target", str(held.pid), "--pid"] if inside else []
+    command = [*join, sys.executable, "-c", ASKING, held._runtime().directory]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{answer}\n"
+    assert is_forked(held)
+
+
 @pytest.mark.parametrize("name", ["ask", "is_answered", "has_begun"])
 @pytest.mark.parametrize("end", [pc.Container.kill, partial(pc.Container.remove, force=True)])
 def test_one_that_ends_meanwhile(run, monkeypatch, name, end):
@@ -129,26 +152,6 @@ def test_one_that_ends_meanwhile(run, monkeypatch, name, end):
         assert held.exec(["sleep", "995"]).returncode == -signal.SIGKILL  # if it had begun
     except pc.StateError as error:
         assert "not run" in str(error)  # noqa: PT017 (the one or the other)
-
-
-def test_a_child_that_another_thread_forks_meanwhile_holds_nothing_up(run, monkeypatch):
-    held, children, ask, ends = run(), [], calls.fork_ask, os.pipe()
-
-    def forking(*args):
-        children.append(os.fork())
-        if children[-1] == 0:
-            os.close(ends[1])
-            os.read(ends[0], 1)
-            os._exit(0)
-        return ask(*args)
-
-    monkeypatch.setattr(calls, "fork_ask", forking)
-    try:
-        assert held.exec(["sh", "-c", "exit 3"]).returncode == 3
-    finally:
-        os.close(ends[1])
-        os.close(ends[0])
-        assert [os.waitpid(pid, 0)[1] for pid in children] == [0]
 
 
 def test_many_at_once_and_in_any_order(run):
