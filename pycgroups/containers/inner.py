@@ -128,19 +128,23 @@ def held(executed: Executed) -> Iterator[None]:
         raise
 
 
-def tell(append: Callable[..., None], executed: Executed) -> None:
+def tell(write: Callable[[bytes], None], line: Callable[..., bytes], executed: Executed) -> None:
     """Tell of a program that has begun to run, and see to it that its end is told.
 
     Args:
-        append: to the events of the container; takes an action and its attributes.
+        write: what writes lines into the events of the store.
+        line: what makes one of the container, of an action and its attributes.
         executed: the program.
     """
     known = {"pid": str(executed.pid), "command": " ".join(executed.args)[:_LONGEST_COMMAND]}
-    append("exec", attributes=known)
+    untold = line("exec", attributes=known)
+    if not executed.has_ended:  # else both are told at once
+        write(untold)
+        untold = b""
 
     def ended(status: int | None) -> None:
         code = {} if status is None else {"exit_code": str(os.waitstatus_to_exitcode(status))}
-        append("exec_die", attributes=known | code)
+        write(untold + line("exec_die", attributes=known | code))
 
     executed.ended = ended
 
@@ -193,6 +197,8 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
 
 def _ends_soon(executed: Executed) -> bool:
     """Wait a moment for its end, as most end before: what it writes waits meanwhile, and wakes nobody up."""
+    if executed.has_ended:
+        return True
     poll = select.poll()
     poll.register(executed.fileno(), select.POLLIN)
     return bool(poll.poll(_MOMENT))

@@ -90,6 +90,11 @@ class Executed:
         """Those of its own limits that are not in force."""
         return () if self._group is None else self._group.unenforced
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known already that it has ended."""
+        return self._running.has_ended
+
     def fileno(self) -> int:
         """A descriptor that is readable once it has ended."""
         return self._running.fileno()
@@ -223,16 +228,20 @@ def _not_running(record: Record) -> StateError:
 def _execute_by_init(directory: str, record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed | None:
     """Start a process by the container's own init, if that is in its power."""
     beyond = wishes.limits is not None or wishes.supervised or wishes.detached or wishes.cgroups or wishes.preserved.fds
-    if beyond or wishes.ignore_paused or process.terminal or not os.path.exists(f"{directory}/{FORKS}"):
+    if beyond or wishes.ignore_paused or process.terminal:
+        return None
+    try:
+        socket = os.open(f"{directory}/{FORKS}", os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # nobody listens
         return None
     from pycgroups.runtime import forks  # of a container that is held
 
     try:
         grantable, groups = _grantable(spec), _may_set_groups(record.pid, record.started_at)
-    except (FileNotFoundError, ProcessLookupError):  # it has ended, which is found out below
-        return None
-    planned = forks.plan(process, spec, grantable, groups)
-    running = planned and forks.start(*planned, record, directory, wishes.stdio, is_awaited=wishes.is_awaited)
+        planned = forks.plan(process, spec, grantable, groups)
+        running = planned and forks.start(*planned, record, socket, wishes.stdio, is_awaited=wishes.is_awaited)
+    finally:
+        os.close(socket)
     if not running:
         return None
     try:
@@ -395,7 +404,10 @@ def _launch(
 
 @lru_cache(64)  # what a process has begun with stays
 def _may_set_groups(pid: int, began: int) -> bool:  # noqa: ARG001 (of which process that is)
-    return own.may_set_groups(pid)
+    try:
+        return own.may_set_groups(pid)
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, which is found out when it is asked
+        return False
 
 
 _manner = lru_cache(64)(confinement.manner)  # a program may be executed a thousand times

@@ -31,7 +31,7 @@ from pycgroups.security import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from functools import lru_cache
 
     from pycgroups._native.calls import Report
@@ -102,7 +102,7 @@ def plan(process: Process, spec: Spec, grantable: int, groups: bool) -> tuple[Pl
 
 
 def start(
-    made: Plan, encoded: bytes, record: Record, directory: str, stdio: Sequence[int], *, is_awaited: bool
+    made: Plan, encoded: bytes, record: Record, socket: int, stdio: Sequence[int], *, is_awaited: bool
 ) -> Forked | None:
     """Start what was planned; None if the init does not do it, for whatever reason.
 
@@ -110,7 +110,7 @@ def start(
         made: the plan.
         encoded: the same.
         record: of the container.
-        directory: its state directory.
+        socket: an O_PATH descriptor of its socket.
         stdio: descriptors that become 0, 1 and 2.
         is_awaited: who starts it waits for its end next: if that comes soon, it is all that wakes anybody up.
 
@@ -120,7 +120,7 @@ def start(
     forked = Forked(made)
     try:
         # Meanwhile: whether the init that was asked is that of this container, and has not been started again.
-        if forked.ask(encoded, directory, stdio) and record.is_alive():
+        if forked.ask(encoded, socket, stdio) and record.is_alive():
             if is_awaited:
                 forked.ends_soon()
             if _has_begun(forked, record):
@@ -139,7 +139,8 @@ def start(
 
 
 def _has_begun(forked: Forked, record: Record) -> bool:
-    stands_still = not forked.is_answered() and (by_path.is_frozen(record.cgroups) or is_stopped(record.pid))
+    is_answered = forked.has_ended or forked.is_answered()
+    stands_still = not is_answered and (by_path.is_frozen(record.cgroups) or is_stopped(record.pid))
     return not stands_still and forked.has_begun()
 
 
@@ -149,30 +150,25 @@ def listen(directory: str) -> int:
     Raises:
         Error: the directory cannot be written to.
     """
-    made = _at(directory, calls.fork_listen)
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        made = calls.fork_listen(f"/proc/self/fd/{opened}/{FORKS}")  # a path that is short enough; unix(7)
+    finally:
+        os.close(opened)
     if made < 0:
         raise Error(operation="make the socket", path=f"{directory}/{FORKS}", errno=-made)
     return made
 
 
-def _at(directory: str, use: Callable[[str], int]) -> int:
-    """Do something with a path of the socket that is short enough; unix(7)."""
-    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return use(f"/proc/self/fd/{opened}/{FORKS}")
-    finally:
-        os.close(opened)
-
-
 class Forked(Running):
     """A fork: no child of ours, so the init tells how it ends, and kills it when we close the socket for that."""
 
-    def ask(self, encoded: bytes, directory: str, stdio: Sequence[int]) -> bool:
+    def ask(self, encoded: bytes, socket: int, stdio: Sequence[int]) -> bool:
         """Ask the init of a container for a fork; False if it does not listen.
 
         Args:
             encoded: ``plan.encode()``.
-            directory: the container's state directory.
+            socket: an O_PATH descriptor of the container's socket.
             stdio: descriptors that become 0, 1 and 2.
         """
         spawned = self.spawned
@@ -181,11 +177,7 @@ class Forked(Running):
         # What the socket does not take would wait here for the init, and no signal would end that.
         if calls.go_early(spawned) != 1:
             return False
-        try:
-            asked = _at(directory, lambda path: calls.fork_ask(spawned, path, stdio))
-        except OSError:
-            return False
-        if asked < 0:
+        if calls.fork_ask(spawned, f"/proc/self/fd/{socket}", stdio) < 0:
             return False
         self.told = True
         return True
@@ -214,9 +206,9 @@ class Forked(Running):
                 raise
         return self.has_forked
 
-    def ends_soon(self) -> bool:
+    def ends_soon(self) -> None:
         """Wait a moment for its end."""
-        return self._is_told(_SOON)
+        self.has_ended = self._is_told(_SOON)
 
     def _is_told(self, patience: int) -> bool:
         told = select.poll()
@@ -234,11 +226,11 @@ class Forked(Running):
         self.has_forked = True
 
     def _reap(self) -> tuple[int | None, Report | None]:
-        self.wait()
-        if self._is_told(_PATIENCE):
+        if self.has_ended or (self.wait() and self._is_told(_PATIENCE)):
             _, report = calls.report(self.spawned.ended)
             if report is not None:
                 return report.value, report
-        # The init was killed, and so was this, if it had not ended; or it stands still.
+        # The init was killed, and so is this, if it had not ended; or it stands still.
+        self.wait()
         status, _ = calls.reap(self.pidfd)
         return _SIGKILL if status is None else status, None
