@@ -48,6 +48,7 @@ enum {
 
 static struct run run;
 static volatile int main_failed; /* written by the main child in our memory, before it gives up */
+static int has_shared;           /* what is STEP_SHARED; our forks have it, and this with it */
 
 /* The last word, and so the conversation's end: also if a child of the library's process has a copy of our socket. */
 static void tell_failure(int control, int32_t step, long error)
@@ -158,6 +159,20 @@ static long __attribute__((noinline)) fork_main(void)
 
 enum { REQUESTS = CONTROL + 1 }; /* of forks.h, once the program runs */
 
+/* What the program has, and a fork of ours is to have by us: its filter comes last, and allows what is ours to do. */
+static int share(void)
+{
+    for (uint32_t i = run.plan->setup; i < run.plan->steps; i++) {
+        const struct plan_step *step = plan_steps(run.plan) + i;
+        if (!(step->flags & STEP_SHARED))
+            continue;
+        if (perform(&run, step) < 0)
+            return 0;
+        has_shared = 1;
+    }
+    return 1;
+}
+
 /* What an init needs no more: the program's streams, what stayed open until its exec, and every right but that to send a
  * signal and, if it is to fork, to be what its forks become. */
 static void settle_down(void)
@@ -179,8 +194,10 @@ static void settle_down(void)
     if (forks)
         limit_bounding(caps); /* that is: here, and not in each fork */
     SYS(capset, &header, data);
-    if (forks)
+    if (forks && share())
         forks_begin(REQUESTS);
+    else if (forks)
+        SYS(close, REQUESTS);
 }
 
 /* Without a pid namespace of ours, kill(-1) would be for every process of the machine. */
@@ -361,6 +378,8 @@ static void __attribute__((noreturn)) launch(void)
     long ret = receive_plan();
     if (ret == 0)
         ret = receive_go();
+    if (ret == 0 && run.plan->flags & PLAN_INHERITS && !has_shared)
+        ret = -EACCES;
     if (ret < 0)
         give_up(ret);
     SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); /* not before: an ordinary user must write our uid_map */

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum {
-    PLAN_MAGIC = 0x70636731, /* "pcg1" */
+    PLAN_MAGIC = 0x70636732, /* "pcg2" */
     PLAN_SLOTS = 256,
     PLAN_PASSED_MAX = 250, /* SCM_MAX_FD is 253: unix(7) */
     PLAN_ARGS = 7,
@@ -93,6 +93,7 @@ enum plan_step_flags {
     /* of OP_MASK and OP_READONLY: a path that is not there is no error; of OP_SYMLINK and OP_NODE: one that is; of
      * OP_CHDIR: one that cannot be entered; of OP_CALL: whatever it answers */
     STEP_OPTIONAL = 1,
+    STEP_SHARED = 2, /* the init performs it as well, once the program runs: for what it forks (forks.h) */
 };
 
 enum plan_tree_flags {
@@ -102,7 +103,8 @@ enum plan_tree_flags {
 };
 
 enum plan_flags {
-    PLAN_INIT = 1, /* the helper stays as an init and forks the main process */
+    PLAN_INIT = 1,     /* the helper stays as an init and forks the main process */
+    PLAN_INHERITS = 2, /* the helper is the fork of an init that has performed what is shared */
 };
 
 enum {

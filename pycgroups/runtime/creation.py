@@ -201,7 +201,8 @@ def _manner(spec: Spec, wishes: Wishes) -> Manner:
         detached=True,
         mount_label=confinement.mount_label(spec.linux.mount_label),
         start=not wishes.at_once,
-        forks=wishes.at_once and _can_fork(spec, manner),
+        forks=(forks := wishes.at_once and _can_fork(spec, manner)),
+        shares=forks and wishes.keyring and _can_share(spec),
         waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
         handed=len(wishes.preserved.fds),
         holes=wishes.preserved.holes,
@@ -216,6 +217,13 @@ def _can_fork(spec: Spec, manner: Manner) -> bool:
     from pycgroups.runtime import forks  # of a container that is held
 
     return forks.are_possible(spec, manner)
+
+
+def _can_share(spec: Spec) -> bool:
+    """Tell whether that init can be under the program's filter."""
+    from pycgroups.runtime import forks
+
+    return forks.can_share(spec)
 
 
 def _has_early_hooks(spec: Spec) -> bool:

@@ -61,7 +61,8 @@ def make_exec(
         setup.append(terminal.step(TERMINAL, process.user))
     given = joins + bool(kinds)
     main = program(process, manner, Slots(handed=given), terminal=terminal is not None, groups=groups)
-    return _plan(setup, main, given + manner.handed)._replace(init=manner.init, supervised=manner.init)
+    plan = _plan(setup, main, given + manner.handed)
+    return plan._replace(init=manner.init, supervised=manner.init, inherits=manner.inherits)
 
 
 def make_inner_hook(

@@ -77,6 +77,17 @@ def capabilities_of(spec: Spec, manner: Manner) -> int:
     return capabilities.mask((*held.bounding, *held.permitted)) & manner.grantable | capabilities.mask(_BECOMING)
 
 
+def can_share(spec: Spec) -> bool:
+    """Tell whether a container's init can be under the filter of its program: the default one allows what it does.
+
+    What it forks has the filter by that, and the session keyring of the init, which is of the container alone.
+    """
+    from pycgroups.security import seccomp
+
+    assert spec.process is not None
+    return spec.linux.seccomp == seccomp.default_profile(frozenset(spec.process.capabilities.bounding))
+
+
 @lru_cache(64)  # a program may be executed a thousand times
 def plan(process: Process, spec: Spec, grantable: int, groups: bool) -> tuple[Plan, bytes] | None:
     """Plan a process of a container, and encode that; None if it takes more than a fork has.
@@ -91,7 +102,7 @@ def plan(process: Process, spec: Spec, grantable: int, groups: bool) -> tuple[Pl
         InvalidConfig, Unsupported: as for any other process.
     """
     own = spec.process
-    manner = confinement.manner(process, spec.linux.seccomp)._replace(grantable=grantable)
+    manner = confinement.manner(process, spec.linux.seccomp)._replace(grantable=grantable, inherits=can_share(spec))
     if own is None or process.rlimits != own.rlimits or manner.seccomp_flags & _LISTENER:
         return None
     held = {*process.capabilities.bounding, *process.capabilities.permitted}

@@ -39,6 +39,8 @@ class Manner(NamedTuple):
         detached: it outlives the process that starts it.
         start: it waits for a byte in a FIFO, which the launch hands over.
         forks: its init forks for who asks at a socket, which the launch hands over; see `pycgroups.runtime.forks`.
+        shares: its init takes on its keyring and its filter, for what it forks.
+        inherits: it is such a fork, and has them.
         waits: its creator has something to do before the root changes: run hooks, or move network devices.
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
         holes: which of those are closed; see `preserved`.
@@ -61,6 +63,8 @@ class Manner(NamedTuple):
     detached: bool = False
     start: bool = False
     forks: bool = False
+    shares: bool = False
+    inherits: bool = False
     waits: bool = False
     handed: int = 0
     holes: tuple[int, int] = (0, 0)
@@ -129,6 +133,10 @@ class _Program:
     def then(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
         self.steps.append(Step(op, args, texts))
 
+    def share(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
+        if not self.manner.inherits:
+            self.steps.append(Step(op, args, texts, shared=self.manner.shares))
+
     def become(self, *, terminal: bool) -> None:
         process, manner = self.process, self.manner
         if manner.init:  # without one, the setup's session is the program's; a terminal wants a session of its own
@@ -140,7 +148,7 @@ class _Program:
         if self.finds_home:
             self.then(lib.OP_HOME, process.user.uid, texts=(b"/etc/passwd",))
         if manner.keyring:
-            self.then(lib.OP_KEYRING)
+            self.share(lib.OP_KEYRING)
         if process.oom_score_adj is not None and manner.init:
             self.then(lib.OP_OOM_SCORE, int(manner.supervised), texts=(str(process.oom_score_adj).encode(),))
         for limit in process.rlimits:
@@ -205,7 +213,7 @@ class _Program:
 
     def filter(self) -> None:
         if self.manner.seccomp_filter:
-            self.then(lib.OP_SECCOMP, self.manner.seccomp_flags, texts=(self.manner.seccomp_filter,))
+            self.share(lib.OP_SECCOMP, self.manner.seccomp_flags, texts=(self.manner.seccomp_filter,))
 
     def execute(self) -> None:
         argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.env))

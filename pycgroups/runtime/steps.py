@@ -23,12 +23,21 @@ _USERNS_OF_TREE = 5
 
 
 class Step(NamedTuple):
-    """One operation: its number (``OP_*``), numbers, strings, and whether a missing path is fine."""
+    """One operation.
+
+    Attributes:
+        op: its number, ``OP_*``.
+        args: numbers.
+        texts: strings.
+        optional: a missing path is fine.
+        shared: the init performs it as well, for what it forks.
+    """
 
     op: int
     args: tuple[int, ...] = ()
     texts: tuple[bytes, ...] = ()
     optional: bool = False
+    shared: bool = False
 
     @property
     def name(self) -> str:
@@ -67,6 +76,7 @@ class Plan(NamedTuple):
         supervised: there is no pid namespace of its own; the helper, which stays, ends its descendants.
         requests: the slot of the socket at which the init is asked for forks, or -1.
         init_caps: the capabilities that the init keeps for them, as a mask.
+        inherits: its helper is the fork of an init that has performed what is shared.
     """
 
     namespaces: int
@@ -80,6 +90,7 @@ class Plan(NamedTuple):
     supervised: bool = False
     requests: int = -1
     init_caps: int = 0
+    inherits: bool = False
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -116,12 +127,13 @@ class Plan(NamedTuple):
                     strings.append(text + b"\0")
                     offset += len(text) + 1
             args = step.args + _NO_ARGS[len(step.args) :]
-            records.append(_STEP.pack(step.op, lib.STEP_OPTIONAL if step.optional else 0, *args, *places, *lengths))
+            flags = (lib.STEP_OPTIONAL if step.optional else 0) | (lib.STEP_SHARED if step.shared else 0)
+            records.append(_STEP.pack(step.op, flags, *args, *places, *lengths))
         prepared = len(self.prepare)
         header = _HEADER.pack(
             lib.PLAN_MAGIC,
             offset,
-            lib.PLAN_INIT if self.init else 0,
+            (lib.PLAN_INIT if self.init else 0) | (lib.PLAN_INHERITS if self.inherits else 0),
             self.given + prepared,
             prepared,
             prepared + len(self.setup),

@@ -86,6 +86,57 @@ def test_it_joins_where_an_init_must_not_fork(run, options):
         assert sets_of_init(held)["Prm"] == KILL
 
 
+# The default filter allows what an init does. Another one may not: each fork has it by itself then.
+OTHER = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["clone", "keyctl"], "action": "SCMP_ACT_ERRNO"}]}
+
+
+def filters(status):
+    words = status.split()
+    return int(words[words.index("Seccomp_filters:") + 1])
+
+
+@pytest.mark.parametrize(("seccomp", "of_init"), [("default", 1), (OTHER, 0), ("unconfined", 0)])
+def test_the_init_has_the_filter_if_it_can(run, seccomp, of_init):
+    held = run(seccomp=seccomp)
+    around = filters(Path("/proc/self/status").read_text())
+    assert filters(Path(f"/proc/{held.pid}/status").read_text()) - around == of_init
+    assert filters(held.exec(["cat", "/proc/self/status"], text=True).stdout) - around == (seccomp != "unconfined")
+    assert is_forked(held)
+
+
+def test_a_fork_without_the_filter_is_none(run, monkeypatch):
+    held = run(seccomp=OTHER)
+    monkeypatch.setattr(forks, "can_share", lambda _: True)
+    text = held.exec(["sh", "-c", "echo $PPID; cat /proc/self/status"], text=True, check=True).stdout
+    assert text.startswith("0\n")  # it has joined
+    assert filters(text) == filters(Path("/proc/self/status").read_text()) + 1
+
+
+KEYS = """
+import ctypes, sys
+import pycgroups as pc
+from pycgroups._native.calls import syscall_numbers
+
+def call(name, *args):
+    return ctypes.CDLL(None).syscall(syscall_numbers()[name], *args)
+
+SESSION, JOIN, SETPERM, POSSESSOR = -3, 1, 5, 0x3f000000
+assert call("keyctl", JOIN, None) > 0
+key = call("add_key", b"user", b"of-the-caller", b"x", 1, SESSION)
+assert key > 0 and call("keyctl", SETPERM, key, POSSESSOR) == 0  # who does not possess it does not see it: keyrings(7)
+assert "of-the-caller" in open("/proc/keys").read()
+with pc.Container(["sleep", "1000"], rootfs=sys.argv[1], userns="host", masked_paths=[]) as held:
+    print(held.exec(["sh", "-c", "cat /proc/keys; echo $PPID"], text=True, check=True).stdout)
+"""
+
+
+@pytest.mark.requires("root")
+def test_it_has_no_keys_of_the_caller(script, root):
+    *keys, parent = script(KEYS, root).split("\n")[:-2]
+    assert parent == "1"
+    assert not any("of-the-caller" in key for key in keys)
+
+
 def test_the_socket_is_its_owners(run):
     held = run()
     directory = held._runtime().directory
