@@ -7,8 +7,6 @@ State is kept on a tmpfs, as it is by default.
 from __future__ import annotations
 
 import compileall
-import ctypes
-import json
 import os
 import shutil
 import statistics
@@ -38,7 +36,6 @@ IN_PROCESS = {
 }
 """By name: what it is compared with, what it is created with, and the options of the Spec."""
 PEAKS = 5
-_SUBREAPER = 36  # prctl(2), PR_SET_CHILD_SUBREAPER
 
 
 def environment(work: Path) -> Path:
@@ -85,32 +82,15 @@ class Command:
         self.do("delete", "--force")
 
 
-def make_bundle(program: Path, rootfs: Path, work: Path) -> Path:
-    """Make the bundle."""
-    bundle = work / "oci-bundle"
-    bundle.mkdir()
-    subprocess.run([program, "spec"], cwd=bundle, check=True)
-    config = json.loads((bundle / "config.json").read_text())
-    config["process"] |= {"terminal": False, "args": ["/bin/true"]}
-    config["root"]["path"] = os.fspath(rootfs)
-    (bundle / "config.json").write_text(json.dumps(config))
-    return bundle
-
-
-def prepare() -> None:
-    """Give this thread its mounts, and this process the orphans."""
-    peers.own_mounts()
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-
-
 def measure_commands(rootfs: Path, work: Path, rounds: int, peak: Path) -> tuple[dict[str, Row], dict[str, float]]:
     """Rows of all commands, and the most memory that each ``run`` takes, in MiB."""
     for module in pycgroups.__path__:
         compileall.compile_dir(module, quiet=1)  # as pip does; a package installed in place may never have been
     own = environment(work)
-    bundle = make_bundle(own, rootfs, work)
+    bundle = work / "oci-bundle"
+    peers.make_bundle(own, rootfs, bundle, ["/bin/true"])
     commands = [Command(name, own if name == RUNTIMES[0] else name, bundle, rootfs.parent) for name in RUNTIMES]
-    with ThreadPoolExecutor(1, initializer=prepare) as pool:
+    with peers.adopting(), ThreadPoolExecutor(1, initializer=peers.own_mounts) as pool:
         rows = interleave([contender for command in commands for contender in contenders(command, pool)], rounds)
         measured = [command for command in commands if not rows[f"{command.name} run"].skipped]
         return rows, {command.name: pool.submit(most_memory, command, peak).result() for command in measured}

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 UNIFIED = Path("/sys/fs/cgroup/unified")
 CLONE_NEWNS = 0x00020000
+SUBREAPER = 36
+PODMAN_RUN = ("--network", "none", "--cgroups", "disabled", "--log-driver", "none", "--rootfs")
+"""What is not asked for is off, cgroups too: podman leaves empty ones behind."""
 
 
 @contextmanager
@@ -62,13 +65,29 @@ def own_mounts() -> None:
     """
     if os.geteuid():
         return
+    private_mounts()
+    if UNIFIED.is_mount():
+        subprocess.run(["umount", UNIFIED], check=True)
+
+
+def private_mounts() -> None:
+    """Give this thread, and what it starts, mounts of its own."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), "unshare(CLONE_NEWNS)")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    if UNIFIED.is_mount():
-        subprocess.run(["umount", UNIFIED], check=True)
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Be the parent of what descendants leave behind, for a time, and reap it: PR_SET_CHILD_SUBREAPER(2const)."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(SUBREAPER, 0, 0, 0, 0)
 
 
 def spawn(argv: list[str], errors: Path) -> None:
@@ -99,25 +118,33 @@ def bubblewrap(rootfs: Path) -> Sequence[str | Path]:
 
 
 def oci_runtime(name: str, rootfs: Path, work: Path) -> Sequence[str | Path]:
-    """Run a bundle with the config.json that `runc spec` or `crun spec` writes."""
+    """Run a bundle."""
     bundle = work / name
-    bundle.mkdir()
     if shutil.which(name):
-        subprocess.run([name, "spec"], cwd=bundle, check=True)
-        config = json.loads((bundle / "config.json").read_text())
-        config["process"] |= {"terminal": False, "args": ["/bin/true"]}
-        config["root"]["path"] = os.fspath(rootfs)
-        (bundle / "config.json").write_text(json.dumps(config))
+        make_bundle(name, rootfs, bundle, ["/bin/true"])
     # One name for all: each is gone when the next one starts.
     return [name, "--root", work / f"{name}-state", "run", "--bundle", bundle, f"pycgroups-bench-{os.getpid()}"]
 
 
+def make_bundle(program: str | Path, rootfs: Path, bundle: Path, command: Sequence[str]) -> None:
+    """Make a bundle, with the config.json that the program's command ``spec`` writes."""
+    bundle.mkdir()
+    subprocess.run([program, "spec"], cwd=bundle, check=True)
+    config = json.loads((bundle / "config.json").read_text())
+    config["process"] |= {"terminal": False, "args": [*command]}
+    config["root"]["path"] = os.fspath(rootfs)
+    (bundle / "config.json").write_text(json.dumps(config))
+
+
 def podman(rootfs: Path, work: Path) -> Sequence[str | Path]:
-    """A store of its own; what is not asked for is off, cgroups too: podman leaves empty ones behind."""
-    store: list[str | Path] = ["--root", work / "podman-root", "--runroot", work / "podman-run"]
-    quiet = ["--events-backend", "none", "--cgroup-manager", "cgroupfs"]
-    run = ["run", "--rm", "--network", "none", "--cgroups", "disabled", "--log-driver", "none", "--rootfs"]
-    return ["podman", *store, *quiet, *run, rootfs, "/bin/true"]
+    """One that is removed in the end."""
+    return [*podman_command(work), "run", "--rm", *PODMAN_RUN, rootfs, "/bin/true"]
+
+
+def podman_command(work: Path) -> list[str]:
+    """Begin a command line of podman, with a store of its own."""
+    store = ["--root", os.fspath(work / "podman-root"), "--runroot", os.fspath(work / "podman-run")]
+    return ["podman", *store, "--events-backend", "none", "--cgroup-manager", "cgroupfs"]
 
 
 def nspawn(rootfs: Path) -> Sequence[str | Path]:
