@@ -24,7 +24,8 @@ between two runs, so contenders are interleaved and only figures of one run are 
     bandwidth   1 GiB through stdin and stdout
     images      layers unpacked, images pulled, pushed and started from
     oci         the OCI runtime: its command, and in process; memory
-    holding     containers that are held: exec, 200 at once, logs
+    holding     containers that are held: exec, logs
+    many        200 of them at once: starts, ends, memory of helpers and of the kernel; a part of holding
     groups      a cgroup alone: made, limited, measured, removed; 1,000 in a row
     looking     samples of containers that are held: of one, of 200
 """

@@ -21,6 +21,10 @@
  *                                 clone3  ----------------------->    identity, capabilities, seccomp
  *       wait for both <-------    exit                                execve
  *
+ * With --hold it starts sleepers instead, keeps them all, and prints those times once the last one runs. At the end of its
+ * input it kills and reaps them, removes their cgroups, and prints how long that took. They die with it, however it ends;
+ * what it could not remove then are cgroups, named after its process.
+ *
  * No pipes, no checks of what is mounted, no answer but the exit status: a library that does these needs more.
  */
 #define _GNU_SOURCE
@@ -65,7 +69,7 @@
 
 /* What was asked for on the command line. */
 static struct {
-	bool net, oci, overlay, limits, userns;
+	bool net, oci, overlay, limits, userns, hold;
 	int count, threads;
 	pid_t inside;                   /* --exec */
 	const char *rootfs;
@@ -75,10 +79,12 @@ static struct {
 /* One start: what parent and child share. */
 struct start {
 	atomic_int gate;                /* 0 until the ids are mapped */
+	atomic_int shared;              /* 0 when the child has left this memory */
 	int tree;                       /* the rootfs, id-mapped, as a detached mount */
 	char group_name[64];            /* of its cgroups */
 	int group[2];                   /* directories of its cgroups, one in each hierarchy */
 	char *stack;
+	pid_t pid;
 	int container;                  /* a pidfd of its process */
 	int place;                      /* the cgroup of v2 that a process is born in, or -1 */
 };
@@ -507,8 +513,10 @@ static long futex(atomic_int *word, int operation, int value)
 	return syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
 }
 
+/* The parent may die before it opens it. */
 static void wait_for_gate(struct start *s)
 {
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL), "pdeathsig");
 	while (!atomic_load(&s->gate))
 		futex(&s->gate, FUTEX_WAIT_PRIVATE, 0);
 }
@@ -521,7 +529,9 @@ static void open_gate(struct start *s)
 
 static _Noreturn void child(void *argument)
 {
-	static char *const arguments[] = {"true", NULL}, *const environment[] = {"PATH=/bin", NULL};
+	static char *const once[] = {"/bin/true", NULL}, *const for_long[] = {"/bin/sleep", "1000000", NULL};
+	static char *const environment[] = {"PATH=/bin", NULL};
+	char *const *arguments = asked.hold ? for_long : once;
 	struct start *s = argument;
 	if (asked.userns)
 		wait_for_gate(s);
@@ -531,8 +541,8 @@ static _Noreturn void child(void *argument)
 	pivot();
 	if (asked.oci)
 		restrict_process();
-	execve("/bin/true", arguments, environment);
-	die("execve /bin/true");
+	execve(arguments[0], arguments, environment);
+	die(arguments[0]);
 }
 
 /* clone3 with a stack: the child begins in `run`, the parent comes back with its pid. libc has no such call. */
@@ -578,7 +588,8 @@ static pid_t spawn(struct start *s)
 {
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_FILES | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC
-			| CLONE_NEWCGROUP | CLONE_NEWNET,
+			| CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_CHILD_CLEARTID,
+		.child_tid = (uintptr_t)&s->shared,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)s->stack,
 		.stack_size = STACK_SIZE,
@@ -699,17 +710,23 @@ static int reap(pid_t pid)
 	return status;
 }
 
-static void start_once(struct start *s)
+static void begin(struct start *s)
 {
 	atomic_store(&s->gate, 0);
+	atomic_store(&s->shared, 1);
 	if (asked.limits)
 		create_groups(s);
-	pid_t pid = spawn(s);
+	s->pid = spawn(s);
 	if (asked.userns) {
-		map_ids(s, pid);
+		map_ids(s, s->pid);
 		open_gate(s);
 	}
-	int status = reap(pid);
+}
+
+static void start_once(struct start *s)
+{
+	begin(s);
+	int status = reap(s->pid);
 	if (asked.userns)
 		close(s->tree);
 	if (asked.limits)
@@ -727,12 +744,17 @@ static int64_t now(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+static char *new_stack(void)
+{
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		die("mmap");
+	return stack;
+}
+
 static void *worker(void *times)
 {
-	struct start s = {0};
-	s.stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (s.stack == MAP_FAILED)
-		die("mmap");
+	struct start s = {.stack = new_stack()};
 	snprintf(s.group_name, sizeof s.group_name, "pycgroups-floor-%d", gettid());
 	for (int64_t *time = times; time < (int64_t *)times + asked.count; time++) {
 		int64_t begin = now();
@@ -744,6 +766,72 @@ static void *worker(void *times)
 	}
 	munmap(s.stack, STACK_SIZE);
 	return NULL;
+}
+
+/* A child that shares the memory without suspending the parent leaves it by its exec, or its end. */
+static void wait_for_exec(struct start *s)
+{
+	while (atomic_load(&s->shared))
+		futex(&s->shared, FUTEX_WAIT, 1); /* the kernel's wake-up is not a private one */
+}
+
+static void hold_all(struct start *starts, int64_t *times)
+{
+	char *stack = new_stack();
+	for (int i = 0; i < asked.count; i++) {
+		struct start *s = &starts[i];
+		s->stack = stack;
+		snprintf(s->group_name, sizeof s->group_name, "pycgroups-floor-%d-%d", getpid(), i);
+		int64_t begun = now();
+		begin(s);
+		wait_for_exec(s);
+		times[i] = now() - begun;
+		if (asked.userns)
+			close(s->tree);
+	}
+	munmap(stack, STACK_SIZE);
+}
+
+/* False if one had ended by itself. */
+static bool end_all(struct start *starts)
+{
+	bool all_ran = true;
+	for (int i = 0; i < asked.count; i++)
+		must(kill(starts[i].pid, SIGKILL), "kill");
+	for (int i = 0; i < asked.count; i++)
+		all_ran &= reap(starts[i].pid) == SIGKILL;
+	for (int i = 0; i < asked.count && asked.limits; i++)
+		remove_groups(&starts[i]);
+	return all_ran;
+}
+
+static void print_times(const int64_t *times, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		printf("%lld\n", (long long)times[i]);
+	fflush(stdout);
+}
+
+/* In this thread, not in a worker: the sleepers die with the one that has started them. */
+static void hold(int64_t *times)
+{
+	struct start *starts = calloc(asked.count, sizeof *starts);
+	char rest[64];
+	if (!starts)
+		die("calloc");
+	hold_all(starts, times);
+	print_times(times, asked.count);
+	while (read(STDIN_FILENO, rest, sizeof rest) > 0)
+		continue;
+	int64_t begun = now(), took;
+	bool all_ran = end_all(starts);
+	took = now() - begun;
+	free(starts);
+	if (!all_ran) {
+		fputs("floor: a sleeper ended by itself\n", stderr);
+		exit(EXIT_FAILURE);
+	}
+	print_times(&took, 1);
 }
 
 static void run_workers(int64_t *times)
@@ -763,7 +851,7 @@ static void parse(int argc, char **argv)
 		{"overlay", no_argument, NULL, 'v'},       {"limits", no_argument, NULL, 'l'},
 		{"userns", no_argument, NULL, 'u'},        {"threads", required_argument, NULL, 't'},
 		{"count", required_argument, NULL, 'c'},   {"exec", required_argument, NULL, 'e'},
-		{0},
+		{"hold", no_argument, NULL, 'h'},          {0},
 	};
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -772,6 +860,7 @@ static void parse(int argc, char **argv)
 		case 'v': asked.overlay = true; break;
 		case 'l': asked.limits = true; break;
 		case 'u': asked.userns = true; break;
+		case 'h': asked.hold = true; break;
 		case 't': asked.threads = atoi(optarg); break;
 		case 'c': asked.count = atoi(optarg); break;
 		case 'e': asked.inside = atoi(optarg); break;
@@ -780,8 +869,10 @@ static void parse(int argc, char **argv)
 	asked.groups = argv + optind;
 	if (asked.inside > 0 && asked.threads == 1 && asked.count > 0)
 		return;
-	if (optind != argc - 1 || !asked.net || asked.threads < 1 || asked.count < 1) {
+	bool can_hold = asked.oci && asked.threads == 1; /* --oci has them die with this process */
+	if (optind != argc - 1 || !asked.net || asked.threads < 1 || asked.count < 1 || (asked.hold && !can_hold)) {
 		fputs("usage: floor --net|--oci [--overlay] [--limits] [--userns] [--threads N] [--count N] ROOTFS\n"
+		      "       floor --hold --oci [--overlay] [--limits] [--userns] [--count N] ROOTFS\n"
 		      "       floor --exec PID [--userns] [--count N] CGROUP...\n", stderr);
 		exit(2);
 	}
@@ -799,9 +890,12 @@ int main(int argc, char **argv)
 	compile_filter();
 	if (asked.limits)
 		find_hierarchies();
-	run_workers(times);
-	for (size_t i = 0; i < total; i++)
-		printf("%lld\n", (long long)times[i]);
+	if (asked.hold) {
+		hold(times);
+	} else {
+		run_workers(times);
+		print_times(times, total);
+	}
 	free(times);
 	return 0;
 }

@@ -1,4 +1,4 @@
-"""Containers that are held: a program executed in one, many at once, and what they write.
+"""Containers that are held: a program executed in one, and what they write. Many of them: many.py.
 
 ``exec`` is compared with C that joins the same namespaces and cgroups (floor.c, ``--exec``), and with crun and runc,
 each in a container of its own that sleeps. The store of ours lies in /dev/shm, as the root file system does.
@@ -6,7 +6,6 @@ each in a container of its own that sleeps. The store of ours lies in /dev/shm, 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import statistics
@@ -17,9 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
-from benchmarks import peers
+from benchmarks import ours, peers
+from benchmarks.many import SLEEP
 from benchmarks.timing import Contender, each, interleave
 
 if TYPE_CHECKING:
@@ -27,29 +25,16 @@ if TYPE_CHECKING:
 
     from benchmarks.timing import Row
     from pycgroups import Container
-    from pycgroups.containers.collection import Containers
 
 EXEC, FLOOR = "Container.exec", "floor: exec, cgroups, capabilities, seccomp"
 PEERS = ("crun", "runc")
-SLEEP = ("/bin/sleep", "1000000")
-AT_ONCE = 200
-STOPPERS = 8
-"""Threads that stop containers: the kernel takes its time to end the namespaces of each."""
 LINE = b"a line of output as programs write them, neither short nor long, with a few words and a number: 1234567890\n"
 
 
 @contextmanager
-def store(rootfs: Path) -> Iterator[Containers]:
-    """Give containers a place beside the root file system."""
-    import pycgroups as pc
-
-    yield pc.Store(rootfs.parent / "store").containers
-
-
-@contextmanager
-def sleeping(containers: Containers, rootfs: Path) -> Iterator[Container]:
+def sleeping(rootfs: Path) -> Iterator[Container]:
     """Hold a container that sleeps."""
-    with containers.create(SLEEP, rootfs=rootfs) as container:
+    with ours.containers(rootfs).create(SLEEP, rootfs=rootfs) as container:
         container.start()
         try:
             yield container
@@ -61,7 +46,7 @@ def measure_exec(floor: Path, rootfs: Path, work: Path, rounds: int) -> dict[str
     """Rows of /bin/true, executed in a container that runs."""
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(1, initializer=peers.own_mounts))
-        container = stack.enter_context(sleeping(stack.enter_context(store(rootfs)), rootfs))
+        container = stack.enter_context(sleeping(rootfs))
         others = [stack.enter_context(peer(name, rootfs, work, pool)) for name in PEERS if shutil.which(name)]
 
         def once() -> None:
@@ -113,12 +98,7 @@ def same_users(pid: int) -> bool:
 def peer(name: str, rootfs: Path, work: Path, pool: ThreadPoolExecutor) -> Iterator[Contender]:
     """Another runtime's exec, in a container of its own."""
     bundle, errors = work / f"{name}-holding", work / f"{name}-holding.stderr"
-    bundle.mkdir()
-    subprocess.run([name, "spec"], cwd=bundle, check=True)
-    config = json.loads((bundle / "config.json").read_text())
-    config["process"] |= {"terminal": False, "args": list(SLEEP)}
-    config["root"]["path"] = os.fspath(rootfs)
-    (bundle / "config.json").write_text(json.dumps(config))
+    peers.make_bundle(name, rootfs, bundle, SLEEP)
     command, id_ = [name, "--root", os.fspath(bundle / "state")], f"pycgroups-bench-{os.getpid()}"
     pool.submit(peers.spawn, [*command, "run", "--detach", "--bundle", os.fspath(bundle), id_], errors).result()
     try:
@@ -126,54 +106,6 @@ def peer(name: str, rootfs: Path, work: Path, pool: ThreadPoolExecutor) -> Itera
         yield Contender(name=f"{name} exec", kind="peer", batch=lambda n: pool.submit(batch, n).result())
     finally:
         pool.submit(peers.spawn, [*command, "delete", "--force", id_], errors).result()
-
-
-@attrs.frozen(kw_only=True)
-class Many:
-    """What many containers at once took.
-
-    Attributes:
-        start: seconds for one, the median.
-        stop: seconds for all.
-        monitor: the proportional share of memory of one monitor, MiB, the median.
-    """
-
-    start: float
-    stop: float
-    monitor: float
-
-
-def measure_many(rootfs: Path, count: int = AT_ONCE) -> Many:
-    """Start so many, measure them, stop all."""
-    with store(rootfs) as containers:
-        made: list[Container] = []
-        times = []
-        try:
-            for _ in range(count):
-                begin = time.perf_counter()
-                made.append(containers.create(SLEEP, rootfs=rootfs))
-                made[-1].start()
-                times.append(time.perf_counter() - begin)
-            share = statistics.median(monitors())
-            begin = time.perf_counter()
-            with ThreadPoolExecutor(STOPPERS) as pool:
-                list(pool.map(lambda container: container.kill(), made))
-            stop = time.perf_counter() - begin
-        finally:
-            for container in made:
-                container.remove(force=True)
-    return Many(start=statistics.median(times), stop=stop, monitor=share)
-
-
-def monitors() -> Iterator[float]:
-    """Find the monitors of all containers; what memory is a monitor's own and its part of what it shares, in MiB."""
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and (entry / "comm").read_text() == "pycgroups-watch\n":
-                lines = (entry / "smaps_rollup").read_text().splitlines()  # proc_pid_smaps(5)
-                yield next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-        except OSError:  # it has ended
-            continue
 
 
 def measure_log(rootfs: Path, size: int, repeats: int) -> tuple[float, float]:
@@ -198,7 +130,7 @@ def measure_log(rootfs: Path, size: int, repeats: int) -> tuple[float, float]:
 
 def logged(rootfs: Path, size: int) -> float:
     """Bytes per second, from the start to the end of the log."""
-    with store(rootfs) as containers, containers.create(["/bin/cat", "/output"], rootfs=rootfs) as container:
+    with ours.containers(rootfs).create(["/bin/cat", "/output"], rootfs=rootfs) as container:
         begin = time.perf_counter()
         container.start()
         if status := container.wait():
