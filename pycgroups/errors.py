@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 _LONGEST_SHOWN = 100
 _LONGEST_WORD = 60
 _LONGEST_PATH = 4096  # PATH_MAX
+# What any call may run into: the limits of who calls. getrlimit(2)
+_EXHAUSTED: dict[int | None, str] = {
+    errno_names.EMFILE: "this process has as many descriptors open as it may: ulimit -n, RLIMIT_NOFILE",
+    errno_names.ENFILE: "this machine has as many files open as it may: sysctl fs.file-max",
+    errno_names.EFBIG: "no file of this process may become so large: ulimit -f, RLIMIT_FSIZE",
+}
 
 
 class Error(Exception):
@@ -69,7 +75,7 @@ class Error(Exception):
         self.operation = operation
         self.path = None if path is None else os.fsdecode(path)
         self.errno = errno
-        self.hint = hint
+        self.hint = hint or _EXHAUSTED.get(errno)
 
     def __str__(self) -> str:
         """One line: operation, path, reason in words, and the hint."""

@@ -22,6 +22,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.tars import roots
 from tests.waiting import PATIENCE, wait_for
 from tests.worlds import features
 
@@ -192,7 +193,7 @@ def _write_image(archive: Path, rootfs: Path) -> None:
     """Make an image of a root file system, as ``docker save`` does."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
-        tar.add(rootfs, ".", filter=lambda info: info.replace(uid=0, gid=0, uname="", gname="", deep=False))
+        tar.add(rootfs, ".", filter=roots)
     config = {
         "architecture": ARCHITECTURES[os.uname().machine],
         "os": "linux",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import leaks
+from tests.tars import roots
 from tests.waiting import wait_for
 from tests.worlds import features
 
@@ -109,7 +110,7 @@ class Podman:
         """Make the image of a root file system."""
         archive = self.directory / "rootfs.tar"
         with tarfile.open(archive, "w") as tar:
-            tar.add(rootfs, ".", filter=lambda info: info.replace(uid=0, gid=0, uname="", gname="", deep=False))
+            tar.add(rootfs, ".", filter=roots)
         self("import", "--quiet", "--change", "ENV PATH=/bin", archive, IMAGE)
 
     def __exit__(self, *_: object) -> None:

@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import tarfile
     from collections.abc import Iterator
     from typing import Any
 
@@ -121,3 +122,10 @@ def long_name(name: bytes, kind: bytes = b"L") -> bytes:
 def chunked(data: bytes, size: int = 2**18) -> Iterator[bytes]:
     for at in range(0, len(data), size):
         yield data[at : at + size]
+
+
+def roots(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Make it root's: for `tarfile.TarFile.add`."""
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    return info

@@ -18,7 +18,7 @@ from pycgroups.clock import seconds_until
 from pycgroups.containers.inner import returncode_of
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
 from pycgroups.containers.verdict import Hits, make_hits, make_reason
-from pycgroups.errors import StateError, invalid
+from pycgroups.errors import InvalidConfig, StateError, invalid
 from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _SIGTERM, _SIGKILL = 15, 9
 _CHUNK = 65536
+_CLOSED = "DEVNULL, PIPE, or a descriptor that is open"
 
 
 class Ends:
@@ -94,7 +95,9 @@ def _given(stream: Stream, inherited: int, name: str) -> int:
     try:
         fd = fd if isinstance(fd, int) and not isinstance(fd, bool) else fd.fileno()
         os.fstat(fd)
-    except (AttributeError, OSError, OverflowError, ValueError):
+    except OSError:
+        raise InvalidConfig("the descriptor is closed", operation="option", path=name, hint=_CLOSED) from None
+    except (AttributeError, OverflowError, ValueError):
         raise invalid(name, stream, "PIPE, DEVNULL, None, a file or a descriptor") from None
     return int(fd)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 
 from pycgroups.errors import ImageError, ImageNotFound, InvalidConfig, StateError, invalid
@@ -109,11 +108,12 @@ class Images:
     def is_there(self) -> bool:
         """Whether the store has a place for images yet."""
         try:
-            return stat.S_ISDIR(os.stat(f"{self._root or default_root()}/images").st_mode)
-        except PermissionError:  # whoever opens it is told so
-            return True
-        except OSError:
+            os.stat(f"{self._root or default_root()}/images")
+        except FileNotFoundError:
             return False
+        except OSError:  # whoever opens it is told so
+            pass
+        return True
 
     def close(self) -> None:
         """Let go of the store's directory; it is opened again when it is wanted."""

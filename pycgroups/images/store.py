@@ -14,6 +14,7 @@ dies, so no state is ever half held.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
@@ -99,7 +100,8 @@ class ImageStore:
                 _make(root)
             directory = os.open(f"{root}/images", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise ImageError(operation="open store", path=root, errno=error.errno, hint=ANOTHER_STORE) from error
+            number = errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno
+            raise ImageError(operation="open store", path=root, errno=number, hint=ANOTHER_STORE) from error
         self._directory = directory
         self.blobs = Blobs(f"{root}/images/blobs", f"{root}/{_TMP}")
         self.layers = Layers(f"{root}/layers", f"{root}/{_TMP}", self.inside)

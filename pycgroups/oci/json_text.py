@@ -71,13 +71,22 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 def _document(text: str) -> Any:
     try:
-        document, end = _SCANNER(text, len(text) - len(text.lstrip(_BLANKS)))
+        document, end = _scan(text, len(text) - len(text.lstrip(_BLANKS)))
     except StopIteration as stopped:
         raise _misplaced("Expecting value", text, stopped.value) from None
     rest = text[end:].lstrip(_BLANKS)
     if rest:
         raise _misplaced("Extra data", text, len(text) - len(rest))
     return document
+
+
+def _scan(text: str, start: int) -> tuple[Any, int]:
+    try:
+        return _SCANNER(text, start)
+    except SystemError:  # Python 3.11 finds json's error only where json has been imported
+        import json  # noqa: F401
+
+        return _SCANNER(text, start)
 
 
 def _misplaced(message: str, text: str, position: int) -> ValueError:

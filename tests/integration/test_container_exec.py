@@ -80,9 +80,17 @@ def test_what_is_not_there_is_told(held):
     for options in ({"cwd": "relative"}, {"env": {"": "x"}}, {"timeout": -1}, {"stdin": object()}):
         with pytest.raises(pc.InvalidConfig):
             held.exec("true", **options)
+    with pytest.raises(pc.InvalidConfig, match="stdin: the descriptor is closed"):
+        held.popen("true", stdin=closed())
     held.stop(timeout=0)
     with pytest.raises(pc.StateError):
         held.exec("true")
+
+
+def closed():
+    fd = os.open("/", os.O_PATH)
+    os.close(fd)
+    return fd
 
 
 def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(held, monkeypatch, joining):

@@ -45,6 +45,7 @@ for extra in range(0, 60, STEP):
         outcomes.add("success")
     except pc.Error as error:
         assert "EMFILE" in str(error), error
+        assert "ulimit -n" in error.hint, error.hint
         outcomes.add("error")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -123,6 +123,15 @@ def test_to_look_makes_no_store(scratch, monkeypatch):
     assert not (scratch / "none").exists()
 
 
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_store_that_is_none_is_told(scratch, place):
+    (scratch / "file").write_text("")
+    for collection in ("images", "containers", "volumes"):
+        with pytest.raises(pc.Error, match="ENOTDIR") as caught:
+            getattr(pc.Store(scratch / place), collection).list()
+        assert "another place" in caught.value.hint
+
+
 def test_a_kernel_that_takes_layers_together(box, monkeypatch):
     monkeypatch.setattr(kernel, "running", lambda: (6, 1))
     assert say(box, "cat /etc/both /etc/second") == "upper\nsecond"

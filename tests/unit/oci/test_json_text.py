@@ -1,6 +1,7 @@
 """Hostile JSON: each an InvalidConfig, whatever the interpreter's limits are."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -90,3 +91,18 @@ def test_the_error_is_that_of_json(text):
     with pytest.raises(InvalidConfig) as caught:
         parse(text, "it")
     assert caught.value.message == f"not JSON: {expected.value}"
+
+
+def test_the_error_is_there_before_json_is():
+    code = """
+import sys
+from pycgroups.errors import InvalidConfig
+from pycgroups.oci.json_text import parse
+assert "json" not in sys.modules
+try:
+    parse("[1", "it")
+except InvalidConfig as error:
+    print(error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "not JSON: Expecting ',' delimiter: line 1 column 3 (char 2)\n"
