@@ -159,17 +159,19 @@ static long __attribute__((noinline)) fork_main(void)
 
 enum { REQUESTS = CONTROL + 1 }; /* of forks.h, once the program runs */
 
-/* What the program has, and a fork of ours is to have by us: its filter comes last, and allows what is ours to do. */
+/* What the program has, and a fork of ours is to have by us: its filter, which allows what is ours to do. */
 static int share(void)
 {
+    int done = 0;
     for (uint32_t i = run.plan->setup; i < run.plan->steps; i++) {
         const struct plan_step *step = plan_steps(run.plan) + i;
         if (!(step->flags & STEP_SHARED))
             continue;
         if (perform(&run, step) < 0)
             return 0;
-        has_shared = 1;
+        done++;
     }
+    has_shared = done > 0;
     return 1;
 }
 

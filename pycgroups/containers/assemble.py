@@ -207,7 +207,7 @@ def _describe(  # noqa: PLR0917 (positional: keywords make a slower key)
         init=config.init,
         secure_bits=config.securebits,
         labels=labels(config),
-        landlock=_landlock(config),
+        landlock=ruleset(config),
         seccomp_filter=b"" if spec.linux.seccomp is None else compile_filter(spec.linux.seccomp, syscall_table()),
         seccomp_flags=0 if spec.linux.seccomp is None else filter_flags(spec.linux.seccomp),
     )
@@ -298,7 +298,12 @@ def labels(config: ContainerConfig) -> tuple[tuple[str, str], ...]:
     return tuple((f"/proc/thread-self/{path}", text) for path, text in found)
 
 
-def _landlock(config: ContainerConfig) -> Ruleset | None:
+def ruleset(config: ContainerConfig) -> Ruleset | None:
+    """Return the rules of Landlock for its programs.
+
+    Raises:
+        Unsupported: this kernel has not what they ask for.
+    """
     if config.landlock is None:
         return None
     from pycgroups.security import landlock  # the usual run has no rules

@@ -17,7 +17,6 @@ from pycgroups.containers import collection, ending, health, keeping, monitor, r
 from pycgroups.containers.config import OPTIONS
 from pycgroups.containers.config_json import from_json, to_json
 from pycgroups.containers.contents import Contents
-from pycgroups.containers.events import line as event_line
 from pycgroups.containers.home import STARTS_IT, boot_id
 from pycgroups.containers.looking import Looking
 from pycgroups.containers.options import signal_number
@@ -868,6 +867,7 @@ class Container(Contents, Looking):
             start = home.start()
             if start is None or start.boot != boot_id():
                 raise self._idle("exec")
+            record = home.record()
             try:
                 with self._told():
                     executed = self._runtime().exec(
@@ -878,6 +878,7 @@ class Container(Contents, Looking):
                         is_awaited=is_awaited,
                         limits=limits,
                         require_limits=require_limits,
+                        confines=inner.confines(record.config),
                         # As long as its start is not noted, the runtime may know one whose root is still the host's.
                         first=(start.pid, start.began),
                     )
@@ -887,10 +888,8 @@ class Container(Contents, Looking):
                 raise self._idle("exec") from error
             with inner.held(executed):
                 if is_told:
-                    name = self._place.homes.name_in(home)
-                    inner.tell(
-                        self._place.events.write, partial(event_line, "container", id_=self.id, name=name), executed
-                    )
+                    append = partial(self._place.events.append, "container", id_=self.id, name=record.name)
+                    inner.tell(append, executed)
                 return executed
 
     def exec_detached(

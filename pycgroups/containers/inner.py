@@ -18,8 +18,9 @@ from pycgroups.oci.runtime_spec import Capabilities, User
 from pycgroups.oci.uncommon import ConsoleSize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from functools import lru_cache
+    from typing import Any
 
     from attrs import evolve
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.vocabulary import Pairs, Path
     from pycgroups.oci.runtime_spec import Process
     from pycgroups.runtime.execution import Executed
+    from pycgroups.runtime.program import Confines
 else:
     from pycgroups.caches import lru_cache
     from pycgroups.frozen import evolve
@@ -108,6 +110,22 @@ def _described(  # noqa: PLR0917 (positional: keywords make a slower key)
     )
 
 
+def confines(config: Mapping[str, Any]) -> Confines | None:
+    """Say what a container's programs are under beyond its Spec, by what container.json has of its options.
+
+    Raises:
+        Unsupported: this kernel has not what they ask for.
+    """
+    if "securebits" not in config and "landlock" not in config:  # as in most
+        return None
+    from pycgroups.containers import assemble
+    from pycgroups.containers.config_json import from_json
+    from pycgroups.runtime.program import Confines
+
+    whole = from_json(config)
+    return Confines(secure_bits=whole.securebits, landlock=assemble.ruleset(whole))
+
+
 def limits_of(words: Words) -> Limits | None:
     """Return its own limits; None if there are none.
 
@@ -128,23 +146,19 @@ def held(executed: Executed) -> Iterator[None]:
         raise
 
 
-def tell(write: Callable[[bytes], None], line: Callable[..., bytes], executed: Executed) -> None:
+def tell(append: Callable[..., None], executed: Executed) -> None:
     """Tell of a program that has begun to run, and see to it that its end is told.
 
     Args:
-        write: what writes lines into the events of the store.
-        line: what makes one of the container, of an action and its attributes.
+        append: to the events of the container; takes an action and its attributes.
         executed: the program.
     """
     known = {"pid": str(executed.pid), "command": " ".join(executed.args)[:_LONGEST_COMMAND]}
-    untold = line("exec", attributes=known)
-    if not executed.has_ended:  # else both are told at once
-        write(untold)
-        untold = b""
+    append("exec", attributes=known)
 
     def ended(status: int | None) -> None:
         code = {} if status is None else {"exit_code": str(os.waitstatus_to_exitcode(status))}
-        write(untold + line("exec_die", attributes=known | code))
+        append("exec_die", attributes=known | code)
 
     executed.ended = ended
 
@@ -197,8 +211,6 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
 
 def _ends_soon(executed: Executed) -> bool:
     """Wait a moment for its end, as most end before: what it writes waits meanwhile, and wakes nobody up."""
-    if executed.has_ended:
-        return True
     poll = select.poll()
     poll.register(executed.fileno(), select.POLLIN)
     return bool(poll.poll(_MOMENT))

@@ -164,11 +164,17 @@ def open_file(name: str, directory: int | None = None) -> int:
     Raises:
         OSError: it cannot be opened; EISDIR where it is something else.
     """
+    return open_with_size(name, directory)[0]
+
+
+def open_with_size(name: str, directory: int | None = None) -> tuple[int, int]:
+    """Do so; the descriptor, and how many bytes it has."""
     fd = os.open(name, _FILE, dir_fd=directory)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    seen = os.fstat(fd)
+    if not stat.S_ISREG(seen.st_mode):
         os.close(fd)
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-    return fd
+    return fd, seen.st_size
 
 
 def pieces(fd: int, start: int, end: int, name: str) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ else:
     from pycgroups.records import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ATTEMPTS = 10
 _BLIND = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -57,13 +58,17 @@ def remove_tree(parent_fd: int, name: str | bytes) -> None:
     Raises:
         Error: something cannot be removed; what was removed before is gone.
     """
+    left = _ATTEMPTS
     while not _unlinked(parent_fd, name):
         try:
             _remove(parent_fd, name)
         except FileNotFoundError:  # another process removes the same, and has been quicker: what is left is begun anew
             continue
         except OSError as error:
-            raise _refused(name, error) from error
+            left -= 1
+            if error.errno != errno.ENOTEMPTY or not left:
+                raise _refused(name, error) from error
+            # A file has come since the directory was emptied: as the last words of a monitor.
 
 
 def _refused(name: str | bytes, error: OSError) -> Error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pycgroups.images.files import open_file
+from pycgroups.images.files import open_with_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def read_file(name: str, *, dir_fd: int, most: int) -> bytes | None:
         OSError: it cannot be read, is no regular file, or a symlink.
     """
     try:
-        fd = open_file(name, dir_fd)
+        fd, size = open_with_size(name, dir_fd)
     except FileNotFoundError:
         return None
     try:
-        return os.read(fd, min(os.fstat(fd).st_size, most) + 1)  # Python's own files take four times as long
+        return os.read(fd, min(size, most) + 1)  # Python's own files take four times as long
     finally:
         os.close(fd)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pycgroups.runtime.checkpoint import CheckpointImages
     from pycgroups.runtime.creation import Created
     from pycgroups.runtime.execution import Executed
+    from pycgroups.runtime.program import Confines
 else:
     from pycgroups.caches import lru_cache
 
@@ -282,6 +283,7 @@ class Container:
         ignore_paused: bool = False,
         limits: Limits | None = None,
         require_limits: bool = True,
+        confines: Confines | None = None,
         first: tuple[int, int] | None = None,
     ) -> Executed:
         """Start another process in it.
@@ -302,6 +304,7 @@ class Container:
             limits: it is in a cgroup of its own below the container's, with these, instead of `cgroups`; all that it
                 has started ends with it, unless it is detached.
             require_limits: raise if one of them cannot be enforced; if False, it is in `Executed.unenforced`.
+            confines: what it is under, as the container's own process is, and no Spec has words for.
             first: only if its first process is still this one: its pid, and when it began; proc_pid_stat(5), (22). It
                 has been created then, and what is known of it does not change any more.
 
@@ -311,7 +314,7 @@ class Container:
             CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
             LaunchError: a step failed.
         """
-        from pycgroups.runtime import execution, preserved
+        from pycgroups.runtime import execution, preserved, program
 
         wishes = execution.Wishes(
             stdio=stdio,
@@ -325,6 +328,7 @@ class Container:
             ignore_paused=ignore_paused,
             limits=limits,
             require_limits=require_limits,
+            confines=program.Confines() if confines is None else confines,
         )
         record, spec = _known(self.directory, None) if first is None else _kept(self.directory, first)
         return execution.execute(self.directory, record, spec, process, wishes)

@@ -12,6 +12,7 @@ from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Uns
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
+from pycgroups.runtime.program import Confines
 from pycgroups.runtime.signals import has_ended, open_process
 from pycgroups.runtime.state import FORKS, make_state, write_pid
 
@@ -55,6 +56,7 @@ class Wishes(NamedTuple):
     ignore_paused: bool = False
     limits: Limits | None = None
     require_limits: bool = True
+    confines: Confines = Confines()
 
 
 class Executed:
@@ -238,7 +240,7 @@ def _execute_by_init(directory: str, record: Record, spec: Spec, process: Proces
 
     try:
         grantable, groups = _grantable(spec), _may_set_groups(record.pid, record.started_at)
-        planned = forks.plan(process, spec, grantable, groups)
+        planned = forks.plan(process, spec, grantable, groups, wishes.confines)
         running = planned and forks.start(*planned, record, socket, wishes.stdio, is_awaited=wishes.is_awaited)
     finally:
         os.close(socket)
@@ -285,6 +287,8 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
         init=wishes.supervised,
         handed=len(wishes.preserved.fds),
         holes=wishes.preserved.holes,
+        secure_bits=wishes.confines.secure_bits,
+        landlock=wishes.confines.landlock,
     )
     console = listener = -1
     if limited is not None and limited.paths:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from pycgroups._native.calls import Report
     from pycgroups.oci.runtime_spec import Process, Spec
-    from pycgroups.runtime.program import Manner
+    from pycgroups.runtime.program import Confines, Manner
     from pycgroups.runtime.state import Record
     from pycgroups.runtime.steps import Plan
 else:
@@ -84,12 +84,12 @@ def can_share(spec: Spec) -> bool:
     """
     from pycgroups.security import seccomp
 
-    assert spec.process is not None
-    return spec.linux.seccomp == seccomp.default_profile(frozenset(spec.process.capabilities.bounding))
+    own = spec.process
+    return own is not None and spec.linux.seccomp == seccomp.default_profile(frozenset(own.capabilities.bounding))
 
 
 @lru_cache(64)  # a program may be executed a thousand times
-def plan(process: Process, spec: Spec, grantable: int, groups: bool) -> tuple[Plan, bytes] | None:
+def plan(process: Process, spec: Spec, grantable: int, groups: bool, confines: Confines) -> tuple[Plan, bytes] | None:
     """Plan a process of a container, and encode that; None if it takes more than a fork has.
 
     Args:
@@ -97,12 +97,17 @@ def plan(process: Process, spec: Spec, grantable: int, groups: bool) -> tuple[Pl
         spec: the container.
         grantable: the bits of capabilities that it can get.
         groups: the container's user namespace allows setgroups(2).
+        confines: what else it is under.
 
     Raises:
         InvalidConfig, Unsupported: as for any other process.
     """
     own = spec.process
-    manner = confinement.manner(process, spec.linux.seccomp)._replace(grantable=grantable, inherits=can_share(spec))
+    inherits = can_share(spec)
+    manner = confinement.manner(process, None if inherits else spec.linux.seccomp)
+    manner = manner._replace(
+        grantable=grantable, inherits=inherits, secure_bits=confines.secure_bits, landlock=confines.landlock
+    )
     if own is None or process.rlimits != own.rlimits or manner.seccomp_flags & _LISTENER:
         return None
     held = {*process.capabilities.bounding, *process.capabilities.permitted}
@@ -130,8 +135,8 @@ def start(
     """
     forked = Forked(made)
     try:
-        # Meanwhile: whether the init that was asked is that of this container, and has not been started again.
-        if forked.ask(encoded, socket, stdio) and record.is_alive():
+        # An init that lives has not been started again, so the socket, which is open, is its own.
+        if record.is_alive() and forked.ask(encoded, socket, stdio):
             if is_awaited:
                 forked.ends_soon()
             if _has_begun(forked, record):
@@ -224,7 +229,7 @@ class Forked(Running):
     def _is_told(self, patience: int) -> bool:
         told = select.poll()
         told.register(self.spawned.ended, select.POLLIN)
-        return bool(told.poll(patience))
+        return any(events & select.POLLIN for _, events in told.poll(patience))  # else the init is gone
 
     def _end(self) -> None:
         self.hear()

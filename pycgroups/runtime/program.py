@@ -39,8 +39,8 @@ class Manner(NamedTuple):
         detached: it outlives the process that starts it.
         start: it waits for a byte in a FIFO, which the launch hands over.
         forks: its init forks for who asks at a socket, which the launch hands over; see `pycgroups.runtime.forks`.
-        shares: its init takes on its keyring and its filter, for what it forks.
-        inherits: it is such a fork, and has them.
+        shares: its init has its keyring and takes on its filter, for what it forks.
+        inherits: it is such a fork, and has both.
         waits: its creator has something to do before the root changes: run hooks, or move network devices.
         handed: how many descriptors, from 3 on, it gets beside its streams; the launch hands them over.
         holes: which of those are closed; see `preserved`.
@@ -79,6 +79,13 @@ class Manner(NamedTuple):
     landlock: Ruleset | None = None
     seccomp_filter: bytes = b""
     seccomp_flags: int = 0
+
+
+class Confines(NamedTuple):
+    """What a program is under that a Spec has no words for; see `Manner`."""
+
+    secure_bits: int = 0
+    landlock: Ruleset | None = None
 
 
 class Slots(NamedTuple):
@@ -133,10 +140,6 @@ class _Program:
     def then(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
         self.steps.append(Step(op, args, texts))
 
-    def share(self, op: int, *args: int, texts: tuple[bytes, ...] = ()) -> None:
-        if not self.manner.inherits:
-            self.steps.append(Step(op, args, texts, shared=self.manner.shares))
-
     def become(self, *, terminal: bool) -> None:
         process, manner = self.process, self.manner
         if manner.init:  # without one, the setup's session is the program's; a terminal wants a session of its own
@@ -147,8 +150,8 @@ class _Program:
             self.then(lib.OP_STREAMS, process.user.uid, process.user.gid)
         if self.finds_home:
             self.then(lib.OP_HOME, process.user.uid, texts=(b"/etc/passwd",))
-        if manner.keyring:
-            self.share(lib.OP_KEYRING)
+        if manner.keyring and not (manner.shares or manner.inherits):
+            self.then(lib.OP_KEYRING)
         if process.oom_score_adj is not None and manner.init:
             self.then(lib.OP_OOM_SCORE, int(manner.supervised), texts=(str(process.oom_score_adj).encode(),))
         for limit in process.rlimits:
@@ -212,8 +215,10 @@ class _Program:
         self.then(lib.OP_RESTRICT, RULESET)
 
     def filter(self) -> None:
-        if self.manner.seccomp_filter:
-            self.share(lib.OP_SECCOMP, self.manner.seccomp_flags, texts=(self.manner.seccomp_filter,))
+        manner = self.manner
+        if manner.seccomp_filter and not manner.inherits:
+            texts = (manner.seccomp_filter,)
+            self.steps.append(Step(lib.OP_SECCOMP, (manner.seccomp_flags,), texts, shared=manner.shares))
 
     def execute(self) -> None:
         argv, env = ([os.fsencode(word) for word in words] for words in (self.process.args, self.env))

@@ -71,6 +71,19 @@ def test_it_is_as_what_joins(run, joining, options, asked):
     assert held.exec(["sh", "-c", FACTS], text=True, check=True, **asked).stdout.splitlines() == facts.splitlines()
 
 
+@pytest.mark.requires("landlock")
+@pytest.mark.parametrize("joins", [False, True])
+def test_it_is_under_what_the_containers_own_program_is(run, joining, joins):
+    held = run(landlock={"/": "rx"}, securebits=["noroot"], mounts=[pc.Mount.tmpfs("/tmp")])
+    if joins:
+        joining()
+    assert is_forked(held) == (not joins)
+    write = ["sh", "-c", "echo > /tmp/file"]
+    assert b"securebits 0x1\n" in held.exec(["probe", "identity"]).stdout
+    assert b"Permission denied" in held.exec(write).stderr
+    assert held.popen(write, stderr=pc.DEVNULL).wait() == 1
+
+
 @pytest.mark.parametrize("options", [{}, {"caps_drop": ["ALL"]}, {"caps_drop": ["CAP_CHOWN"]}])
 def test_the_init_keeps_what_forks_become(run, options):
     held = run(**options)
@@ -135,6 +148,16 @@ def test_it_has_no_keys_of_the_caller(script, root):
     *keys, parent = script(KEYS, root).split("\n")[:-2]
     assert parent == "1"
     assert not any("of-the-caller" in key for key in keys)
+
+
+@pytest.mark.requires("root")
+def test_a_container_takes_one_key(run):
+    """Of those that its user may have: proc_keys(5), kernel.keys.maxkeys."""
+    held = run()
+    user = re.search(r"^Uid:\s+(\d+)", Path(f"/proc/{held.pid}/status").read_text(), re.MULTILINE)[1]
+    held.exec("true", check=True)
+    users = dict(line.strip().split(":", 1) for line in Path("/proc/key-users").read_text().splitlines())
+    assert users[user].split()[2].startswith("1/")
 
 
 def test_the_socket_is_its_owners(run):
@@ -219,10 +242,11 @@ def test_many_at_once_and_in_any_order(run):
 def test_the_init_holds_nothing_of_what_has_ended(run):
     held = run()
     held.exec("true", check=True)
+    held.exec(["true"], timeout=60)  # that of the first is closed by now
     before = len(os.listdir(f"/proc/{held.pid}/fd"))
     for _ in range(20):
         held.exec("true", check=True)
-    wait_for(lambda: len(os.listdir(f"/proc/{held.pid}/fd")) == before)
+    wait_for(lambda: len(os.listdir(f"/proc/{held.pid}/fd")) <= before)
 
 
 @pytest.mark.requires("root")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+import pytest
+
+from pycgroups.errors import Error
 from pycgroups.images.removing import remove_tree
 
 if TYPE_CHECKING:
@@ -37,3 +41,26 @@ def test_the_same_tree_at_once(tmp_path: Path) -> None:
             thread.join(30)
         assert not errors
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("times", "is_gone"), [(1, True), (1000, False)])
+def test_a_file_that_comes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, *, is_gone: bool
+) -> None:
+    (tmp_path / "tree/a").mkdir(parents=True)
+    rmdir, left = os.rmdir, [times]
+
+    def after_a_file(name: str, *, dir_fd: int) -> None:
+        if left[0] and name == "a":
+            left[0] -= 1
+            (tmp_path / "tree/a/file").touch()
+        rmdir(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", after_a_file)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with nullcontext() if is_gone else pytest.raises(Error, match="ENOTEMPTY"):
+            remove_tree(fd, "tree")
+    finally:
+        os.close(fd)
+    assert (tmp_path / "tree").exists() != is_gone
