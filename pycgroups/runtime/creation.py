@@ -506,10 +506,13 @@ class Creation:
             return
         from pycgroups.runtime import forks
 
+        name = f"forks.{os.urandom(4).hex()}"  # of this start alone: who has read of it asks this init, or none
         try:
-            self.requests = forks.listen(self.home.path)
+            self.requests = forks.listen(self.home.path, name)
         except Error:
             self.manner = self.manner._replace(forks=False)
+        else:
+            self.record = self.record._replace(forks=name)
 
     def open_namespaces(self, spaces: Sequence[NamespaceSpec], uids: Mappings, gids: Mappings) -> None:
         """Open those that are to be joined; the user namespace among them may have to be made."""

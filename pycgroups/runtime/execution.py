@@ -14,7 +14,7 @@ from pycgroups.runtime import confinement, entering, granting, handing, hooks, l
 from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.program import Confines
 from pycgroups.runtime.signals import has_ended, open_process
-from pycgroups.runtime.state import FORKS, make_state, write_pid
+from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -230,11 +230,11 @@ def _not_running(record: Record) -> StateError:
 def _execute_by_init(directory: str, record: Record, spec: Spec, process: Process, wishes: Wishes) -> Executed | None:
     """Start a process by the container's own init, if that is in its power."""
     beyond = wishes.limits is not None or wishes.supervised or wishes.detached or wishes.cgroups or wishes.preserved.fds
-    if beyond or wishes.ignore_paused or process.terminal:
+    if beyond or wishes.ignore_paused or process.terminal or not record.forks:
         return None
     try:
-        socket = os.open(f"{directory}/{FORKS}", os.O_PATH | os.O_CLOEXEC)
-    except OSError:  # nobody listens
+        socket = os.open(f"{directory}/{record.forks}", os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # it has ended
         return None
     from pycgroups.runtime import forks  # of a container that is held
 

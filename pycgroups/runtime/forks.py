@@ -8,11 +8,11 @@
                         <-------------------------------------------  FORKED, ...
                         <------------ EXITED                          its end
 
-The init has a datagram socket, ``forks`` in the container's state directory, which is its owner's alone: nobody inside
-can reach that. For its forks the init keeps the capabilities that a program of the container may have, and those by
-which a program becomes who it is to be. So it has none where somebody inside could take them from it, by
-CAP_SYS_PTRACE; nor where a program may gain privileges, which an init may not. What is not for it, such as a terminal,
-is left to `pycgroups.runtime.execution`, which joins what there is to join.
+The init has a datagram socket, ``forks.X`` in the container's state directory, which is its owner's alone: nobody
+inside can reach that. X is another one for each start. For its forks the init keeps the capabilities that a program of
+the container may have, and those by which a program becomes who it is to be. So it has none where somebody inside could
+take them from it, by CAP_SYS_PTRACE; nor where a program may gain privileges, which an init may not. What is not for
+it, such as a terminal, is left to `pycgroups.runtime.execution`, which joins what there is to join.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pycgroups.cgroups import by_path
 from pycgroups.errors import Error, LaunchError
 from pycgroups.runtime import confinement, entering
 from pycgroups.runtime.launch import Running
-from pycgroups.runtime.state import FORKS, is_stopped
+from pycgroups.runtime.state import is_stopped
 from pycgroups.security import capabilities
 
 TYPE_CHECKING = False
@@ -135,8 +135,7 @@ def start(
     """
     forked = Forked(made)
     try:
-        # An init that lives has not been started again, so the socket, which is open, is its own.
-        if record.is_alive() and forked.ask(encoded, socket, stdio):
+        if forked.ask(encoded, socket, stdio):
             if is_awaited:
                 forked.ends_soon()
             if _has_begun(forked, record):
@@ -160,19 +159,23 @@ def _has_begun(forked: Forked, record: Record) -> bool:
     return not stands_still and forked.has_begun()
 
 
-def listen(directory: str) -> int:
+def listen(directory: str, name: str) -> int:
     """Make the socket of a container that is to be started; to be closed.
+
+    Args:
+        directory: the container's state directory.
+        name: of the file.
 
     Raises:
         Error: the directory cannot be written to.
     """
     opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        made = calls.fork_listen(f"/proc/self/fd/{opened}/{FORKS}")  # a path that is short enough; unix(7)
+        made = calls.fork_listen(f"/proc/self/fd/{opened}/{name}")  # a path that is short enough; unix(7)
     finally:
         os.close(opened)
     if made < 0:
-        raise Error(operation="make the socket", path=f"{directory}/{FORKS}", errno=-made)
+        raise Error(operation="make the socket", path=f"{directory}/{name}", errno=-made)
     return made
 
 

@@ -33,8 +33,6 @@ PLAIN = "plain"
 _RECORD = "state.json"
 _FIFO = "start.fifo"
 _NOTIFY = "notify"
-FORKS = "forks"
-"""The socket of an init that forks: `pycgroups.runtime.forks`."""
 # Another command may wait for hooks, which have no limit of time; this one does not (seconds).
 _PATIENCE = 10.0
 _PAUSE = 0.01
@@ -66,6 +64,7 @@ class Record(NamedTuple):
         resctrl_made: those of them that go with it, the innermost first.
         pid: of its process; 0 while there is none.
         started_at: when that began, in the kernel's clock ticks: with the pid, its identity.
+        forks: the file name of the socket at which its init forks, see `pycgroups.runtime.forks`, or "".
     """
 
     id: str
@@ -85,6 +84,7 @@ class Record(NamedTuple):
     resctrl_made: tuple[str, ...] = ()
     pid: int = 0
     started_at: int = 0
+    forks: str = ""
 
     def is_alive(self) -> bool:
         """Tell whether its process runs; one that has ended and waits to be reaped does not."""
@@ -97,7 +97,7 @@ class Record(NamedTuple):
 
 
 _PF_EXITING = 0x4  # include/linux/sched.h
-_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int)
+_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int, str)
 
 
 class State(NamedTuple):

@@ -162,38 +162,51 @@ def test_a_container_takes_one_key(run):
 
 def test_the_socket_is_its_owners(run):
     held = run()
-    directory = held._runtime().directory
-    assert os.stat(f"{directory}/forks").st_mode & 0o777 == 0o600
-    assert os.stat(directory).st_mode & 0o077 == 0
+    path = socket_of(held)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def socket_of(held):
+    (path,) = Path(held._runtime().directory).glob("forks.*")
+    return path
+
+
+def test_the_socket_is_of_one_start(run):
+    held = run()
+    before = socket_of(held)
+    held.restart(timeout=0)
+    assert socket_of(held).name != before.name
+    assert is_forked(held)
 
 
 def test_whoever_may_write_to_it_breaks_nothing(run):
     held = run()
     for fds in ([], [0], [0] * 5, [0] * 7, [0] * 200):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
-            connect(asking, held._runtime().directory)
+            connect(asking, socket_of(held))
             socket.send_fds(asking, [b"nonsense"], fds)
             asking.send(b"")
         assert is_forked(held)
 
 
-def connect(asking, directory):
+def connect(asking, path):
     """In 108 bytes: unix(7)."""
-    opened = os.open(directory, os.O_PATH)
+    opened = os.open(path, os.O_PATH)
     try:
-        asking.connect(f"/proc/self/fd/{opened}/forks")
+        asking.connect(f"/proc/self/fd/{opened}")
     finally:
         os.close(opened)
 
 
 ASKING = """
 import os, socket, sys
-directory = os.open(sys.argv[1], os.O_PATH)
+path = os.open(sys.argv[1], os.O_PATH)
 ours, control = socket.socketpair()
 _, ended = socket.socketpair()
 fds = [0, 1, 2, control.fileno(), os.pidfd_open(os.getpid()), ended.fileno()]
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
-    asking.connect(f"/proc/self/fd/{directory}/forks")
+    asking.connect(f"/proc/self/fd/{path}")
     socket.send_fds(asking, [b"x"], fds)
 control.close()
 print("forked" if ours.recv(1) else "refused")
@@ -205,7 +218,7 @@ print("forked" if ours.recv(1) else "refused")
 def test_who_has_a_number_in_its_pid_namespace_is_refused(run, inside, answer):
     held = run()
     join = ["nsenter", "--target", str(held.pid), "--pid"] if inside else []
-    command = [*join, sys.executable, "-c", ASKING, held._runtime().directory]
+    command = [*join, sys.executable, "-c", ASKING, str(socket_of(held))]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{answer}\n"
     assert is_forked(held)
 
