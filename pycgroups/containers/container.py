@@ -17,6 +17,7 @@ from pycgroups.containers import collection, ending, health, keeping, monitor, r
 from pycgroups.containers.config import OPTIONS
 from pycgroups.containers.config_json import from_json, to_json
 from pycgroups.containers.contents import Contents
+from pycgroups.containers.events import line as event_line
 from pycgroups.containers.home import STARTS_IT, boot_id
 from pycgroups.containers.looking import Looking
 from pycgroups.containers.options import signal_number
@@ -888,8 +889,8 @@ class Container(Contents, Looking):
                 raise self._idle("exec") from error
             with inner.held(executed):
                 if is_told:
-                    append = partial(self._place.events.append, "container", id_=self.id, name=record.name)
-                    inner.tell(append, executed)
+                    line = partial(event_line, "container", id_=self.id, name=record.name)
+                    inner.tell(self._place.events.write, line, executed)
                 return executed
 
     def exec_detached(

@@ -44,7 +44,7 @@ from pycgroups.oci.json_text import dumps, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
     from typing import NamedTuple
 else:
     from pycgroups.records import NamedTuple
@@ -99,10 +99,15 @@ class Events:
     ) -> None:
         """Tell of something that happens now; the words are those of `Event`, where ``kind`` is its type.
 
-        Where it cannot be written, it is dropped: what has happened does not fail for want of an audience. Attributes
-        that make the line longer than `LONGEST` are left out, the longest first.
+        It is dropped where it cannot be written; see `line` and `write`.
         """
-        line = _line((kind, action, id_, name), dict(attributes or {}))
+        self.write(line(kind, action, id_=id_, name=name, attributes=attributes))
+
+    def write(self, lines: bytes) -> None:
+        """Write what `line` has made, one or several, at once.
+
+        Where it cannot be written, it is dropped: what has happened does not fail for want of an audience.
+        """
         try:
             fd = self._open()
         except OSError:
@@ -112,8 +117,8 @@ class Events:
             if (
                 there.st_size and os.pread(fd, 1, there.st_size - 1) != b"\n"
             ):  # a writer was killed, or the disk was full
-                line = b"\n" + line
-            os.write(fd, line)
+                lines = b"\n" + lines
+            os.write(fd, lines)
             if there.st_blocks * _BLOCK > LARGEST:
                 _forget(fd)
         except OSError:
@@ -181,13 +186,18 @@ class Events:
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _line(words: Sequence[str], attributes: dict[str, str]) -> bytes:
-    facts = {"time": time.time_ns(), **dict(zip(_FIELDS, words, strict=True))}
+def line(kind: str, action: str, *, id_: str, name: str = "", attributes: Mapping[str, str] | None = None) -> bytes:
+    """Make the line of something that happens now; the words are those of `Event`, where ``kind`` is its type.
+
+    Attributes that make it longer than `LONGEST` are left out, the longest first.
+    """
+    facts = {"time": time.time_ns(), "type": kind, "action": action, "id": id_, "name": name}
+    kept = dict(attributes or {})
     while True:
-        line = dumps({**facts, "attributes": attributes}).encode() + b"\n"
-        if len(line) < LONGEST or not attributes:  # one byte is for the end of a line that was cut off
-            return line
-        del attributes[max(attributes, key=lambda key: len(key) + len(attributes[key]))]
+        made = dumps({**facts, "attributes": kept}).encode() + b"\n"
+        if len(made) < LONGEST or not kept:  # one byte is for the end of a line that was cut off
+            return made
+        del kept[max(kept, key=lambda key: len(key) + len(kept[key]))]
 
 
 def _forget(fd: int) -> None:

@@ -146,21 +146,26 @@ def held(executed: Executed) -> Iterator[None]:
         raise
 
 
-def tell(append: Callable[..., None], executed: Executed) -> None:
-    """Tell of a program that has begun to run, and see to it that its end is told.
+def tell(write: Callable[[bytes], None], line: Callable[..., bytes], executed: Executed) -> None:
+    """Tell of a program that has begun to run, and of its end, or see to it that that is told.
 
     Args:
-        append: to the events of the container; takes an action and its attributes.
+        write: what writes lines into the events of the store.
+        line: what makes one of the container, of an action and its attributes.
         executed: the program.
     """
     known = {"pid": str(executed.pid), "command": " ".join(executed.args)[:_LONGEST_COMMAND]}
-    append("exec", attributes=known)
+    begun = line("exec", attributes=known)
 
-    def ended(status: int | None) -> None:
+    def end(status: int | None) -> bytes:
         code = {} if status is None else {"exit_code": str(os.waitstatus_to_exitcode(status))}
-        append("exec_die", attributes=known | code)
+        return line("exec_die", attributes=known | code)
 
-    executed.ended = ended
+    if executed.status is not None:
+        write(begun + end(executed.status))
+        return
+    write(begun)
+    executed.ended = lambda status: write(end(status))
 
 
 def run(
@@ -211,6 +216,8 @@ def complete(executed: Executed, streams: Streams, timeout: float | None) -> tup
 
 def _ends_soon(executed: Executed) -> bool:
     """Wait a moment for its end, as most end before: what it writes waits meanwhile, and wakes nobody up."""
+    if executed.status is not None:
+        return True
     poll = select.poll()
     poll.register(executed.fileno(), select.POLLIN)
     return bool(poll.poll(_MOMENT))

@@ -93,9 +93,10 @@ class Executed:
         return () if self._group is None else self._group.unenforced
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it is known already that it has ended."""
-        return self._running.has_ended
+    def status(self) -> int | None:
+        """Its wait status, if it is known already that it has ended."""
+        outcome = self._running.outcome
+        return None if outcome is None else outcome.value
 
     def fileno(self) -> int:
         """A descriptor that is readable once it has ended."""

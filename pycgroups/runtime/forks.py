@@ -154,7 +154,7 @@ def start(
 
 
 def _has_begun(forked: Forked, record: Record) -> bool:
-    is_answered = forked.has_ended or forked.is_answered()
+    is_answered = forked.outcome is not None or forked.is_answered()
     stands_still = not is_answered and (by_path.is_frozen(record.cgroups) or is_stopped(record.pid))
     return not stands_still and forked.has_begun()
 
@@ -227,12 +227,13 @@ class Forked(Running):
 
     def ends_soon(self) -> None:
         """Wait a moment for its end."""
-        self.has_ended = self._is_told(_SOON)
+        self._learn(_SOON)
 
-    def _is_told(self, patience: int) -> bool:
+    def _learn(self, patience: int) -> None:
         told = select.poll()
         told.register(self.spawned.ended, select.POLLIN)
-        return any(events & select.POLLIN for _, events in told.poll(patience))  # else the init is gone
+        if told.poll(patience):
+            _, self.outcome = calls.report(self.spawned.ended)  # None if the init is gone, or has not forked
 
     def _end(self) -> None:
         self.hear()
@@ -245,11 +246,11 @@ class Forked(Running):
         self.has_forked = True
 
     def _reap(self) -> tuple[int | None, Report | None]:
-        if self.has_ended or (self.wait() and self._is_told(_PATIENCE)):
-            _, report = calls.report(self.spawned.ended)
-            if report is not None:
-                return report.value, report
-        # The init was killed, and so is this, if it had not ended; or it stands still.
-        self.wait()
+        if self.outcome is None:
+            self.wait()
+            self._learn(_PATIENCE)
+        if self.outcome is not None:
+            return self.outcome.value, self.outcome
+        # The init was killed, and so was this, if it had not ended; or it stands still.
         status, _ = calls.reap(self.pidfd)
         return _SIGKILL if status is None else status, None

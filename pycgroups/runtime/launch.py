@@ -50,7 +50,7 @@ class Running:
         failure: what went wrong before the program ran.
         descriptors: what the helper handed over, by the step's operation (``OP_CONSOLE``, ``OP_SEND``).
         has_forked: it went on in a child of its own, which is what pid and pidfd are of by now.
-        has_ended: that is known already, and it has only to be reaped.
+        outcome: how it has ended, if that is known before it is reaped.
         told: the helper has all that it needs, and does not wait for us any more.
         waiting: the operation that waits for us or for others (``OP_WAIT``, ``OP_START``), while it does.
     """
@@ -65,7 +65,7 @@ class Running:
         self.failure: LaunchError | None = None
         self.descriptors: dict[int, int] = {}
         self.has_forked = False
-        self.has_ended = False
+        self.outcome: Report | None = None
         self.waiting: int | None = None
         self.told = False
         self._is_over = False  # the conversation: nothing more is to come

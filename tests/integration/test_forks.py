@@ -252,6 +252,17 @@ def test_many_at_once_and_in_any_order(run):
 
 
 @pytest.mark.requires("root")
+def test_what_has_ended_is_told_whatever_becomes_of_who_waits(run, monkeypatch):
+    held = run()
+    monkeypatch.setattr(forks, "_SOON", 60_000)
+    monkeypatch.setattr("pycgroups.containers.inner.complete", lambda *_: sys.exit("gone"))
+    with pytest.raises(SystemExit):
+        held.exec(["sh", "-c", "exit 3"])
+    begun, ended = list(held.events())[-2:]
+    assert (begun.action, ended.action, ended.attributes["exit_code"]) == ("exec", "exec_die", "3")
+    assert begun.attributes["pid"] == ended.attributes["pid"]
+
+
 def test_the_init_holds_nothing_of_what_has_ended(run):
     held = run()
     held.exec("true", check=True)
