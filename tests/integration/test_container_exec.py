@@ -325,7 +325,7 @@ def test_what_cannot_be_told_of_is_ended(held, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         held.popen(["sleep", "1000"])
     assert sorted(os.listdir("/proc/self/fd")) == before
-    assert len(held.top()) == 2
+    wait_for(lambda: len(held.top()) == 2)  # its init reaps it
 
 
 def test_who_waits_is_told_what_went_wrong(held, monkeypatch):
