@@ -42,6 +42,8 @@ and what cgroups and network namespaces have of each processor. VmallocUsed has 
 MIB = 1 << 20
 STEADY = MIB // 4
 """What the kernel's memory may change by within a fifth of a second, in bytes, to be taken as settled."""
+PATIENCE = 1000
+"""How often the end of a cgroup is looked for, at most."""
 MOST = 20
 """How often that is looked at, at most."""
 
@@ -164,13 +166,25 @@ def hold_floor(program: Path, rootfs: Path, count: int) -> Iterator[Held]:
 
 def remove_groups_of(pid: int) -> None:
     """Remove the cgroups of a floor that ended before it could, and what is in them."""
-    for group in Path("/sys/fs/cgroup").glob(f"**/pycgroups-floor-{pid}-*"):
-        while group.exists():
+    for group in groups_of(pid):
+        for _ in range(PATIENCE):
             with suppress(OSError):  # they end, and have not yet ended
                 for member in (group / "cgroup.procs").read_text().split():
                     os.kill(int(member), signal.SIGKILL)
                 group.rmdir()
+            if not group.exists():
+                break
             time.sleep(0.01)
+
+
+def groups_of(pid: int) -> list[Path]:
+    """Find the cgroups of a floor; others come and go meanwhile."""
+    return [
+        Path(above, name)
+        for above, names, _ in os.walk("/sys/fs/cgroup")
+        for name in names
+        if name.startswith(f"pycgroups-floor-{pid}-")
+    ]
 
 
 @contextmanager

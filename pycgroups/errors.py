@@ -41,7 +41,7 @@ _LONGEST_PATH = 4096  # PATH_MAX
 _EXHAUSTED: dict[int | None, str] = {
     errno_names.EMFILE: "this process has as many descriptors open as it may: ulimit -n, RLIMIT_NOFILE",
     errno_names.ENFILE: "this machine has as many files open as it may: sysctl fs.file-max",
-    errno_names.EFBIG: "no file of this process may become so large: ulimit -f, RLIMIT_FSIZE",
+    errno_names.EFBIG: "no file of this process, or on this file system, may become so large: ulimit -f, RLIMIT_FSIZE",
 }
 
 

@@ -25,11 +25,26 @@ int landlock_make(uint64_t files, uint64_t network, uint64_t scopes)
     return (int)SYS(landlock_create_ruleset, attributes, sizeof attributes, 0);
 }
 
-int landlock_allow_path(int ruleset, const char *path, uint64_t of_directory, uint64_t of_file)
+/* A magic link may lead out of the root: it is no name of anything in it. */
+static int open_path(int directory, const char *path, uint64_t resolve)
 {
-    /* A magic link may lead out of the root: it is no name of anything in it. */
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
-    int fd = (int)SYS_RETRY(openat2, AT_FDCWD, path, &how, sizeof how);
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS | resolve};
+    return (int)SYS_RETRY(openat2, directory, path, &how, sizeof how);
+}
+
+static int open_beneath(const char *above, const char *path)
+{
+    int directory = open_path(AT_FDCWD, above, 0);
+    if (directory < 0)
+        return directory;
+    int fd = open_path(directory, path, RESOLVE_BENEATH);
+    SYS(close, directory);
+    return fd;
+}
+
+int landlock_allow_path(int ruleset, const char *above, const char *path, uint64_t of_directory, uint64_t of_file)
+{
+    int fd = *above ? open_beneath(above, path) : open_path(AT_FDCWD, path, 0);
     if (fd < 0)
         return fd;
     int type = file_type(fd);

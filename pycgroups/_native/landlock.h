@@ -12,8 +12,9 @@ int landlock_abi(void);
 /* A ruleset: whatever is in these masks is denied but where a rule allows it. */
 int landlock_make(uint64_t files, uint64_t network, uint64_t scopes);
 
-/* Allow a file, or a directory and all that is beneath it. A file gets `of_file`, for it takes no rights of directories. */
-int landlock_allow_path(int ruleset, const char *path, uint64_t of_directory, uint64_t of_file);
+/* Allow a file, or a directory and all that is beneath it. A file gets `of_file`, for it takes no rights of directories.
+ * Where the path is one below `above`, if that is not empty, no link leads out of there. */
+int landlock_allow_path(int ruleset, const char *above, const char *path, uint64_t of_directory, uint64_t of_file);
 
 int landlock_allow_port(int ruleset, uint64_t access, uint64_t port);
 

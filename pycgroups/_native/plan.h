@@ -78,7 +78,7 @@ enum plan_op {
     OP_CALL,       /* system call, which of its arguments is the blob or -1, five arguments; name, blob */
     OP_CHDIR,      /* path; nothing if an earlier one has succeeded */
     OP_LANDLOCK,   /* slot for the ruleset, masks of what it denies: to files, to the network, scopes */
-    OP_ALLOW_PATH, /* slot, what is allowed if it is a directory, if it is none; path */
+    OP_ALLOW_PATH, /* slot, what is allowed if it is a directory, if it is none; path, a directory above or "", path below it */
     OP_ALLOW_PORT, /* slot, what is allowed, port */
     OP_RESTRICT,   /* slot: put the ruleset on this process, and close it */
     OP_SECCOMP,    /* flags; blob of struct sock_filter. A listener is sent; go on after the library's word */

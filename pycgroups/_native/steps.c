@@ -764,6 +764,15 @@ static int do_seccomp(struct run *run, const struct plan_step *step)
     return (int)ret;
 }
 
+/* In a container that runs, a path may have gone, or have become a link that leads elsewhere: it allows nothing then. */
+static int do_allow_path(struct run *run, const struct plan_step *step)
+{
+    const char *above = str(run, step, 1), *path = str(run, step, *above ? 2 : 0);
+    int ret = landlock_allow_path(fd_of(run, step->arg[0]), above, path, (uint64_t)step->arg[1], (uint64_t)step->arg[2]);
+    int is_out_of_reach = ret == -ENOENT || ret == -ENOTDIR || ret == -EACCES || ret == -ELOOP || ret == -EXDEV;
+    return is_out_of_reach && step->flags & STEP_OPTIONAL ? 0 : ret;
+}
+
 /* What a filter says that is older than a system call, or that refuses it; or a kernel: seccomp(2). */
 static int is_unknown(long ret)
 {
@@ -1022,8 +1031,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_CHDIR: return do_chdir(run, step);
     case OP_LANDLOCK:
         return keep(run, step->arg[0], landlock_make((uint64_t)step->arg[1], (uint64_t)step->arg[2], (uint64_t)step->arg[3]));
-    case OP_ALLOW_PATH:
-        return landlock_allow_path(fd_of(run, step->arg[0]), str(run, step, 0), (uint64_t)step->arg[1], (uint64_t)step->arg[2]);
+    case OP_ALLOW_PATH: return do_allow_path(run, step);
     case OP_ALLOW_PORT: return landlock_allow_port(fd_of(run, step->arg[0]), (uint64_t)step->arg[1], (uint64_t)step->arg[2]);
     case OP_RESTRICT: return do_restrict(run, step);
     case OP_SECCOMP: return do_seccomp(run, step);

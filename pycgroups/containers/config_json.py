@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from attrs import fields
 
     from pycgroups.containers.log_config import LogConfig
+    from pycgroups.security.landlock import Landlock
 else:
     from pycgroups.frozen import fields
 
@@ -112,9 +113,19 @@ def _userns(value: Any) -> IdMap:
 
 
 def _landlock(value: Any) -> Any:
-    from pycgroups.security.landlock import Landlock  # few have rules
+    from pycgroups.containers import options
 
-    return _object(value, Landlock)
+    def make(paths: Any = (), connect: Any = None, bind: Any = None, scopes: Any = ()) -> Landlock:
+        rules = {**dict(paths), **({"scope": scopes} if scopes else {})}
+        rules |= {word: ports for word, ports in (("connect", connect), ("bind", bind)) if ports is not None}
+        return options.landlock(rules, "landlock")
+
+    try:
+        return _object(value, make)
+    except InvalidConfig:
+        raise
+    except ValueError as error:  # of dict()
+        raise InvalidConfig(str(error), operation="read", path="landlock") from None
 
 
 def _platform(value: Any) -> Any:

@@ -94,10 +94,13 @@ def _given(stream: Stream, inherited: int, name: str) -> int:
     fd: Any = inherited if stream is None else stream
     try:
         fd = fd if isinstance(fd, int) and not isinstance(fd, bool) else fd.fileno()
+    except (AttributeError, OSError, ValueError):
+        raise invalid(name, stream, "PIPE, DEVNULL, None, a file or a descriptor") from None
+    try:
         os.fstat(fd)
     except OSError:
         raise InvalidConfig("the descriptor is closed", operation="option", path=name, hint=_CLOSED) from None
-    except (AttributeError, OverflowError, ValueError):
+    except (OverflowError, TypeError):
         raise invalid(name, stream, "PIPE, DEVNULL, None, a file or a descriptor") from None
     return int(fd)
 

@@ -202,7 +202,7 @@ def _manner(spec: Spec, wishes: Wishes) -> Manner:
         mount_label=confinement.mount_label(spec.linux.mount_label),
         start=not wishes.at_once,
         forks=(forks := wishes.at_once and _can_fork(spec, manner)),
-        shares=forks and wishes.keyring and bool(manner.seccomp_filter) and _can_share(spec),
+        shares=forks and wishes.keyring and _can_share(spec),
         waits=bool(spec.linux.net_devices) or _has_early_hooks(spec),
         handed=len(wishes.preserved.fds),
         holes=wishes.preserved.holes,

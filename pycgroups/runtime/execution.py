@@ -290,6 +290,7 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
         holes=wishes.preserved.holes,
         secure_bits=wishes.confines.secure_bits,
         landlock=wishes.confines.landlock,
+        later=True,
     )
     console = listener = -1
     if limited is not None and limited.paths:

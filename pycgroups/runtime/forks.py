@@ -106,7 +106,11 @@ def plan(process: Process, spec: Spec, grantable: int, groups: bool, confines: C
     inherits = can_share(spec)
     manner = confinement.manner(process, None if inherits else spec.linux.seccomp)
     manner = manner._replace(
-        grantable=grantable, inherits=inherits, secure_bits=confines.secure_bits, landlock=confines.landlock
+        grantable=grantable,
+        inherits=inherits,
+        secure_bits=confines.secure_bits,
+        landlock=confines.landlock,
+        later=True,
     )
     if own is None or process.rlimits != own.rlimits or manner.seccomp_flags & _LISTENER:
         return None

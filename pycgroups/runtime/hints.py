@@ -102,6 +102,10 @@ _STEPS = {
     (lib.OP_FORK, errno.ENOMEM): "process 1 of the pid namespace that was joined has ended, and with it the namespace: "
     "pid_namespaces(7)",
     (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",
+    (
+        lib.OP_READY,
+        errno.EMFILE,
+    ): "the container's own limit of descriptors leaves no room for its start: ulimits, nofile",
     (lib.OP_RLIMIT, errno.EPERM): "above the caller's hard limit, and raising that needs CAP_SYS_RESOURCE",
     (lib.OP_OOM_SCORE, errno.EACCES): "below the caller's own value, and lowering it needs CAP_SYS_RESOURCE",
     (lib.OP_IDS, errno.EINVAL): "the user is not in the container's id map: with one mapped id only 0 is",
@@ -123,6 +127,11 @@ _STEPS = {
     (lib.OP_LABEL, errno.EINVAL): "the security module does not know this label",
     (lib.OP_ALLOW_PATH, errno.ENOENT): "landlock names a path that is not there",
     (lib.OP_ALLOW_PATH, errno.ELOOP): "a magic link, such as /proc/self/fd/0, is no path that landlock can name",
+    (
+        lib.OP_ALLOW_PATH,
+        errno.EXDEV,
+    ): "a link leads out of a directory that the rules let the program write to: what it "
+    "makes links in, another rule does not follow them out of",
     (lib.OP_ALLOW_PATH, errno.EACCES): "the program's user may not reach this path; leave it out of landlock",
     (lib.OP_RESTRICT, errno.E2BIG): "Landlock stacks 16 rulesets at most, and the caller is under that many",
     (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",

@@ -576,7 +576,7 @@ class _Planner:
         if linux.rootfs_propagation is not None and self.propagation() != lib.MS_PRIVATE:
             recursive = linux.rootfs_propagation.startswith("r")
             self.add(lib.OP_ATTR, -1, 0, 0, self.propagation(), int(recursive))
-        if self.manner.shares and self.manner.keyring:
+        if self.manner.shares:
             self.add(lib.OP_KEYRING)
 
     def needed_capabilities(self) -> int:

@@ -53,6 +53,7 @@ class Manner(NamedTuple):
         mount_label: the label of SELinux that mounts get, or None.
         labels: ``(attribute file, text)`` of the security modules.
         landlock: what it is confined to; landlock(7).
+        later: others have run in its container, and paths of `landlock` may have gone: they allow nothing then.
         seccomp_filter: the compiled filter.
         seccomp_flags: ``SECCOMP_FILTER_FLAG_*``.
     """
@@ -77,6 +78,7 @@ class Manner(NamedTuple):
     mount_label: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     landlock: Ruleset | None = None
+    later: bool = False
     seccomp_filter: bytes = b""
     seccomp_flags: int = 0
 
@@ -202,21 +204,27 @@ class _Program:
     def confine(self) -> None:
         if self.process.no_new_privileges:
             self.then(lib.OP_NO_NEW_PRIVS)
-            if self.manner.landlock is not None:  # before the filter, which need not know its system calls
+            if self.manner.landlock is not None:  # before a filter of its own, which need not know its system calls
                 self.fence(self.manner.landlock)
             self.filter()
 
     def fence(self, rules: Ruleset) -> None:
+        from pycgroups.security import landlock  # few have rules
+
         self.then(lib.OP_LANDLOCK, RULESET, rules.files, rules.network, rules.scopes)
         for path, of_directory, of_file in rules.paths:
-            self.then(lib.OP_ALLOW_PATH, RULESET, of_directory, of_file, texts=(os.fsencode(path),))
+            above = landlock.writable_above(path, rules.paths)  # by a link the program would give itself more
+            names = (path, above, path[len(above) :].lstrip("/")) if above else (path,)
+            texts = tuple(map(os.fsencode, names))
+            args = RULESET, of_directory, of_file
+            self.steps.append(Step(lib.OP_ALLOW_PATH, args, texts, optional=self.manner.later))
         for allowed, port in rules.ports:
             self.then(lib.OP_ALLOW_PORT, RULESET, allowed, port)
         self.then(lib.OP_RESTRICT, RULESET)
 
     def filter(self) -> None:
         manner = self.manner
-        if manner.seccomp_filter and not manner.inherits:
+        if manner.seccomp_filter:
             texts = (manner.seccomp_filter,)
             self.steps.append(Step(lib.OP_SECCOMP, (manner.seccomp_flags,), texts, shared=manner.shares))
 

@@ -358,7 +358,7 @@ def _record(values: Any) -> Record:
     """
     fields: dict[str, Any] = {name: tuple(value) if type(value) is list else value for name, value in values.items()}
     record = Record(**fields)
-    if not all(map(_is, record, _KINDS)):
+    if not all(map(_is, record, _KINDS)) or not set(record.forks) <= _LETTERS:
         raise TypeError
     return record
 

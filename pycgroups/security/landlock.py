@@ -158,6 +158,12 @@ def _needs(right: int, allowed: list[tuple[str, int]]) -> bool:
     return bool(allowed) and not any(path == "/" and access & right for path, access in allowed)
 
 
+def writable_above(path: str, rules: tuple[tuple[str, int, int], ...]) -> str:
+    """Return the uppermost directory above a path in which the program may make links, by `Ruleset.paths`; or ""."""
+    above = [each for each, access, _ in rules if access & _MAKE_SYM and path.startswith(each.rstrip("/") + "/")]
+    return min((each for each in above if each != path), key=len, default="")
+
+
 def mask(letters: str) -> int:
     """Return the rights of some letters."""
     result = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,14 +32,16 @@ def _nothing_kept():
 
 def sleepers_of_floor() -> tuple[int, list[int]]:
     """Return the process of the floor, and its children when all of them execute their program."""
-    (process,) = [pid for pid in descendants(os.getpid()) if Path(f"/proc/{pid}/exe").readlink().name == "floor"]
+    (process,) = [
+        int(pid) for pid in children().read_text().split() if Path(f"/proc/{pid}/comm").read_text() == "floor\n"
+    ]
     running = descendants(process)
     wait_for(lambda: all(Path(f"/proc/{pid}/cmdline").read_text().startswith("/bin/sleep") for pid in running))
     return process, running
 
 
-def groups(pid: int) -> list[Path]:
-    return list(Path("/sys/fs/cgroup").glob(f"**/pycgroups-floor-{pid}-*"))
+def children() -> Path:
+    return Path(f"/proc/self/task/{threading.get_native_id()}/children")
 
 
 def test_the_floor_holds_them_until_it_is_told_to_end(floor, root):
@@ -47,11 +50,13 @@ def test_the_floor_holds_them_until_it_is_told_to_end(floor, root):
         assert len(running) == len(held.starts) == COUNT
         assert {Path(f"/proc/{pid}/uid_map").read_text().split()[1] for pid in running} == {"524288"}
         assert len({os.readlink(f"/proc/{pid}/ns/net") for pid in running}) == COUNT
-        assert {path.name for path in groups(process)} == {f"pycgroups-floor-{process}-{n}" for n in range(COUNT)}
+        assert {path.name for path in many.groups_of(process)} == {
+            f"pycgroups-floor-{process}-{n}" for n in range(COUNT)
+        }
         (end,) = held.ends
         assert end() > 0
         assert not any(map(is_alive, running))
-        assert groups(process) == []
+        assert many.groups_of(process) == []
 
 
 def test_nothing_is_left_of_a_floor_that_is_killed(floor, root):
@@ -61,7 +66,7 @@ def test_nothing_is_left_of_a_floor_that_is_killed(floor, root):
         with pytest.raises(RuntimeError):
             held.ends[0]()
         wait_for(lambda: not any(map(is_alive, running)))
-    assert groups(process) == []
+    assert many.groups_of(process) == []
 
 
 def test_the_floor_says_what_has_failed(floor, own_root):
@@ -71,8 +76,6 @@ def test_the_floor_says_what_has_failed(floor, own_root):
 
 
 def test_ours_have_their_state_on_a_tmpfs_that_nobody_else_sees(own_root):
-    names = set(os.listdir(ours.STATE)) if ours.STATE.is_dir() else set()
-
     def hold():
         with many.hold_ours(own_root, COUNT) as held:
             (store,) = ours.STATE.iterdir()
@@ -80,15 +83,18 @@ def test_ours_have_their_state_on_a_tmpfs_that_nobody_else_sees(own_root):
             assert not {store.name} & set(os.listdir(f"/proc/{os.getpid()}/root{ours.STATE}"))
             assert all(end() > 0 for end in held.ends)
             assert list(ours.STATE.iterdir()) == []
+            return store.name
 
     with ThreadPoolExecutor(1, initializer=ours.state_in_memory) as pool:
-        pool.submit(hold).result()
-    assert set(os.listdir(ours.STATE)) == names
+        name = pool.submit(hold).result()
+    assert name not in os.listdir(ours.STATE)
 
 
-def test_a_kind_that_fails_leaves_the_others(floor, root):
+def test_a_kind_that_fails_leaves_the_others(floor, root, scratch):
     kinds = [
-        many.Kind(name="fails", kind="ours", hold=lambda count: many.hold_ours(root / "missing", count), count=COUNT),
+        many.Kind(
+            name="fails", kind="ours", hold=lambda count: many.hold_ours(scratch / "missing", count), count=COUNT
+        ),
         many.Kind(name="floor", kind="floor", hold=lambda count: many.hold_floor(floor, root, count), count=COUNT),
     ]
     failed, measured = many.measure(kinds, 1).values()

@@ -84,6 +84,35 @@ def test_it_is_under_what_the_containers_own_program_is(run, joining, joins):
     assert held.popen(write, stderr=pc.DEVNULL).wait() == 1
 
 
+RULES = {"/bin": "rx", "/etc/group": "r", "/work": "rw", "/work/bin": "rx"}
+
+
+@pytest.mark.requires("landlock")
+@pytest.mark.parametrize("joins", [False, True])
+@pytest.mark.parametrize("change", ["rmdir /work/bin", "rmdir /work/bin && ln -s / /work/bin"])
+def test_who_is_under_rules_does_not_change_them(run, own_root, joining, joins, change):
+    """A rule is of a path, and what that leads to may be in the hands of the program."""
+    (own_root / "work/bin").mkdir(parents=True)
+    held = run(rootfs=own_root, landlock=RULES)
+    if joins:
+        joining()
+    held.exec(["sh", "-c", change], check=True)
+    assert held.exec(["cat", "/etc/group"], check=True).stdout
+    assert b"Permission denied" in held.exec(["cat", "/etc/passwd"]).stderr
+    if "ln" in change:
+        with pytest.raises(pc.LaunchError, match=r"/work/bin.*EXDEV"):
+            held.restart(timeout=0)
+
+
+@pytest.mark.requires("landlock", "subuid")
+def test_a_rule_that_another_user_cannot_reach_allows_him_nothing(run, own_root):
+    (own_root / "closed/work").mkdir(parents=True)
+    (own_root / "closed").chmod(0o700)
+    held = run(rootfs=own_root, landlock={"/": "rx", "/closed/work": "rwx"})
+    assert held.exec(["touch", "/closed/work/file"]).returncode == 0
+    assert held.exec(["id", "-u"], user=1000, check=True).stdout == b"1000\n"
+
+
 @pytest.mark.parametrize("options", [{}, {"caps_drop": ["ALL"]}, {"caps_drop": ["CAP_CHOWN"]}])
 def test_the_init_keeps_what_forks_become(run, options):
     held = run(**options)
