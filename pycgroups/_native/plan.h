@@ -91,7 +91,7 @@ enum plan_op {
 
 enum plan_step_flags {
     /* of OP_MASK and OP_READONLY: a path that is not there is no error; of OP_SYMLINK and OP_NODE: one that is; of
-     * OP_CHDIR: one that cannot be entered; of OP_CALL: whatever it answers */
+     * OP_CHDIR: one that cannot be entered; of OP_ALLOW_PATH: one that cannot be reached; of OP_CALL: whatever it answers */
     STEP_OPTIONAL = 1,
     STEP_SHARED = 2, /* the init performs it as well, once the program runs: for what it forks (forks.h) */
 };

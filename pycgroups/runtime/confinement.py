@@ -13,18 +13,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Process, Seccomp
     from pycgroups.runtime.launch import Running
+    from pycgroups.runtime.program import Confines
     from pycgroups.runtime.state import State
 
 
-def manner(process: Process, profile: Seccomp | None) -> Manner:
+def manner(process: Process, profile: Seccomp | None, confines: Confines | None = None) -> Manner:
     """Say how the process is started, as far as the Spec does; the rest is the launch's.
+
+    Args:
+        process: what is to run.
+        profile: the filter.
+        confines: what else one is under that comes to a container which runs.
 
     Raises:
         InvalidConfig: the profile, or a label, is wrong.
         Unsupported: this host has no such security module.
     """
     compiled, flags = _filter(profile) if profile is not None else (b"", 0)
-    return Manner(init=False, home=True, labels=_labels(process), seccomp_filter=compiled, seccomp_flags=flags)
+    made = Manner(init=False, home=True, labels=_labels(process), seccomp_filter=compiled, seccomp_flags=flags)
+    if confines is None:
+        return made
+    return made._replace(secure_bits=confines.secure_bits, landlock=confines.landlock, later=True)
 
 
 def mount_label(label: str | None) -> str | None:

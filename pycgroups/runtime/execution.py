@@ -282,15 +282,12 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
     record, spec = target.record, target.spec
     profile = spec.linux.seccomp
     grantable = _grantable(spec)
-    manner = _manner(process, profile)._replace(
+    manner = _manner(process, profile, wishes.confines)._replace(
         detached=wishes.detached,
         grantable=grantable,
         init=wishes.supervised,
         handed=len(wishes.preserved.fds),
         holes=wishes.preserved.holes,
-        secure_bits=wishes.confines.secure_bits,
-        landlock=wishes.confines.landlock,
-        later=True,
     )
     console = listener = -1
     if limited is not None and limited.paths:

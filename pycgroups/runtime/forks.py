@@ -104,14 +104,8 @@ def plan(process: Process, spec: Spec, grantable: int, groups: bool, confines: C
     """
     own = spec.process
     inherits = can_share(spec)
-    manner = confinement.manner(process, None if inherits else spec.linux.seccomp)
-    manner = manner._replace(
-        grantable=grantable,
-        inherits=inherits,
-        secure_bits=confines.secure_bits,
-        landlock=confines.landlock,
-        later=True,
-    )
+    manner = confinement.manner(process, None if inherits else spec.linux.seccomp, confines)
+    manner = manner._replace(grantable=grantable, inherits=inherits)
     if own is None or process.rlimits != own.rlimits or manner.seccomp_flags & _LISTENER:
         return None
     held = {*process.capabilities.bounding, *process.capabilities.permitted}

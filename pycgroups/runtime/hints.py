@@ -130,8 +130,8 @@ _STEPS = {
     (
         lib.OP_ALLOW_PATH,
         errno.EXDEV,
-    ): "a link leads out of a directory that the rules let the program write to: what it "
-    "makes links in, another rule does not follow them out of",
+    ): "a link leads out of a directory that another rule lets the program write to, where "
+    "it could lead anywhere: name what it leads to",
     (lib.OP_ALLOW_PATH, errno.EACCES): "the program's user may not reach this path; leave it out of landlock",
     (lib.OP_RESTRICT, errno.E2BIG): "Landlock stacks 16 rulesets at most, and the caller is under that many",
     (lib.OP_SECCOMP, errno.EAGAIN): "a listener is sent by a second thread, and the limit of processes is reached",

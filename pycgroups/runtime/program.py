@@ -212,8 +212,9 @@ class _Program:
         from pycgroups.security import landlock  # few have rules
 
         self.then(lib.OP_LANDLOCK, RULESET, rules.files, rules.network, rules.scopes)
+        writable = landlock.writable(rules)
         for path, of_directory, of_file in rules.paths:
-            above = landlock.writable_above(path, rules.paths)  # by a link the program would give itself more
+            above = landlock.uppermost(path, writable)  # by a link out of it the program would give itself more
             names = (path, above, path[len(above) :].lstrip("/")) if above else (path,)
             texts = tuple(map(os.fsencode, names))
             args = RULESET, of_directory, of_file

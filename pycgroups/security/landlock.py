@@ -158,10 +158,19 @@ def _needs(right: int, allowed: list[tuple[str, int]]) -> bool:
     return bool(allowed) and not any(path == "/" and access & right for path, access in allowed)
 
 
-def writable_above(path: str, rules: tuple[tuple[str, int, int], ...]) -> str:
-    """Return the uppermost directory above a path in which the program may make links, by `Ruleset.paths`; or ""."""
-    above = [each for each, access, _ in rules if access & _MAKE_SYM and path.startswith(each.rstrip("/") + "/")]
-    return min((each for each in above if each != path), key=len, default="")
+def writable(rules: Ruleset) -> frozenset[str]:
+    """Return the directories in which the program may make links."""
+    return frozenset(path for path, of_directory, _ in rules.paths if of_directory & _MAKE_SYM)
+
+
+def uppermost(path: str, directories: frozenset[str]) -> str:
+    """Return the uppermost of some directories that is above an absolute path; "" if none is."""
+    above = "/"
+    for part in path.split("/")[1:]:
+        if above in directories and above != path:
+            return above
+        above = f"{above.rstrip('/')}/{part}"
+    return ""
 
 
 def mask(letters: str) -> int:

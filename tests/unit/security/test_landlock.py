@@ -138,3 +138,25 @@ def test_the_kernel_is_asked():
     version = landlock.abi()
     assert version == calls.landlock_abi()
     assert version >= 1 or -version in {errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+
+
+@pytest.mark.parametrize(
+    ("path", "above"),
+    [
+        ("/", ""),
+        ("/work", ""),
+        ("/worker/x", ""),
+        ("/usr/bin", ""),
+        ("/work/a", "/work"),
+        ("/work/in/a", "/work"),
+        ("/data/x/y/z", "/data/x"),
+    ],
+)
+def test_where_the_program_could_make_a_link_of_a_path(path, above):
+    rules = Landlock(paths=(("/usr", "rx"), ("/work", "rw"), ("/work/in", "rwx"), ("/data/x", "w")))
+    assert landlock.uppermost(path, landlock.writable(ruleset(rules, 6))) == above
+
+
+def test_all_is_below_a_root_that_may_be_written_to():
+    writable = landlock.writable(ruleset(Landlock(paths=(("/", "rw"), ("/work", "rwx"))), 6))
+    assert [landlock.uppermost(path, writable) for path in ("/", "/bin", "/work/x")] == ["", "/", "/"]
