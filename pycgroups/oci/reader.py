@@ -10,16 +10,13 @@ from __future__ import annotations
 import os
 import stat
 
-# Not from collections.abc: that loads all of collections.
-from _collections_abc import Mapping
-
 from pycgroups.errors import InvalidConfig, NotFound, invalid, key_path, shown
 from pycgroups.oci import kinds
 from pycgroups.oci.model import json_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from attrs import fields
@@ -157,6 +154,10 @@ def _model(model: Any) -> Read:
 
 
 def _items(value: object, keys: Keys) -> Any:
+    if isinstance(value, dict):
+        return value.items()
+    from _collections_abc import Mapping  # a caller's own; from JSON there is none, and the command does without
+
     if not isinstance(value, Mapping):
         raise _invalid(keys, f"got {_kind(value)}, allowed: an object")
     return value.items()

@@ -4,6 +4,7 @@
     line.py         the command line: flags before the command, which command; errors and exit codes
     command.py      what a command is
     bundle.py       the modules of a command in one file; bundler.py makes it
+    light_os.py     what they have of os
     log.py          --log
     foreground.py   run and exec that wait: signals and the terminal
     handover.py     run that needs Python no longer
@@ -18,7 +19,6 @@ As for `pycgroups.cli`, what a command does not need, it does not import: Python
 from __future__ import annotations
 
 import gc
-import os
 import sys
 
 TYPE_CHECKING = False
@@ -73,5 +73,7 @@ def _whole_process() -> NoReturn:
         from pycgroups.cli import leave
         from pycgroups.oci_cli.line import perform
     except KeyboardInterrupt:  # before anything is done
+        import os
+
         os._exit(_INTERRUPTED)
     leave(perform(sys.argv[1:], bundle.keep))

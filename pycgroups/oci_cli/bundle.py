@@ -9,7 +9,7 @@ completed, that of `sys.modules`. What a use needs besides, it imports.
 from __future__ import annotations
 
 import marshal
-import os
+import posix  # os is a module that the bundle may do without
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER  # importlib.util is slow to load
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     """Name; source, below the directory of the package; its size and time of change; what was compiled."""
 
 PACKAGE = __name__.partition(".")[0]
-_HERE = os.path.dirname(__file__)
-TOP = os.path.dirname(_HERE)
+_HERE = __file__.rpartition("/")[0]
+TOP = _HERE.rpartition("/")[0]
 _INIT = "/__init__.py"
 
 
@@ -55,7 +55,7 @@ class Bundle:
         """Make the file of what was loaded without it, where Python keeps what it compiles."""
         if self._is_loaded or sys.dont_write_bytecode or sys.pycache_prefix:
             return
-        if not os.access(os.path.dirname(self._path), os.W_OK):
+        if not posix.access(self._path.rpartition("/")[0], posix.W_OK):
             return
         names = [name for name in sys.modules if name not in self._before]
         try:
@@ -77,7 +77,7 @@ def _read(path: str) -> list[Entry]:
 
 def facts(source: str) -> tuple[int, int]:
     """Return the size of a source, below the directory of the package, and when it was changed, in nanoseconds."""
-    found = os.stat(f"{TOP}/{source}")
+    found = posix.stat(f"{TOP}/{source}")
     return found.st_size, found.st_mtime_ns
 
 

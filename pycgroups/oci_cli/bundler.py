@@ -1,7 +1,7 @@
 """What makes the file of a command's modules, which `pycgroups.oci_cli.bundle` loads.
 
-In it is what a command needs of them, and no more: not what type checkers read, nor docstrings, nor assertions. Of
-annotations those of classes stay, by which records and models are made.
+In it is what a command needs of them, and no more: not what type checkers read, nor docstrings, nor assertions; and for
+`os` there is `pycgroups.oci_cli.light_os`. Of annotations those of classes stay, by which records and models are made.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 
+from pycgroups.oci_cli import light_os
 from pycgroups.oci_cli.bundle import PACKAGE, TOP, facts
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ def write(path: str, names: Iterable[str]) -> None:
         SyntaxError: a source is half written.
     """
     beside = f"{path}.{os.getpid()}"
-    content = MAGIC_NUMBER + marshal.dumps([*_entries(names)])
+    content = MAGIC_NUMBER + marshal.dumps([*_entries([light_os.__name__, *names])])
     try:
         with open(beside, "xb", opener=_for_others_to_read) as file:
             file.write(content)
@@ -71,6 +72,14 @@ class _Bare(ast.NodeTransformer):
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return node.orelse
         return node
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        """Take the light one for os."""
+        (name,) = node.names
+        if name.name != "os":
+            return node
+        light = ast.ImportFrom(light_os.__name__, [ast.alias("light", "os")], level=0)
+        return ast.fix_missing_locations(ast.copy_location(light, node))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Take away the annotations of a function."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pycgroups.cli.flags import Flag, UsageError, describe, parse, parse_anywhere
 from pycgroups.oci_cli.log import Log
 
@@ -154,8 +156,6 @@ def warn(log: Log, made: Container | Executed) -> None:
 
 def preserved(flags: dict[str, Any]) -> int:
     """Count the descriptors that a process gets beside its streams: what systemd handed to us, and --preserve-fds."""
-    import os
-
     handed = os.environ.get("LISTEN_FDS", "")
     more: int = flags.get("preserve_fds", 0)
     return more + (count(handed) if handed else 0)

@@ -132,6 +132,7 @@ def create(
 
     Linux 5.12 or newer.
     """
+    from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime import creation, preserved
     from pycgroups.runtime.container import Container
 
@@ -145,7 +146,7 @@ def create(
         notify=notify,
         stdio=stdio,
     )
-    if isinstance(bundle_or_spec, (str, os.PathLike)):
+    if not isinstance(bundle_or_spec, Spec):
         from pycgroups.oci.json_text import parse
         from pycgroups.oci.reader import CONFIG, config_text
         from pycgroups.oci.reading import spec_of

@@ -6,10 +6,11 @@ Every kernel since 5.9 knows all of them, and 5.12 is the oldest that pycgroups 
 
 from __future__ import annotations
 
-# Not from collections.abc: that loads all of collections.
-from _collections_abc import Collection
-
 from pycgroups.errors import InvalidConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 # In the order of their numbers: CAP_CHOWN is 0.
 _NAMES = (
@@ -113,6 +114,8 @@ def mask(names: Collection[str]) -> int:
 
 
 def _names(option: str, given: Collection[str]) -> set[str]:
+    from _collections_abc import Collection  # for which names there are nobody needs it
+
     if isinstance(given, str) or not isinstance(given, Collection):
         raise InvalidConfig("allowed: a list of names", operation="option", path=option)
     return {_name(f"{option}[{position}]", name) for position, name in enumerate(given)}

@@ -162,6 +162,30 @@ def test_what_type_checkers_read_is_left_out(tree):
     assert not [word for word in (b"only_checked", b"Annotated", b"Answered") if word in content]
 
 
+WHOLE = re.compile(r"import time: +\d+ \| +\d+ \| +os$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("more", ["", "os.curdir", "os.environb", "os.PathLike", "os.path.expandvars('$HOME')"])
+def test_of_os_no_more_is_loaded_than_is_asked_for(tree, monkeypatch, more):
+    monkeypatch.setenv("NAME", "\udcff")
+    names = r"os.environ['NAME'], os.fsencode('\udcff'), os.fsdecode(b'\xff'), os.fspath('x'), os.path.join('x', 'y')"
+    tree.change(f"\nimport os\nprint(ascii([{names}]), ascii([{more}]))\n")
+    tree.use()
+    said = tree.said.partition("['")[2].partition("\n")[0]
+    assert tree.use() == ALONE
+    assert f"['{said}\n" in tree.said
+    assert len(WHOLE.findall(tree.said)) == (more.startswith("os.") and "path" not in more)
+
+
+def test_the_environment_is_changed_by_the_whole_of_os(tree):
+    tree.change("\nimport os\nimport subprocess\nprint('same', subprocess.os is os)\nos.environ['NAME'] = 'x'\n")
+    tree.use()
+    assert "same True" in tree.said
+    tree.use(code=1)
+    assert "same False" in tree.said
+    assert "does not support item assignment" in tree.said
+
+
 def test_what_failed_makes_none(tree):
     tree.change("\nCOMMAND = COMMAND._replace(run=lambda given: open('/nonesuch'))\n")
     tree.use(code=1)
