@@ -529,8 +529,7 @@ class Creation:
 
     def make_nodes(self) -> tuple[tuple[str, str], ...]:
         """Make the devices of a container that cannot do so itself."""
-        is_confined = self.id_mappings() != ((), ()) and own.is_privileged() and not own.is_nested()
-        if not (is_confined and self.spec.linux.devices):
+        if not self.spec.linux.devices or self.id_mappings() == ((), ()) or not own.is_privileged() or own.is_nested():
             return ()
         from pycgroups.runtime import nodes  # few ask for devices in a user namespace
 
