@@ -52,8 +52,9 @@ _OUTER: dict[str, Any] = {
     "cov_source": [],
     "pycgroups_inside": True,
 }
-# Where pytest would write into the tests' own directory, which is read-only.
-_ELSEWHERE = ("cache_dir=/tmp/pytest-cache", "log_file=")
+# Where plugins of pytest would write into the tests' own directory, which is read-only. Without a plugin its word is
+# unknown, and a warning or an error.
+_ELSEWHERE = {"cacheprovider": "cache_dir=/tmp/pytest-cache", "logging": "log_file="}
 _COVERAGE = {name: f"run:{name}" for name in ("branch", "source", "source_pkgs", "omit", "include")}
 _RERAISED = (KeyboardInterrupt, pytest.exit.Exception)
 _OUTCOMES = ("passed", "failed", "skipped")
@@ -202,11 +203,12 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
 def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
     config = item.config
     options = {name: value for name, value in vars(config.option).items() if _is_plain(value)} | _OUTER
+    elsewhere = [place for plugin, place in _ELSEWHERE.items() if config.pluginmanager.has_plugin(plugin)]
     options |= {
         "rootdir": str(config.rootpath),
         "inifilename": None if config.inipath is None else str(config.inipath),
         "plugins": [],
-        "override_ini": [*(config.option.override_ini or ()), *_ELSEWHERE],
+        "override_ini": [*(config.option.override_ini or ()), *elsewhere],
     }
     worker = getattr(config, "workerinput", None)
     place = "::".join((str(item.path), *item.nodeid.split("::")[1:]))

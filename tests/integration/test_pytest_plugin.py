@@ -273,6 +273,18 @@ def test_a_file_that_cannot_be_imported_inside_is_a_failed_test(pytests):
 
 
 @slow_in_vm
+@pytest.mark.parametrize("plugins", [(), ("-p", "no:cacheprovider", "-p", "no:logging")], ids=["all", "some"])
+@pytest.mark.parametrize("strict", [("-W", "error"), ("--strict-config",)], ids=lambda strict: strict[0])
+def test_strict_sessions_with_plugins_left_out(plugins, strict, pytests):
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    def test_it(): pass
+    """
+    pytests(*plugins, *strict, test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
 def test_stopping_at_the_first_failure_and_running_the_last_ones_again(pytests):
     code = """
     import pytest
