@@ -9,12 +9,16 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
+import struct
 import time
 from typing import Any, NamedTuple
 
 import pytest
 
-_SOON = 0.01  # seconds; faulthandler refuses 0
+OVER = signal.SIGRTMAX
+"""What ends the test when its time is over; no usual signal, which may be the test's own."""
+_SIGEV_SIGNAL, _TIMER_ABSTIME = 0, 1  # timer_create(2), timer_settime(2)
 
 
 class Job(NamedTuple):
@@ -25,7 +29,7 @@ class Job(NamedTuple):
         arguments: plugins, and what names the test to pytest.
         options: values of `pytest.Config.option`.
         coverage: keyword arguments of `coverage.Coverage`, or None.
-        nearly_over: when the tracebacks of all threads are written, by `time.monotonic`, or None.
+        over: when it is to end, and the tracebacks of all threads be written, by `time.monotonic`; or None.
         worker: what pytest-xdist has told its worker, or None.
     """
 
@@ -33,7 +37,7 @@ class Job(NamedTuple):
     arguments: list[str]
     options: dict[str, Any]
     coverage: dict[str, Any] | None
-    nearly_over: float | None
+    over: float | None
     worker: dict[str, Any] | None
 
 
@@ -41,8 +45,8 @@ def main(job: tuple[Any, ...], answer: int) -> None:
     """Run the test."""
     told = Job(*job)
     channel = Channel(answer)
-    if told.nearly_over is not None:
-        faulthandler.dump_traceback_later(max(_SOON, told.nearly_over - time.monotonic()), file=os.dup(2))
+    if told.over is not None:
+        _end_at(told.over)
     measured = None
     if told.coverage is not None:
         import coverage  # before all that it is to measure
@@ -52,10 +56,29 @@ def main(job: tuple[Any, ...], answer: int) -> None:
     try:
         _run(told, channel)
     finally:
-        faulthandler.cancel_dump_traceback_later()
         if measured is not None:
             measured.stop()
             channel.send("coverage", _lines(measured.get_data()))
+
+
+def _end_at(when: float) -> None:
+    """Have the tracebacks of all threads written at a time, and the process killed: no interrupted call goes on.
+
+    By a timer of the kernel's: faulthandler's is a thread, which the test would have beside it, and `os.fork` warns of;
+    that of `signal.setitimer` is the test's. A process that is forked has none of it, and a program that is executed.
+    """
+    try:
+        import ctypes
+    except ImportError:  # a Python that was built without libffi: the one outside ends it
+        return
+    faulthandler.register(OVER, file=os.dup(2), chain=True)
+    library = ctypes.CDLL("librt.so.1")  # the C library itself, but for a glibc before 2.34
+    timer = ctypes.c_void_p()
+    event = struct.pack("Pii48x", 0, OVER, _SIGEV_SIGNAL)
+    seconds, rest = divmod(when, 1)
+    expiry = struct.pack("4l", 0, 0, int(seconds), int(rest * 1e9))
+    library.timer_create(time.CLOCK_MONOTONIC, event, ctypes.byref(timer))
+    library.timer_settime(timer, _TIMER_ABSTIME, expiry, None)
 
 
 def _run(job: Job, channel: Channel) -> None:

@@ -26,6 +26,7 @@ import pytest
 
 from pycgroups.containers.python import run_python
 from pycgroups.containers.streams import PIPE, STDOUT
+from pycgroups.containers.values import seconds
 from pycgroups.errors import Error
 from pycgroups.pytest_plugin import inside, words
 
@@ -61,7 +62,7 @@ _OUTCOMES = ("passed", "failed", "skipped")
 _PHASES = ("setup", "call", "teardown")
 _PACKAGES = tuple(f"{path}/" for module in (_pytest, pluggy) for path in module.__path__)
 _FRAMES = tuple(f'  File "{place}' for place in (*_PACKAGES, inside.__file__, "<string>"))
-_LAST_WORDS = 0.9  # of the timeout: then the tracebacks are written
+_GRACE = 1.0  # seconds after the timeout, in which a test writes its tracebacks and ends
 
 
 class Outcome(NamedTuple):
@@ -174,11 +175,17 @@ def _run(item: pytest.Item, names: tuple[str, ...]) -> Outcome:
 
 
 def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
-    job = tuple(_job(item, options.get("timeout")))
+    timeout = options.get("timeout")
+    if timeout is not None:
+        options = {**options, "timeout": seconds(timeout, "timeout") + _GRACE}
+    job = tuple(_job(item, timeout))
     places = map(str, (item.config.rootpath, item.path.parent))
     # With -s output goes where the outer one's does, as it is written.
     stdout, stderr = (None, None) if item.config.getoption("capture", default="no") == "no" else (PIPE, STDOUT)
-    return run_python(inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options)
+    result, answer = run_python(inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options)
+    if result.returncode == -inside.OVER:
+        result.reason = "timeout"
+    return result, answer
 
 
 def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Outcome:
@@ -217,7 +224,7 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
         arguments=[*(f"-p{name}" for name in config.option.plugins), place],
         options=options,
         coverage=_coverage(),
-        nearly_over=None if timeout is None else time.monotonic() + timeout * _LAST_WORDS,
+        over=None if timeout is None else time.monotonic() + timeout,
         worker=None if worker is None else {name: value for name, value in worker.items() if _is_plain(value)},
     )
 

@@ -158,7 +158,7 @@ def test_a_limit_is_told_in_the_failure(pytests):
 
 
 BROKEN = """
-import os, signal, time
+import ctypes, os, signal, time
 import pytest
 
 pytestmark = pytest.mark.sandboxed
@@ -166,7 +166,7 @@ pytestmark = pytest.mark.sandboxed
 @pytest.mark.sandboxed(timeout=TIMEOUT)
 def test_hangs():
     os.write(2, b"lost")
-    time.sleep(1000)
+    ctypes.CDLL(None).sleep(1000)  # which a signal ends
 
 def test_leaves():
     os._exit(3)
@@ -209,7 +209,7 @@ def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pyte
             "exited with 0: the test did not come to its end",
             "timeout=4 seconds were over, and all its processes were killed: the test did not come to its end",
             "*- Output of the test's process -*",
-            "Timeout (0:00:0*",
+            "Current thread 0x* (most recent call first):",
             '  File "*test_it.py", line 9 in test_hangs',
             "*- sandbox -*",
             "exited with 3: the test did not come to its end",
@@ -282,6 +282,26 @@ def test_strict_sessions_with_plugins_left_out(plugins, strict, pytests):
     def test_it(): pass
     """
     pytests(*plugins, *strict, test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
+def test_the_test_is_alone_in_its_process(pytests):
+    code = """
+    import os, signal
+    import pytest
+
+    @pytest.mark.sandboxed
+    def test_it(recwarn):
+        assert os.listdir("/proc/self/task") == [str(os.getpid())]
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+        with pytest.raises(ChildProcessError):
+            os.wait()
+        assert not list(recwarn)
+    """
+    pytests(test_it=code).assert_outcomes(passed=1)
 
 
 @slow_in_vm
