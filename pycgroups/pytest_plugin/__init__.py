@@ -42,7 +42,11 @@ _HELD = {
 _LIMITS = tuple(word for word in _OPTIONS if word != "timeout")
 _MARKER = (
     "sandboxed(memory=, cpus=, pids=, timeout=, network=, ...): run the test in a container of the host's root file "
-    "system, with the options of pycgroups.run"
+    "system, with the options of pycgroups.run that a container has"
+)
+_APART = (
+    "a sandboxed test makes no containers: the fixtures sandbox, container and container_session do not work in one; "
+    "leave out the fixture, or the marker sandboxed"
 )
 _RUNS = pytest.StashKey[list["fixture.Run"]]()
 _MADE = pytest.StashKey[list["held.Made"]]()
@@ -110,7 +114,17 @@ def _is_sandboxed(item: pytest.Item) -> bool:
     """Tell whether a test is to go into a container: not if it is there, and not to be skipped there."""
     if item.get_closest_marker("sandboxed") is None or item.get_closest_marker("skip") is not None:
         return False
-    return not item.config.getoption("pycgroups_inside", default=False)
+    return not _is_inside(item.config)
+
+
+def _is_inside(config: pytest.Config) -> bool:
+    return bool(config.getoption("pycgroups_inside", default=False))
+
+
+def _refuse_inside(config: pytest.Config) -> None:
+    """Fail at once where containers would, later, and for reasons that are none."""
+    if _is_inside(config):
+        pytest.fail(_APART, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -129,6 +143,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """Run programs and call Python functions, each in a container of its own; see `Sandbox`."""
+    _refuse_inside(request.config)
     from pycgroups.pytest_plugin import words
     from pycgroups.pytest_plugin.fixture import Sandbox, Scratch
 
@@ -140,6 +155,7 @@ def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="session")
 def _pycgroups_run(request: pytest.FixtureRequest) -> Generator[runs.Run]:
     """Remove, with the last process of the run, what it has left."""
+    _refuse_inside(request.config)
     from contextlib import closing
 
     from pycgroups.pytest_plugin import runs, words

@@ -305,6 +305,28 @@ def test_the_test_is_alone_in_its_process(pytests):
 
 
 @slow_in_vm
+def test_fixtures_that_make_containers_are_refused_in_a_sandboxed_test(pytests):
+    code = """
+    import pytest
+    pytestmark = pytest.mark.sandboxed
+
+    @pytest.fixture
+    def database(container_session):
+        return container_session(name="db")
+
+    def test_sandbox(sandbox): pass
+    def test_container(container): pass
+    def test_session(database): pass
+    def test_in_its_course(request): request.getfixturevalue("sandbox")
+    """
+    result = pytests(test_it=code)
+    result.assert_outcomes(errors=3, failed=1)
+    told = "a sandboxed test makes no containers: the fixtures sandbox, container and container_session *"
+    result.stdout.fnmatch_lines([told] * 4)
+    assert "Traceback" not in said(result)
+
+
+@slow_in_vm
 def test_stopping_at_the_first_failure_and_running_the_last_ones_again(pytests):
     code = """
     import pytest
