@@ -17,8 +17,10 @@ import errno
 import marshal
 import os
 import sys
+from collections.abc import Mapping
 
-from pycgroups.containers.mounts import Mount
+from pycgroups.containers.config import HOST
+from pycgroups.containers.mounts import Mount, mounts
 from pycgroups.containers.run import PIPE, run
 from pycgroups.errors import Error, LaunchError, invalid
 from pycgroups.namespaces.caller import caller
@@ -35,8 +37,15 @@ if TYPE_CHECKING:
 
 OPERATION = "run Python in a container"
 LARGEST = 1 << 28  # bytes of an answer
-# What decides where a Python program is, and how it is started.
-FIXED = ("entrypoint", "rootfs", "tty", "cwd", "isolation")
+FIXED = {
+    "entrypoint": ((None,), "None, for what is started is Python"),
+    "rootfs": ((None,), "None, for Python and its code are in the host's own root"),
+    "image": ((None, "host"), "'host', for Python and its code are in the host's own root"),
+    "tty": ((False,), "False, for no terminal reaches it"),
+    "cwd": ((None,), "None, for Python starts where its caller is"),
+    "isolation": ((None, "container"), "'container', for what shows its code is mounts"),
+}
+"""What decides where a Python program is, and how it is started: the values that may be, and why no others."""
 _NO_IDMAP = (errno.EINVAL, errno.EPERM)  # of a file system that knows no idmapped mounts; mount_setattr(2)
 # Of the path that is imported from, the system's own part is seen as it is, and the interpreter's is brought in.
 _SEEN = ("/usr", "/lib", "/lib64")
@@ -65,7 +74,7 @@ def run_python(
         places: directories to be seen inside, read-only, beside those that are imported from.
         stdout: as for `run`.
         stderr: likewise.
-        options: those of `run`, but for `FIXED` ones and another image than the host's root.
+        options: those of `run`, but for other values than `FIXED` has.
 
     Returns:
         What came of the program, and its answer: it comes from the container, and may be anything.
@@ -74,6 +83,7 @@ def run_python(
         Error: of the kinds that `run` raises; or the answer is larger than 256 MiB.
     """
     check(options)
+    own = mounts(options.get("mounts") or (), "mounts")
     command = [*interpreter.command(OPERATION), "-c", _BOOT]
     here = os.getcwd()
     code = _code((here, *places))
@@ -83,7 +93,7 @@ def run_python(
 
     def attempt(mapped: set[str]) -> Result:
         binds = [Mount.bind(place, place, read_only=True, idmap=place in mapped) for place in code]
-        settled: Any = {**options, "cwd": here, "mounts": (*binds, *(options.get("mounts") or ()))}
+        settled: Any = {**options, "isolation": "container", "cwd": here, "mounts": (*binds, *own)}
         os.lseek(letter, 0, os.SEEK_SET)
         return run(command, stdin=letter, stdout=stdout, stderr=stderr, **settled)
 
@@ -91,7 +101,7 @@ def run_python(
         with open(letter, "wb", closefd=False) as file:
             file.write(given)
         # Root's files are root's inside as well, and so may be private; an ordinary user is root inside.
-        mapped = set(code if caller().owns_mounts else ())
+        mapped = set(code if caller().owns_mounts and not _shares_ids(options) else ())
         while True:
             try:
                 result = attempt(mapped)
@@ -111,9 +121,16 @@ def check(options: Options) -> None:
     Raises:
         InvalidConfig: there is one.
     """
-    for word, value in options.items():
-        if word in FIXED or (word == "image" and value not in {None, "host"}):
-            raise invalid(word, value, "nothing else than the host's own root for Python code of the host")
+    for word, (values, allowed) in FIXED.items():
+        if word in options and options[word] not in values:  # type: ignore[literal-required]
+            raise invalid(word, options[word], allowed)  # type: ignore[literal-required]
+
+
+def _shares_ids(options: Options) -> bool:
+    """Tell whether users inside are those of the host, as they are."""
+    namespaces = options.get("namespaces")
+    shared = isinstance(namespaces, Mapping) and namespaces.get("user") == "host"
+    return shared or options.get("userns") in ("host", HOST)
 
 
 def _code(places: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pycgroups.containers.run import run
 from pycgroups.containers.values import pairs
 from pycgroups.containers.vocabulary import Options
 from pycgroups.misnamed import meant
@@ -75,15 +76,26 @@ def marked(item: pytest.Item, usual: Options) -> Options:
     """
     found: dict[str, Any] = dict(usual)
     for marker in reversed(list(item.iter_markers("sandboxed"))):
-        unknown = [*map(repr, marker.args), *sorted(set(marker.kwargs) - Options.__optional_keys__)]
-        if unknown:
-            hint = meant(unknown[0], Options.__optional_keys__) or ": it takes options of pycgroups.run"
-            raise pytest.UsageError(f"sandboxed() does not take {', '.join(unknown)}{hint}")
+        _check(marker)
         found.update(marker.kwargs)
     found["env"] = _environment(item.config.getini("pycgroups_env")) | {
         str(name): value for _, name, value in pairs(found.get("env") or {}, "env")
     }
     return cast("Options", found)
+
+
+def _check(marker: pytest.Mark) -> None:
+    if marker.args:
+        given = ", ".join(map(repr, marker.args))
+        raise pytest.UsageError(f'sandboxed() does not take {given}: it takes options by name, as in memory="256M"')
+    unknown = sorted(set(marker.kwargs) - Options.__optional_keys__)
+    if not unknown:
+        return
+    if unknown[0] in (run.__kwdefaults__ or ()):
+        hint = ": it takes the options of pycgroups.run that a container has; its input, output and end are pytest's"
+    else:
+        hint = meant(unknown[0], Options.__optional_keys__) or ": it is no option of pycgroups.run"
+    raise pytest.UsageError(f"sandboxed() does not take {', '.join(unknown)}{hint}")
 
 
 def _environment(names: Iterable[str]) -> dict[str, Any]:

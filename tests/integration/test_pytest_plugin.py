@@ -327,6 +327,19 @@ def test_fixtures_that_make_containers_are_refused_in_a_sandboxed_test(pytests):
 
 
 @slow_in_vm
+@pytest.mark.requires("root")
+def test_users_and_rules_of_the_host(pytests):
+    code = """
+    import pytest
+    @pytest.mark.sandboxed(userns="host")
+    def test_users(): pass
+    @pytest.mark.sandboxed(landlock={"/": "rwx"}, namespaces=None)
+    def test_rules(): pass
+    """
+    pytests(test_it=code).assert_outcomes(passed=2)
+
+
+@slow_in_vm
 def test_stopping_at_the_first_failure_and_running_the_last_ones_again(pytests):
     code = """
     import pytest

@@ -8,7 +8,8 @@ import pytest
 
 from pycgroups.containers.result import Result
 from pycgroups.containers.verdict import Hits, Usage
-from pycgroups.pytest_plugin import marker, words
+from pycgroups.containers.vocabulary import Options
+from pycgroups.pytest_plugin import fixture, marker, words
 
 
 def result(reason="exited", returncode=0, unenforced=(), peak=5 << 20, processes=3, **hits):
@@ -55,6 +56,29 @@ def test_a_verdict(ended, lines):
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (3 << 30, "3 GiB"), (9 << 40, "9216 GiB")])
 def test_a_size(count, text):
     assert words._size(count) == text
+
+
+OF_RUN = sorted(fixture.RunOptions.__optional_keys__ - Options.__optional_keys__)
+NOT_OF_CONTAINERS = (
+    ": it takes the options of pycgroups.run that a container has; its input, output and end are pytest's"
+)
+
+
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        (pytest.mark.sandboxed("256M", 3), "'256M', 3: it takes options by name, as in memory=\"256M\""),
+        (pytest.mark.sandboxed(memry=1), "memry; did you mean 'memory'?"),
+        (pytest.mark.sandboxed(mem_limit=1), "mem_limit: it is 'memory' here"),
+        (pytest.mark.sandboxed(colour=1), "colour: it is no option of pycgroups.run"),
+        *((pytest.mark.sandboxed(**{word: None}), word + NOT_OF_CONTAINERS) for word in OF_RUN),
+    ],
+)
+def test_what_the_marker_does_not_take(marker, told, request):
+    request.node.add_marker(marker)
+    with pytest.raises(pytest.UsageError) as caught:
+        words.marked(request.node, {})
+    assert str(caught.value) == f"sandboxed() does not take {told}"
 
 
 def a_report(request, **changes):
