@@ -65,6 +65,7 @@ def test_one_that_is_made_goes_with_its_end(command, store):
     assert [held.name for held in store.containers.list(all=True)] == ["web"]
     assert command("start", "web") == (0, "web\n", "")
     wait_for(lambda: store.containers.list(all=True) == [])
+    wait_for(lambda: not list(store.containers._place.homes._unfinished()))
 
 
 @pytest.mark.requires("limits")
