@@ -326,6 +326,8 @@ class RootFiles(Elsewhere):
             Error: it is more than allowed; a socket or a device; the caller cannot give files away as `preserve` or
                 `owner` want it; or as `copy_in`.
         """
+        if not isinstance(limits, LayerLimits):
+            raise invalid("limits", limits, "LayerLimits")
         path = os.fsencode(source)
         is_path = isinstance(destination, str | bytes | os.PathLike)
         called = b"." if is_path else name_of(path) or b"."

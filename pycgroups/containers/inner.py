@@ -75,7 +75,7 @@ def describe(
         () if env is None else options.environment(env, "env"),
         own.cwd if cwd is None else values.inside_path(cwd, "cwd"),
         tty,
-        None if size is None else (size[0], size[1]),
+        None if size is None else options.terminal_size(size, "size"),
     )
 
 

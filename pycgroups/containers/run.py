@@ -148,7 +148,7 @@ def checked(result: Result, timeout: float | None) -> Result:
 
     if result.reason == "timeout":
         assert timeout is not None
-        raise TimeoutExpired(result, timeout)
+        raise TimeoutExpired.of(result, timeout)
     if result.returncode:
         raise CalledProcessError(result)
     return result
