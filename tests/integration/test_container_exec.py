@@ -9,6 +9,7 @@ import subprocess
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,20 @@ def test_the_answer_is_a_result(held):
     assert held.exec("true", stdout=pc.DEVNULL).stdout is None
     with pytest.raises(pc.CalledProcessError):
         held.exec("false", check=True)
+
+
+def test_its_time_is_counted_from_before_its_start(held, monkeypatch):
+    """Who has little to do ends before the start has returned."""
+    clock, launch = [0.0], pc.Container.launch
+
+    def starting(self, *args, **options):
+        executed = launch(self, *args, **options)
+        clock[0] += 7
+        return executed
+
+    monkeypatch.setattr(pc.Container, "launch", starting)
+    monkeypatch.setattr(inner, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    assert held.exec("true").usage.wall_time == 7
 
 
 def test_it_is_where_the_container_is(held):
