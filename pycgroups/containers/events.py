@@ -53,6 +53,13 @@ LONGEST = 4096
 """Bytes of a line."""
 LARGEST = 8 * 2**20
 """Bytes on the disk, from which on the older half is given up."""
+KINDS = ("container", "volume")
+ACTIONS = (
+    *("create", "start", "exec", "exec_die", "oom", "health_status", "pause", "unpause", "update", "rename", "die"),
+    "remove",
+)
+ATTRIBUTES = ("command", "pid", "exit_code", "health", "former", "reason", "oom", "error")
+"""Of all but ``update``, whose are the options that were changed."""
 _FIELDS = ("type", "action", "id", "name")
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -181,7 +181,11 @@ def test_what_has_happened(command, run):
     assert command(*words, "-f", "exit_code=4")[1] == ""
     assert command(*words, "-f", f"container={died['id'][:12]}", "-f", "container=no")[1].count("\n") == 3
     assert command(*words, "-f", "type=volume")[1] == ""
-    assert command(*words, "-f", "die")[0] == 125
+    for wrong, allowed in (("die", "event=..."), ("bogus=1", "exit_code=..."), ("image=x", "container=...")):
+        code, out, err = command("events", "-f", wrong)  # and waits for nothing
+        assert (code, out, allowed in err) == (125, "", True)
+    assert "event=die" in command("events", "-f", "event=stop")[2]
+    assert "type=volume" in command("events", "-f", "type=network")[2]
 
 
 def test_each_as_a_template_has_it(command, run):
