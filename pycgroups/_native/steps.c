@@ -234,15 +234,17 @@ static int do_base(struct run *run, const struct plan_step *step)
     return 0;
 }
 
-/* A new file system goes over a directory that may be there: it gets its mode and owner, and a copy of what it holds. */
+/* A new file system goes over a directory that may be there: it gets its mode, and a copy of what it holds. */
 static int do_like(struct run *run, const struct plan_step *step)
 {
     int from = open_in_root(run->root, str(run, step, 0), O_RDONLY | O_DIRECTORY, 0, 0);
     if (from < 0)
         return from == -ENOENT ? 0 : from;
     long to = SYS(openat, fd_of(run, step->arg[0]), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    int ret = to < 0 ? (int)to : copy_attributes(from, (int)to);
+    int ret = to < 0 ? (int)to : 0;
     if (ret == 0 && step->arg[1])
+        ret = copy_mode(from, (int)to);
+    if (ret == 0 && step->arg[2])
         ret = copy_entries(from, (int)to);
     if (to >= 0)
         SYS(close, to);

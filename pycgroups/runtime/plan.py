@@ -458,9 +458,10 @@ class _Planner:
         return slot
 
     def be_like(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
-        """Give an empty one the mode of the directory below, where the options ask for none, as runc does."""
-        if options.copy_up or not any(word.startswith("mode=") for word in options.data):
-            self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
+        """Give an empty one the mode of the directory below, where the options ask for none, as runc does; no owner."""
+        mode = not any(word.startswith("mode=") for word in options.data)
+        if mode or options.copy_up:
+            self.add(lib.OP_LIKE, slot, int(mode), int(options.copy_up), texts=(os.fsencode(mount.destination),))
 
     def mount_cgroups(self, mount: Mount, options: mount_options.Options) -> None:
         """Show the container's own cgroup: as it is, or in a tmpfs with a directory per hierarchy of v1."""

@@ -147,6 +147,20 @@ def test_what_was_asked_for(podman, scratch):
     assert (scratch / "rw/new").read_text() == "inside\n"
 
 
+@needs_ids
+@slow_in_vm
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (["--tmpfs=/home/user:size=1m,mode=1777"], "1777 0 0"),
+        (["--mount=type=tmpfs,dst=/home/user,chown=true", "--user=1000"], "755 1000 1000"),
+    ],
+)
+def test_tmpfs(podman, flags, found):
+    """Over a directory that the image has: podman adds tmpcopyup."""
+    assert podman("run", "--rm", *flags, IMAGE, "stat", "-c", "%a %u %g", "/home/user") == f"{found}\n"
+
+
 @slow_in_vm
 def test_privileged(podman):
     told = facts(

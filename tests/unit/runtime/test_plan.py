@@ -540,15 +540,16 @@ def tmpfs(*options):
 @pytest.mark.parametrize(
     ("options", "like", "read_only_later"),
     [
-        (("mode=755",), None, False),
-        ((), 0, False),
-        (("tmpcopyup",), 1, False),
-        (("tmpcopyup", "mode=700", "ro"), 1, True),
+        (("mode=755",), [], False),
+        ((), [(1, 0)], False),
+        (("uid=5", "gid=6"), [(1, 0)], False),
+        (("tmpcopyup",), [(1, 1)], False),
+        (("tmpcopyup", "mode=700", "ro"), [(0, 1)], True),
     ],
 )
 def test_a_tmpfs_like_what_it_covers(options, like, read_only_later):
     plan = created(spec(mounts=(tmpfs(*options),)))
-    assert [step.args[1] for step in find(plan, "like")] == ([] if like is None else [like])
+    assert [step.args[1:3] for step in find(plan, "like")] == like
     made = next(step for step in find(plan, "fs") if step.path == "tmpfs")
     assert not (read_only_later and made.args[1] & lib.MOUNT_ATTR_RDONLY)
     later = [step for step in find(plan, "attr") if step.args[:2] == (made.args[0], lib.MOUNT_ATTR_RDONLY)]
