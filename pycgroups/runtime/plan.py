@@ -500,8 +500,10 @@ class _Planner:
 
     def fill_dev(self) -> None:
         if self.has_own_dev():
+            asked = {device.path.rstrip("/") for device in self.spec.linux.devices}
             for name, major, minor in DEFAULT_DEVICES:
-                self.device(f"/dev/{name}", _CHAR_DEVICE | 0o666, major, minor)
+                if f"/dev/{name}" not in asked:
+                    self.device(f"/dev/{name}", _CHAR_DEVICE | 0o666, major, minor)
             for path, target in DEFAULT_LINKS:
                 texts = (os.fsencode(target), os.fsencode(path))
                 self.add(lib.OP_SYMLINK, texts=texts, optional=self.of_rootfs())

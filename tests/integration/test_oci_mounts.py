@@ -1,4 +1,4 @@
-"""Mounts of a config.json, and what they lie over, by what the kernel says of them from the inside: as runc has them."""
+"""Mounts and devices of a config.json, by what the kernel says of them from the inside: as runc has them."""
 
 from __future__ import annotations
 
@@ -59,3 +59,24 @@ def test_what_the_options_of_a_tmpfs_say_counts(facts, copy, options, found):
 @pytest.mark.parametrize("copy", [(), ("tmpcopyup",)], ids=["empty", "copy"])
 def test_a_tmpfs_takes_the_mode_of_what_it_covers_but_not_the_owner(facts, copy):
     assert facts(*copy, mode=0o1751, owner=(1000, 1001)) == "1751 0 0"
+
+
+# -- devices ----------------------------------------------------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.parametrize("userns", [False, True])
+def test_default_devices_are_as_they_are_described(bundle, userns):
+    linux = bundle.config["linux"]
+    if userns:
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 1_000_000, "size": 2000}]
+    linux["devices"] = [
+        {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600, "uid": 1000, "gid": 1001},
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640},
+    ]
+    assert output(bundle, "stat -c '%a %u:%g %t:%T' /dev/null /dev/full /proc/keys").splitlines() == [
+        "600 1000:1001 1:3",
+        "640 0:0 1:5",
+        "600 1000:1001 1:3",  # which is masked by it
+    ]

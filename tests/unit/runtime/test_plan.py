@@ -349,6 +349,15 @@ def test_devices_are_nodes_of_the_host_in_a_user_namespace_and_made_without():
     assert null.args[:2] == (0o020666, os.makedev(1, 3))
 
 
+@pytest.mark.parametrize("of", [{}, {"namespaces": ("pid", "mount")}], ids=["bound", "made"])
+def test_a_default_device_that_the_spec_has_comes_once_as_it_says(of):
+    zero = oci.Device(path="/dev/null/", type="c", major=1, minor=5)
+    plan = make(spec(linux={"devices": (zero,)}, **of))
+    there = [step for step in plan.setup if step.name in {"mount", "node"} and step.path == "/dev/null"]
+    assert len(there) == 1
+    assert of == {} or there[0].args[1] == os.makedev(1, 5)
+
+
 def test_a_read_only_root_is_so_before_the_pivot():
     setup = names(make(spec(readonly=True)).setup)
     assert setup.index("attr") < setup.index("pivot")
