@@ -269,6 +269,20 @@ static int do_mount(struct run *run, const struct plan_step *step)
     return ret;
 }
 
+/* What is seen at a path to protect, by whatever links inside the root. /proc/self leads each process elsewhere: where the
+ * program is another one than this, what it would see there is not to be had. */
+static int open_protected(const struct run *run, const char *path)
+{
+    int fd = open_in_root(run->root, path, O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (fd != -ELOOP)
+        return fd;
+    fd = open_in_root(run->root, path, O_PATH, 0, 0);
+    if (fd < 0 || !(run->plan->flags & PLAN_INIT) || is_procfs(fd) != 0)
+        return fd;
+    SYS(close, fd);
+    return -EXDEV;
+}
+
 /* What to answer where a path to protect cannot be opened: only that it is not there may be fine. */
 static int not_there(const struct plan_step *step, int error)
 {
@@ -294,7 +308,7 @@ static int cover(struct run *run, const struct plan_step *step, int target, int 
 
 static int do_mask(struct run *run, const struct plan_step *step)
 {
-    int target = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int target = open_protected(run, str(run, step, 0));
     if (target < 0)
         return not_there(step, target);
     int type = file_type(target);
@@ -305,7 +319,7 @@ static int do_mask(struct run *run, const struct plan_step *step)
 
 static int do_readonly(struct run *run, const struct plan_step *step)
 {
-    int target = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int target = open_protected(run, str(run, step, 0));
     if (target < 0)
         return not_there(step, target);
     long copy = SYS(open_tree, target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);

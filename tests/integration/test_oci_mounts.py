@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 
+import pycgroups as pc
 from tests.integration.bundles import output
 
 pytestmark = pytest.mark.requires("userns")
@@ -80,3 +82,68 @@ def test_default_devices_are_as_they_are_described(bundle, userns):
         "640 0:0 1:5",
         "600 1000:1001 1:3",  # which is masked by it
     ]
+
+
+# -- paths that are masked or read-only, by links of the image --------------------------------------------------------
+
+
+@pytest.fixture
+def linked(image):
+    """A root with a secret, and links to where it is."""
+    (image / "run/deep").mkdir()
+    (image / "run/deep/secret").write_text("secret")
+    (image / "run/deep").chmod(0o777)
+    for name, target in (
+        ("var/run", "/run"),
+        ("var/up", "../../../../../run"),
+        ("run/file", "/var/run/deep/secret"),
+        ("var/circle", "circle"),
+        ("var/nowhere", "/nowhere/at/all"),
+        ("etc/mtab", "/proc/mounts"),
+        ("var/magic", "/proc/self/root/run/deep"),
+        ("etc/keys", "../proc/keys"),
+    ):
+        (image / name).symlink_to(target)
+    return image
+
+
+@pytest.mark.parametrize("path", ["/var/run/deep/secret", "/var/run/deep", "/var/up/deep/../deep", "/run/file"])
+def test_what_a_masked_path_leads_to_is_hidden(bundle, linked, path):
+    bundle.config["linux"]["maskedPaths"] = [path]
+    assert output(bundle, f"cat {path} {path}/secret /run/deep/secret 2>/dev/null; true") == ""
+    assert (linked / "run/deep/secret").read_text() == "secret"
+
+
+@pytest.mark.parametrize("path", ["/var/run/deep", "/var/up/deep"])
+def test_what_a_read_only_path_leads_to_cannot_be_written(bundle, linked, path):
+    bundle.config["linux"]["readonlyPaths"] = [path]
+    script = f"for at in /run/deep {path}; do (: >$at/new) 2>/dev/null && echo yes || echo no; done"
+    assert output(bundle, script) == "no\nno\n"
+
+
+def test_a_mask_may_lead_to_files_of_the_first_process(bundle, linked):
+    """`podman run --security-opt mask=/etc/mtab`: /proc/self of others leads elsewhere, as by runc."""
+    bundle.config["linux"]["maskedPaths"] = ["/etc/mtab", "/etc/keys"]
+    assert output(bundle, "while read line; do echo $line; done </etc/mtab; cat /etc/keys /proc/keys") == ""
+
+
+@pytest.mark.parametrize("key", ["maskedPaths", "readonlyPaths"])
+@pytest.mark.parametrize("path", ["/var/circle", "/var/magic", "/proc/self/cwd", "/proc/1/fd/0"])
+def test_no_magic_link_is_followed_for_it(bundle, linked, key, path):
+    bundle.config["linux"][key] = [path]
+    with pytest.raises(pc.LaunchError, match="magic link of /proc") as caught:
+        output(bundle, "true")
+    assert (caught.value.path, caught.value.errno) == (path, errno.ELOOP)
+
+
+def test_links_to_nothing_need_no_mask(bundle, linked):
+    bundle.config["linux"] |= {"maskedPaths": ["/var/nowhere"], "readonlyPaths": ["/var/nowhere/either"]}
+    assert output(bundle, "ls /nowhere 2>/dev/null || echo none") == "none\n"
+
+
+@pytest.mark.parametrize("option", ["masked_paths", "readonly_paths"])
+@pytest.mark.parametrize("path", ["/etc/mtab", "/proc/self/environ"])
+def test_files_of_an_init_are_not_those_of_the_program(linked, option, path):
+    """`pycgroups.run` has one: what is hidden would be its files."""
+    with pytest.raises(pc.LaunchError, match="another for each process"):
+        pc.run(["true"], rootfs=linked, **{option: [path]})

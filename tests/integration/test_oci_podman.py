@@ -162,6 +162,20 @@ def test_tmpfs(podman, flags, found):
 
 
 @slow_in_vm
+def test_masked_paths(podman):
+    """Also such that a link of the image leads to."""
+    script = "ln -s /home/user /var/link; ln -sf /proc/mounts /etc/mtab"
+    podman("run", "--name=linked", IMAGE, "sh", "-c", script)
+    podman("commit", "linked", "linked")
+    options = ("--security-opt=mask=/var/link:/etc/mtab", "--rm", "linked")
+    told = podman(
+        "run", *options, "sh", "-c", "read line </etc/mtab; echo mounts $line; (: >/home/user/new) 2>&1; true"
+    )
+    assert told.startswith("mounts\n")
+    assert "Read-only file system" in told
+
+
+@slow_in_vm
 def test_privileged(podman):
     told = facts(
         podman("run", "--rm", "--privileged", IMAGE, "sh", "-c", "cat /proc/self/status; echo ptmx $(ls /dev)")
