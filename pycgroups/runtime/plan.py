@@ -420,8 +420,8 @@ class _Planner:
                 self.be_like(mount, options, slot)
             if options.propagation:
                 self.add(lib.OP_ATTR, slot, 0, 0, options.propagation, 0)
-        if options.top or options.top_clear:
-            self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
+        if options.top or options.top_clear or options.top_propagation:
+            self.add(lib.OP_ATTR, slot, options.top, options.top_clear, options.top_propagation, 0)
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 

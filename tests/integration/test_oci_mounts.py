@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 
 import pytest
 
@@ -147,3 +148,50 @@ def test_files_of_an_init_are_not_those_of_the_program(linked, option, path):
     """`pycgroups.run` has one: what is hidden would be its files."""
     with pytest.raises(pc.LaunchError, match="another for each process"):
         pc.run(["true"], rootfs=linked, **{option: [path]})
+
+
+# -- propagation ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["private", "shared"])
+def tree(scratch, request):
+    """A directory with another file system mounted in it, and of what propagation both are."""
+    top = scratch / "tree"
+    (top / "sub").mkdir(parents=True)
+    for words in (["--bind", top, top], ["-t", "tmpfs", "tmpfs", top / "sub"]):
+        subprocess.run(["mount", *words], check=True)
+        subprocess.run(["mount", f"--make-{request.param}", words[-1]], check=True)
+    yield top, request.param
+    for place in (top / "sub", top):
+        subprocess.run(["umount", place], check=True)
+
+
+def propagation(line):
+    """What a mount is: proc_pid_mountinfo(5), the optional fields."""
+    fields = line.split()
+    return {word.split(":")[0] for word in fields[6 : fields.index("-")]}
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("words", "top", "below"),
+    [
+        ("rbind", {"master"}, {"master"}),
+        ("rbind slave", {"master"}, {"master"}),
+        ("rbind shared", {"shared", "master"}, {"master"}),
+        ("rbind rshared", {"shared"}, {"shared"}),
+        ("rbind private", set(), {"master"}),
+        ("rbind rprivate", set(), set()),
+        ("rbind unbindable", {"unbindable"}, {"master"}),
+        ("rbind runbindable", {"unbindable"}, {"unbindable"}),
+        ("rbind rprivate shared", {"shared"}, set()),
+        ("rbind shared rprivate", set(), set()),
+    ],
+)
+def test_propagation_is_of_the_whole_tree_where_the_word_is(bundle, tree, words, top, below):
+    """All of it is a slave first, unless a word for the whole tree says otherwise."""
+    source, kind = tree
+    bundle.config["mounts"].append({"destination": "/mnt", "source": str(source), "options": words.split()})
+    found = [*map(propagation, output(bundle, "grep ' /mnt' /proc/self/mountinfo").splitlines())]
+    nobody = {"master"} if kind == "private" else set()
+    assert found == [top - nobody, below - nobody]
