@@ -195,3 +195,19 @@ def test_propagation_is_of_the_whole_tree_where_the_word_is(bundle, tree, words,
     found = [*map(propagation, output(bundle, "grep ' /mnt' /proc/self/mountinfo").splitlines())]
     nobody = {"master"} if kind == "private" else set()
     assert found == [top - nobody, below - nobody]
+
+
+# -- many of them -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        {"type": "bind", "source": "/etc/passwd", "options": ["bind"]},
+        {"type": "tmpfs", "source": "t", "options": ["ro", "size=4k"]},
+    ],
+    ids=["bind", "tmpfs"],
+)
+def test_many_mounts(bundle, image, mount):
+    bundle.config["mounts"] += [{"destination": f"/many/{number}", **mount} for number in range(220)]
+    assert output(bundle, "grep -c ' /many/' /proc/self/mountinfo") == "220\n"

@@ -282,10 +282,26 @@ def test_a_top_that_is_handed_over_has_a_slot_and_is_opened_by_nobody():
 
 def test_too_many_mounts():
     many = tuple(
-        oci.Mount(destination=f"/m{number}", type="none", source="/s", options=("bind",)) for number in range(300)
+        mount
+        for number in range(150)
+        for mount in (
+            oci.Mount(destination=f"/m{number}", type="none", source="/s", options=("bind",)),
+            oci.Mount(destination=f"/t{number}", type="tmpfs", source="t", options=("ro",)),
+        )
     )
     with pytest.raises(InvalidConfig, match="files and directories of the host"):
         make(spec(mounts=many))
+    plan = created(spec(namespaces=("pid", "mount"), mounts=many[:230]))
+    trees, held = ({step.args[0] for step in plan.steps if step.name == name} for name in ("tree", "attr"))
+    assert (len(trees), len(held), trees & held) == (116, 115, set())
+
+
+def test_each_overlay_has_a_slot_that_nothing_else_has():
+    layers = tuple(Layer(source=f"/l{number}", at=f"/l{number}", overlay=number % 2 == 1) for number in range(6))
+    mounts = (tmpfs("ro"),)
+    plan = make(spec(readonly=True, mounts=mounts), Layered(layers=(Layer(source="/usr", at="/"), *layers)))
+    slots = [step.args[0] for step in find(plan, "attr") if step.args[1] == lib.MOUNT_ATTR_RDONLY]
+    assert len(slots) == len({*slots}) == 1 + 1 + 3  # the root, the tmpfs, overlays
 
 
 # -- order and paths
