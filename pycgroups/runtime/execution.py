@@ -270,9 +270,15 @@ def _execute_either_way(target: _Target, process: Process, wishes: Wishes) -> Ex
 
 
 def _execute_in_group(target: _Target, process: Process, wishes: Wishes, limits: Limits) -> Executed:
+    """Start it in a cgroup of its own, which ends with it; unless it is left to itself, also with who waits for it."""
     limited = _limit(target.record, wishes, limits)
     try:
-        return _execute(target, process, wishes, limited)
+        try:
+            return _execute(target, process, wishes._replace(supervised=not wishes.detached), limited)
+        except LaunchError as error:
+            if (error.step, error.errno) != _UNSEEN:
+                raise
+        return _execute(target, process, wishes._replace(supervised=False), limited)
     except BaseException:
         limited.end()
         raise
@@ -290,8 +296,6 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
         holes=wishes.preserved.holes,
     )
     console = listener = -1
-    if limited is not None and limited.paths:
-        manner = manner._replace(init=False)  # its cgroup ends with it all that it has started
     try:
         if wishes.console_socket is not None:
             console = handing.connect(wishes.console_socket)
@@ -304,7 +308,7 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
             running.until_started()
             if limited is not None:
-                limited.began()
+                limited.began(supervisor=manner.init)
             master = terminals.hand_on(terminals.made(running), console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
