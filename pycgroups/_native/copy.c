@@ -84,7 +84,7 @@ static int copy_link(int from, int to, const char *name, const struct statx *fac
     return (int)ret;
 }
 
-static int copy_directory(int from, int to, const char *name, int depth)
+static int copy_directory(int from, int to, const char *name, const struct statx *facts, int depth)
 {
     long ret = SYS(mkdirat, to, name, 0700);
     if (ret < 0)
@@ -93,7 +93,9 @@ static int copy_directory(int from, int to, const char *name, int depth)
     long out = SYS(openat, to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     ret = in < 0 ? in : out < 0 ? out : copy_into((int)in, (int)out, depth + 1);
     if (ret == 0)
-        ret = copy_attributes((int)in, (int)out);
+        ret = unless_unmapped(SYS(fchown, out, facts->stx_uid, facts->stx_gid));
+    if (ret == 0)
+        ret = SYS(fchmod, out, facts->stx_mode & PERMISSIONS);
     if (in >= 0)
         SYS(close, in);
     if (out >= 0)
@@ -119,7 +121,7 @@ static int copy_entry(int from, int to, const char *name, int depth)
         return ret;
     switch (facts.stx_mode & MODE_TYPE) {
     case MODE_SOCKET: return 0;
-    case MODE_DIR: ret = copy_directory(from, to, name, depth); break;
+    case MODE_DIR: ret = copy_directory(from, to, name, &facts, depth); break;
     case MODE_FILE: ret = copy_file(from, to, name, &facts); break;
     case MODE_LINK: ret = copy_link(from, to, name, &facts); break;
     default: ret = copy_node(to, name, &facts);
@@ -156,12 +158,10 @@ static int copy_into(int from, int to, int depth)
     }
 }
 
-int copy_attributes(int from, int to)
+int copy_mode(int from, int to)
 {
     struct statx facts;
     int ret = facts_of(from, "", &facts);
-    if (ret == 0)
-        ret = (int)unless_unmapped(SYS(fchown, to, facts.stx_uid, facts.stx_gid));
     return ret < 0 ? ret : (int)SYS(fchmod, to, facts.stx_mode & PERMISSIONS);
 }
 

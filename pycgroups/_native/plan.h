@@ -30,7 +30,7 @@ enum plan_op {
     OP_FCHDIR,     /* slot */
     OP_STACK,      /* slot; path: mount there in the old root, so that names in it can be given to the kernel */
     OP_BASE,       /* slot: paths are inside this mount from here on */
-    OP_LIKE,       /* slot of a new file system, 1 with all that is there; path in the root: be like that directory */
+    OP_LIKE,       /* slot of a new file system, 1 with the mode, 1 with a copy of all; path in the root of that directory */
     OP_MOUNT,      /* slot, resolve flags; path in the root, made as a directory or file as the source is one */
     OP_MKDIR,      /* mode, resolve flags; path in the root; parents are made too */
     OP_SYMLINK,    /* target; path in the root */

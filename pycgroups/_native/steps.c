@@ -234,15 +234,17 @@ static int do_base(struct run *run, const struct plan_step *step)
     return 0;
 }
 
-/* A new file system goes over a directory that may be there: it gets its mode and owner, and a copy of what it holds. */
+/* A new file system goes over a directory that may be there: it gets its mode, and a copy of what it holds. */
 static int do_like(struct run *run, const struct plan_step *step)
 {
     int from = open_in_root(run->root, str(run, step, 0), O_RDONLY | O_DIRECTORY, 0, 0);
     if (from < 0)
         return from == -ENOENT ? 0 : from;
     long to = SYS(openat, fd_of(run, step->arg[0]), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    int ret = to < 0 ? (int)to : copy_attributes(from, (int)to);
+    int ret = to < 0 ? (int)to : 0;
     if (ret == 0 && step->arg[1])
+        ret = copy_mode(from, (int)to);
+    if (ret == 0 && step->arg[2])
         ret = copy_entries(from, (int)to);
     if (to >= 0)
         SYS(close, to);
@@ -265,6 +267,20 @@ static int do_mount(struct run *run, const struct plan_step *step)
     int ret = !(resolve & RESOLVE_NO_SYMLINKS) && is_procfs(target) == 0 ? -EXDEV : attach(tree, target);
     SYS(close, target);
     return ret;
+}
+
+/* What is seen at a path to protect, by whatever links inside the root. /proc/self leads each process elsewhere: where the
+ * program is another one than this, what it would see there is not to be had. */
+static int open_protected(const struct run *run, const char *path)
+{
+    int fd = open_in_root(run->root, path, O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (fd != -ELOOP)
+        return fd;
+    fd = open_in_root(run->root, path, O_PATH, 0, 0);
+    if (fd < 0 || !(run->plan->flags & PLAN_INIT) || is_procfs(fd) != 0)
+        return fd;
+    SYS(close, fd);
+    return -EXDEV;
 }
 
 /* What to answer where a path to protect cannot be opened: only that it is not there may be fine. */
@@ -292,7 +308,7 @@ static int cover(struct run *run, const struct plan_step *step, int target, int 
 
 static int do_mask(struct run *run, const struct plan_step *step)
 {
-    int target = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int target = open_protected(run, str(run, step, 0));
     if (target < 0)
         return not_there(step, target);
     int type = file_type(target);
@@ -303,7 +319,7 @@ static int do_mask(struct run *run, const struct plan_step *step)
 
 static int do_readonly(struct run *run, const struct plan_step *step)
 {
-    int target = open_in_root(run->root, str(run, step, 0), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    int target = open_protected(run, str(run, step, 0));
     if (target < 0)
         return not_there(step, target);
     long copy = SYS(open_tree, target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);

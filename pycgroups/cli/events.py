@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pycgroups.cgroups.limits import WORDS
 from pycgroups.cli import BY_SIGNAL, shell_code
-from pycgroups.cli.flags import Flag
+from pycgroups.cli.flags import Flag, pair_of
 from pycgroups.cli.tables import as_object
 from pycgroups.cli.text import escaped
 from pycgroups.cli.times import moment
 from pycgroups.cli.usage import Usage
+from pycgroups.containers.events import ACTIONS, ATTRIBUTES, KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,34 +19,38 @@ if TYPE_CHECKING:
     from pycgroups.containers.events import Event
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not (key and sign):
-        raise ValueError("KEY=VALUE, as container=web, event=die, type=volume")
-    return key, value
-
+_CODE = "exit_code"
+_KEYS = (*KINDS, "type", "event", "id", "name", *ATTRIBUTES, "restart", *WORDS)
 
 USAGE = Usage(
     "events [FLAGS]",
-    """\
+    f"""\
 Tell what happens to containers and volumes from now on, whichever process does it, until Ctrl-C.
 
-TIME is seconds since 1970, 2026-01-31T12:00:00Z, or 10m for that long ago. KEY is container or volume (a name, or the
-beginning of an id), type, event, id, name, or an attribute such as exit_code; values of one KEY are alternatives.
-An event is create, start, die, oom, health_status, exec, exec_die, pause, unpause, rename, update or remove.
+TIME is seconds since 1970, 2026-01-31T12:00:00Z, or 10m for that long ago.
 
-A template has fields as {{.Action}}: Type, Action, ID, Name, Time, TimeNano, and {{index .Attributes "exit_code"}}; and
-what docker calls Status, Actor.ID and Actor.Attributes.""",
+KEY is container or volume (a name, or the beginning of an id), type, event, id, name, or an attribute:
+{", ".join(ATTRIBUTES)}, or of an update the option, as memory.
+Values of one KEY are alternatives. An event is
+{", ".join(ACTIONS)}.
+
+A template has fields as {{{{.Action}}}}: Type, Action, ID, Name, Time, TimeNano, and
+{{{{index .Attributes "exit_code"}}}}; and what docker calls Status, Actor.ID and Actor.Attributes.""",
     (
         Flag("--since", "begin with what has happened since then", value="TIME", read=moment),
         Flag("--until", "end then", value="TIME", read=moment),
-        Flag("--filter -f", "tell of these alone", value="KEY=VALUE", read=_pair, many=True),
+        Flag(
+            "--filter -f",
+            "tell of these alone",
+            value="KEY=VALUE",
+            read=pair_of(_KEYS, {"type": KINDS, "event": ACTIONS}),
+            many=True,
+        ),
         Flag("--stream", "--stream=false tells what has happened, and waits for nothing"),
         Flag("--format", "text, a template, or json: an object a line", value="FORM"),
     ),
     most=0,
 )
-_KINDS, _CODE = ("container", "volume"), "exit_code"
 
 
 def main(arguments: list[str]) -> int:
@@ -64,7 +70,7 @@ def main(arguments: list[str]) -> int:
     things: dict[str, list[str]] = {}
     facts: dict[str, set[str]] = {}
     for key, value in found.get("filter", ()):
-        if key in _KINDS:
+        if key in KINDS:
             things.setdefault(key, []).append(value)
         else:
             facts.setdefault("action" if key == "event" else key, set()).update(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pycgroups.cgroups.limits import WORDS
 from pycgroups.cli import options, shell_code
 from pycgroups.cli.flags import Flag, UsageError, describe, parse
@@ -91,7 +93,7 @@ def _run(held: Container, command: list[str], asked: dict[str, Any], *, interact
         asked |= {"tty": True, "size": window_size()}
     else:
         streams = Streams(stdin=None if interactive else DEVNULL, stdout=None, stderr=None, data=None)
-    executed = None
+    executed, begun = None, time.monotonic()
     try:
         with signals.held_back():
             executed = held.launch(command, streams.child, **asked)
@@ -101,7 +103,7 @@ def _run(held: Container, command: list[str], asked: dict[str, Any], *, interact
         with raw(wanted=tty and interactive):
             if tty:
                 signal.signal(signal.SIGWINCH, lambda *_: console.resize())
-            return shell_code(inner.complete(executed, streams, None)[0])
+            return shell_code(inner.complete(executed, streams, None, begun)[0])
     finally:
         if executed is not None:
             executed.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pycgroups.cli import patterns
 from pycgroups.cli.flags import pair_of
 
 TYPE_CHECKING = False
@@ -27,7 +28,7 @@ def _labels(facts: Facts) -> dict[str, str]:
 
 _TESTS: dict[str, Callable[[Facts, str], bool]] = {
     "id": lambda facts, wanted: facts["id"].startswith(wanted),
-    "name": lambda facts, wanted: wanted.removeprefix("/") in facts["name"],
+    "name": lambda facts, wanted: patterns.is_called(facts["name"], wanted),
     _LABELS: _has_label,
     "status": lambda facts, wanted: facts["state"]["status"] == _DOCKERS.get(wanted, wanted),
     "exited": lambda facts, wanted: str(facts["state"].get("exit_code")) == wanted,
@@ -37,8 +38,17 @@ _TESTS: dict[str, Callable[[Facts, str], bool]] = {
     ),
 }
 WORDS = tuple(_TESTS)
-read = pair_of(WORDS, {"status": _STATUSES})
-"""Read a filter."""
+_pair = pair_of(WORDS, {"status": _STATUSES})
+
+
+def read(text: str) -> tuple[str, str]:
+    """Read a filter.
+
+    Raises:
+        ValueError: it is none.
+    """
+    word, value = _pair(text)
+    return word, patterns.read(value) if word == "name" else value
 
 
 def wants_all(filters: Sequence[tuple[str, str]]) -> bool:

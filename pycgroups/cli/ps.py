@@ -35,7 +35,7 @@ what is between \\t.""",
         Flag("--quiet -q", "the ids alone"),
         Flag(
             "--filter -f",
-            f"those alone that are so: {', '.join(filters.WORDS)}; as name=web",
+            f"those alone that are so: {', '.join(filters.WORDS)}; as name=web, a regular expression",
             word="filters",
             value="WORD=VALUE",
             read=filters.read,

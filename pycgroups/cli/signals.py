@@ -34,6 +34,18 @@ class held_back:  # noqa: N801 (a function that makes a context manager, without
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
 
+class interrupting:  # noqa: N801 (likewise)
+    """Have SIGTERM end what is done meanwhile as Ctrl-C does, for what there is to do then: timeout(1) sends it."""
+
+    def __enter__(self) -> None:
+        """Take it."""
+        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it to who had it before."""
+        signal.signal(signal.SIGTERM, self._before)
+
+
 def start(job: Job, grace: float | None = None) -> None:
     """Start it; from then on signals are the program's, as in `hand_on`.
 

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import ExitStack
 
+from pycgroups.cli import signals
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.tables import NO_TRUNC, drawing, print_json, print_table, size
 from pycgroups.cli.text import escaped
@@ -28,7 +29,7 @@ else:
 USAGE = Usage(
     "stats [FLAGS] [CONTAINER ...]",
     """\
-Show what containers use, all that run or these, until Ctrl-C, or until these have ended.
+Show what containers use, all that run or these, until Ctrl-C or SIGTERM, or until these have ended.
 
 CPU % is of one CPU, over the time since the table before. MEM USAGE is without page cache that is idle; where there is
 no limit, the machine's memory stands for it. "--" is what nobody counts here. json is an object a line for each
@@ -148,7 +149,7 @@ def main(arguments: list[str]) -> int:
         return 0
     named = [containers.get(name) for name in names]
     words = {container.id: name for container, name in zip(named, names, strict=True)}
-    with _Board(named, record="plot" in found) as board:
+    with signals.interrupting(), _Board(named, record="plot" in found) as board:
         board.open()
         interval = found.get("interval", 1.0)
         try:

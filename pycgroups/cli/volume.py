@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycgroups.cli import FAILED
+from pycgroups.cli import FAILED, patterns
 from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.tables import LINES, age, print_json, print_table, size
 from pycgroups.cli.text import complain, escaped, is_sure
@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> int:
 def _filter(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if key not in {"label", "name"} or not equals:
-        raise ValueError("label=NAME, label=NAME=TEXT, name=PART")
-    return key, value
+        raise ValueError("label=NAME, label=NAME=TEXT, name=PATTERN")
+    return key, patterns.read(value) if key == "name" else value
 
 
 def _labels(found: Iterable[tuple[str, str]]) -> list[str]:
@@ -59,7 +59,9 @@ def _label(text: str) -> str:
     return text if "=" in text else f"{text}="
 
 
-_FILTER = Flag("--filter -f", "label=NAME[=TEXT], or name=PART of it", value="WHAT", read=_filter, many=True)
+_FILTER = Flag(
+    "--filter -f", "label=NAME[=TEXT], or name=, a regular expression", value="WHAT", read=_filter, many=True
+)
 
 # -- create -----------------------------------------------------------------------------------------------------------
 
@@ -109,8 +111,12 @@ def _ls(arguments: list[str]) -> int:
     from pycgroups.containers import volumes
 
     filters, form = found.get("filter", ()), found.get("format", "table")
-    parts = [value for key, value in filters if key == "name"]
-    listed = [one for one in volumes.list(labels=_labels(filters)) if all(part in one.name for part in parts)]
+    wanted = [value for key, value in filters if key == "name"]
+    listed = [
+        one
+        for one in volumes.list(labels=_labels(filters))
+        if all(patterns.is_called(one.name, each) for each in wanted)
+    ]
     if found.get("quiet"):
         for one in listed:
             print(one.name)

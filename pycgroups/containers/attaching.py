@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pycgroups.containers import lending, logs, monitor
 from pycgroups.containers.config_json import from_json
+from pycgroups.containers.options import terminal_size
 from pycgroups.errors import Error, StateError
 
 if TYPE_CHECKING:
@@ -98,12 +99,14 @@ class Attachment:
         """Tell its terminal, and it, another size: TIOCSWINSZ(2const).
 
         Raises:
+            InvalidConfig: there is no such size.
             StateError: it has no terminal, or has ended.
         """
+        size = terminal_size((rows, cols), "size")
         if not self.tty:
             raise StateError("it has no terminal", operation="resize the terminal", hint="tty=True, or create --tty")
         try:
-            termios.tcsetwinsize(self._borrowed(), (rows, cols))
+            termios.tcsetwinsize(self._borrowed(), size)
         except termios.error as error:
             raise Error(operation="resize the terminal", errno=error.args[0]) from None
 

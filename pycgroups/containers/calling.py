@@ -69,7 +69,7 @@ class Called:
     def _unanswered(self) -> Error:
         if self.result.reason == "timeout":
             assert self._timeout is not None
-            return TimeoutExpired(self.result, self._timeout)
+            return TimeoutExpired.of(self.result, self._timeout)
         if self.result.reason != "exited":
             return CalledProcessError(self.result)
         message = f"its process ended with {self.result.returncode}, and without an answer"

@@ -44,7 +44,7 @@ from pycgroups.oci.json_text import dumps, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import NamedTuple
 else:
     from pycgroups.records import NamedTuple
@@ -53,6 +53,13 @@ LONGEST = 4096
 """Bytes of a line."""
 LARGEST = 8 * 2**20
 """Bytes on the disk, from which on the older half is given up."""
+KINDS = ("container", "volume")
+ACTIONS = (
+    *("create", "start", "exec", "exec_die", "oom", "health_status", "pause", "unpause", "update", "rename", "die"),
+    "remove",
+)
+ATTRIBUTES = ("command", "pid", "exit_code", "health", "former", "reason", "oom", "error")
+"""Of all but ``update``, whose are the options that were changed."""
 _FIELDS = ("type", "action", "id", "name")
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -143,6 +150,7 @@ class Events:
         until: float | None = None,
         follow: bool = False,
         filters: Mapping[str, str | Collection[str]] | None = None,
+        is_over: Callable[[], bool] | None = None,
     ) -> Iterator[Event]:
         """Yield the events that there are, the oldest first.
 
@@ -153,6 +161,8 @@ class Events:
             follow: go on with those that come. Nothing is polled: inotify(7).
             filters: what each must have: a text, or one of several, for ``"type"``, ``"action"``, ``"id"``, ``"name"``
                 or the name of an attribute.
+            is_over: tells whether nothing is to come any more; with `follow` it ends then. It is asked when the reader
+                is about to wait, so that what comes after it has said no is not missed.
 
         Raises:
             InvalidConfig: a time is no number.
@@ -162,10 +172,16 @@ class Events:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise invalid(key, value, "seconds since 1970, as time.time() has them")
         wanted = {key: {value} if isinstance(value, str) else {*value} for key, value in (filters or {}).items()}
-        return self._read(since, until, wanted, follow=follow)
+        return self._read(since, until, wanted, is_over or (lambda: False), follow=follow)
 
     def _read(
-        self, since: float | None, until: float | None, wanted: dict[str, set[str]], *, follow: bool
+        self,
+        since: float | None,
+        until: float | None,
+        wanted: dict[str, set[str]],
+        is_over: Callable[[], bool],
+        *,
+        follow: bool,
     ) -> Iterator[Event]:
         with io_errors("read events", self.path):
             try:
@@ -175,7 +191,7 @@ class Events:
             try:
                 end = None if until is None else time.monotonic() + until - time.time()
                 start = os.fstat(fd).st_size if follow and since is None else 0
-                for event in _followed(self.path, fd, start, end) if follow else _there(_Reader(fd, start)):
+                for event in _followed(self.path, fd, start, end, is_over) if follow else _there(_Reader(fd, start)):
                     in_time = (since is None or event.time >= since) and (until is None or event.time <= until)
                     if in_time and _fits(event, wanted):
                         yield event
@@ -239,9 +255,9 @@ def _there(reader: _Reader) -> Iterator[Event]:
         yield from events
 
 
-def _followed(path: str, fd: int, start: int, end: float | None) -> Iterator[Event]:
-    """Yield what there is and what comes, until a time of the monotonic clock."""
-    reader, poll = _Reader(fd, start), select.poll()
+def _followed(path: str, fd: int, start: int, end: float | None, is_over: Callable[[], bool]) -> Iterator[Event]:
+    """Yield what there is and what comes, until a time of the monotonic clock, or until it is over."""
+    reader, poll, over = _Reader(fd, start), select.poll(), False
     inotify = calls.inotify_open()
     try:
         if inotify >= 0 and calls.inotify_watch(inotify, os.fsencode(path), calls.lib.IN_MODIFY) >= 0:
@@ -249,8 +265,9 @@ def _followed(path: str, fd: int, start: int, end: float | None) -> Iterator[Eve
         while True:
             yield from _there(reader)
             left = seconds_until(end)
-            if left == 0:
+            if left == 0 or over:
                 return
+            over = is_over()  # what has ended it may tell so in a moment
             if poll.poll(1000 * (_PATIENCE if left is None else min(left, _PATIENCE))):
                 os.read(inotify, _PIECE)
     finally:

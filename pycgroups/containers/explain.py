@@ -59,7 +59,7 @@ class Explanation:
         return f"{json.dumps(self.spec.to_json(), indent=2)}\n\n{self.plan}"
 
 
-def explain(command: Path | Sequence[Path], **options: Unpack[Options]) -> Explanation:
+def explain(command: Path | Sequence[Path] | None = None, **options: Unpack[Options]) -> Explanation:
     """Return what `run` with these arguments would do: the OCI spec and the launch plan.
 
     Reads files of the host (its mounts, the passwd file of the container) and changes nothing.

@@ -11,6 +11,7 @@ from pycgroups.containers.elsewhere import Elsewhere, spaces_of
 from pycgroups.containers.placing import Copied, Owners
 from pycgroups.containers.roots import Layers, open_of_process
 from pycgroups.containers.spots import told
+from pycgroups.containers.values import text
 from pycgroups.errors import Error, NotFound, invalid
 from pycgroups.images.unpack import DEFAULT_LIMITS, LayerLimits
 from pycgroups.namespaces.namespace import Namespace
@@ -146,7 +147,7 @@ class RootFiles(Elsewhere):
             NotFound: nothing is there.
             Error: it is no regular file, or larger; or it cannot be read.
         """
-        return self._call(small_files.read, self._root, self._layers, os.fsencode(path), limit)
+        return self._call(small_files.read, self._root, self._layers, _read_path(path), limit)
 
     def read_text(self, path: Path, *, encoding: str = "utf-8", errors: str = "strict", limit: int = _LIMIT) -> str:
         """Return the text in a file; raises what `read_bytes` does, and UnicodeDecodeError."""
@@ -180,7 +181,7 @@ class RootFiles(Elsewhere):
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise invalid("data", data, "bytes; write_text takes str")
-        where, whose = os.fsencode(path), _owner(owner)
+        where, whose = _read_path(path), _owner(owner)
         self._call(small_files.write, self._root, self._layers, where, data, mode, whose, parents)
 
     def write_text(
@@ -204,7 +205,7 @@ class RootFiles(Elsewhere):
         Raises:
             NotFound: nothing is there.
         """
-        return self._call(small_files.look, self._root, self._layers, os.fsencode(path), follow_symlinks)
+        return self._call(small_files.look, self._root, self._layers, _read_path(path), follow_symlinks)
 
     def exists(self, path: Path) -> bool:
         """Tell whether something is at a path; a symlink is followed."""
@@ -220,7 +221,7 @@ class RootFiles(Elsewhere):
         Raises:
             NotFound: there is no such directory.
         """
-        return self._call(small_files.names, self._root, self._layers, os.fsencode(path))
+        return self._call(small_files.names, self._root, self._layers, _read_path(path))
 
     def make_directory(
         self,
@@ -243,7 +244,7 @@ class RootFiles(Elsewhere):
             NotFound: the directory that it is to be in is not.
         """
         whose = _owner(owner) or _ROOT
-        self._call(small_files.make_directory, self._root, self._layers, os.fsencode(path), mode, whose, parents)
+        self._call(small_files.make_directory, self._root, self._layers, _read_path(path), mode, whose, parents)
 
     def remove(self, path: Path, *, recursive: bool = False) -> None:
         """Remove a file, a symlink itself, or a directory.
@@ -256,7 +257,7 @@ class RootFiles(Elsewhere):
             NotFound: nothing is there.
             Error: it is the root, something is mounted there, or it cannot be removed.
         """
-        self._call(small_files.remove, self._root, self._layers, os.fsencode(path), recursive)
+        self._call(small_files.remove, self._root, self._layers, _read_path(path), recursive)
 
     # -- copies -------------------------------------------------------------------------------------------------
 
@@ -287,12 +288,13 @@ class RootFiles(Elsewhere):
                 cannot be read or written. What was copied before stays.
         """
         whose = Owners(_owner(owner) or (None if preserve else _ROOT), preserve)
-        where = os.fsencode(destination)
+        where = _read_path(destination, "destination")
         if not isinstance(source, str | bytes | os.PathLike):
             with _copying("to the container"):
                 return self._place(iter(lambda: source.read(_PIECE), b""), Goal(where, archive=True), whose)
-        with host_paths.source(os.fsencode(source)) as (directory, path):
-            goal = Goal(where, name_of(os.fsencode(source)))
+        there = _read_path(source, "source")
+        with host_paths.source(there) as (directory, path):
+            goal = Goal(where, name_of(there))
             packed = _source(packing.pack(directory, None, path, b".", _UNLIMITED, preserve), "the host", path, source)
             with closing(packed) as chunks, _copying("to the container"):
                 return self._place(chunks, goal, whose)
@@ -326,7 +328,9 @@ class RootFiles(Elsewhere):
             Error: it is more than allowed; a socket or a device; the caller cannot give files away as `preserve` or
                 `owner` want it; or as `copy_in`.
         """
-        path = os.fsencode(source)
+        if not isinstance(limits, LayerLimits):
+            raise invalid("limits", limits, "LayerLimits")
+        path, whose = _read_path(source, "source"), Owners(_owner(owner), preserve)
         is_path = isinstance(destination, str | bytes | os.PathLike)
         called = b"." if is_path else name_of(path) or b"."
         with closing(_source(self._pack(path, called, limits, preserve), "the container", path, source)) as chunks:
@@ -334,8 +338,7 @@ class RootFiles(Elsewhere):
                 for chunk in chunks:
                     destination.write(chunk)
                 return None
-            whose = Owners(_owner(owner), preserve)
-            above = host_paths.destination(os.fsencode(destination))
+            above = host_paths.destination(_read_path(destination, "destination"))
             with above as (directory, where), _copying("to the host", where, destination):
                 return placing.place(directory, None, Goal(where, name_of(path)), whose, chunks)
 
@@ -379,6 +382,11 @@ def _copying(way: str, inner: bytes = b"", path: Path = b"") -> Iterator[None]:
 def _source(chunks: Iterator[bytes], where: str, inner: bytes, path: Path) -> Generator[bytes]:
     with _copying(f"from {where}", inner, path):
         yield from chunks
+
+
+def _read_path(path: Path, key: str = "path") -> bytes:
+    """Read a path, in the container or of this host."""
+    return os.fsencode(text(path, key))
 
 
 def _owner(owner: str | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -389,6 +389,10 @@ class Homes:
             raise _none(id_)
         return Home(f"{self.path}/{id_}")
 
+    def is_gone(self, id_: str) -> bool:
+        """Tell whether nothing is left of a container, whose files go after it."""
+        return not any(os.path.lexists(f"{self.path}/{id_}{end}") for end in ("", _GONE))
+
     def name_of(self, id_: str) -> str:
         """Return the name of a container; of a damaged one what the symlinks say, or ""."""
         with self.open(id_) as home:

@@ -75,7 +75,7 @@ def describe(
         () if env is None else options.environment(env, "env"),
         own.cwd if cwd is None else values.inside_path(cwd, "cwd"),
         tty,
-        None if size is None else (size[0], size[1]),
+        None if size is None else options.terminal_size(size, "size"),
     )
 
 
@@ -178,10 +178,11 @@ def run(
         streams: its own; they are closed in the end.
         timeout: seconds until it, and all that it has started, is killed.
     """
+    begun = time.monotonic()  # not once it has started: it may be about to end then
     try:
         executed = start(streams.child, supervised=timeout is not None)
         try:
-            return executed, complete(executed, streams, timeout)
+            return executed, complete(executed, streams, timeout, begun)
         finally:
             executed.close()
     finally:
@@ -189,25 +190,28 @@ def run(
 
 
 @own_errors("wait")
-def complete(executed: Executed, streams: Streams, timeout: float | None) -> tuple[int, Reason, Hits, Usage]:
+def complete(
+    executed: Executed, streams: Streams, timeout: float | None, begun: float
+) -> tuple[int, Reason, Hits, Usage]:
     """Serve the streams until the program has ended; then it is given back.
 
     Args:
         executed: what runs; with a timeout it is supervised.
         streams: its own.
         timeout: seconds until it, and all that it has started, is killed.
+        begun: when it was begun to start it, by the monotonic clock.
 
     Returns:
         Its exit status, why it ended, which of its own limits it has hit, and what it used.
     """
-    begin, timed_out = time.monotonic(), False
+    timed_out, deadline = False, None if timeout is None else time.monotonic() + timeout
     streams.started()
     if executed.master >= 0 or streams.feed >= 0 or not _ends_soon(executed):
-        timed_out = _serve(executed, streams, None if timeout is None else begin + timeout)
+        timed_out = _serve(executed, streams, deadline)
     streams.stop()
     streams.drain()
     status, usage = executed.finish()
-    wall_time = time.monotonic() - begin
+    wall_time = time.monotonic() - begun
     returncode = returncode_of(status, killed=timed_out)
     hits = make_hits(executed.sample, disk=False)
     reason = make_reason(returncode, hits, timed_out=timed_out)
@@ -240,6 +244,9 @@ def _serve(executed: Executed, streams: Streams, deadline: float | None) -> bool
         for fd, events in ready.items():
             streams.ready(fd, events)
         if deadline is not None and now >= deadline:
+            if timed_out and executed.stands_still():
+                executed.abandon()
+                return True
             executed.kill()
             timed_out, deadline = True, now + _GRACE
         if streams.due is not None and now >= streams.due:

@@ -141,13 +141,20 @@ class Looking:
             since: from this time on, in seconds since 1970; by default all that is kept, but with ``follow`` what
                 comes.
             until: up to this time; with ``follow`` the iterator ends then.
-            follow: wait for what comes, also after its end.
+            follow: wait for what comes, also after its end, until it is removed.
 
         Raises:
             InvalidConfig: a time is no number.
             Error: the store's events cannot be read.
         """
-        return self._place.events.read(since=since, until=until, follow=follow, filters={"id": self.id})
+        place, id_ = self._place, self.id
+        return place.events.read(
+            since=since,
+            until=until,
+            follow=follow,
+            filters={"id": id_},
+            is_over=lambda: place.homes.is_gone(id_),
+        )
 
 
 def _streamed(sampler: Sampler, interval: float) -> Iterator[ContainerStats]:

@@ -80,7 +80,7 @@ class Mount:
         source: the host path of a bind mount, the name of a volume, else None.
         read_only: whether writing gives EROFS; with ``recursive`` also in the mounts below (Linux 5.12).
         idmap: whether ids on the source's disk are the ids inside (idmapped mount, Linux 5.12).
-        propagation: mount_namespaces(7), of a bind mount.
+        propagation: mount_namespaces(7), of a bind mount; with ``recursive`` of the mounts below as well.
         recursive: whether a bind mount brings the mounts below its source.
         size: bytes that a tmpfs may hold; None leaves it to the kernel, which takes half of the memory.
         mode: permissions of a tmpfs's root.
@@ -125,7 +125,7 @@ class Mount:
             dst: an absolute path in the container.
             read_only: refuse writing there.
             idmap: files belong inside to whom they belong on disk; without, to whom the container's ids map.
-            propagation: mount_namespaces(7).
+            propagation: mount_namespaces(7); with ``recursive`` of the mounts below ``src`` as well.
             recursive: bring the mounts below ``src`` as well.
 
         Raises:

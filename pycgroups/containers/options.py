@@ -161,6 +161,15 @@ def signal_number(value: object, key: str) -> int:
     raise invalid(key, value, "a signal's number or name, such as 15, 'TERM' or 'SIGRTMIN+3'")
 
 
+def terminal_size(value: object, key: str) -> tuple[int, int]:
+    """Take rows and columns, each an unsigned short: TIOCSWINSZ(2const)."""
+    found = items(value, key, "(rows, columns)")
+    if len(found) != 2:  # noqa: PLR2004 (a pair)
+        raise invalid(key, value, "(rows, columns)")
+    rows, columns = (integer(each, f"{key}[{index}]", 0, 2**16 - 1) for index, each in enumerate(found))
+    return rows, columns
+
+
 _RLIMITS = frozenset(
     {"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio"}
     | {"rttime", "sigpending", "stack"}

@@ -264,7 +264,8 @@ class _Placing:
     def _done(self, path: bytes, result: int) -> int:
         if result >= 0:
             return result
-        raise refused(f"{_COPY}: {tree.STEPS.get(self._tree.failed, 'write')}", path, -result)
+        step = self._tree.failed
+        raise refused(f"{_COPY}: {tree.STEPS.get(step, 'write')}", path, -result, giving=step == tree.OF_OWNER)
 
     def _finish_directories(self) -> None:
         """Set their attributes: what was made in them has changed their times, and could not be made in some modes."""

@@ -60,7 +60,22 @@ _CHARTS = (
 )
 
 
-def check(path: str | os.PathLike[str]) -> str:
+def check(path: str | os.PathLike[str]) -> None:
+    """Refuse before what is to be drawn is there what could not be drawn then; nothing is left of that.
+
+    Raises:
+        InvalidConfig, Unsupported, Error: as `plot`.
+    """
+    _form(path)
+    place = os.path.realpath(path)
+    is_new = not os.path.exists(place)
+    with io_errors("plot", os.fsdecode(path)):
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC))
+        if is_new:
+            os.unlink(place)
+
+
+def _form(path: str | os.PathLike[str]) -> str:
     """Return the form that a file's name asks for, if it can be drawn.
 
     Raises:
@@ -83,12 +98,13 @@ def plot(path: str | os.PathLike[str], histories: Mapping[str, History]) -> None
     """Draw histories, by the names of their lines, into a file, whose name tells the form.
 
     Raises:
-        InvalidConfig, Unsupported: as `check`.
+        InvalidConfig: the file's name ends otherwise.
+        Unsupported: matplotlib is not installed.
         Error: the file cannot be written.
     """
     from io import BytesIO
 
-    form, drawn = check(path), BytesIO()
+    form, drawn = _form(path), BytesIO()
     from matplotlib import rc_context
 
     with rc_context({"svg.fonttype": "none"}):  # text stays text

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import os
 import select
-import struct
-import subprocess
 import termios
 import threading
 import time
@@ -16,6 +13,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pycgroups.clock import seconds_until
 from pycgroups.containers.inner import returncode_of
+from pycgroups.containers.options import signal_number, terminal_size
+from pycgroups.containers.result import TimeoutExpired
+from pycgroups.containers.run import encoded
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
 from pycgroups.containers.verdict import Hits, make_hits, make_reason
 from pycgroups.errors import InvalidConfig, StateError, invalid
@@ -208,16 +208,20 @@ class Popen:
             timeout: seconds.
 
         Raises:
-            subprocess.TimeoutExpired: it goes on.
+            TimeoutExpired: it goes on.
             StateError: somebody else in this process has taken the exit status.
             CgroupError: what it has started, in a cgroup with limits of its own, does not die.
         """
         if not self._ended.wait(timeout):
-            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            raise self._expired(timeout)
         if self._failure is not None:
             raise self._failure
         assert self.returncode is not None
         return self.returncode
+
+    def _expired(self, timeout: float | None) -> TimeoutExpired:
+        out, err = (self._so_far(file) for file in (self.stdout, self.stderr))
+        return TimeoutExpired(self.args, timeout or 0, out, err)
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002
         """Write its input, read what there is until the end, and wait for it; (stdout, stderr).
@@ -227,7 +231,8 @@ class Popen:
             timeout: seconds. After one that has passed this can be called again, and nothing is lost.
 
         Raises:
-            subprocess.TimeoutExpired: it goes on.
+            TimeoutExpired: it goes on. What it has written up to then is in ``output`` and ``stderr``, as bytes.
+            InvalidConfig: the input is bytes with text, or str without.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         self._begin(input)
@@ -241,23 +246,25 @@ class Popen:
             seconds = seconds_until(deadline)
             ready = poll.poll(None if seconds is None else seconds * 1000 + 0.5)
             if not ready:
-                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+                raise self._expired(timeout)
             for fd, _ in ready:
                 if fd in files and not self._take(fd):
                     poll.unregister(fd)
                     del files[fd]
                 elif fd not in files and not self._feed():
                     poll.unregister(fd)
-        self.wait(seconds_until(deadline))
+        if not self._ended.wait(seconds_until(deadline)):
+            raise self._expired(timeout)
+        self.wait()
         return self._taken(self.stdout), self._taken(self.stderr)
 
     def _begin(self, given: Any) -> None:
         if self.stdin is None or self.stdin.closed:
             return
         if self._rest is None and given:
-            data = given.encode(self.stdin.encoding, self.stdin.errors) if isinstance(given, str) else given  # type: ignore[attr-defined]
+            data = _encoded(self.stdin, given)
             self.stdin.flush()
-            self._rest = memoryview(data).cast("B")
+            self._rest = memoryview(data)
         elif self._rest is None and not self._is_terminal:
             self._close_input()
 
@@ -294,6 +301,10 @@ class Popen:
         self._read.setdefault(fd, bytearray()).extend(chunk)
         return bool(chunk)
 
+    def _so_far(self, file: IO[Any] | None) -> bytes | None:
+        """Return what was read of a stream, and not given to anybody yet; None for nothing, as subprocess does."""
+        return None if file is None or file.closed else bytes(self._read.get(file.fileno(), b"")) or None
+
     def _taken(self, file: IO[Any] | None) -> Any:
         if file is None or file.closed:
             return None
@@ -303,11 +314,19 @@ class Popen:
             return data
         return io.TextIOWrapper(io.BytesIO(data), encoding=file.encoding, errors=file.errors).read()
 
-    def send_signal(self, sig: int) -> None:
-        """Send it a signal, unless it has ended."""
+    def send_signal(self, sig: int | str) -> None:
+        """Send it a signal, unless it has ended.
+
+        Args:
+            sig: a number or a name, such as ``"TERM"``.
+
+        Raises:
+            InvalidConfig: there is no such signal.
+        """
+        number = signal_number(sig, "sig")
         with self._lock:
             if not self._ended.is_set():
-                self._executed.signal(sig)
+                self._executed.signal(number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -318,15 +337,17 @@ class Popen:
         self.send_signal(_SIGKILL)
 
     def resize(self, rows: int, cols: int) -> None:
-        """Tell its terminal, and it, another size: TIOCSWINSZ(2const).
+        """Tell its terminal, and it, another size, unless it has ended: TIOCSWINSZ(2const).
 
         Raises:
-            InvalidConfig: it has no terminal.
+            InvalidConfig: it has no terminal, or there is no such size.
         """
+        size = terminal_size((rows, cols), "size")
+        if not self._is_terminal:
+            raise invalid("tty", False, "True, for a program that has a terminal")
         with self._lock:
-            if self._master < 0:
-                raise invalid("tty", None, "a program that runs, with a terminal")
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("4H", rows, cols, 0, 0))
+            if self._master >= 0:
+                termios.tcsetwinsize(self._master, size)
 
     def __enter__(self) -> Self:
         """Close its streams and wait for it at the end of the block, as subprocess does."""
@@ -362,6 +383,12 @@ def leave(executed: Executed) -> None:
         if reaper.cancel():
             executed.close()
         raise
+
+
+def _encoded(file: IO[Any], given: Any) -> bytes | memoryview:
+    if isinstance(file, io.TextIOWrapper):
+        return encoded(given, file.encoding, file.errors, is_text=True) or b""
+    return encoded(given, None, None, is_text=False) or b""
 
 
 def _file(raw: Any, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> IO[Any]:

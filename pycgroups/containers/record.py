@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def record(
-    command: Path | Sequence[Path],
+    command: Path | Sequence[Path] | None = None,
     *,
     input: bytes | memoryview | None = None,  # noqa: A002 (subprocess's name)
     stdin: Stream = None,

@@ -12,6 +12,7 @@ from pycgroups.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from pycgroups.containers.verdict import Hits, Reason, Usage
 
@@ -87,17 +88,38 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
 
 
 class TimeoutExpired(Error, subprocess.TimeoutExpired):
-    """The timeout passed, and ``check=True`` was given. All processes of the container are dead."""
+    """The timeout passed.
 
-    def __init__(self, result: Result, timeout: float) -> None:
-        """Take over what the result tells."""
-        Error.__init__(self, operation="run", path=result.args[0])
-        self.args = (result.args, timeout)  # likewise
+    With ``check=True`` all processes of the container, or of the `exec`, are dead, and there is a `result`. What a
+    `Popen` was waited for goes on, and `result` is None. Has all of subprocess's attributes.
+    """
+
+    # Whoever has asked for check=True need not ask for None.
+    result: Result | Any
+
+    def __init__(
+        self,
+        cmd: Sequence[str],
+        timeout: float,
+        output: Any = None,
+        stderr: Any = None,
+        *,
+        operation: str = "wait",
+        result: Result | None = None,
+    ) -> None:
+        """Keep the facts, as subprocess does."""
+        Error.__init__(self, operation=operation, path=cmd[0])
+        self.args = (cmd, timeout)  # likewise
         self.result = result
-        self.cmd = result.args
+        self.cmd = cmd
         self.timeout = timeout
-        self.output = result.stdout
-        self.stderr = result.stderr
+        self.output = output
+        self.stderr = stderr
+
+    @classmethod
+    def of(cls, result: Result, timeout: float) -> Self:
+        """Take over what a result tells."""
+        return cls(result.args, timeout, result.stdout, result.stderr, operation="run", result=result)
 
     def __str__(self) -> str:
         """Name the command and the time."""

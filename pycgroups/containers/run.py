@@ -29,7 +29,7 @@ __all__ = ["DEVNULL", "PIPE", "STDOUT", "run"]
 
 
 def run(
-    command: Path | Sequence[Path],
+    command: Path | Sequence[Path] | None = None,
     *,
     input: str | bytes | memoryview | None = None,  # noqa: A002 (subprocess's name)
     stdin: Stream = None,
@@ -48,7 +48,8 @@ def run(
     users, processes and devices, a short list of capabilities, a system call filter. Nothing of it stays.
 
     Args:
-        command: the program and its arguments; a str alone is a program's name, there is no shell.
+        command: the program and its arguments; a str alone is a program's name, there is no shell. With an image, which
+            may name one, it can be left out.
         input: what the program reads as its standard input.
         stdin: where it reads from instead; `PIPE`, `DEVNULL`, a file or a descriptor. Nothing by default.
         stdout: where its output goes; captured by default. None: where the caller's goes.
@@ -148,7 +149,7 @@ def checked(result: Result, timeout: float | None) -> Result:
 
     if result.reason == "timeout":
         assert timeout is not None
-        raise TimeoutExpired(result, timeout)
+        raise TimeoutExpired.of(result, timeout)
     if result.returncode:
         raise CalledProcessError(result)
     return result

@@ -12,7 +12,7 @@ import stat
 
 from pycgroups._native import calls
 from pycgroups.containers.roots import Layers, opened, written
-from pycgroups.containers.spots import Spot, open_directory, refused, spot, told
+from pycgroups.containers.spots import OwnerError, Spot, open_directory, refused, spot, told
 from pycgroups.errors import Error
 from pycgroups.images.entries import open_file, reopen
 from pycgroups.images.removing import remove_tree
@@ -86,7 +86,7 @@ def _replace(at: Spot, data: bytes, mode: int, owner: tuple[int, int]) -> None:
     try:
         try:
             write_all(fd, data)
-            os.fchown(fd, *owner)
+            _give(fd, owner)
             os.fchmod(fd, mode)
         finally:
             os.close(fd)
@@ -94,6 +94,13 @@ def _replace(at: Spot, data: bytes, mode: int, owner: tuple[int, int]) -> None:
     except BaseException:
         unlink(at.directory, beside)
         raise
+
+
+def _give(fd: int, owner: tuple[int, int]) -> None:
+    try:
+        os.fchown(fd, *owner)
+    except OSError as error:
+        raise OwnerError(error.errno, error.strerror) from error
 
 
 def _overwrite(at: Spot, data: bytes) -> None:
@@ -157,7 +164,7 @@ def _make(directory: int, name: bytes, mode: int, owner: tuple[int, int] | None)
     fd = os.open(name, _LIST, dir_fd=directory)
     try:
         if owner is not None:
-            os.fchown(fd, *owner)
+            _give(fd, owner)
         os.fchmod(fd, mode)
     finally:
         os.close(fd)

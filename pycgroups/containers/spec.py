@@ -301,7 +301,7 @@ def _mount(mount: mounts.Mount) -> oci.Mount:
     if mount.kind == "bind":
         whole = "r" if mount.recursive else ""
         words = [f"{whole}{word}" for word in ("bind", *(["ro"] if mount.read_only else ()), "nosuid", "nodev")]
-        words += [mount.propagation, *([f"{whole}idmap"] if mount.idmap else ())]
+        words += [f"{whole}{mount.propagation.removeprefix('r')}", *([f"{whole}idmap"] if mount.idmap else ())]
         return oci.Mount(destination=mount.destination, type="none", source=mount.source, options=tuple(words))
     if mount.kind == "tmpfs":
         size = () if mount.size is None else (f"size={mount.size}",)

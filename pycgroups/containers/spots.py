@@ -22,14 +22,18 @@ else:
 
 _LINKS = 40
 "As many as the kernel follows."
+_NO_SUCH_OWNER = "an owner that the container's user namespace does not have"
 _HINTS = {
     errno.EXDEV: "a path through /proc/PID/fd and the like leads nowhere here",
     errno.EAGAIN: "directories on the way were renamed all the time; try again",
     errno.EBUSY: "something is mounted there",
     errno.ENXIO: "a device, a FIFO or a socket, which is never opened here",
-    errno.EOVERFLOW: "an owner that the container's user namespace does not have",
-    errno.EINVAL: "an owner that the container's user namespace does not have",
+    errno.EOVERFLOW: _NO_SUCH_OWNER,
 }
+
+
+class OwnerError(OSError):
+    """A file could not be given to somebody."""
 
 
 class Spot(NamedTuple):
@@ -53,10 +57,11 @@ class Spot(NamedTuple):
             return None
 
 
-def refused(operation: str, path: bytes, number: int | None) -> Error:
-    """Make the error for what the kernel refused."""
+def refused(operation: str, path: bytes, number: int | None, *, giving: bool = False) -> Error:
+    """Make the error for what the kernel refused, when a file was to be given to somebody or otherwise."""
+    hint = _NO_SUCH_OWNER if giving and number == errno.EINVAL else _HINTS.get(number or 0)
     kind = {errno.ENOENT: NotFound, errno.ENOTDIR: NotFound, errno.EEXIST: AlreadyExists}.get(number or 0, Error)
-    return kind(operation=operation, path=path, errno=number, hint=_HINTS.get(number or 0))
+    return kind(operation=operation, path=path, errno=number, hint=hint)
 
 
 @contextmanager
@@ -67,7 +72,7 @@ def told(operation: str, path: bytes) -> Iterator[None]:
     except Error:
         raise
     except OSError as error:
-        raise refused(operation, path, error.errno) from error
+        raise refused(operation, path, error.errno, giving=isinstance(error, OwnerError)) from error
 
 
 def open_directory(root: int, path: bytes) -> int:

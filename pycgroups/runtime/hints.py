@@ -51,6 +51,10 @@ _CALLS = {
 }
 
 _SYMLINK = "the image has a symlink on this path, where only a directory or file of its own is safe"
+_LINKS = "links on this path lead in a circle, or one is a magic link of /proc, as /proc/self/cwd"
+_OWN_PROC = (
+    "a link on this path leads into /proc, where /proc/self is another for each process: name what is in /proc itself"
+)
 _UNMAPPED = "the container's root has no right here: the owner on the host is not in its id map (userns, idmap=True)"
 
 _STEPS = {
@@ -66,8 +70,10 @@ _STEPS = {
     (lib.OP_MOUNT, errno.EROFS): "make the mount point in the rootfs, or allow writes (read_only=False)",
     (lib.OP_MOUNT, errno.ENOTDIR): "a part of the path is a file in the rootfs",
     (lib.OP_MKDIR, errno.EACCES): _UNMAPPED,
-    (lib.OP_MASK, errno.ELOOP): _SYMLINK,
-    (lib.OP_READONLY, errno.ELOOP): _SYMLINK,
+    (lib.OP_MASK, errno.ELOOP): _LINKS,
+    (lib.OP_MASK, errno.EXDEV): _OWN_PROC,
+    (lib.OP_READONLY, errno.ELOOP): _LINKS,
+    (lib.OP_READONLY, errno.EXDEV): _OWN_PROC,
     (lib.OP_NULL, errno.ENODEV): "/dev/null of the rootfs is not the null device",
     (lib.OP_NULL, errno.ELOOP): _SYMLINK,
     (lib.OP_NULL, errno.ENOENT): "the rootfs has no /dev/null to mask paths with; mount a tmpfs at /dev",

@@ -53,8 +53,9 @@ _NAMES = {attributes: name for name, (attributes, _) in reversed(_ATTRIBUTES.ite
 class Options(NamedTuple):
     """What a list of options says; ``data`` is for the file system itself.
 
-    ``attributes`` and ``clear`` are for a whole tree ("rro"), ``top`` and ``top_clear`` for its uppermost mount ("ro").
-    Where there is only one, all are ``attributes`` and ``clear``. Likewise ``idmap_all`` ("ridmap") and ``idmap``.
+    ``attributes``, ``clear`` and ``propagation`` are for a whole tree ("rro", "rslave"), ``top``, ``top_clear`` and
+    ``top_propagation`` for its uppermost mount, after that ("ro", "slave"). With only one mount, all are the former.
+    Likewise ``idmap_all`` ("ridmap") and ``idmap``.
     """
 
     bind: bool
@@ -64,6 +65,7 @@ class Options(NamedTuple):
     top: int
     top_clear: int
     propagation: int
+    top_propagation: int
     idmap: bool
     idmap_all: bool
     copy_up: bool
@@ -85,7 +87,7 @@ def parse(options: tuple[str, ...]) -> Options:
 
 def _parse(options: tuple[str, ...]) -> Options:
     whole, top = _Attributes(), _Attributes()
-    propagation = 0
+    propagation = top_propagation = 0
     words, data = set(), []
     for option in options:
         if option in _ATTRIBUTES:
@@ -93,7 +95,9 @@ def _parse(options: tuple[str, ...]) -> Options:
         elif option in _RECURSIVE:
             whole.take(*_RECURSIVE[option])
         elif option in PROPAGATION:
-            propagation = PROPAGATION[option]
+            top_propagation = PROPAGATION[option]
+            if option.startswith("r"):
+                propagation, top_propagation = top_propagation, 0
         elif option in _MANNERS:
             words.add(option)
         elif option not in _IGNORED:
@@ -102,6 +106,7 @@ def _parse(options: tuple[str, ...]) -> Options:
     if not recursive:
         whole.take(top.on, top.off)
         top = _Attributes()
+        propagation, top_propagation = top_propagation or propagation, 0
     return Options(
         bind=recursive or "bind" in words,
         recursive=recursive,
@@ -110,6 +115,7 @@ def _parse(options: tuple[str, ...]) -> Options:
         top=top.on,
         top_clear=top.off,
         propagation=propagation,
+        top_propagation=top_propagation,
         idmap="idmap" in words or "ridmap" in words,
         idmap_all="ridmap" in words,
         copy_up="tmpcopyup" in words,

@@ -10,7 +10,6 @@ import os
 from pycgroups._native.calls import lib
 from pycgroups.errors import Unsupported
 from pycgroups.runtime.plan import ROOT, SCRATCH, TEMPORARY
-from pycgroups.runtime.program import TERMINAL
 from pycgroups.runtime.rootfs import Layered
 
 TYPE_CHECKING = False
@@ -61,7 +60,7 @@ def _make_layer(plan: Planner, number: int, layer: Layer, writable: Iterable[str
     if not layer.overlay:
         attributes = lib.MOUNT_ATTR_RDONLY | lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV
         return plan.tree(layer.source, attributes=attributes)
-    slot = TERMINAL - number
+    slot = plan.held_slot()
     _overlay(plan, number, layer, slot, writable)
     plan.overlays.append(slot)
     return slot

@@ -38,10 +38,6 @@ else:
 # Slots with a fixed use, from the top.
 TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, RULESET, -1)
 
-# Slots below hold what is handed over and the trees of the host; those above, down from TERMINAL, are overlays and what
-# is made read-only at the end.
-MAX_TREES = 200
-
 NAMESPACES = {kind: files.FLAGS[name] for kind, name in files.FILES.items()}
 # What every container's /dev has: config-linux.md, "Default Devices".
 DEFAULT_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
@@ -225,15 +221,23 @@ class _Planner:
         idmap_all: bool = True,
     ) -> int:
         """Open a tree of the host; the answer is its slot."""
+        self.held_slot()
         slot = self.given + self.trees
         self.trees += 1
-        if slot >= MAX_TREES:
-            raise _too_many(MAX_TREES - self.given, "files and directories of the host")
         userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
         flags = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
         (self.prepare if self.privileged else self.early).append(step)
+        return slot
+
+    def held_slot(self) -> int:
+        """Return the next slot of what is held to the end, from above. What is handed over, and trees, are below."""
+        slot = TERMINAL - 1 - len(self.overlays) - len(self.later)
+        if slot < self.given + self.trees:
+            most = self.trees + len(self.later)
+            what = f"more than {most} files and directories of the host, and read-only tmpfs, are to be mounted"
+            raise InvalidConfig(what, operation="mounts")
         return slot
 
     def propagation(self) -> int:
@@ -420,8 +424,8 @@ class _Planner:
                 self.be_like(mount, options, slot)
             if options.propagation:
                 self.add(lib.OP_ATTR, slot, 0, 0, options.propagation, 0)
-        if options.top or options.top_clear:
-            self.add(lib.OP_ATTR, slot, options.top, options.top_clear, 0, 0)
+        if options.top or options.top_clear or options.top_propagation:
+            self.add(lib.OP_ATTR, slot, options.top, options.top_clear, options.top_propagation, 0)
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 
@@ -451,16 +455,15 @@ class _Planner:
         is_filled = (is_dev or mount.type == "tmpfs") and not _is_bind(mount, options)
         if is_filled and options.attributes & lib.MOUNT_ATTR_RDONLY:
             if slot != DEV:
-                slot = TERMINAL - 1 - len(self.overlays) - len(self.later)
-            if slot < MAX_TREES:
-                raise _too_many(len(self.later), "read-only tmpfs")
+                slot = self.held_slot()
             self.later.append(slot)
         return slot
 
     def be_like(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
-        """Give an empty one the mode of the directory below, where the options ask for none, as runc does."""
-        if options.copy_up or not any(word.startswith("mode=") for word in options.data):
-            self.add(lib.OP_LIKE, slot, int(options.copy_up), texts=(os.fsencode(mount.destination),))
+        """Give an empty one the mode of the directory below, where the options ask for none, as runc does; no owner."""
+        mode = not any(word.startswith("mode=") for word in options.data)
+        if mode or options.copy_up:
+            self.add(lib.OP_LIKE, slot, int(mode), int(options.copy_up), texts=(os.fsencode(mount.destination),))
 
     def mount_cgroups(self, mount: Mount, options: mount_options.Options) -> None:
         """Show the container's own cgroup: as it is, or in a tmpfs with a directory per hierarchy of v1."""
@@ -499,8 +502,10 @@ class _Planner:
 
     def fill_dev(self) -> None:
         if self.has_own_dev():
+            asked = {device.path.rstrip("/") for device in self.spec.linux.devices}
             for name, major, minor in DEFAULT_DEVICES:
-                self.device(f"/dev/{name}", _CHAR_DEVICE | 0o666, major, minor)
+                if f"/dev/{name}" not in asked:
+                    self.device(f"/dev/{name}", _CHAR_DEVICE | 0o666, major, minor)
             for path, target in DEFAULT_LINKS:
                 texts = (os.fsencode(target), os.fsencode(path))
                 self.add(lib.OP_SYMLINK, texts=texts, optional=self.of_rootfs())
@@ -646,10 +651,6 @@ def _sysctl_path(name: str) -> str:
 
 
 _SWAPPED = {ord("."): "/", ord("/"): "."}
-
-
-def _too_many(count: int, what: str) -> InvalidConfig:
-    return InvalidConfig(f"more than {count} {what} are to be mounted", operation="mounts")
 
 
 def _has_root(mappings: Sequence[IdMapping]) -> bool:

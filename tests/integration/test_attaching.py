@@ -82,6 +82,9 @@ def test_what_it_does_not_have_is_told(run):
             joined.resize(1, 1)
     with run(tty=True).attach() as joined:
         joined.resize(20, 30)
+        for rows, cols in ((-1, 70_000), (None, 1)):
+            with pytest.raises(pc.InvalidConfig, match="option size"):
+                joined.resize(rows, cols)
         with pytest.raises(pc.errors.StateError, match="reads nothing"):
             joined.write(b"x")
 

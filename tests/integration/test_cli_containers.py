@@ -65,6 +65,7 @@ def test_one_that_is_made_goes_with_its_end(command, store):
     assert [held.name for held in store.containers.list(all=True)] == ["web"]
     assert command("start", "web") == (0, "web\n", "")
     wait_for(lambda: store.containers.list(all=True) == [])
+    wait_for(lambda: not list(store.containers._place.homes._unfinished()))
 
 
 @pytest.mark.requires("limits")
@@ -163,6 +164,11 @@ def test_those_that_are_asked_for_in_the_form_that_is_asked_for(command, run, ma
     assert command("ps", "-l", "--format", "{{.Names}} {{.Mounts}}")[1] == "new /etc,data\n"
     assert command("ps", "-f", "status=exited", "-f", "label=a=b", "--format", "{{.Status}}")[1] == "stopped (3)\n"
     assert command("ps", "-q", "--no-trunc", "--filter", "name=web")[1] == f"{web.id}\n"
+    for pattern in ("^web$", "^/web$", "/web", "^w.b", "eb$"):
+        assert command("ps", "--filter", f"name={pattern}", "--format", "{{.Names}}") == (0, "web\n", "")
+    assert command("ps", "--filter", "name=^eb", "--format", "{{.Names}}") == (0, "", "")
+    code, out, err = command("ps", "--filter", "name=*web")
+    assert (code, out, "regular expression" in err) == (125, "", True)
     assert command("ps", "-n", "2", "--format", "table {{.Names}}\\t{{.State}}")[1].split() == [
         *("NAMES", "STATE", "new", "created", "web", "running")
     ]

@@ -100,6 +100,8 @@ def test_what_does_not_run_has_no_figures(command, make):
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert "does not run" in err
     assert command("stats", "--plot", "x.gif", "idle")[0] == 1
+    code, out, err = command("stats", "--plot", "/nowhere/x.svg")  # before anything is recorded
+    assert (code, out, "/nowhere/x.svg: No such file" in err) == (1, "", True)
     assert command("stats", "--interval", "5", "idle")[0] == 125
 
 
@@ -113,13 +115,14 @@ def test_a_table_on_a_terminal_that_ctrl_c_ends(run, elsewhere):
         assert session.end() == 0
 
 
-def test_a_picture_is_drawn_when_it_is_interrupted(run, elsewhere, tmp_path):
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_picture_is_drawn_when_it_is_interrupted(run, elsewhere, tmp_path, ending):
     run(name="web")
     words = ["stats", "--interval", "20ms", "--plot", str(tmp_path / "x.svg"), "web"]
     with subprocess.Popen([*COMMAND, *words], env=elsewhere, stdout=subprocess.PIPE) as process:
         for _ in range(4):
             process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "web sent" in (tmp_path / "x.svg").read_text()
@@ -181,7 +184,11 @@ def test_what_has_happened(command, run):
     assert command(*words, "-f", "exit_code=4")[1] == ""
     assert command(*words, "-f", f"container={died['id'][:12]}", "-f", "container=no")[1].count("\n") == 3
     assert command(*words, "-f", "type=volume")[1] == ""
-    assert command(*words, "-f", "die")[0] == 125
+    for wrong, allowed in (("die", "event=..."), ("bogus=1", "exit_code=..."), ("image=x", "container=...")):
+        code, out, err = command("events", "-f", wrong)  # and waits for nothing
+        assert (code, out, allowed in err) == (125, "", True)
+    assert "event=die" in command("events", "-f", "event=stop")[2]
+    assert "type=volume" in command("events", "-f", "type=network")[2]
 
 
 def test_each_as_a_template_has_it(command, run):

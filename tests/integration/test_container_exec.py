@@ -9,6 +9,7 @@ import subprocess
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,20 @@ def test_the_answer_is_a_result(held):
     assert held.exec("true", stdout=pc.DEVNULL).stdout is None
     with pytest.raises(pc.CalledProcessError):
         held.exec("false", check=True)
+
+
+def test_its_time_is_counted_from_before_its_start(held, monkeypatch):
+    """Who has little to do ends before the start has returned."""
+    clock, launch = [0.0], pc.Container.launch
+
+    def starting(self, *args, **options):
+        executed = launch(self, *args, **options)
+        clock[0] += 7
+        return executed
+
+    monkeypatch.setattr(pc.Container, "launch", starting)
+    monkeypatch.setattr(inner, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    assert held.exec("true").usage.wall_time == 7
 
 
 def test_it_is_where_the_container_is(held):
@@ -190,6 +205,43 @@ def test_a_timeout_kills_all_that_it_has_started(held):
     assert held.exec(["sh", "-c", "exit 5"], timeout=60).returncode == 5
 
 
+SLEEPS = ["sh", "-c", "setsid sleep 984 & sleep 983"]
+
+
+def is_alone(held):
+    return not any("98" in process.command for process in held.top())
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{}, {"memory": "64M"}])
+def test_a_timeout_passes_while_the_container_is_paused(held, options):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(held.exec(SLEEPS, timeout=5, **options)))
+    thread.start()
+    wait_for(lambda: "exec" in [event.action for event in held.events()])
+    held.pause()
+    thread.join(60)
+    assert [(result.returncode, result.reason) for result in results] == [(-9, "timeout")]
+    held.resume()
+    wait_for(lambda: is_alone(held))
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"memory": "64M"}])
+def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypatch, options):
+    def interrupted(*_):
+        held.pause()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inner, "complete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        held.exec(SLEEPS, **options)
+    held.resume()
+    if options:
+        wait_for(lambda: is_alone(held))
+    wait_for(lambda: not any("983" in process.command for process in held.top()))
+
+
 def test_without_a_timeout_what_it_has_started_goes_on(held):
     held.exec(["sh", "-c", "sleep 995 >/dev/null 2>&1 &"], check=True)
     wait_for(lambda: b"\0sleep\x00995\0" in held.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline"]).stdout)
@@ -234,15 +286,58 @@ def test_communicate_is_subprocesses(held):
     running = held.popen(["sh", "-c", "echo both; echo both >&2"], stdout=pc.PIPE, stderr=pc.STDOUT, text=True)
     assert running.communicate() == ("both\nboth\n", None)
     running = held.popen(["sh", "-c", "echo first; sleep 1; echo second"], stdout=pc.PIPE)
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(pc.TimeoutExpired):
         running.communicate(timeout=0.3)
     assert running.communicate(timeout=60) == (b"first\nsecond\n", None)
 
 
+@pytest.mark.parametrize("options", [{}, {"text": True}])
+def test_what_has_come_is_told_when_the_time_is_over(held, options):
+    """As bytes in any case, which is what subprocess does."""
+    script = "echo first; echo err >&2; read line; echo second"
+    ends = {"stdin": pc.PIPE, "stdout": pc.PIPE, "stderr": pc.PIPE}
+    running = held.popen(["sh", "-c", script], **ends, **options)
+    reader, writer = running.stdin, os.dup(running.stdin.fileno())  # communicate() closes ours: that is no end yet
+
+    def has_come():
+        with pytest.raises(pc.TimeoutExpired) as told:
+            running.communicate(timeout=0.05)
+        assert reader.closed
+        assert isinstance(told.value, subprocess.TimeoutExpired)
+        assert told.value.result is None
+        return (told.value.output, told.value.stderr) == (b"first\n", b"err\n")
+
+    wait_for(has_come)
+    os.close(writer)
+    whole = running.communicate(timeout=60)
+    assert whole == (("first\nsecond\n", "err\n") if options else (b"first\nsecond\n", b"err\n"))
+
+
+def test_input_is_text_or_bytes_as_the_streams_are(held):
+    for options, wrong in (({}, "x"), ({"text": True}, b"x"), ({}, 5)):
+        running = held.popen(["cat"], stdin=pc.PIPE, stdout=pc.PIPE, **options)
+        with pytest.raises(pc.InvalidConfig, match="option input"):
+            running.communicate(wrong)
+        assert not running.communicate(timeout=60)[0]
+
+
+def test_signals_have_names(held):
+    running = held.popen(["sleep", "1000"])
+    for wrong in (999, -1, "NONSENSE", None):
+        with pytest.raises(pc.InvalidConfig, match="option sig"):
+            running.send_signal(wrong)
+    running.send_signal("USR2")
+    assert running.wait(timeout=60) == -signal.SIGUSR2
+    with pytest.raises(pc.InvalidConfig, match="option sig"):
+        running.send_signal("NONSENSE")
+
+
 def test_signals_and_waits(held):
     running = held.popen(["sleep", "1000"])
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(pc.TimeoutExpired, match=r"timed out after 0\.05 seconds") as told:
         running.wait(timeout=0.05)
+    assert isinstance(told.value, subprocess.TimeoutExpired)
+    assert (told.value.operation, told.value.output) == ("wait", None)
     running.send_signal(signal.SIGUSR1)
     assert running.wait(timeout=60) == -signal.SIGUSR1
     running.kill()
@@ -268,7 +363,27 @@ def test_a_terminal_of_its_own(held):
         running.stdin.flush()
         assert running.wait(timeout=60) == 6
     assert b"30 90" in held.exec(["sh", "-c", "echo 30 90"], tty=True).stdout
-    with pytest.raises(pc.InvalidConfig):
+
+
+def test_a_size_is_told_until_the_end(held):
+    with held.popen(["sh", "-c", "read line; busybox stty size"], tty=True) as running:
+        running.resize(40, 100)
+        running.stdin.write(b"\n")
+        running.stdin.flush()
+        assert running.stdout.read().split()[-2:] == [b"40", b"100"]
+        assert running.wait(timeout=60) == 0
+        running.resize(1, 1)  # as a handler of SIGWINCH may at any time
+
+
+def test_what_is_no_size(held):
+    for size in (3, (3,), (1, 2, 3), "ab", (-1, 1), (1, 70_000), ("1", "2")):
+        with pytest.raises(pc.InvalidConfig, match="option size"):
+            held.popen("true", tty=True, size=size)
+    with held.popen("true", tty=True) as running:
+        for rows, cols in ((-1, 70_000), (1, None), (1.5, 1)):
+            with pytest.raises(pc.InvalidConfig, match="option size"):
+                running.resize(rows, cols)
+    with held.popen("true") as running, pytest.raises(pc.InvalidConfig, match="option tty"):
         running.resize(1, 1)
 
 

@@ -107,6 +107,8 @@ def test_nothing_leads_out_and_nothing_is_there(held, tmp_path):
         held.read_bytes("/link")
     with pytest.raises(pc.NotFound, match="/none"):
         held.copy_out("/none", tmp_path / "out")
+    with pytest.raises(pc.InvalidConfig, match="option limits"):
+        held.copy_out("/etc", tmp_path / "out", limits=1)
     assert not os.path.lexists(tmp_path / "out")
 
 

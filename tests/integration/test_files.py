@@ -17,6 +17,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import namespaces
+from pycgroups.containers import spots
 from pycgroups.containers.files import RootFiles
 from pycgroups.containers.roots import Layers
 from pycgroups.containers.upper import Upper
@@ -197,17 +198,57 @@ def test_owners(stopped, own_root, scratch):
     assert os.stat(scratch / "kept").st_gid == 2**31
 
 
+def test_a_path_that_is_none(stopped, scratch):
+    (scratch / "one").write_text("")
+    calls = (
+        stopped.read_bytes,
+        stopped.read_text,
+        lambda path: stopped.write_text(path, "", parents=True),
+        stopped.stat,
+        stopped.exists,
+        stopped.list,
+        lambda path: stopped.make_directory(path, parents=True),
+        lambda path: stopped.remove(path, recursive=True),
+        lambda path: stopped.copy_in(scratch / "one", path),
+        lambda path: stopped.copy_out(path, scratch / "two"),
+    )
+    before = stopped.list("/")
+    for call in calls:
+        for path in ("/a\0b", b"/a/\0", 5, None):
+            with pytest.raises(pc.InvalidConfig, match=r"option (path|source|destination)"):
+                call(path)
+    for call in (lambda: stopped.copy_in("/a\0b", "/"), lambda: stopped.copy_out("/etc/passwd", f"{scratch}/\0")):
+        with pytest.raises(pc.InvalidConfig, match=r"option (source|destination)"):
+            call()
+    assert stopped.list("/") == before
+    assert os.listdir(scratch) == ["one"]
+
+
 def test_an_owner_that_is_none(stopped):
     for owner in ("app", "", (1,), (-1, 0), 5, "1:2:3"):
         with pytest.raises(pc.InvalidConfig, match="owner"):
             stopped.write_text("/x", "", owner=owner)
 
 
+@pytest.mark.parametrize(("kind", "is_told"), [(OSError, False), (spots.OwnerError, True)])
+def test_what_is_said_of_owners_is_said_of_those_alone(kind, is_told):
+    with pytest.raises(pc.Error) as told, spots.told("write", b"/x"):
+        raise kind(errno.EINVAL, "")
+    assert ("user namespace does not have" in str(told.value)) is is_told
+
+
 @pytest.mark.requires("rootless")
 def test_an_owner_that_the_container_does_not_have(bundle, own_root):
     with running(bundle, own_root) as files:
-        with pytest.raises(pc.Error, match="user namespace does not have"):
-            files.write_text("/x", "", owner=(5, 5))
+        for call in (
+            lambda: files.write_text("/x", "", owner=(5, 5)),
+            lambda: files.make_directory("/x/y", owner=(5, 5), parents=True),
+            lambda: files.copy_in(__file__, "/x", owner=(5, 5)),
+        ):
+            with pytest.raises(pc.Error, match="user namespace does not have"):
+                call()
+            if files.exists("/x"):
+                files.remove("/x")
         assert "x" not in files.list("/")
 
 

@@ -58,11 +58,20 @@ def test_what_the_image_says_of_how_to_run_it(images):
         Image(BASE, Entrypoint=["sh", "-c"], Cmd=["echo $COLOUR $(id -u) $PWD"], Env=["COLOUR=blue", "PATH=/bin"],
               User="app", WorkingDir="/srv/app"),
     )  # fmt: skip
+    assert pc.run(image=image, text=True).stdout == "blue 1000 /srv/app\n"
     assert pc.run(None, image=image, text=True).stdout == "blue 1000 /srv/app\n"
     assert pc.run(["echo $COLOUR"], image=image, text=True, env={"COLOUR": "red"}).stdout == "red\n"
     assert pc.run(["cat", "/etc/both"], image=image, entrypoint=[], text=True).stdout == "lower\n"
     assert pc.run(["id -u"], image=image, user=0, text=True).stdout == "0\n"
     assert pc.run(["pwd"], image=image, cwd="/tmp", text=True).stdout == "/tmp\n"
+
+
+def test_a_command_that_nobody_names_is_told(images):
+    image = put(images, Image(BASE, UPPER))
+    for call in (pc.run, pc.explain, pc.seccomp.record):
+        for options in ({}, {"image": image}):
+            with pytest.raises(pc.InvalidConfig, match="option command"):
+                call(**options)
 
 
 @pytest.mark.requires("subuid")
@@ -109,7 +118,7 @@ def test_an_image_by_its_name(box, images, monkeypatch):
 
 
 def test_what_would_be_done(box, images):
-    told = pc.explain(None, image=box)
+    told = pc.explain(image=box)
     assert told.spec.process.args == ("cat", "/etc/both")
     assert "COLOUR=blue" in told.spec.process.env
     assert "lowerdir" in str(told.plan)

@@ -250,6 +250,55 @@ def test_a_null_device_that_is_exchanged_for_a_link(bundle, scratch, target, cou
     assert Path("/proc/sys/kernel/core_pattern").read_text() == before
 
 
+USED = (
+    *("/proc", "/proc/self", "/proc/self/attr", "/proc/sys", "/proc/sys/net/ipv4/ip_default_ttl"),
+    *("/dev", "/dev/null", "/dev/pts/ptmx", "/"),
+)
+
+
+@pytest.mark.parametrize("key", ["maskedPaths", "readonlyPaths"])
+@pytest.mark.parametrize("target", USED)
+def test_links_that_lead_a_mask_to_what_is_written_or_opened_later(bundle, own_root, mounts_unchanged, key, target):
+    """As CVE-2025-52881: what is written arrives in the kernel, what is to be hidden is, or there is no container."""
+    (own_root / "run/link").symlink_to(target)
+    bundle.config["root"]["path"] = str(own_root)
+    bundle.config["linux"][key].insert(0, "/run/link")
+    bundle.config["linux"]["sysctl"] = {"net.ipv4.ip_default_ttl": "33"}
+    before = sysctls()
+    script = "exec 2>&-; cat /proc/sys/net/ipv4/ip_default_ttl /proc/keys /proc/timer_list; probe writes"
+    text = said(bundle, f"{script} {' '.join(KERNEL)}")
+    assert sysctls() == before
+    ttl, *answers = text.splitlines() or ["33"]
+    assert ttl == "33"
+    assert {line.rsplit(" ", 1)[1] for line in answers} <= {"EROFS", "EACCES", "EPERM", "ENOENT"}, text
+
+
+@pytest.mark.parametrize("key", ["maskedPaths", "readonlyPaths"])
+def test_links_out_of_the_root_lead_no_mask_there(bundle, own_root, canary, mounts_unchanged, key):
+    for name, target in (("abs", str(canary)), ("up", f"{'../' * 20}{canary}")):
+        (own_root / "run" / name).symlink_to(target)
+        bundle.config["linux"][key].append(f"/run/{name}/secret")
+    bundle.config["root"]["path"] = str(own_root)
+    assert output(bundle, "cat /run/abs/secret /run/up/secret 2>/dev/null || echo none") == "none\n"
+
+
+@rounds
+@pytest.mark.usefixtures("mounts_unchanged")
+@pytest.mark.parametrize("key", ["maskedPaths", "readonlyPaths"])
+def test_a_directory_to_protect_that_is_exchanged_for_a_link(bundle, scratch, canary, key, count):
+    """Whatever it leads to is inside, and nothing of the host gets or shows anything."""
+    shared = scratch / "shared"
+    (shared / "x").mkdir(parents=True)
+    (shared / "x/secret").write_text("its own")
+    (shared / "link").symlink_to(canary)
+    source = {"type": "bind", "source": str(shared), "options": ["rbind"]}
+    bundle.config["mounts"].append({"destination": "/v", **source})
+    bundle.config["linux"][key].append("/v/x/secret")
+    with Flipper(shared / "x", shared / "link"):
+        for _ in turns(count):
+            assert SECRET not in said(bundle, "cat /v/x/secret /v/link/secret 2>/dev/null")
+
+
 # -- names of paths
 
 ODD = [b"a,b", b"a:b", b"a\\b", b"a=b c\n", b",suid,dev,lowerdir=", b"\xff\xfe", b"a b\t#\\040", b"-o", b"%s%n$(id)"]

@@ -287,6 +287,21 @@ def test_its_events_are_its_own(run):
     assert [*first.events(until=first.created - 1)] == []
 
 
+def test_events_are_followed_until_it_is_removed(run):
+    held = run(name="web")
+    told = held.events(follow=True, since=0)
+    seen: list[str] = []
+    follower = threading.Thread(target=lambda: seen.extend(event.action for event in told))
+    follower.start()
+    wait_for(lambda: "start" in seen)
+    held.remove(force=True)
+    follower.join(PATIENCE)
+    assert not follower.is_alive()
+    assert seen == ["create", "start", "die", "remove"]
+    assert [event.action for event in held.events(follow=True)] == []  # nothing comes any more
+    assert [event.action for event in held.events(follow=True, since=0)] == seen
+
+
 def happened(held, *unwanted):
     return [
         (event.action, {key: value for key, value in event.attributes.items() if key not in unwanted})

@@ -147,6 +147,34 @@ def test_what_was_asked_for(podman, scratch):
     assert (scratch / "rw/new").read_text() == "inside\n"
 
 
+@needs_ids
+@slow_in_vm
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (["--tmpfs=/home/user:size=1m,mode=1777"], "1777 0 0"),
+        (["--mount=type=tmpfs,dst=/home/user,chown=true", "--user=1000"], "755 1000 1000"),
+    ],
+)
+def test_tmpfs(podman, flags, found):
+    """Over a directory that the image has: podman adds tmpcopyup."""
+    assert podman("run", "--rm", *flags, IMAGE, "stat", "-c", "%a %u %g", "/home/user") == f"{found}\n"
+
+
+@slow_in_vm
+def test_masked_paths(podman):
+    """Also such that a link of the image leads to."""
+    script = "ln -s /home/user /var/link; ln -sf /proc/mounts /etc/mtab"
+    podman("run", "--name=linked", IMAGE, "sh", "-c", script)
+    podman("commit", "linked", "linked")
+    options = ("--security-opt=mask=/var/link:/etc/mtab", "--rm", "linked")
+    told = podman(
+        "run", *options, "sh", "-c", "read line </etc/mtab; echo mounts $line; (: >/home/user/new) 2>&1; true"
+    )
+    assert told.startswith("mounts\n")
+    assert "Read-only file system" in told
+
+
 @slow_in_vm
 def test_privileged(podman):
     told = facts(

@@ -43,6 +43,7 @@ def runs(variables: dict[str, str], folders: dict[Path, str], pages: dict[str, s
     pc.run(["true"], seccomp=profile, on_syscall={"mkdir": decide}, timeout=5)
     pc.run(["true"], seccomp="strict", on_syscall=decide)
     pc.run(["true"], on_syscall={"mkdir": int})  # type: ignore[dict-item]
+    pc.run(image="debian:13", timeout=5)
     pc.run(["true"], memory=1.5)  # type: ignore[arg-type]
     pc.run(["true"], memroy="64M")  # type: ignore[call-arg]
 

@@ -33,6 +33,9 @@ def test_from_the_making_to_the_end(say):
     assert (code, len(name)) == (0, 65)
     assert say("ls", "-q", "--filter", "label=of=shop") == (0, "data\n", "")
     assert say("ls", "-q", "-f", "name=dat") == (0, "data\n", "")
+    assert say("ls", "-q", "-f", "name=^da.a$") == (0, "data\n", "")
+    assert say("ls", "-q", "-f", "name=^ata") == (0, "", "")
+    assert "regular expression" in say("ls", "-q", "-f", "name=(")[2]
     assert say("ls", "--filter", "label=of")[1].splitlines()[1].split() == ["data", "just", "now", "of=shop,", "bare="]
     assert say("ls", "-f", "name=data", "--format", "{{.Scope}} {{.Labels}}")[1] == "local of=shop,bare=\n"
     code, text, _ = say("inspect", "data")

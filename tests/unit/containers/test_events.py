@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -50,6 +51,12 @@ def test_filters_and_times(log):
     assert actions(log.read(since=between)) == ["create", "remove"]
     assert actions(log.read(until=between)) == ["create"]
     assert actions(log.read(until=between, follow=True, since=0)) == ["create"]
+
+
+def test_the_words_are_those_of_the_list():
+    listed = re.findall(r"^``(\w+)``  ", events.__doc__, re.MULTILINE)
+    assert sorted(listed) == sorted(events.ACTIONS)
+    assert all(f"``{word}``" in events.__doc__ for word in events.ATTRIBUTES)
 
 
 @pytest.mark.parametrize("moment", ["now", True, b"1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 
@@ -139,6 +140,17 @@ def test_what_cannot_be_drawn(history, tmp_path, monkeypatch):
         history.plot(tmp_path / "x.gif")
     with pytest.raises(Error, match="No such file"):
         history.plot(tmp_path / "no/x.svg")
+    (tmp_path / "directory.svg").mkdir()
+    (tmp_path / "link.svg").symlink_to("none.svg")
+    (tmp_path / "old.svg").write_text("old")
+    before = sorted(os.listdir(tmp_path))
+    for path in (tmp_path / "no/x.svg", tmp_path / "directory.svg"):
+        with pytest.raises(Error):
+            plotting.check(path)
+    for path in (tmp_path / "new.svg", tmp_path / "link.svg", tmp_path / "old.svg"):
+        plotting.check(path)
+    assert sorted(os.listdir(tmp_path)) == before
+    assert (tmp_path / "old.svg").read_text() == "old"
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(Unsupported, match=r"pycgroups\[plot\]"):
         history.plot(tmp_path / "x.svg")

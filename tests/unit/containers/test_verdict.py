@@ -106,7 +106,7 @@ def test_a_result():
     ("error", "shown"),
     [
         (CalledProcessError(result(reason="oom")), "CalledProcessError(3, ['prog', 'arg'])"),
-        (TimeoutExpired(result(reason="timeout"), 2.5), "TimeoutExpired(['prog', 'arg'], 2.5)"),
+        (TimeoutExpired.of(result(reason="timeout"), 2.5), "TimeoutExpired(['prog', 'arg'], 2.5)"),
     ],
     ids=["called", "timeout"],
 )

@@ -25,6 +25,22 @@ def test_the_last_word_counts():
     assert parse("rw", "ro").clear == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "whole", "top"),
+    [
+        (("rbind",), 0, 0),
+        (("rbind", "slave"), 0, lib.MS_SLAVE),
+        (("rbind", "rslave"), lib.MS_SLAVE, 0),
+        (("rbind", "rslave", "shared"), lib.MS_SLAVE, lib.MS_SHARED),
+        (("rbind", "shared", "rprivate"), lib.MS_PRIVATE, 0),
+        (("bind", "unbindable"), lib.MS_UNBINDABLE, 0),
+        (("rslave", "shared"), lib.MS_SHARED, 0),
+    ],
+)
+def test_propagation_of_a_tree_and_of_its_top(words, whole, top):
+    assert parse(*words)[6:8] == (whole, top)
+
+
 @pytest.mark.parametrize("word", ["ro", "nosuid", "nodev", "noexec", "nodiratime", "nosymfollow"])
 def test_recursive_spellings_are_for_the_whole_tree(word):
     assert parse(f"r{word}") == parse(word)  # where there is no tree

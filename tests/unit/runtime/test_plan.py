@@ -282,10 +282,26 @@ def test_a_top_that_is_handed_over_has_a_slot_and_is_opened_by_nobody():
 
 def test_too_many_mounts():
     many = tuple(
-        oci.Mount(destination=f"/m{number}", type="none", source="/s", options=("bind",)) for number in range(300)
+        mount
+        for number in range(150)
+        for mount in (
+            oci.Mount(destination=f"/m{number}", type="none", source="/s", options=("bind",)),
+            oci.Mount(destination=f"/t{number}", type="tmpfs", source="t", options=("ro",)),
+        )
     )
     with pytest.raises(InvalidConfig, match="files and directories of the host"):
         make(spec(mounts=many))
+    plan = created(spec(namespaces=("pid", "mount"), mounts=many[:230]))
+    trees, held = ({step.args[0] for step in plan.steps if step.name == name} for name in ("tree", "attr"))
+    assert (len(trees), len(held), trees & held) == (116, 115, set())
+
+
+def test_each_overlay_has_a_slot_that_nothing_else_has():
+    layers = tuple(Layer(source=f"/l{number}", at=f"/l{number}", overlay=number % 2 == 1) for number in range(6))
+    mounts = (tmpfs("ro"),)
+    plan = make(spec(readonly=True, mounts=mounts), Layered(layers=(Layer(source="/usr", at="/"), *layers)))
+    slots = [step.args[0] for step in find(plan, "attr") if step.args[1] == lib.MOUNT_ATTR_RDONLY]
+    assert len(slots) == len({*slots}) == 1 + 1 + 3  # the root, the tmpfs, overlays
 
 
 # -- order and paths
@@ -347,6 +363,15 @@ def test_devices_are_nodes_of_the_host_in_a_user_namespace_and_made_without():
     assert "/dev/null" in {step.path for step in find(made, "node")}
     null = next(step for step in find(made, "node") if step.path == "/dev/null")
     assert null.args[:2] == (0o020666, os.makedev(1, 3))
+
+
+@pytest.mark.parametrize("of", [{}, {"namespaces": ("pid", "mount")}], ids=["bound", "made"])
+def test_a_default_device_that_the_spec_has_comes_once_as_it_says(of):
+    zero = oci.Device(path="/dev/null/", type="c", major=1, minor=5)
+    plan = make(spec(linux={"devices": (zero,)}, **of))
+    there = [step for step in plan.setup if step.name in {"mount", "node"} and step.path == "/dev/null"]
+    assert len(there) == 1
+    assert of == {} or there[0].args[1] == os.makedev(1, 5)
 
 
 def test_a_read_only_root_is_so_before_the_pivot():
@@ -540,15 +565,16 @@ def tmpfs(*options):
 @pytest.mark.parametrize(
     ("options", "like", "read_only_later"),
     [
-        (("mode=755",), None, False),
-        ((), 0, False),
-        (("tmpcopyup",), 1, False),
-        (("tmpcopyup", "mode=700", "ro"), 1, True),
+        (("mode=755",), [], False),
+        ((), [(1, 0)], False),
+        (("uid=5", "gid=6"), [(1, 0)], False),
+        (("tmpcopyup",), [(1, 1)], False),
+        (("tmpcopyup", "mode=700", "ro"), [(0, 1)], True),
     ],
 )
 def test_a_tmpfs_like_what_it_covers(options, like, read_only_later):
     plan = created(spec(mounts=(tmpfs(*options),)))
-    assert [step.args[1] for step in find(plan, "like")] == ([] if like is None else [like])
+    assert [step.args[1:3] for step in find(plan, "like")] == like
     made = next(step for step in find(plan, "fs") if step.path == "tmpfs")
     assert not (read_only_later and made.args[1] & lib.MOUNT_ATTR_RDONLY)
     later = [step for step in find(plan, "attr") if step.args[:2] == (made.args[0], lib.MOUNT_ATTR_RDONLY)]

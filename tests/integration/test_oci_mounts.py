@@ -1,0 +1,213 @@
+"""Mounts and devices of a config.json, by what the kernel says of them from the inside: as runc has them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+
+import pytest
+
+import pycgroups as pc
+from tests.integration.bundles import output
+
+pytestmark = pytest.mark.requires("userns")
+needs_root = pytest.mark.requires("root")
+
+
+@pytest.fixture
+def image(bundle, own_root):
+    """A root that a test may change."""
+    bundle.config["root"]["path"] = str(own_root)
+    return own_root
+
+
+# -- the mode and the owner of a tmpfs --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def facts(bundle, image):
+    """Mount a tmpfs over a directory that is there, and has a file; its mode and owner."""
+
+    def ask(*options, mode=0o750, owner=None):
+        (image / "data").mkdir()
+        (image / "data/file").write_text("below")
+        (image / "data").chmod(mode)
+        if owner:
+            os.chown(image / "data", *owner)
+        mount = {"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": [*options]}
+        bundle.config["mounts"].append(mount)
+        facts, *files = output(bundle, "stat -c '%a %u %g' /data; ls /data").splitlines()
+        assert files == ["file"] * ("tmpcopyup" in options)
+        return facts
+
+    return ask
+
+
+@pytest.mark.parametrize("copy", [(), ("tmpcopyup",)], ids=["empty", "copy"])
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ((), "750 0 0"),
+        (("mode=1777",), "1777 0 0"),
+        pytest.param(("uid=5", "gid=6"), "750 5 6", marks=needs_root),
+        pytest.param(("mode=1770", "uid=5", "gid=6"), "1770 5 6", marks=needs_root),
+    ],
+)
+def test_what_the_options_of_a_tmpfs_say_counts(facts, copy, options, found):
+    assert facts(*copy, *options) == found
+
+
+@needs_root
+@pytest.mark.parametrize("copy", [(), ("tmpcopyup",)], ids=["empty", "copy"])
+def test_a_tmpfs_takes_the_mode_of_what_it_covers_but_not_the_owner(facts, copy):
+    assert facts(*copy, mode=0o1751, owner=(1000, 1001)) == "1751 0 0"
+
+
+# -- devices ----------------------------------------------------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.parametrize("userns", [False, True])
+def test_default_devices_are_as_they_are_described(bundle, userns):
+    linux = bundle.config["linux"]
+    if userns:
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 1_000_000, "size": 2000}]
+    linux["devices"] = [
+        {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600, "uid": 1000, "gid": 1001},
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640},
+    ]
+    assert output(bundle, "stat -c '%a %u:%g %t:%T' /dev/null /dev/full /proc/keys").splitlines() == [
+        "600 1000:1001 1:3",
+        "640 0:0 1:5",
+        "600 1000:1001 1:3",  # which is masked by it
+    ]
+
+
+# -- paths that are masked or read-only, by links of the image --------------------------------------------------------
+
+
+@pytest.fixture
+def linked(image):
+    """A root with a secret, and links to where it is."""
+    (image / "run/deep").mkdir()
+    (image / "run/deep/secret").write_text("secret")
+    (image / "run/deep").chmod(0o777)
+    for name, target in (
+        ("var/run", "/run"),
+        ("var/up", "../../../../../run"),
+        ("run/file", "/var/run/deep/secret"),
+        ("var/circle", "circle"),
+        ("var/nowhere", "/nowhere/at/all"),
+        ("etc/mtab", "/proc/mounts"),
+        ("var/magic", "/proc/self/root/run/deep"),
+        ("etc/keys", "../proc/keys"),
+    ):
+        (image / name).symlink_to(target)
+    return image
+
+
+@pytest.mark.parametrize("path", ["/var/run/deep/secret", "/var/run/deep", "/var/up/deep/../deep", "/run/file"])
+def test_what_a_masked_path_leads_to_is_hidden(bundle, linked, path):
+    bundle.config["linux"]["maskedPaths"] = [path]
+    assert output(bundle, f"cat {path} {path}/secret /run/deep/secret 2>/dev/null; true") == ""
+    assert (linked / "run/deep/secret").read_text() == "secret"
+
+
+@pytest.mark.parametrize("path", ["/var/run/deep", "/var/up/deep"])
+def test_what_a_read_only_path_leads_to_cannot_be_written(bundle, linked, path):
+    bundle.config["linux"]["readonlyPaths"] = [path]
+    script = f"for at in /run/deep {path}; do (: >$at/new) 2>/dev/null && echo yes || echo no; done"
+    assert output(bundle, script) == "no\nno\n"
+
+
+def test_a_mask_may_lead_to_files_of_the_first_process(bundle, linked):
+    """`podman run --security-opt mask=/etc/mtab`: /proc/self of others leads elsewhere, as by runc."""
+    bundle.config["linux"]["maskedPaths"] = ["/etc/mtab", "/etc/keys"]
+    assert output(bundle, "while read line; do echo $line; done </etc/mtab; cat /etc/keys /proc/keys") == ""
+
+
+@pytest.mark.parametrize("key", ["maskedPaths", "readonlyPaths"])
+@pytest.mark.parametrize("path", ["/var/circle", "/var/magic", "/proc/self/cwd", "/proc/1/fd/0"])
+def test_no_magic_link_is_followed_for_it(bundle, linked, key, path):
+    bundle.config["linux"][key] = [path]
+    with pytest.raises(pc.LaunchError, match="magic link of /proc") as caught:
+        output(bundle, "true")
+    assert (caught.value.path, caught.value.errno) == (path, errno.ELOOP)
+
+
+def test_links_to_nothing_need_no_mask(bundle, linked):
+    bundle.config["linux"] |= {"maskedPaths": ["/var/nowhere"], "readonlyPaths": ["/var/nowhere/either"]}
+    assert output(bundle, "ls /nowhere 2>/dev/null || echo none") == "none\n"
+
+
+@pytest.mark.parametrize("option", ["masked_paths", "readonly_paths"])
+@pytest.mark.parametrize("path", ["/etc/mtab", "/proc/self/environ"])
+def test_files_of_an_init_are_not_those_of_the_program(linked, option, path):
+    """`pycgroups.run` has one: what is hidden would be its files."""
+    with pytest.raises(pc.LaunchError, match="another for each process"):
+        pc.run(["true"], rootfs=linked, **{option: [path]})
+
+
+# -- propagation ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["private", "shared"])
+def tree(scratch, request):
+    """A directory with another file system mounted in it, and of what propagation both are."""
+    top = scratch / "tree"
+    (top / "sub").mkdir(parents=True)
+    for words in (["--bind", top, top], ["-t", "tmpfs", "tmpfs", top / "sub"]):
+        subprocess.run(["mount", *words], check=True)
+        subprocess.run(["mount", f"--make-{request.param}", words[-1]], check=True)
+    yield top, request.param
+    for place in (top / "sub", top):
+        subprocess.run(["umount", place], check=True)
+
+
+def propagation(line):
+    """What a mount is: proc_pid_mountinfo(5), the optional fields."""
+    fields = line.split()
+    return {word.split(":")[0] for word in fields[6 : fields.index("-")]}
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("words", "top", "below"),
+    [
+        ("rbind", {"master"}, {"master"}),
+        ("rbind slave", {"master"}, {"master"}),
+        ("rbind shared", {"shared", "master"}, {"master"}),
+        ("rbind rshared", {"shared"}, {"shared"}),
+        ("rbind private", set(), {"master"}),
+        ("rbind rprivate", set(), set()),
+        ("rbind unbindable", {"unbindable"}, {"master"}),
+        ("rbind runbindable", {"unbindable"}, {"unbindable"}),
+        ("rbind rprivate shared", {"shared"}, set()),
+        ("rbind shared rprivate", set(), set()),
+    ],
+)
+def test_propagation_is_of_the_whole_tree_where_the_word_is(bundle, tree, words, top, below):
+    """All of it is a slave first, unless a word for the whole tree says otherwise."""
+    source, kind = tree
+    bundle.config["mounts"].append({"destination": "/mnt", "source": str(source), "options": words.split()})
+    found = [*map(propagation, output(bundle, "grep ' /mnt' /proc/self/mountinfo").splitlines())]
+    nobody = {"master"} if kind == "private" else set()
+    assert found == [top - nobody, below - nobody]
+
+
+# -- many of them -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        {"type": "bind", "source": "/etc/passwd", "options": ["bind"]},
+        {"type": "tmpfs", "source": "t", "options": ["ro", "size=4k"]},
+    ],
+    ids=["bind", "tmpfs"],
+)
+def test_many_mounts(bundle, image, mount):
+    bundle.config["mounts"] += [{"destination": f"/many/{number}", **mount} for number in range(220)]
+    assert output(bundle, "grep -c ' /many/' /proc/self/mountinfo") == "220\n"
