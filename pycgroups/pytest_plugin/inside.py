@@ -72,7 +72,9 @@ def _end_at(when: float) -> None:
     except ImportError:  # a Python that was built without libffi: the one outside ends it
         return
     faulthandler.register(OVER, file=os.dup(2), chain=True)
-    library = ctypes.CDLL("librt.so.1")  # the C library itself, but for a glibc before 2.34
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "timer_create"):  # a glibc before 2.34
+        library = ctypes.CDLL("librt.so.1")
     timer = ctypes.c_void_p()
     event = struct.pack("Pii48x", 0, OVER, _SIGEV_SIGNAL)
     seconds, rest = divmod(when, 1)
