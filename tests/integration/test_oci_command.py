@@ -137,6 +137,91 @@ def test_run_of_what_is_not_there(oci, bundle):
     assert oci.names() == []
 
 
+# What is seen at its creation can be executed; what the kernel says of it comes with its start.
+REFUSED = {
+    "text": (b"echo hi\n", "Exec format error"),
+    "empty": (b"", "Exec format error"),
+    "interpreted": (b"#!/nonesuch/sh\n", "No such file or directory"),
+    "denied": (b"#!/etc/passwd\n", "Permission denied"),
+    "endless": (b"#!/bin/endless\n", "Too many levels of symbolic links"),
+}
+
+
+@pytest.fixture
+def refused(bundle, own_root):
+    """Have it run a program that the kernel refuses."""
+    bundle.config["root"]["path"] = str(own_root)
+
+    def refused(name):
+        program = own_root / "bin" / name
+        program.write_bytes(REFUSED[name][0])
+        program.chmod(0o755)
+        bundle.run(f"/bin/{name}")
+
+    return refused
+
+
+@same_on_v2
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_kernel_refuses_to_run_is_told_on_its_stderr(oci, refused, tmp_path, name):
+    refused(name)
+    oci.words += ["--log", str(tmp_path / "log")]
+    done = oci.run(code=1)
+    assert done.err.startswith(f"exec /bin/{name}: {REFUSED[name][1]}")
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "log").exists()
+    assert oci.names() == []
+
+
+@same_on_v2
+def test_too_long_a_command_line_is_told_on_its_stderr(oci, bundle):
+    bundle.run("echo", *["x" * 100_000] * 30)
+    assert oci.run(code=1).err.startswith("exec echo: Argument list too long")
+
+
+@same_on_v2
+def test_its_name_cannot_steer_a_terminal(oci, refused, bundle):
+    refused("text")
+    Path(bundle.config["root"]["path"], "bin/\x1b[1m\nb").hardlink_to(Path(bundle.config["root"]["path"], "bin/text"))
+    bundle.run("/bin/\x1b[1m\nb")
+    assert oci.run(code=1).err.startswith("exec /bin/?[1m?b: Exec")
+
+
+@same_on_v2
+def test_what_a_start_refuses_is_told_to_who_has_its_stderr(oci, refused, bundle, tmp_path):
+    refused("text")
+    with (tmp_path / "err").open("w") as err:
+        container = created_with(bundle, err.fileno())
+    assert oci.call("start", container.id).err == ""
+    assert container.wait() == 1
+    assert (tmp_path / "err").read_text().startswith("exec /bin/text: Exec format error")
+
+
+def created_with(bundle, err):
+    with open(os.devnull, "r+b") as null:
+        return bundle.create(stdio=(null.fileno(), null.fileno(), err))
+
+
+@same_on_v2
+def test_what_is_told_takes_no_more_than_its_filter_need_allow(oci, refused, bundle):
+    refused("text")
+    names = ["sendmsg", "sendto", "clone", "fork"]
+    forbidden = {"names": names, "action": "SCMP_ACT_KILL_PROCESS"}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [forbidden]}
+    assert oci.run(code=1).err.startswith("exec /bin/text: Exec format error")
+
+
+@same_on_v2
+def test_who_reads_no_longer_changes_nothing_about_it(oci, refused, bundle):
+    refused("text")
+    read, write = os.pipe()
+    os.close(read)
+    container = created_with(bundle, write)
+    os.close(write)
+    container.start()
+    assert container.wait() == 1
+
+
 @same_on_v2
 def test_run_keeps_it(oci, bundle):
     bundle.run("true")
