@@ -451,6 +451,32 @@ def test_ps(oci):
     assert str(pid) in [row.split()[1] for row in rows]
     rows = oci.call("ps", "web", "-eo", "pid,args").out.splitlines()
     assert rows[0].split() == ["PID", "COMMAND"]
+    for word in ("{}", "[]"):
+        (tmp_path / "process.json").write_text(word)
+        assert "option process" in oci.fails("exec", "-p", tmp_path / "process.json", "web", code=255)
+    missing = oci.fails("exec", "-p", tmp_path / "nonesuch.json", "web", code=255)
+    assert "nonesuch.json: No such file" in missing
+    assert "bundle" not in missing
+
+
+@same_on_v2
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ({}, "500"),
+        ({"capabilities": None, "oomScoreAdj": 600}, "600"),
+        ({"capabilities": {}, "oomScoreAdj": None}, "500"),
+    ],
+)
+def test_what_a_process_in_a_file_need_not_say(oci, bundle, tmp_path, said, score):
+    bundle.config["process"]["oomScoreAdj"] = 500
+    pid = oci.running()
+    own = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("CapEff"))
+    script = "grep CapEff /proc/self/status; cat /proc/self/oom_score_adj"
+    process = {"args": ["sh", "-c", script], "env": ["PATH=/bin"], "cwd": "/", **said}
+    (tmp_path / "process.json").write_text(json.dumps(process))
+    expected = own if said.get("capabilities") is None else f"CapEff:\t{0:016x}"
+    assert oci.call("exec", "--process", tmp_path / "process.json", "web").out.splitlines() == [expected, score]
     assert f"{pid} sh -c sleep 1000 & wait" in [row.strip() for row in rows]
     assert "no column PID" in oci.fails("ps", "web", "-o", "args")
 
