@@ -759,6 +759,18 @@ def test_commands_at_once(oci, bundle):
         assert at_once("delete", "--force", "web") == [0] * 6
         assert oci.names() == []
 
+@same_on_v2
+def test_run_tells_of_such_a_hook(oci, bundle, tmp_path):
+    bundle.config["hooks"] = {"poststop": [hook("exit 3"), hook("kill -KILL $$")]}
+    bundle.run("true")
+    oci.words += ["--log", str(tmp_path / "log"), "--log-format", "json"]
+    assert oci.run() == (0, "", "")
+    first, second = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert {first["level"], second["level"]} == {"warning"}
+    assert "ended with 3" in first["msg"]
+    assert "killed by SIGKILL" in second["msg"]
+
+
 
 @same_on_v2
 @pytest.mark.parametrize(
