@@ -167,7 +167,7 @@ def create(
         wishes,
         config=config,
         bundle=os.path.abspath(bundle) if bundle else "",
-        id_=id or os.urandom(16).hex(),
+        id_=os.urandom(16).hex() if id is None else id,
         root=_root(root),
     )
     return Container(created.directory, created)

@@ -163,3 +163,5 @@ def for_missing(step: Step) -> str | None:
         return None
     places = [os.fsdecode(place).rpartition("/")[0] for place in step.texts[_SEARCHED[step.op]].split(b"\0")]
     return f"PATH is {printable(':'.join(places))}" if any(places) else "there is no PATH to search"
+    if not program:
+        return "the name of the program is empty"

@@ -94,6 +94,36 @@ def test_what_is_wrong_with_a_bundle(oci, bundle, tmp_path):
 
 
 @same_on_v2
+def test_a_container_needs_a_name(oci, bundle):
+    for verb in ("create", "run"):
+        assert "option id: got ''" in oci.fails(verb, "--bundle", bundle.write(), "")
+    assert oci.names() == []
+
+
+@same_on_v2
+def test_a_program_needs_a_name(oci, bundle):
+    bundle.run("")
+    for verb in ("create", "run"):
+        err = oci.fails(verb, "--bundle", bundle.write(), "web")
+        assert "No such file" in err
+        assert "empty" in err
+    oci.running()
+    assert "No such file" in oci.fails("exec", "web", "", code=255)
+
+
+@same_on_v2
+def test_an_id_that_is_not_mapped(oci, bundle):
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] != "user"] + [{"type": "user"}]
+    for key in ("uidMappings", "gidMappings"):  # without, the caller is root there
+        linux.pop(key, None)
+    bundle.shell("cat /proc/self/gid_map")
+    assert oci.run().out.split() == ["0", str(os.getegid()), "1"]
+    next(mount for mount in bundle.config["mounts"] if mount["type"] == "devpts")["options"].append("gid=5")
+    assert "does not map (gid=5)" in oci.fails("create", "--bundle", bundle.write(), "web")
+
+
+@same_on_v2
 def test_another_config(oci, bundle, tmp_path):
     bundle.run("echo", "other")
     (tmp_path / "other.json").write_text(json.dumps(bundle.config))

@@ -89,7 +89,7 @@ def test_a_name_is_taken_once(bundle):
     assert runtime.get("one", root=bundle.state).state().status == "created"
 
 
-@pytest.mark.parametrize("name", [".", "..", "a/b", "a b", "x" * 256, "new\nline", "ü", 7])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "x" * 256, "new\nline", "ü", 7])
 def test_no_name(bundle, name):
     with pytest.raises(InvalidConfig):
         bundle.create(name)
