@@ -451,6 +451,32 @@ def test_a_process_in_a_file(oci, bundle, tmp_path):
     assert "either --process or a command" in oci.fails("exec", "-p", tmp_path / "process.json", "web", "sh", code=255)
     (tmp_path / "process.json").write_text('{"args": "sh"}')
     assert "process.args" in oci.fails("exec", "-p", tmp_path / "process.json", "web", code=255)
+    for word in ("{}", "[]"):
+        (tmp_path / "process.json").write_text(word)
+        assert "option process" in oci.fails("exec", "-p", tmp_path / "process.json", "web", code=255)
+    missing = oci.fails("exec", "-p", tmp_path / "nonesuch.json", "web", code=255)
+    assert "nonesuch.json: No such file" in missing
+    assert "bundle" not in missing
+
+
+@same_on_v2
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ({}, "500"),
+        ({"capabilities": None, "oomScoreAdj": 600}, "600"),
+        ({"capabilities": {}, "oomScoreAdj": None}, "500"),
+    ],
+)
+def test_what_a_process_in_a_file_need_not_say(oci, bundle, tmp_path, said, score):
+    bundle.config["process"]["oomScoreAdj"] = 500
+    pid = oci.running()
+    own = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("CapEff"))
+    script = "grep CapEff /proc/self/status; cat /proc/self/oom_score_adj"
+    process = {"args": ["sh", "-c", script], "env": ["PATH=/bin"], "cwd": "/", **said}
+    (tmp_path / "process.json").write_text(json.dumps(process))
+    expected = own if said.get("capabilities") is None else f"CapEff:\t{0:016x}"
+    assert oci.call("exec", "--process", tmp_path / "process.json", "web").out.splitlines() == [expected, score]
 
 
 @pytest.mark.requires("limits")
@@ -481,32 +507,6 @@ def test_ps(oci):
     assert str(pid) in [row.split()[1] for row in rows]
     rows = oci.call("ps", "web", "-eo", "pid,args").out.splitlines()
     assert rows[0].split() == ["PID", "COMMAND"]
-    for word in ("{}", "[]"):
-        (tmp_path / "process.json").write_text(word)
-        assert "option process" in oci.fails("exec", "-p", tmp_path / "process.json", "web", code=255)
-    missing = oci.fails("exec", "-p", tmp_path / "nonesuch.json", "web", code=255)
-    assert "nonesuch.json: No such file" in missing
-    assert "bundle" not in missing
-
-
-@same_on_v2
-@pytest.mark.parametrize(
-    ("said", "score"),
-    [
-        ({}, "500"),
-        ({"capabilities": None, "oomScoreAdj": 600}, "600"),
-        ({"capabilities": {}, "oomScoreAdj": None}, "500"),
-    ],
-)
-def test_what_a_process_in_a_file_need_not_say(oci, bundle, tmp_path, said, score):
-    bundle.config["process"]["oomScoreAdj"] = 500
-    pid = oci.running()
-    own = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("CapEff"))
-    script = "grep CapEff /proc/self/status; cat /proc/self/oom_score_adj"
-    process = {"args": ["sh", "-c", script], "env": ["PATH=/bin"], "cwd": "/", **said}
-    (tmp_path / "process.json").write_text(json.dumps(process))
-    expected = own if said.get("capabilities") is None else f"CapEff:\t{0:016x}"
-    assert oci.call("exec", "--process", tmp_path / "process.json", "web").out.splitlines() == [expected, score]
     assert f"{pid} sh -c sleep 1000 & wait" in [row.strip() for row in rows]
     assert "no column PID" in oci.fails("ps", "web", "-o", "args")
 
@@ -579,6 +579,7 @@ def test_a_config_to_begin_with(oci, bundle):
     flags = [] if os.geteuid() == 0 else ["--rootless"]
     oci.call("spec", *flags, "--bundle", bundle.path)
     assert "File exists" in oci.fails("spec", cwd=bundle.path)
+    assert f"write {bundle.path}/nonesuch/config.json: No such" in oci.fails("spec", "-b", bundle.path / "nonesuch")
     config = json.loads((bundle.path / "config.json").read_text())
     config["process"].update(terminal=False, args=["hostname"])
     (bundle.path / "config.json").write_text(json.dumps(config))
@@ -759,6 +760,18 @@ def test_a_hook_that_comes_too_late_to_fail_is_told_of(oci, bundle):
 
 
 @same_on_v2
+def test_run_tells_of_such_a_hook(oci, bundle, tmp_path):
+    bundle.config["hooks"] = {"poststop": [hook("exit 3"), hook("kill -KILL $$")]}
+    bundle.run("true")
+    oci.words += ["--log", str(tmp_path / "log"), "--log-format", "json"]
+    assert oci.run() == (0, "", "")
+    first, second = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert {first["level"], second["level"]} == {"warning"}
+    assert "ended with 3" in first["msg"]
+    assert "killed by SIGKILL" in second["msg"]
+
+
+@same_on_v2
 def test_a_hook_has_its_time(oci, bundle):
     bundle.config["hooks"] = {"createRuntime": [hook("exec sleep 1000", timeout=1)]}
     assert "timeout of 1 s" in oci.fails("create", "--bundle", bundle.write(), "web")
@@ -788,18 +801,6 @@ def test_commands_at_once(oci, bundle):
         oci.wait_for("stopped")
         assert at_once("delete", "--force", "web") == [0] * 6
         assert oci.names() == []
-
-@same_on_v2
-def test_run_tells_of_such_a_hook(oci, bundle, tmp_path):
-    bundle.config["hooks"] = {"poststop": [hook("exit 3"), hook("kill -KILL $$")]}
-    bundle.run("true")
-    oci.words += ["--log", str(tmp_path / "log"), "--log-format", "json"]
-    assert oci.run() == (0, "", "")
-    first, second = map(json.loads, (tmp_path / "log").read_text().splitlines())
-    assert {first["level"], second["level"]} == {"warning"}
-    assert "ended with 3" in first["msg"]
-    assert "killed by SIGKILL" in second["msg"]
-
 
 
 @same_on_v2
