@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pycgroups import runtime
 from pycgroups.runtime.state import start_of
 from tests.waiting import PATIENCE, wait_for
 
@@ -651,6 +652,49 @@ def test_update(oci, bundle):
     assert "resources.pids.limit" in oci.fails("update", "-r", "-", "web", input='{"pids": {"limit": "9"}}')
     assert "not JSON" in oci.fails("update", "-r", "-", "web", input="{")
     assert limits() == (48 << 20, 9)
+
+
+@pytest.mark.requires("limits")
+def test_an_update_that_the_kernel_refuses_changes_nothing(oci, bundle):
+    bundle.config["linux"]["resources"] = {"memory": {"limit": 32 << 20}, "pids": {"limit": 20}}
+    oci.running()
+
+    def limits():
+        found = {}
+        with runtime.get("web", root=bundle.state).cgroup() as group:
+            for path in group.paths:
+                for name in LIMITS:
+                    if (file := Path(path, name)).exists():
+                        found[name] = file.read_text()
+        return found
+
+    before = limits()
+    assert "20\n" in before.values()
+    changes = {
+        "memory": {"limit": 48 << 20, "swap": 64 << 20},
+        "pids": {"limit": 10},
+        "cpu": {"shares": 512, "quota": 50_000, "period": 50_000, "cpus": "0"},
+        "blockIO": {"throttleReadBpsDevice": [{"major": 4095, "minor": 0, "rate": 1 << 20}]},
+    }
+    assert "No such device" in oci.fails("update", "-r", "-", "web", input=json.dumps(changes))
+    assert limits() == before
+    del changes["blockIO"]
+    oci.call("update", "-r", "-", "web", input=json.dumps(changes))
+    assert limits() != before
+
+
+LIMITS = (
+    *("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us"),
+    *(
+        "memory.max",
+        "memory.swap.max",
+        "cpu.weight",
+        "cpu.max",
+        "cpuset.cpus.effective",
+        "cpuset.effective_cpus",
+        "pids.max",
+    ),
+)
 
 
 @pytest.mark.requires("limits")
