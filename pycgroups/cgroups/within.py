@@ -103,15 +103,18 @@ class Inner(Cgroup):
         own = {os.path.dirname(path): path for path in self.paths}
         return [own.get(path, path) for path in paths]
 
-    def began(self) -> None:
+    def began(self, *, supervisor: bool) -> None:
         """Note that the program runs: from now on `pids` is what was asked for.
+
+        Args:
+            supervisor: one more stays beside it, which is ours.
 
         Raises:
             CgroupError: the kernel refuses it; not where the group was removed with the container.
         """
         if self._limits is None or self._limits.pids is None:
             return
-        asked = Resources(pids=Pids(limit=self._limits.pids))
+        asked = Resources(pids=Pids(limit=min(self._limits.pids + supervisor, MOST_PIDS)))
         for manager in self._managers:
             try:
                 manager.apply(asked)

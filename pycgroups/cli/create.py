@@ -11,6 +11,7 @@ OWN = (
         "--restart", "start it again when it has ended: no, on-failure[:MOST], always, unless-stopped", value="POLICY"
     ),
     *health.FLAGS,
+    Flag("--rm", "remove the container when it ends"),
     Flag("--quiet -q", "show nothing of how the image is fetched"),
 )
 ABOUT = "Make a container, and tell its id; pycgroups start starts it. It goes on when whoever starts it ends."
@@ -31,7 +32,13 @@ def main(arguments: list[str]) -> int:
     from pycgroups.containers.config import ContainerConfig
 
     with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
-    restart, healthcheck, stdin_open = own.get("restart", "no"), health.asked(own), bool(own.get("interactive"))
-    made = containers.create(detach=True, stdin_open=stdin_open, restart=restart, healthcheck=healthcheck, **words)
+    made = containers.create(
+        detach=True,
+        stdin_open=bool(own.get("interactive")),
+        restart=own.get("restart", "no"),
+        remove=bool(own.get("rm")),
+        healthcheck=health.asked(own),
+        **words,
+    )
     print(made.id)
     return 0

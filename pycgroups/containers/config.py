@@ -90,7 +90,7 @@ class ContainerConfig:
         log: how the output of a container that is held is kept, see `LogConfig`; also its form alone. What `run` runs
             has its output in the result.
         name: the container's name; default made up.
-        hostname: default its name if one was given, else "pycgroups".
+        hostname: default its name if one was given, up to the 64 characters that the kernel takes, else "pycgroups".
         domainname: the NIS domain, setdomainname(2).
         labels: text by name, to find containers by.
         annotations: text by name, for the OCI spec.

@@ -534,6 +534,7 @@ class Container(Contents, Looking):
         if end is None:
             raise TimedOut(f"it goes on after {timeout} seconds", operation="wait for the end", path=self._shown)
         if end.returncode is None:
+            self._record()  # if it was removed meanwhile, its monitor's note has gone with it
             raise StateError("nobody saw how it ended", operation="wait", path=self._shown)
         return end.returncode
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+import errno
+import time
+from contextlib import ExitStack, contextmanager, nullcontext
+
+from pycgroups.errors import Error, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from typing import TypeVar
 
     from typing_extensions import Unpack
 
@@ -17,7 +22,11 @@ if TYPE_CHECKING:
     from pycgroups.images.differences import Change
     from pycgroups.images.image import Image
 
+    Answer = TypeVar("Answer")
+
 _LIVE = frozenset({"running", "paused"})
+_ATTEMPTS = 100
+_MOMENT = 0.01  # seconds: a restart takes less
 
 
 class Contents:
@@ -38,38 +47,56 @@ class Contents:
         One that runs shows what its program sees, with all mounts. Another one cannot be started meanwhile.
 
         Raises:
-            NotFound: it has been removed; or has ended just now.
+            NotFound: it has been removed.
             Unsupported: they were in memory, as over the host's root, and are gone.
             StateError: another process is at work on it.
         """
+        with self._home() as home, ExitStack() as held:
+            yield self._opened(home, held)
+
+    def _opened(self, home: Home, held: ExitStack) -> RootFiles:
+        """Open them. One that ends after it was seen to run is looked at again: it may be restarted."""
         from pycgroups.containers import opening
 
-        with self._home() as home:
+        for attempt in range(_ATTEMPTS):
             if self._status(home) not in _LIVE:
                 home.lock()
-            is_live = self._status(home) in _LIVE  # again, as it may have been started meanwhile
-            with opening.running(home) if is_live else opening.stopped(self._place, home) as found:
-                yield found
+            if self._status(home) not in _LIVE:  # again, as it may have been started meanwhile
+                break
+            try:
+                return held.enter_context(opening.running(home))
+            except NotFound:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            time.sleep(_MOMENT)
+        return held.enter_context(opening.stopped(self._place, home))
+
+    def _whole(self, call: Callable[[RootFiles], Answer]) -> Answer:
+        """Do what is done as a whole or not at all; once more if all mounts have gone meanwhile, with its end."""
+        try:
+            with self.files() as files:
+                return call(files)
+        except Error as error:
+            if error.errno != errno.ESTALE:
+                raise
+        with self.files() as files:
+            return call(files)
 
     def read_bytes(self, path: Path) -> bytes:
         """Return what is in a file; see `RootFiles.read_bytes`."""
-        with self.files() as files:
-            return files.read_bytes(path)
+        return self._whole(lambda files: files.read_bytes(path))
 
     def read_text(self, path: Path, *, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the text in a file; see `RootFiles.read_text`."""
-        with self.files() as files:
-            return files.read_text(path, encoding=encoding, errors=errors)
+        return self._whole(lambda files: files.read_text(path, encoding=encoding, errors=errors))
 
     def write_bytes(self, path: Path, data: bytes, **options: Unpack[WriteOptions]) -> None:
         """Put a file at a path; see `RootFiles.write_bytes`."""
-        with self.files() as files:
-            files.write_bytes(path, data, **options)
+        self._whole(lambda files: files.write_bytes(path, data, **options))
 
     def write_text(self, path: Path, text: str, *, encoding: str = "utf-8", **options: Unpack[WriteOptions]) -> None:
         """Put a file with a text at a path; see `RootFiles.write_bytes`."""
-        with self.files() as files:
-            files.write_text(path, text, encoding=encoding, **options)
+        self._whole(lambda files: files.write_text(path, text, encoding=encoding, **options))
 
     def copy_in(self, source: Path | Reads, destination: Path, **options: Unpack[CopyOptions]) -> Copied:
         """Copy a file, a tree or a tar into it; see `RootFiles.copy_in`."""

@@ -240,6 +240,9 @@ def _serve(executed: Executed, streams: Streams, deadline: float | None) -> bool
         for fd, events in ready.items():
             streams.ready(fd, events)
         if deadline is not None and now >= deadline:
+            if timed_out and executed.stands_still():
+                executed.abandon()
+                return True
             executed.kill()
             timed_out, deadline = True, now + _GRACE
         if streams.due is not None and now >= streams.due:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cgroups.limits import NO_LIMITS
+from pycgroups.containers import options
 from pycgroups.containers.config import WORKSPACE
 from pycgroups.containers.ids import outside
 from pycgroups.errors import Unsupported
@@ -71,7 +72,7 @@ def make_spec(
     return oci.Spec(
         process=_process(config, identity, held, path),
         root=oci.Root(path=config.rootfs or "/", readonly=config.read_only),
-        hostname=(config.hostname or config.name or "pycgroups") if _is_own(fresh, "uts") else None,
+        hostname=_hostname(config) if _is_own(fresh, "uts") else None,
         domainname=config.domainname,
         mounts=(
             *_system_mounts(config, fresh, idmap),
@@ -94,6 +95,10 @@ def make_spec(
             seccomp=seccomp_profile(config, held),
         ),
     )
+
+
+def _hostname(config: ContainerConfig) -> str:
+    return config.hostname or (config.name or "pycgroups")[: options.LONGEST_HOSTNAME]
 
 
 def make_process_spec(

@@ -8,7 +8,7 @@ import os
 from pycgroups._native.calls import lib
 from pycgroups.cgroups import by_path, placed
 from pycgroups.cgroups.entrance import Entrance
-from pycgroups.errors import CgroupError, LaunchError, NotFound, StateError, Unsupported, own_errors
+from pycgroups.errors import CgroupError, Error, LaunchError, NotFound, StateError, Unsupported, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
@@ -71,15 +71,35 @@ class Executed:
         sample: what all that was in its own cgroup has used, once it has ended; None if it has none.
     """
 
-    __slots__ = ("_group", "_is_closed", "_running", "args", "ended", "master", "notices", "pid", "sample")
+    __slots__ = (
+        "_around",
+        "_group",
+        "_is_closed",
+        "_is_left",
+        "_running",
+        "args",
+        "ended",
+        "master",
+        "notices",
+        "pid",
+        "sample",
+    )
 
-    def __init__(
-        self, running: launch.Running, args: Sequence[str], master: int, notices: list[str], group: Inner | None
+    def __init__(  # noqa: PLR0917
+        self,
+        running: launch.Running,
+        args: Sequence[str],
+        master: int,
+        notices: list[str],
+        around: Sequence[str],
+        group: Inner | None,
     ) -> None:
-        """Take over the process, and its cgroup."""
+        """Take over the process, and its cgroup; `around` is the container's."""
         self._running = running
+        self._around = around
         self._group = group
         self._is_closed = False
+        self._is_left = False
         self.sample: Sample | None = None
         self.args = args
         self.pid = running.pid
@@ -115,14 +135,20 @@ class Executed:
         return os.waitstatus_to_exitcode(status)
 
     def finish(self) -> tuple[int | None, Report | None]:
-        """Close what is held of one that has ended; its wait status, if that is known, and what it used."""
+        """Close what is held of one that has ended; its wait status, if that is known, and what it used.
+
+        Of one that was abandoned nothing is known.
+        """
+        return (None, None) if self._is_left else self._finish()
+
+    def _finish(self) -> tuple[int | None, Report | None]:
         self._running.hear()
         own, usage = self._running.reap()
         told = self._running.report
         status, usage = (own, usage) if told is None else (told.value, told)
         self._measure()
         self._tell(status)
-        self.close()
+        self._close()
         return status, usage
 
     def _tell(self, status: int | None) -> None:
@@ -144,6 +170,28 @@ class Executed:
         else:
             self._running.kill()
 
+    def stands_still(self) -> bool:
+        """Tell whether the container is paused: whatever it is sent, it ends when that goes on."""
+        return by_path.is_frozen(self._around)
+
+    def abandon(self) -> None:
+        """Kill it, and leave it to a thread to wait for the end: its container is paused."""
+        from pycgroups.threads import Thread  # loads threading
+
+        self._is_left = True
+        self.kill()
+        try:
+            Thread(self._end_later, "pycgroups-paused").start()
+        except RuntimeError:  # Python ends, and so does this, when the container goes on
+            self.let_go()
+
+    def _end_later(self) -> None:
+        self._running.wait()
+        try:
+            self._finish()
+        except Error:  # the next who executes something in the container will try again
+            return
+
     def let_go(self) -> None:
         """Close what is held; the process goes on."""
         self.ended = None
@@ -158,8 +206,14 @@ class Executed:
         Raises:
             CgroupError: not all of that dies; the next who executes something in the container will try again.
         """
-        if self._is_closed:
+        if self._is_closed or self._is_left:
             return
+        if not self._running.is_reaped and self.stands_still():
+            self.abandon()
+            return
+        self._close()
+
+    def _close(self) -> None:
         self._close_master()
         try:
             self._running.close()
@@ -250,7 +304,7 @@ def _execute_by_init(directory: str, record: Record, spec: Spec, process: Proces
     try:
         if wishes.pid_file is not None:
             write_pid(wishes.pid_file, running.pid)
-        return Executed(running, process.args, -1, granting.notices(process, grantable), None)
+        return Executed(running, process.args, -1, granting.notices(process, grantable), record.cgroups, None)
     except BaseException:
         running.close()
         raise
@@ -270,9 +324,15 @@ def _execute_either_way(target: _Target, process: Process, wishes: Wishes) -> Ex
 
 
 def _execute_in_group(target: _Target, process: Process, wishes: Wishes, limits: Limits) -> Executed:
+    """Start it in a cgroup of its own, which ends with it; unless it is left to itself, also with who waits for it."""
     limited = _limit(target.record, wishes, limits)
     try:
-        return _execute(target, process, wishes, limited)
+        try:
+            return _execute(target, process, wishes._replace(supervised=not wishes.detached), limited)
+        except LaunchError as error:
+            if (error.step, error.errno) != _UNSEEN:
+                raise
+        return _execute(target, process, wishes._replace(supervised=False), limited)
     except BaseException:
         limited.end()
         raise
@@ -290,8 +350,6 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
         holes=wishes.preserved.holes,
     )
     console = listener = -1
-    if limited is not None and limited.paths:
-        manner = manner._replace(init=False)  # its cgroup ends with it all that it has started
     try:
         if wishes.console_socket is not None:
             console = handing.connect(wishes.console_socket)
@@ -304,11 +362,12 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
             running.until_started()
             if limited is not None:
-                limited.began()
+                limited.began(supervisor=manner.init)
             master = terminals.hand_on(terminals.made(running), console)
             if wishes.pid_file is not None:
                 write_pid(wishes.pid_file, running.pid)
-            return Executed(running, process.args, master, granting.notices(process, grantable), limited)
+            notices = granting.notices(process, grantable)
+            return Executed(running, process.args, master, notices, record.cgroups, limited)
         except BaseException:
             running.close()
             raise

@@ -83,6 +83,11 @@ class Running:
         return self.spawned.pidfd
 
     @property
+    def is_reaped(self) -> bool:
+        """Whether nothing is left of it to end."""
+        return self._reaped
+
+    @property
     def control(self) -> int:
         """Our end of the control socket."""
         return self.spawned.control

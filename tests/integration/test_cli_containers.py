@@ -60,6 +60,13 @@ def test_a_life(command, store):
     assert command("ps", "-aq") == (0, "", "")
 
 
+def test_one_that_is_made_goes_with_its_end(command, store):
+    assert command("create", "--rm", "--name", "web", "--rootfs", "ROOT", "true")[0] == 0
+    assert [held.name for held in store.containers.list(all=True)] == ["web"]
+    assert command("start", "web") == (0, "web\n", "")
+    wait_for(lambda: store.containers.list(all=True) == [])
+
+
 @pytest.mark.requires("limits")
 def test_a_program_is_executed_with_limits(command, run):
     run(name="web")

@@ -190,6 +190,43 @@ def test_a_timeout_kills_all_that_it_has_started(held):
     assert held.exec(["sh", "-c", "exit 5"], timeout=60).returncode == 5
 
 
+SLEEPS = ["sh", "-c", "setsid sleep 984 & sleep 983"]
+
+
+def is_alone(held):
+    return not any("98" in process.command for process in held.top())
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{}, {"memory": "64M"}])
+def test_a_timeout_passes_while_the_container_is_paused(held, options):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(held.exec(SLEEPS, timeout=5, **options)))
+    thread.start()
+    wait_for(lambda: "exec" in [event.action for event in held.events()])
+    held.pause()
+    thread.join(60)
+    assert [(result.returncode, result.reason) for result in results] == [(-9, "timeout")]
+    held.resume()
+    wait_for(lambda: is_alone(held))
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"memory": "64M"}])
+def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypatch, options):
+    def interrupted(*_):
+        held.pause()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inner, "complete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        held.exec(SLEEPS, **options)
+    held.resume()
+    if options:
+        wait_for(lambda: is_alone(held))
+    wait_for(lambda: not any("983" in process.command for process in held.top()))
+
+
 def test_without_a_timeout_what_it_has_started_goes_on(held):
     held.exec(["sh", "-c", "sleep 995 >/dev/null 2>&1 &"], check=True)
     wait_for(lambda: b"\0sleep\x00995\0" in held.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline"]).stdout)

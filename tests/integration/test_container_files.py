@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tarfile
@@ -9,6 +10,7 @@ import tarfile
 import pytest
 
 import pycgroups as pc
+from pycgroups.containers.files import RootFiles
 from tests.boxes import BASE, UPPER, put
 from tests.images import Image
 from tests.worlds import features
@@ -106,6 +108,32 @@ def test_nothing_leads_out_and_nothing_is_there(held, tmp_path):
     with pytest.raises(pc.NotFound, match="/none"):
         held.copy_out("/none", tmp_path / "out")
     assert not os.path.lexists(tmp_path / "out")
+
+
+@pytest.mark.parametrize("end", ["kill", "restart"])
+def test_one_that_ends_meanwhile(run, own_root, monkeypatch, end):
+    held = run(rootfs=own_root, stop_timeout=0)
+    real = RootFiles.running
+
+    def late(pidfd):
+        monkeypatch.undo()
+        getattr(held, end)()
+        return real(pidfd)
+
+    monkeypatch.setattr(RootFiles, "running", late)
+    held.write_text("/file", "x")
+    assert held.read_text("/file") == "x"
+
+
+def test_one_whose_mounts_go_meanwhile(run, monkeypatch):
+    held = run()
+
+    def gone(*_, **__):
+        monkeypatch.undo()
+        raise pc.Error(operation="read", path="/etc/group", errno=errno.ESTALE)
+
+    monkeypatch.setattr(RootFiles, "read_bytes", gone)
+    assert held.read_bytes("/etc/group").startswith(b"root:")
 
 
 def test_export(held):

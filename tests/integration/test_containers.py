@@ -317,6 +317,20 @@ def make_reason_of(held):
     return held.reason
 
 
+def test_one_that_is_removed_while_it_is_waited_for(run, monkeypatch):
+    held, real = run(), monitor.wait
+
+    def late(*args):
+        monkeypatch.undo()
+        held.remove(force=True)
+        return real(*args)
+
+    monkeypatch.setattr(monitor, "wait", late)
+    os.kill(held.pid, signal.SIGKILL)
+    with pytest.raises(pc.NotFound):
+        held.wait(timeout=60)
+
+
 @pytest.mark.requires("uninstrumented")
 @pytest.mark.slow_in_vm("starts a Python to remove it")
 def test_one_that_nobody_needs_afterwards_removes_itself(store, run):

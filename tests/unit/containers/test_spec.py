@@ -63,6 +63,13 @@ def test_the_default_is_safe():
     assert not spec.root.readonly
 
 
+def test_its_name_is_its_hostname_as_far_as_the_kernel_takes_it():
+    assert make().hostname == "pycgroups"
+    assert make(name="web").hostname == "web"
+    assert make(name="n" * 128).hostname == "n" * 64
+    assert make(name="web", hostname="box").hostname == "box"
+
+
 def test_it_is_json_and_hashable():
     spec = make(memory="64M", hostname="box", mounts=[Mount.tmpfs("/t")])
     assert json.loads(json.dumps(spec.to_json()))["hostname"] == "box"
