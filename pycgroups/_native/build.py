@@ -130,7 +130,7 @@ def build_helper() -> Path:
     return _build(
         "pycgroups-init",
         ["-Os", *BARE],
-        *("helper.c", "forks.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"),
+        *("helper.c", "forks.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c", "refusal.c"),
     )
 
 
@@ -173,7 +173,7 @@ def make() -> FFI:
             f"pycgroups/_native/{name}"
             for name in (
                 *("bpf.c", "seccomp.c", "spawn.c", "steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c"),
-                *("ask.c", "overlay.c", "tar.c", "tree.c", "unpack.c"),
+                *("refusal.c", "ask.c", "overlay.c", "tar.c", "tree.c", "unpack.c"),
             )
         ],
         include_dirs=["pycgroups/_native"],

@@ -125,16 +125,24 @@ static long receive_go(void)
     return 0;
 }
 
+/* Once it is started nobody listens any more. What can fail then is the exec, which has been told of on stderr; and the
+ * program's filter need not let us send anything. */
 static int perform_range(uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++) {
         int ret = perform(&run, plan_steps(run.plan) + i);
         if (ret < 0) {
-            tell_failure(run.control, (int32_t)i, ret);
+            if (!run.started)
+                tell_failure(run.control, (int32_t)i, ret);
             return ret;
         }
     }
     return 0;
+}
+
+static void __attribute__((noreturn)) leave_failed(void)
+{
+    leave(run.started ? 1 : 125);
 }
 
 /* ---- init ------------------------------------------------------------------------------------------------------ */
@@ -389,7 +397,7 @@ static void __attribute__((noreturn)) launch(void)
         leave(125);
     if (!(run.plan->flags & PLAN_INIT)) {
         perform_range(run.plan->setup, run.plan->steps);
-        leave(125);
+        leave_failed();
     }
     SYS(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* PID 1 is that anyway */
     ret = check_children();
@@ -399,7 +407,7 @@ static void __attribute__((noreturn)) launch(void)
     if (pid < 0)
         give_up(pid);
     if (main_failed)
-        leave(125);
+        leave_failed();
     be_init(pid);
 }
 

@@ -24,6 +24,7 @@
 #include "landlock.h"
 #include "message.h"
 #include "passwd.h"
+#include "refusal.h"
 #include "sys.h"
 #include "text.h"
 #include "thread.h"
@@ -74,6 +75,7 @@ void run_init(struct run *run, const struct plan_header *plan, int control)
     run->control = control;
     run->root = run->parent = -1;
     run->arrived = 0;
+    run->started = 0;
     run->masks = 0;
     run->home = 0;
     for (int i = 0; i < PLAN_SLOTS; i++)
@@ -617,10 +619,13 @@ static int do_wait(const struct run *run, const struct plan_step *step)
 }
 
 /* Whoever starts us need not be the library that made us: that may be gone by then. */
-static int do_start(const struct run *run, const struct plan_step *step)
+static int do_start(struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
-    return ret < 0 ? ret : read_word(fd_of(run, step->arg[0]));
+    if (ret == 0)
+        ret = read_word(fd_of(run, step->arg[0]));
+    run->started = ret == 0;
+    return ret;
 }
 
 /* ---- the terminal ----------------------------------------------------------------------------------------------- */
@@ -978,6 +983,15 @@ static int do_exec(struct run *run, const struct plan_step *step)
     return (int)ret;
 }
 
+/* What fails once it is started, nobody hears of: the library, that may be gone, was told that all is well. */
+static int do_exec_or_tell(struct run *run, const struct plan_step *step)
+{
+    int ret = do_exec(run, step);
+    if (run->started)
+        refusal_tell(str(run, step, 0), ret);
+    return ret;
+}
+
 /* ---- all steps ------------------------------------------------------------------------------------------------- */
 
 static int do_step(struct run *run, const struct plan_step *step)
@@ -1054,7 +1068,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_HOME: return do_home(run, step);
     case OP_STREAMS: return do_streams(step);
     case OP_READY: return do_ready(run, step);
-    case OP_EXEC: return do_exec(run, step);
+    case OP_EXEC: return do_exec_or_tell(run, step);
     }
     return -ENOSYS;
 }

@@ -22,6 +22,7 @@ struct run {
     const char *parent_path; /* its path; as many bytes of it as parent_length */
     size_t parent_length;
     int arrived;             /* the working directory is that of the plan */
+    int started;             /* by whomever: the library need not be there any more */
     int masks;               /* a directory is hidden by the empty file system */
     const char *home;        /* "HOME=...", or null */
     int slot[PLAN_SLOTS];

@@ -34,6 +34,7 @@ Layers, top to bottom; an import only points down:
     tree.py             the processes and subgroups below a directory: list, kill, remove
     detect.py           what is mounted where, and where this process is
     files.py, limits.py reading and writing interface files; the words of limits
+    setback.py          what they said before, where a change is refused
     device_rules.py     rules of device nodes as a table; device_exceptions.py (v1), device_program.py (v2) say it
 
 The names are loaded when first used: a program that sets no limit pays nothing for them.

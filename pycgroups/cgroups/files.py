@@ -30,9 +30,10 @@ class Directory:
     Attributes:
         path: where it was opened; for messages, and to remove it.
         fd: the open descriptor, close-on-exec.
+        before: what files said before they were written, where that is to be noted. See `setback`.
     """
 
-    __slots__ = ("_names", "_seen", "fd", "path")
+    __slots__ = ("_names", "_seen", "before", "fd", "path")
 
     def __init__(self, path: str, fd: int | None = None) -> None:
         """Open it.
@@ -44,6 +45,7 @@ class Directory:
         self.fd = os.open(path, _DIRECTORY) if fd is None else fd
         self._seen: set[str] = set()  # files that this kernel has
         self._names: tuple[str, ...] | None = None
+        self.before: dict[str, str] | None = None
 
     def close(self) -> None:
         """Close the descriptor, once."""
@@ -131,6 +133,8 @@ class Directory:
         Raises:
             CgroupError: the kernel refuses one; the others are not written.
         """
+        if self.before is not None and name not in self.before:
+            self._note(self.before, name)
         fd = self.open(name, os.O_WRONLY)
         try:
             for value in values:
@@ -139,6 +143,12 @@ class Directory:
             raise self._error(f"write {value!r} to", name, error) from None
         finally:
             os.close(fd)
+
+    def _note(self, before: dict[str, str], name: str) -> None:
+        try:
+            before[name] = self.read(name)
+        except CgroupError:  # it is not there, or only written to
+            return
 
     def write_if_there(self, name: str, value: str) -> bool:
         """Write to a file that only some kernels have; tell whether it is there."""

@@ -353,7 +353,8 @@ class Cgroup(Held):
         Raises:
             InvalidConfig: a bad limit, or limits by words and by `resources`; nothing was changed.
             Unsupported: a limit of a kind that the group was not made with, where that cannot be added.
-            CgroupError: the kernel refuses one; those written before it are in force.
+            CgroupError: the kernel refuses one; what was written before it is set back. Of a group of its own systemd
+                keeps what it was told.
         """
         from pycgroups.cgroups import making
         from pycgroups.cgroups.limits import WORDS
@@ -373,8 +374,19 @@ class Cgroup(Held):
         unenforced.check_change(self._managers, limits, asked, known=self.unenforced)
         if self._scope is not None:
             self._scope.change(asked)
-        for manager in self._managers:
-            manager.apply(asked)
+        try:
+            for manager in self._managers:
+                manager.directory.before = {}
+                manager.apply(asked)
+        except BaseException:
+            from pycgroups.cgroups import setback
+
+            for manager in reversed(self._managers):
+                setback.set_back(manager.directory)
+            raise
+        finally:
+            for manager in self._managers:
+                manager.directory.before = None
 
     def set_devices(self, rules: Sequence[DeviceRule]) -> None:
         """Say which device nodes may be read, written and made; what a process has open stays open.

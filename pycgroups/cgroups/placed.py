@@ -60,7 +60,7 @@ class Placed(Cgroup):
 
         Raises:
             Unsupported: the group cannot have one of them.
-            CgroupError: the kernel refuses one; those written before it are in force.
+            CgroupError: as `Cgroup.set`.
         """
         if resources is None:
             super().set(**words)

@@ -55,7 +55,7 @@ def config_text(path: str | os.PathLike[str], *, pipe: bool = False) -> bytes:
                 raise InvalidConfig("no regular file", operation="read", path=path)
             return file.read(min(facts.st_size, LARGEST_TEXT) + 1)
     except FileNotFoundError as error:
-        hint = "a bundle is a directory with a config.json"
+        hint = "a bundle is a directory with a config.json" if os.path.basename(path) == CONFIG else None
         raise NotFound(operation="read", path=path, errno=error.errno, hint=hint) from None
     except OSError as error:
         raise InvalidConfig(operation="read", path=path, errno=error.errno) from error

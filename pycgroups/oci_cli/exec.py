@@ -34,7 +34,8 @@ def _user(text: str) -> dict[str, int]:
 FLAGS = (
     Flag(
         "--process -p",
-        "a file with the process as in a config.json; the flags about it count for nothing",
+        "a file with the process as in a config.json; the flags about it count for nothing. Of capabilities, "
+        "oomScoreAdj, scheduler, ioPriority and labels it need not speak: they are the container's own then",
         value="FILE",
     ),
     Flag("--cwd", "its directory", value="DIRECTORY"),
@@ -54,6 +55,10 @@ FLAGS = (
     PIDFD_SOCKET,
     PRESERVE_FDS,
 )
+
+
+# What runc takes for the container's, and not for a process's: libcontainer/configs, Config. No rlimits are among it.
+_IN_COMMON = ("capabilities", "oomScoreAdj", "scheduler", "ioPriority", "apparmorProfile", "selinuxLabel")
 
 
 def run(given: Given) -> int:
@@ -100,16 +105,30 @@ def _process(given: Given, container: Container) -> Process:
     from pycgroups.oci.runtime_spec import Process
     from pycgroups.runtime.state import CONFIG
 
-    if path := given.flags.get("process"):
-        if len(given.words) > 1:
-            raise UsageError("either --process or a command")
-        document = parse(config_text(path, pipe=True), path)
+    path = given.flags.get("process")
+    if path and len(given.words) > 1:
+        raise UsageError("either --process or a command")
+    if not path and len(given.words) == 1:
+        raise UsageError("process args cannot be empty")
+    config: Any = parse(config_text(f"{container.directory}/{CONFIG}"), CONFIG)
+    if path:
+        document = completed(parse(config_text(path, pipe=True), path), config["process"])
     else:
-        if len(given.words) == 1:
-            raise UsageError("process args cannot be empty")
-        config: Any = parse(config_text(f"{container.directory}/{CONFIG}"), CONFIG)
         document = changed(config["process"], given.flags, given.words[1:])
     return part_of(Process, document, "process")
+
+
+def completed(process: Any, own: dict[str, Any]) -> Any:
+    """Return a process with what a container's processes have in common, as far as it says nothing of that.
+
+    Args:
+        process: a document.
+        own: the container's own.
+    """
+    if not isinstance(process, dict):
+        return process  # which the reader will refuse
+    silent = [key for key in _IN_COMMON if process.get(key) in (None, "")]
+    return {**process, **{key: own[key] for key in silent if key in own}}
 
 
 def changed(process: dict[str, Any], flags: dict[str, Any], args: list[str]) -> dict[str, Any]:

@@ -44,16 +44,17 @@ def attend(given: Given, begin: Callable[..., Container]) -> int:
         hand_over(given, container, foreground.handed_on())
         code = foreground.wait(container)
         if not given.flags.get("keep"):
-            _delete(container)
+            _delete(given, container)
         container.let_go()
         return code
 
 
-def _delete(container: Container) -> None:
+def _delete(given: Given, container: Container) -> None:
     try:
         container.delete(force=True)
     except NotFound:  # another command was faster
         pass
+    warn(given.settings.log, container)
 
 
 def _start(given: Given, container: Container, *, detached: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycgroups.cli.flags import Flag
-from pycgroups.errors import AlreadyExists
+from pycgroups.errors import AlreadyExists, NotFound
 from pycgroups.oci_cli.command import BUNDLE, Command
 from pycgroups.oci_cli.indented import indented
 
@@ -34,6 +34,9 @@ def run(given: Given) -> int:
             file.write(text)
     except FileExistsError as error:
         raise AlreadyExists(operation="write", path=path, errno=error.errno, hint="remove it first") from None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        hint = "make the directory first"
+        raise NotFound(operation="write", path=path, errno=error.errno, hint=hint) from None
     return 0
 
 

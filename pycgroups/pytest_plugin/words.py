@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +12,7 @@ from pycgroups.containers.run import run
 from pycgroups.containers.values import pairs
 from pycgroups.containers.vocabulary import Options
 from pycgroups.misnamed import meant
+from pycgroups.runtime.signals import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -126,7 +126,7 @@ def reason(why: Reason, returncode: int, options: Mapping[str, Any]) -> str:
         word, text = _STOPPED[why]
         return f"{text}, with {word}={options.get(word)}"
     if returncode < 0:
-        return f"killed by {_signal(-returncode)}"
+        return f"killed by {signal_name(-returncode)}"
     return f"exited with {returncode}"
 
 
@@ -135,13 +135,6 @@ def _hits(result: Result, options: Mapping[str, Any]) -> Iterator[str]:
         if count:
             word = _STOPPED[name][0]
             yield f"hit its limit {word}={options.get(word)} {count} {'time' if count == 1 else 'times'}"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _size(count: float) -> str:

@@ -147,6 +147,7 @@ def create(
         stdio=stdio,
     )
     if not isinstance(bundle_or_spec, Spec):
+        _check_bundle(bundle_or_spec)
         from pycgroups.oci.json_text import parse
         from pycgroups.oci.reader import CONFIG, config_text
         from pycgroups.oci.reading import spec_of
@@ -167,10 +168,21 @@ def create(
         wishes,
         config=config,
         bundle=os.path.abspath(bundle) if bundle else "",
-        id_=id or os.urandom(16).hex(),
+        id_=os.urandom(16).hex() if id is None else id,
         root=_root(root),
     )
     return Container(created.directory, created)
+
+
+def _check_bundle(bundle: object) -> None:
+    if isinstance(bundle, str) or hasattr(bundle, "__fspath__"):  # os.PathLike is a module to load
+        return
+    from pycgroups.errors import InvalidConfig, shown
+
+    message = f"got {shown(bundle)}, allowed: the path of a directory with a config.json, or a Spec"
+    hint = "of what json.loads gave a Spec is made by pycgroups.oci.reading.read_spec(json.dumps(document))"
+    is_read = isinstance(bundle, dict)
+    raise InvalidConfig(message, operation="option", path="bundle_or_spec", hint=hint if is_read else None)
 
 
 def restore(

@@ -47,7 +47,7 @@ def make_exec(
         *_affinity(process, "final"),
     ]
     if process.oom_score_adj is not None and not manner.init:  # by the host's /proc: the container need not have one
-        setup.append(Step(lib.OP_OOM_SCORE, texts=(str(process.oom_score_adj).encode(),)))
+        setup.append(Step(lib.OP_OOM_SCORE, (1,), (str(process.oom_score_adj).encode(),)))
     setup += _enter(kinds, joins, groups=groups, leaves_groups=leaves_groups)
     if manner.init:
         manner = manner._replace(supervised=True)

@@ -157,12 +157,25 @@ def for_call(call: str, number: int) -> str | None:
 
 def for_step(step: Step, number: int) -> str | None:
     """Return what mends a failed step of the plan, if known."""
+    if step.op == lib.OP_FS and number == errno.EINVAL and (named := _ids(step)):
+        return (
+            f"an id that the container's user namespace does not map ({named}), or an option that this file system "
+            "does not know"
+        )
     return _STEPS.get((lib.OP_EXEC if step.op == lib.OP_FIND else step.op, number))
+
+
+def _ids(step: Step) -> str:
+    """Return the options of a file system that name users and groups."""
+    options = os.fsdecode(step.texts[1]).split("\0")
+    return printable(" ".join(each for each in options if each.startswith(("uid=", "gid="))))
 
 
 def for_missing(step: Step) -> str | None:
     """Return why the program of a plan was perhaps not found, if known."""
     program = step.path or ""
+    if not program:
+        return "the name of the program is empty"
     if " " in program:
         return "this is the name of one program, for there is no shell: give a list of words"
     if "/" in program:

@@ -11,7 +11,7 @@ from pycgroups.errors import LaunchError
 from pycgroups.namespaces import files, own
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime import entering, launch
-from pycgroups.runtime.signals import has_ended
+from pycgroups.runtime.signals import has_ended, signal_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,12 +126,18 @@ def _run(name: str, hook: Hook, plan: Plan, state: State, given: Sequence[int]) 
         text = _wait(name, hook, running, said)
         status, _ = running.reap()
         if status != 0:
-            code = "an unknown status" if status is None else os.waitstatus_to_exitcode(status)
-            raise LaunchError(": ".join(filter(None, (f"ended with {code}", text))), step=name, path=hook.path)
+            raise LaunchError(": ".join(filter(None, (_ending(status), text))), step=name, path=hook.path)
     finally:
         running.close()
         for fd in (told, said, output):
             os.close(fd)
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "ended with an unknown status"
+    code = os.waitstatus_to_exitcode(status)
+    return f"ended with {code}" if code >= 0 else f"killed by {signal_name(-code)}"
 
 
 def _wait(name: str, hook: Hook, running: launch.Running, said: int) -> str:

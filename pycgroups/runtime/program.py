@@ -260,7 +260,7 @@ def environment(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def candidates(program: str, env: tuple[str, ...]) -> list[str]:
     """Where a program may be, in order: as it is when it has a slash, else along the PATH of its environment."""
-    if "/" in program:
+    if "/" in program or not program:  # an empty name would find the directories of PATH themselves
         return [program]
     search = next((word[5:] for word in env if word.startswith("PATH=")), "")
     return [f"{directory or '.'}/{program}" for directory in search.split(":")] if search else [program]

@@ -24,6 +24,16 @@ HANDED_ON = (
 _HINT = "the process is another user's, or a seccomp filter or security module around this one forbids it"
 
 
+def signal_name(number: int) -> str:
+    """Name a signal: "SIGKILL", or "signal 40", which has no name."""
+    from signal import Signals
+
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def open_process(pid: int) -> int:
     """Open a process; its pidfd, or -1 if it has ended.
 

@@ -126,7 +126,7 @@ def check_id(id_: object) -> str:
         InvalidConfig: it is none.
     """
     if not (isinstance(id_, str) and id_ and set(id_) <= _LETTERS and len(id_) <= _LONGEST_ID and id_.strip(".")):
-        raise invalid("id", id_, f"up to {_LONGEST_ID} letters, digits and _+-. , not dots alone")
+        raise invalid("id", id_, f"1 to {_LONGEST_ID} letters, digits and _+-. , not dots alone")
     return id_
 
 

@@ -15,9 +15,8 @@ pytestmark = [pytest.mark.long, pytest.mark.requires("clang")]
 
 HERE = Path(__file__).parents[1] / "fuzz"
 NATIVE = HERE.parents[1] / "pycgroups/_native"
-SOURCES = [
-    NATIVE / name for name in ("steps.c", "inside.c", "copy.c", "passwd.c", "landlock.c", "tar.c", "tree.c", "unpack.c")
-]
+NAMES = "steps inside copy passwd landlock refusal tar tree unpack"
+SOURCES = [NATIVE / f"{name}.c" for name in NAMES.split()]
 FLAGS = [
     "-std=gnu11",
     "-Wall",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pycgroups import runtime
 from pycgroups.runtime.state import start_of
 from tests.waiting import PATIENCE, wait_for
 
@@ -94,6 +95,36 @@ def test_what_is_wrong_with_a_bundle(oci, bundle, tmp_path):
 
 
 @same_on_v2
+def test_a_container_needs_a_name(oci, bundle):
+    for verb in ("create", "run"):
+        assert "option id: got ''" in oci.fails(verb, "--bundle", bundle.write(), "")
+    assert oci.names() == []
+
+
+@same_on_v2
+def test_a_program_needs_a_name(oci, bundle):
+    bundle.run("")
+    for verb in ("create", "run"):
+        err = oci.fails(verb, "--bundle", bundle.write(), "web")
+        assert "No such file" in err
+        assert "empty" in err
+    oci.running()
+    assert "No such file" in oci.fails("exec", "web", "", code=255)
+
+
+@same_on_v2
+def test_an_id_that_is_not_mapped(oci, bundle):
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] != "user"] + [{"type": "user"}]
+    for key in ("uidMappings", "gidMappings"):  # without, the caller is root there
+        linux.pop(key, None)
+    bundle.shell("cat /proc/self/gid_map")
+    assert oci.run().out.split() == ["0", str(os.getegid()), "1"]
+    next(mount for mount in bundle.config["mounts"] if mount["type"] == "devpts")["options"].append("gid=5")
+    assert "does not map (gid=5)" in oci.fails("create", "--bundle", bundle.write(), "web")
+
+
+@same_on_v2
 def test_another_config(oci, bundle, tmp_path):
     bundle.run("echo", "other")
     (tmp_path / "other.json").write_text(json.dumps(bundle.config))
@@ -135,6 +166,91 @@ def test_run_of_what_is_not_there(oci, bundle):
     bundle.run("/etc/passwd")
     assert "Permission denied" in oci.fails("run", "--bundle", bundle.write(), "web")
     assert oci.names() == []
+
+
+# What is seen at its creation can be executed; what the kernel says of it comes with its start.
+REFUSED = {
+    "text": (b"echo hi\n", "Exec format error"),
+    "empty": (b"", "Exec format error"),
+    "interpreted": (b"#!/nonesuch/sh\n", "No such file or directory"),
+    "denied": (b"#!/etc/passwd\n", "Permission denied"),
+    "endless": (b"#!/bin/endless\n", "Too many levels of symbolic links"),
+}
+
+
+@pytest.fixture
+def refused(bundle, own_root):
+    """Have it run a program that the kernel refuses."""
+    bundle.config["root"]["path"] = str(own_root)
+
+    def refused(name):
+        program = own_root / "bin" / name
+        program.write_bytes(REFUSED[name][0])
+        program.chmod(0o755)
+        bundle.run(f"/bin/{name}")
+
+    return refused
+
+
+@same_on_v2
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_kernel_refuses_to_run_is_told_on_its_stderr(oci, refused, tmp_path, name):
+    refused(name)
+    oci.words += ["--log", str(tmp_path / "log")]
+    done = oci.run(code=1)
+    assert done.err.startswith(f"exec /bin/{name}: {REFUSED[name][1]}")
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "log").exists()
+    assert oci.names() == []
+
+
+@same_on_v2
+def test_too_long_a_command_line_is_told_on_its_stderr(oci, bundle):
+    bundle.run("echo", *["x" * 100_000] * 30)
+    assert oci.run(code=1).err.startswith("exec echo: Argument list too long")
+
+
+@same_on_v2
+def test_its_name_cannot_steer_a_terminal(oci, refused, bundle):
+    refused("text")
+    Path(bundle.config["root"]["path"], "bin/\x1b[1m\nb").hardlink_to(Path(bundle.config["root"]["path"], "bin/text"))
+    bundle.run("/bin/\x1b[1m\nb")
+    assert oci.run(code=1).err.startswith("exec /bin/?[1m?b: Exec")
+
+
+@same_on_v2
+def test_what_a_start_refuses_is_told_to_who_has_its_stderr(oci, refused, bundle, tmp_path):
+    refused("text")
+    with (tmp_path / "err").open("w") as err:
+        container = created_with(bundle, err.fileno())
+    assert oci.call("start", container.id).err == ""
+    assert container.wait() == 1
+    assert (tmp_path / "err").read_text().startswith("exec /bin/text: Exec format error")
+
+
+def created_with(bundle, err):
+    with open(os.devnull, "r+b") as null:
+        return bundle.create(stdio=(null.fileno(), null.fileno(), err))
+
+
+@same_on_v2
+def test_what_is_told_takes_no_more_than_its_filter_need_allow(oci, refused, bundle):
+    refused("text")
+    names = ["sendmsg", "sendto", "clone", "fork"]
+    forbidden = {"names": names, "action": "SCMP_ACT_KILL_PROCESS"}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [forbidden]}
+    assert oci.run(code=1).err.startswith("exec /bin/text: Exec format error")
+
+
+@same_on_v2
+def test_who_reads_no_longer_changes_nothing_about_it(oci, refused, bundle):
+    refused("text")
+    read, write = os.pipe()
+    os.close(read)
+    container = created_with(bundle, write)
+    os.close(write)
+    container.start()
+    assert container.wait() == 1
 
 
 @same_on_v2
@@ -336,6 +452,32 @@ def test_a_process_in_a_file(oci, bundle, tmp_path):
     assert "either --process or a command" in oci.fails("exec", "-p", tmp_path / "process.json", "web", "sh", code=255)
     (tmp_path / "process.json").write_text('{"args": "sh"}')
     assert "process.args" in oci.fails("exec", "-p", tmp_path / "process.json", "web", code=255)
+    for word in ("{}", "[]"):
+        (tmp_path / "process.json").write_text(word)
+        assert "option process" in oci.fails("exec", "-p", tmp_path / "process.json", "web", code=255)
+    missing = oci.fails("exec", "-p", tmp_path / "nonesuch.json", "web", code=255)
+    assert "nonesuch.json: No such file" in missing
+    assert "bundle" not in missing
+
+
+@same_on_v2
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ({}, "500"),
+        ({"capabilities": None, "oomScoreAdj": 600}, "600"),
+        ({"capabilities": {}, "oomScoreAdj": None}, "500"),
+    ],
+)
+def test_what_a_process_in_a_file_need_not_say(oci, bundle, tmp_path, said, score):
+    bundle.config["process"]["oomScoreAdj"] = 500
+    pid = oci.running()
+    own = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("CapEff"))
+    script = "grep CapEff /proc/self/status; cat /proc/self/oom_score_adj"
+    process = {"args": ["sh", "-c", script], "env": ["PATH=/bin"], "cwd": "/", **said}
+    (tmp_path / "process.json").write_text(json.dumps(process))
+    expected = own if said.get("capabilities") is None else f"CapEff:\t{0:016x}"
+    assert oci.call("exec", "--process", tmp_path / "process.json", "web").out.splitlines() == [expected, score]
 
 
 @pytest.mark.requires("limits")
@@ -438,6 +580,7 @@ def test_a_config_to_begin_with(oci, bundle):
     flags = [] if os.geteuid() == 0 else ["--rootless"]
     oci.call("spec", *flags, "--bundle", bundle.path)
     assert "File exists" in oci.fails("spec", cwd=bundle.path)
+    assert f"write {bundle.path}/nonesuch/config.json: No such" in oci.fails("spec", "-b", bundle.path / "nonesuch")
     config = json.loads((bundle.path / "config.json").read_text())
     config["process"].update(terminal=False, args=["hostname"])
     (bundle.path / "config.json").write_text(json.dumps(config))
@@ -509,6 +652,49 @@ def test_update(oci, bundle):
     assert "resources.pids.limit" in oci.fails("update", "-r", "-", "web", input='{"pids": {"limit": "9"}}')
     assert "not JSON" in oci.fails("update", "-r", "-", "web", input="{")
     assert limits() == (48 << 20, 9)
+
+
+@pytest.mark.requires("limits")
+def test_an_update_that_the_kernel_refuses_changes_nothing(oci, bundle):
+    bundle.config["linux"]["resources"] = {"memory": {"limit": 32 << 20}, "pids": {"limit": 20}}
+    oci.running()
+
+    def limits():
+        found = {}
+        with runtime.get("web", root=bundle.state).cgroup() as group:
+            for path in group.paths:
+                for name in LIMITS:
+                    if (file := Path(path, name)).exists():
+                        found[name] = file.read_text()
+        return found
+
+    before = limits()
+    assert "20\n" in before.values()
+    changes = {
+        "memory": {"limit": 48 << 20, "swap": 64 << 20},
+        "pids": {"limit": 10},
+        "cpu": {"shares": 512, "quota": 50_000, "period": 50_000, "cpus": "0"},
+        "blockIO": {"throttleReadBpsDevice": [{"major": 4095, "minor": 0, "rate": 1 << 20}]},
+    }
+    assert "No such device" in oci.fails("update", "-r", "-", "web", input=json.dumps(changes))
+    assert limits() == before
+    del changes["blockIO"]
+    oci.call("update", "-r", "-", "web", input=json.dumps(changes))
+    assert limits() != before
+
+
+LIMITS = (
+    *("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us"),
+    *(
+        "memory.max",
+        "memory.swap.max",
+        "cpu.weight",
+        "cpu.max",
+        "cpuset.cpus.effective",
+        "cpuset.effective_cpus",
+        "pids.max",
+    ),
+)
 
 
 @pytest.mark.requires("limits")
@@ -615,6 +801,18 @@ def test_a_hook_that_comes_too_late_to_fail_is_told_of(oci, bundle):
     assert err.count("level=warning") == 2
     assert "hooks.poststop[0]" in err
     assert "hooks.poststop[1]" in err
+
+
+@same_on_v2
+def test_run_tells_of_such_a_hook(oci, bundle, tmp_path):
+    bundle.config["hooks"] = {"poststop": [hook("exit 3"), hook("kill -KILL $$")]}
+    bundle.run("true")
+    oci.words += ["--log", str(tmp_path / "log"), "--log-format", "json"]
+    assert oci.run() == (0, "", "")
+    first, second = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert {first["level"], second["level"]} == {"warning"}
+    assert "ended with 3" in first["msg"]
+    assert "killed by SIGKILL" in second["msg"]
 
 
 @same_on_v2

@@ -84,6 +84,24 @@ def test_a_program_that_cannot_run(podman, program, status):
 
 
 @slow_in_vm
+@pytest.mark.parametrize("flags", [(), ("--tty",)])
+def test_a_program_that_the_kernel_refuses(podman, scratch, flags):
+    (scratch / "text").write_text("echo no shell is asked\n")
+    (scratch / "text").chmod(0o755)
+    words = (f"--volume={scratch}/text:/bin/text:ro", *flags, IMAGE, "/bin/text")
+    done = podman.attempt("run", "--rm", *words)
+    assert done.returncode == 1
+    assert "exec /bin/text: Exec format error" in done.stdout + done.stderr
+    name = podman("run", "--detach", *words).strip()
+    try:
+        assert podman("wait", name).strip() == "1"
+        logs = podman.attempt("logs", name)
+        assert "exec /bin/text: Exec format error" in logs.stdout + logs.stderr
+    finally:
+        podman("rm", "--force", name)
+
+
+@slow_in_vm
 def test_terminal(podman):
     command = podman.command("run", "--rm", "-it", IMAGE, "sh", "-c", ON_TERMINAL)
     with Session(*command, size=(31, 97), env=podman.env) as session:

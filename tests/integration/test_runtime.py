@@ -29,6 +29,7 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.namespaces import create
+from pycgroups.oci.reading import read_spec
 from pycgroups.runtime import execution
 from pycgroups.runtime.state import start_of
 from tests.integration.bundles import QUIET, output
@@ -89,7 +90,7 @@ def test_a_name_is_taken_once(bundle):
     assert runtime.get("one", root=bundle.state).state().status == "created"
 
 
-@pytest.mark.parametrize("name", [".", "..", "a/b", "a b", "x" * 256, "new\nline", "ü", 7])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "x" * 256, "new\nline", "ü", 7])
 def test_no_name(bundle, name):
     with pytest.raises(InvalidConfig):
         bundle.create(name)
@@ -257,6 +258,21 @@ def test_no_bundle(bundle):
     bundle.config["root"]["path"] = "nowhere"
     with pytest.raises(NotFound, match="nowhere"):
         bundle.create()
+
+
+@pytest.mark.parametrize("wrong", [None, 7, ["bundle"], b"bundle", {"ociVersion": "1.2.0"}])
+def test_what_is_no_bundle_at_all(bundle, wrong):
+    with pytest.raises(InvalidConfig, match=r"option bundle_or_spec: got .*, allowed: ") as caught:
+        runtime.create(wrong, root=bundle.state)
+    assert (caught.value.hint is not None) == isinstance(wrong, dict)
+    assert not bundle.state.exists()
+
+
+def test_a_document_becomes_what_can_be_created(bundle):
+    bundle.run("true")
+    spec = read_spec(json.dumps(bundle.config))  # as the hint has it
+    with runtime.create(spec, root=bundle.state) as container:
+        assert container.state().status == "created"
 
 
 def test_a_wrong_config_names_its_key_path(bundle):
