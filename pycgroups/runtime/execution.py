@@ -8,12 +8,13 @@ import os
 from pycgroups._native.calls import lib
 from pycgroups.cgroups import by_path, placed
 from pycgroups.cgroups.entrance import Entrance
+from pycgroups.cgroups.files import read_path
 from pycgroups.errors import CgroupError, Error, LaunchError, NotFound, StateError, Unsupported, own_errors
 from pycgroups.namespaces import files, own
 from pycgroups.runtime import confinement, entering, granting, handing, hooks, launch, terminals
 from pycgroups.runtime.preserved import Preserved
 from pycgroups.runtime.program import Confines
-from pycgroups.runtime.signals import has_ended, open_process
+from pycgroups.runtime.signals import has_ended, open_process, send_signal
 from pycgroups.runtime.state import make_state, write_pid
 
 TYPE_CHECKING = False
@@ -39,6 +40,7 @@ else:
 _ATTEMPTS = 8
 # By the /proc of the container's mount namespace its init does not see what it would have to end: a cgroup ends it all.
 _UNSEEN = ("start of the program", errno.EXDEV)
+_SIGSTOP = 19
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
@@ -102,7 +104,7 @@ class Executed:
         self._is_left = False
         self.sample: Sample | None = None
         self.args = args
-        self.pid = running.pid
+        self.pid = _first_child(running.pid) if running.plan.supervised else running.pid
         self.master = master
         self.notices = notices
         self.ended: Callable[[int | None], object] | None = None
@@ -157,8 +159,21 @@ class Executed:
             ended(status)
 
     def signal(self, number: int) -> None:
-        """Send it a signal; none is sent to the dead."""
-        self._running.signal(number)
+        """Send it a signal; none is sent to the dead. A supervisor hands on all but what stops itself."""
+        if number == _SIGSTOP and self.pid != self._running.pid:
+            self._stop()
+        else:
+            self._running.signal(number)
+
+    def _stop(self) -> None:
+        program = open_process(self.pid)
+        if program < 0:
+            return
+        try:
+            if self.pid == _first_child(self._running.pid):  # the pid is its own still
+                send_signal(program, _SIGSTOP)
+        finally:
+            os.close(program)
 
     def kill(self) -> None:
         """Kill it; one that is supervised, or has limits of its own, with all that it has started.
@@ -235,6 +250,12 @@ class Executed:
         master, self.master = self.master, -1
         if master >= 0:
             os.close(master)
+
+
+def _first_child(pid: int) -> int:
+    """Return the pid of a supervisor's program, or its own where that does not show: proc_tid_children(5)."""
+    found = read_path(f"/proc/{pid}/task/{pid}/children").split(maxsplit=1)
+    return int(found[0]) if found else pid
 
 
 class _Target(NamedTuple):

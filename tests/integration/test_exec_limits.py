@@ -13,6 +13,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups.runtime import launch
+from tests.processes import state
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -229,6 +230,18 @@ def test_a_popen_has_limits_too(run):
     assert (running.returncode, running.reason) == (-9, "signal")
     assert len(held.top()) == 2
     assert executed(held) == set()
+
+
+@limited
+def test_its_pid_and_its_signals_are_the_programs(run):
+    held = run()
+    with held.popen(["cat"], stdin=pc.PIPE, stdout=pc.PIPE, memory="64M") as running:
+        assert Path(f"/proc/{running.pid}/cmdline").read_bytes() == b"cat\0"
+        for word, states in (("STOP", "T"), ("CONT", "SR")):
+            running.send_signal(word)
+            wait_for(lambda states=states: state(running.pid) in states)
+        running.terminate()
+    assert (running.returncode, running.reason) == (-signal.SIGTERM, "signal")
 
 
 @limited
