@@ -275,23 +275,26 @@ class RootFiles(Elsewhere):
         sockets left out. Each file takes its place when it is whole; a directory that is there keeps its attributes.
 
         Args:
-            source: a path of this host; or a file object with a tar, which is not compressed, then the destination is
-                a directory.
+            source: a path of this host; or a file object with a tar, compressed with gzip, bzip2, xz or zstd, or not;
+                then the destination is a directory.
             destination: in the container.
             owner: whose it is then, as for `write_bytes`; by default 0:0.
             preserve: keep owners (unless `owner` is given), set-user-id bits, capabilities and devices too.
 
         Raises:
             NotFound: the source, the destination's directory, or a destination with a slash at its end is not there.
-            ImageError: the tar is malformed.
+            ImageError: the tar is malformed, or what it is compressed with.
+            Unsupported: it is zstd, and there is no package for that.
             Error: a directory would have to take the place of something else, or the other way round; or something
                 cannot be read or written. What was copied before stays.
         """
         whose = Owners(_owner(owner) or (None if preserve else _ROOT), preserve)
         where = _read_path(destination, "destination")
         if not isinstance(source, str | bytes | os.PathLike):
+            from pycgroups.images.compression import expand  # most copy paths
+
             with _copying("to the container"):
-                return self._place(iter(lambda: source.read(_PIECE), b""), Goal(where, archive=True), whose)
+                return self._place(expand(iter(lambda: source.read(_PIECE), b"")), Goal(where, archive=True), whose)
         there = _read_path(source, "source")
         with host_paths.source(there) as (directory, path):
             goal = Goal(where, name_of(there))

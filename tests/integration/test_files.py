@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
 import io
+import lzma
 import os
 import stat
 import subprocess
@@ -383,6 +386,15 @@ def test_tars(files, scratch):
         packed.seek(0)
         with pytest.raises(pc.Error):
             files.copy_in(packed, destination)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_compressed_tars(stopped, compress):
+    whole = compress(tars.file(b"file", b"text") + tars.END)
+    assert stopped.copy_in(io.BytesIO(whole), "/tmp").entries == 1
+    assert stopped.read_text("/tmp/file") == "text"
+    with pytest.raises(ImageError, match="is cut off"):
+        stopped.copy_in(io.BytesIO(whole[: len(whole) // 2]), "/tmp")
 
 
 REFUSED = [
