@@ -11,7 +11,10 @@ import pytest
 import pycgroups as pc
 from tests.integration.bundles import output
 
-pytestmark = pytest.mark.requires("userns")
+pytestmark = [
+    pytest.mark.requires("userns"),
+    pytest.mark.slow_in_vm("dozens of containers, and nothing of cgroups"),
+]
 needs_root = pytest.mark.requires("root")
 
 
