@@ -242,7 +242,7 @@ def test_its_pid_and_its_signals_are_the_programs(run):
         running.send_signal("CONT")
         wait_for(lambda: state(running.pid) != "T")
         running.terminate()
-    assert (running.returncode, running.reason) == (-signal.SIGTERM, "signal")
+        assert (running.wait(timeout=60), running.reason) == (-signal.SIGTERM, "signal")
 
 
 @limited
