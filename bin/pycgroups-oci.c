@@ -52,7 +52,7 @@ static const char PYTHON[] =
     "callers = posix.environ.pop(b'" CALLERS "', None)\n"
     "posix.unsetenv(b'" CALLERS "')\n"
     "if callers is None:\n"
-    "    del posix.environ[b'" LOCALE "']\n"
+    "    posix.environ.pop(b'" LOCALE "', None)\n"
     "    posix.unsetenv(b'" LOCALE "')\n"
     "else:\n"
     "    posix.environ[b'" LOCALE "'] = callers\n"

@@ -920,7 +920,7 @@ class Container(Contents, Looking):
             Error: as `exec`.
         """
         from pycgroups.containers import inner
-        from pycgroups.containers.popen import Ends, leave
+        from pycgroups.containers.popen import Ends
 
         check_options(Container.exec_detached, limits, WORDS)
         own, required = inner.limits_of(limits), flag(require_limits, "require_limits")
@@ -930,7 +930,7 @@ class Container(Contents, Looking):
             executed = self.launch(command, ends.child, detached=True, limits=own, require_limits=required, **asked)
         finally:
             ends.close()
-        leave(executed)
+        executed.leave()
         return executed.pid
 
     def popen(

@@ -18,7 +18,7 @@ from pycgroups.containers.result import TimeoutExpired
 from pycgroups.containers.run import encoded
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
 from pycgroups.containers.verdict import Hits, make_hits, make_reason
-from pycgroups.errors import InvalidConfig, StateError, invalid
+from pycgroups.errors import InvalidConfig, invalid
 from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
@@ -365,24 +365,6 @@ class Popen:
     def __repr__(self) -> str:
         """Name it."""
         return f"<Popen: returncode: {self.returncode} args: {self.args!r}>"
-
-
-def leave(executed: Executed) -> None:
-    """Leave a program to itself; its exit status is taken when it ends, as that of a `Popen` is, and for its reason."""
-
-    def reap() -> None:
-        try:
-            executed.wait()
-        except StateError:  # somebody else in this process has taken it
-            return
-
-    reaper = Thread(reap, "pycgroups-left")
-    try:
-        reaper.start()
-    except BaseException:
-        if reaper.cancel():
-            executed.close()
-        raise
 
 
 def _encoded(file: IO[Any], given: Any) -> bytes | memoryview:

@@ -38,8 +38,6 @@ else:
 
 
 _ATTEMPTS = 8
-# By the /proc of the container's mount namespace its init does not see what it would have to end: a cgroup ends it all.
-_UNSEEN = ("start of the program", errno.EXDEV)
 _SIGSTOP = 19
 _LISTENER: int = lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
 
@@ -190,15 +188,28 @@ class Executed:
         return by_path.is_frozen(self._around)
 
     def abandon(self) -> None:
-        """Kill it, and leave it to a thread to wait for the end: its container is paused."""
+        """Kill it, and do not wait for the end: its container is paused."""
+        self.kill()
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave it to a thread to wait for its end: that of the container waits for whoever takes the exit status.
+
+        Raises:
+            RuntimeError: there cannot be one. It is killed.
+        """
         from pycgroups.threads import Thread  # loads threading
 
         self._is_left = True
-        self.kill()
+        waiting = Thread(self._end_later, "pycgroups-left")
         try:
-            Thread(self._end_later, "pycgroups-paused").start()
-        except RuntimeError:  # Python ends, and so does this, when the container goes on
-            self.let_go()
+            waiting.start()
+        except BaseException:
+            if waiting.cancel() and self.stands_still():
+                self.let_go()
+            elif waiting.cancel():
+                self._close()
+            raise
 
     def _end_later(self) -> None:
         self._running.wait()
@@ -323,9 +334,7 @@ def _execute_by_init(directory: str, record: Record, spec: Spec, process: Proces
     if not running:
         return None
     try:
-        if wishes.pid_file is not None:
-            write_pid(wishes.pid_file, running.pid)
-        return Executed(running, process.args, -1, granting.notices(process, grantable), record.cgroups, None)
+        return _executed(running, process, grantable, record, wishes)
     except BaseException:
         running.close()
         raise
@@ -333,30 +342,36 @@ def _execute_by_init(directory: str, record: Record, spec: Spec, process: Proces
 
 def _execute_either_way(target: _Target, process: Process, wishes: Wishes) -> Executed:
     if wishes.limits is not None:
-        return _execute_in_group(target, process, wishes, wishes.limits)
+        supervised = not wishes.detached  # it ends with who waits for it, and with it all that it has started
+        return _execute_in_group(target, process, wishes._replace(supervised=supervised), wishes.limits)
     try:
         return _execute(target, process, wishes, None)
     except LaunchError as error:
-        if (error.step, error.errno) != _UNSEEN or not target.record.cgroups:
+        if not (_is_unseen(error) and target.record.cgroups):
             raise
     from pycgroups.cgroups.limits import NO_LIMITS  # few come here
 
-    return _execute_in_group(target, process, wishes, NO_LIMITS)
+    return _execute_in_group(target, process, wishes._replace(supervised=False), NO_LIMITS)
 
 
 def _execute_in_group(target: _Target, process: Process, wishes: Wishes, limits: Limits) -> Executed:
-    """Start it in a cgroup of its own, which ends with it; unless it is left to itself, also with who waits for it."""
+    """Start it in a cgroup of its own, which ends with it."""
     limited = _limit(target.record, wishes, limits)
     try:
         try:
-            return _execute(target, process, wishes._replace(supervised=not wishes.detached), limited)
+            return _execute(target, process, wishes, limited)
         except LaunchError as error:
-            if (error.step, error.errno) != _UNSEEN:
+            if not (_is_unseen(error) and wishes.supervised):
                 raise
         return _execute(target, process, wishes._replace(supervised=False), limited)
     except BaseException:
         limited.end()
         raise
+
+
+def _is_unseen(error: LaunchError) -> bool:
+    """Tell whether a supervisor does not see what it would have to end, by the /proc that the container has."""
+    return (error.step, error.errno) == ("start of the program", errno.EXDEV)
 
 
 def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner | None) -> Executed:
@@ -385,10 +400,7 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
             if limited is not None:
                 limited.began(supervisor=manner.init)
             master = terminals.hand_on(terminals.made(running), console)
-            if wishes.pid_file is not None:
-                write_pid(wishes.pid_file, running.pid)
-            notices = granting.notices(process, grantable)
-            return Executed(running, process.args, master, notices, record.cgroups, limited)
+            return _executed(running, process, grantable, record, wishes, master=master, group=limited)
         except BaseException:
             running.close()
             raise
@@ -396,6 +408,23 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
         for fd in (console, listener):
             if fd >= 0:
                 os.close(fd)
+
+
+def _executed(
+    running: launch.Running,
+    process: Process,
+    grantable: int,
+    record: Record,
+    wishes: Wishes,
+    *,
+    master: int = -1,
+    group: Inner | None = None,
+) -> Executed:
+    notices = granting.notices(process, grantable)
+    executed = Executed(running, process.args, master, notices, record.cgroups, group)
+    if wishes.pid_file is not None:
+        write_pid(wishes.pid_file, executed.pid)
+    return executed
 
 
 def run_hooks(spec: Spec, record: Record) -> None:

@@ -221,7 +221,7 @@ class _Planner:
         idmap_all: bool = True,
     ) -> int:
         """Open a tree of the host; the answer is its slot."""
-        self.held_slot()
+        self.check_room()
         slot = self.given + self.trees
         self.trees += 1
         userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
@@ -232,13 +232,20 @@ class _Planner:
         return slot
 
     def held_slot(self) -> int:
-        """Return the next slot of what is held to the end, from above. What is handed over, and trees, are below."""
-        slot = TERMINAL - 1 - len(self.overlays) - len(self.later)
-        if slot < self.given + self.trees:
-            most = self.trees + len(self.later)
-            what = f"more than {most} files and directories of the host, and read-only tmpfs, are to be mounted"
-            raise InvalidConfig(what, operation="mounts")
-        return slot
+        """Return the next slot of what is held to the end, from above."""
+        self.check_room()
+        return TERMINAL - 1 - len(self.overlays) - len(self.later)
+
+    def check_room(self) -> None:
+        """Refuse more than there are slots for: what is handed over and trees from below, what is held from above."""
+        if self.given + self.trees + len(self.overlays) + len(self.later) < TERMINAL:
+            return
+        most = self.trees + len(self.later)
+        raise InvalidConfig(
+            f"more than {most} files and directories of the host, and read-only tmpfs, are to be mounted",
+            operation="mounts",
+            hint="mount a directory that several of them are in",
+        )
 
     def propagation(self) -> int:
         """Of trees that say nothing of it; config-linux.md, "Rootfs Mount Propagation"."""

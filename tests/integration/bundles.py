@@ -73,6 +73,12 @@ class Bundle:
         else:  # beside this process's own, and not below the root, which is root's
             linux["cgroupsPath"] = self.cgroup = self.cgroup.removeprefix("/")
 
+    def map_ids(self, first: int, size: int = 2000) -> None:
+        """Give it a user namespace, with so many ids of the host, from one on."""
+        linux = self.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": first, "size": size}]
+
     def write(self) -> Path:
         (self.path / "config.json").write_text(json.dumps(self.config))
         return self.path

@@ -229,6 +229,8 @@ def test_a_timeout_passes_while_the_container_is_paused(held, options):
 @pytest.mark.requires("root")
 @pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"memory": "64M"}])
 def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypatch, options):
+    before = sorted(os.listdir("/proc/self/fd"))
+
     def interrupted(*_):
         held.pause()
         raise KeyboardInterrupt
@@ -240,6 +242,7 @@ def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypa
     if options:
         wait_for(lambda: is_alone(held))
     wait_for(lambda: not any("983" in process.command for process in held.top()))
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
 
 
 def test_without_a_timeout_what_it_has_started_goes_on(held):
@@ -406,6 +409,26 @@ def test_sizes_are_given_as_lists_too(held):
     with held.popen(["busybox", "stty", "size"], tty=True, size=[24, 80]) as running:
         assert running.stdout.readline().split() == [b"24", b"80"]
         assert running.wait(timeout=60) == 0
+
+
+@pytest.mark.requires("root")
+def test_one_that_cannot_be_left_to_a_thread_while_the_container_is_paused(held, monkeypatch):
+    before = sorted(os.listdir("/proc/self/fd"))
+
+    def fail(_):
+        raise RuntimeError("can't start new thread")
+
+    def interrupted(*_):
+        held.pause()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    monkeypatch.setattr(inner, "complete", interrupted)
+    with pytest.raises(RuntimeError, match="can't start"):
+        held.exec(SLEEPS)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    held.resume()
+    wait_for(lambda: not any("983" in process.command for process in held.top()))
 
 
 @pytest.mark.parametrize("is_late", [False, True])

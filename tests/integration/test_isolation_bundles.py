@@ -388,9 +388,7 @@ def test_what_a_container_writes_is_its_users(bundle, scratch):
     """On the host: of the mapped id, never of root, and removable."""
     volume = scratch / "volume"
     volume.mkdir()
-    linux = bundle.config["linux"]
-    linux["namespaces"].append({"type": "user"})
-    linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 300_000, "size": 2000}]
+    bundle.map_ids(300_000)
     os.chown(volume, 300_000, 300_000)
     mount = {"destination": "/home", "type": "bind", "source": str(volume), "options": ["rbind"]}
     bundle.config["mounts"].append(mount)
@@ -434,9 +432,7 @@ def test_a_read_only_root(bundle, own_root, userns):
     """Nothing of it is written by whom it is for, not through /proc either; and it cannot be made writable."""
     bundle.config["root"] = {"path": str(own_root), "readonly": True}
     if userns and os.geteuid() == 0:
-        linux = bundle.config["linux"]
-        linux["namespaces"].append({"type": "user"})
-        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 300_000, "size": 2000}]
+        bundle.map_ids(300_000)
     bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": QUIET})
     before = {path: path.lstat().st_mtime_ns for path in own_root.rglob("*")}
     places = "/new /etc/new /proc/self/root/new /proc/1/root/new /proc/self/cwd/new"

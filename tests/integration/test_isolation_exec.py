@@ -253,7 +253,7 @@ def test_who_joins_cannot_be_traced_or_looked_into(bundle, userns, count):
     if userns:
         with_capabilities(bundle, "CAP_SYS_PTRACE")
         if os.geteuid() == 0:
-            in_a_user_namespace(bundle)
+            bundle.map_ids(300_000)
     bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
     container = running(bundle)
     with watching(container, bundle, "exec probe trace /tmp/stop") as told:
@@ -265,12 +265,6 @@ def test_who_joins_cannot_be_traced_or_looked_into(bundle, userns, count):
     # /tmp/stop: who makes it is seen, too.
     known = {"/", "/bin/busybox", "/dev/null", "/tmp/stop"}
     assert {place for place in places if not place.startswith("pipe:")} <= known, places
-
-
-def in_a_user_namespace(bundle):
-    linux = bundle.config["linux"]
-    linux["namespaces"].append({"type": "user"})
-    linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 300_000, "size": 2000}]
 
 
 def digests():
@@ -534,7 +528,7 @@ def test_namespaces_of_another_container(bundle):
 def test_a_hook_among_others_cannot_be_traced(bundle, scratch):
     """A program of the host, in namespaces that another container is in, whose root may trace what it sees there."""
     with_capabilities(bundle, "CAP_SYS_PTRACE")
-    in_a_user_namespace(bundle)
+    bundle.map_ids(300_000)
     bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
     container = running(bundle)
     for space in bundle.config["linux"]["namespaces"]:
@@ -558,7 +552,7 @@ def test_a_hook_among_others_cannot_be_traced(bundle, scratch):
 @pytest.mark.parametrize("user", [0, 1000])
 def test_a_hook_in_a_user_namespace_has_nothing_of_the_callers(bundle, scratch, user):
     """By its root, or where there is none by who the program is, it has all rights in there, and none elsewhere."""
-    in_a_user_namespace(bundle)
+    bundle.map_ids(300_000)
     for maps in ("uidMappings", "gidMappings"):
         bundle.config["linux"][maps][0]["containerID"] = user
     bundle.config["process"]["user"] = {"uid": user, "gid": user}

@@ -75,8 +75,7 @@ def test_a_tmpfs_takes_the_mode_of_what_it_covers_but_not_the_owner(facts, copy)
 def test_default_devices_are_as_they_are_described(bundle, userns):
     linux = bundle.config["linux"]
     if userns:
-        linux["namespaces"].append({"type": "user"})
-        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 1_000_000, "size": 2000}]
+        bundle.map_ids(1_000_000)
     linux["devices"] = [
         {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600, "uid": 1000, "gid": 1001},
         {"path": "/dev/full", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640},

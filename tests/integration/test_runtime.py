@@ -1062,8 +1062,7 @@ def test_devices_are_made_as_they_are_described(bundle, userns):
     """In a user namespace, too, where the host has nothing at that path, or another device."""
     linux = bundle.config["linux"]
     if userns:
-        linux["namespaces"].append({"type": "user"})
-        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 1_000_000, "size": 1000}]
+        bundle.map_ids(1_000_000, 1000)
     linux["devices"] = [
         {"path": "/dev/odd", "type": "c", "major": 1, "minor": 3, "fileMode": 0o612, "uid": 10, "gid": 11},
         {"path": "/dev/kmsg/", "type": "c", "major": 1, "minor": 5},

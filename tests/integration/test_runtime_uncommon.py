@@ -159,9 +159,7 @@ def test_idmapped_mounts(bundle, tree, options, owners):
 
 @pytest.mark.requires("root")
 def test_a_mount_by_the_id_map_of_the_container(bundle, tree):
-    linux = bundle.config["linux"]
-    linux["namespaces"].append({"type": "user"})
-    linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 300_000, "size": 1000}]
+    bundle.map_ids(300_000, 1000)
     for place, option in (("/run", "rbind"), ("/var", "idmap")):
         options = ["rbind", option]
         bundle.config["mounts"].append({"destination": place, "type": "bind", "source": str(tree), "options": options})
