@@ -236,7 +236,8 @@ def test_a_popen_has_limits_too(run):
 def test_its_pid_and_its_signals_are_the_programs(run):
     held = run()
     with held.popen(["cat"], stdin=pc.PIPE, stdout=pc.PIPE, memory="64M") as running:
-        assert Path(f"/proc/{running.pid}/cmdline").read_bytes() == b"cat\0"
+        program = Path(f"/proc/{running.pid}/cmdline")
+        wait_for(lambda: program.read_bytes() == b"cat\0")  # its exec may be about to end
         running.send_signal("STOP")
         wait_for(lambda: state(running.pid) == "T")
         running.send_signal("CONT")
