@@ -42,21 +42,16 @@ static const char ATTEND[] = "__attend"; /* as in pycgroups/oci_cli/handover.py 
 
 /* Python's own start is most of what a command takes, and much of that is its module site, with all that the .pth files
  * of an environment import. It goes without (-S), and without variables of its caller's that Python obeys (-E, -P). Nor
- * does it load a locale: in "C" it takes all for UTF-8, PEP 540. What it starts has the caller's again. The file of an
- * editable install has the path of the tree. */
+ * does it load a locale: in "C" it takes all for UTF-8, PEP 540. ENTRY gives what it starts the caller's again. */
 #define LOCALE "LC_ALL"
 #define CALLERS "PYCGROUPS_LC_ALL"
+#define ENTRY "pycgroups/oci_cli/entry.py"
+
+/* To find that takes as long as what it does, so this is for what find_entry() does not know. The file of an editable
+ * install has the path of the tree. */
 static const char PYTHON[] =
     "# pycgroups-oci\n"
     "import posix, sys\n" /* pycgroups/oci_cli/light_os.py tells why */
-    "callers = posix.environ.pop(b'" CALLERS "', None)\n"
-    "posix.unsetenv(b'" CALLERS "')\n"
-    "if callers is None:\n"
-    "    posix.environ.pop(b'" LOCALE "', None)\n"
-    "    posix.unsetenv(b'" LOCALE "')\n"
-    "else:\n"
-    "    posix.environ[b'" LOCALE "'] = callers\n"
-    "    posix.putenv(b'" LOCALE "', callers)\n"
     "lib = f'{sys.executable.rpartition(\"/\")[0]}/../lib'\n"
     "packages = f'{lib}/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages'\n"
     "try:\n"
@@ -64,7 +59,7 @@ static const char PYTHON[] =
     "except OSError:\n"
     "    names = []\n"
     "editable = [f'{packages}/{name}' for name in names if name.startswith('__editable__.pycgroups-')]\n"
-    "if posix.access(f'{packages}/pycgroups/__init__.py', posix.F_OK):\n"
+    "if posix.access(f'{packages}/" ENTRY "', posix.F_OK):\n"
     "    sys.path.append(packages)\n"
     "elif editable:\n"
     "    with open(editable[0], encoding='utf-8') as file:\n"
@@ -72,8 +67,8 @@ static const char PYTHON[] =
     "else:\n"
     "    import site\n"
     "    site.main()\n"
-    "from pycgroups.oci_cli import main\n"
-    "main()\n";
+    "from pycgroups.oci_cli.entry import enter\n"
+    "enter()\n";
 
 struct call {
     const char *root; /* NULL for the default */
@@ -334,10 +329,22 @@ static bool change_locale(void)
     return (callers ? setenv(CALLERS, callers, true) : unsetenv(CALLERS)) == 0 && setenv(LOCALE, "C", true) == 0;
 }
 
+/* The ENTRY of an environment that has this Python, whose own name is that of the directory: .../lib/python3.13. */
+static bool find_entry(const char *python, char *entry, size_t size)
+{
+    char real[PATH_MAX];
+    const char *last = strrchr(python, '/');
+    const char *name = last && realpath(python, real) ? strrchr(real, '/') : NULL;
+    if (!name || strncmp(name, "/python3.", strlen("/python3.")) != 0)
+        return false;
+    int length = snprintf(entry, size, "%.*s/../lib%s/site-packages/" ENTRY, (int)(last - python), python, name);
+    return length > 0 && (size_t)length < size && access(entry, R_OK) == 0;
+}
+
 /* The Python beside this file, whatever link led here; else the first in PATH. It is told where this file is. */
 static int call_python(int count, char **words)
 {
-    char self[PATH_MAX], python[PATH_MAX + 16], option[PATH_MAX + 16];
+    char self[PATH_MAX], python[PATH_MAX + 16], option[PATH_MAX + 16], entry[PATH_MAX * 2];
     static const char name[] = "python3";
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length < 0 ? 0 : length] = 0;
@@ -346,12 +353,14 @@ static int call_python(int count, char **words)
     snprintf(option, sizeof option, "pycgroups_oci=%s", self);
     const char *found = has_path && access(python, X_OK) == 0 ? python : name;
     const char *before[] = {found, "-SEP", "-X", option, "-c", PYTHON};
-    const size_t fixed = sizeof before / sizeof *before;
+    size_t fixed = sizeof before / sizeof *before;
+    if (found == python && find_entry(python, entry, sizeof entry))
+        before[--fixed - 1] = entry;
     const char **command = calloc(count + fixed, sizeof *command);
     if (!command || !change_locale())
         return NO_PYTHON;
     umask(umask(0) | BY_OTHERS); /* who may write where Python keeps what it compiles is obeyed */
-    memcpy(command, before, sizeof before);
+    memcpy(command, before, fixed * sizeof *before);
     memcpy(command + fixed, words + 1, count * sizeof *words);
     execvp(command[0], (char **)command);
     perror(command[0]);

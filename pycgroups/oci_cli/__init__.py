@@ -1,6 +1,7 @@
 """``pycgroups-oci``: the runtime as a command with runc's command line, for podman, containerd and their like.
 
     __init__.py     which commands there are
+    entry.py        where Python begins
     line.py         the command line: flags before the command, which command; errors and exit codes
     command.py      what a command is
     bundle.py       the modules of a command in one file; bundler.py makes it

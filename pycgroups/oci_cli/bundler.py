@@ -1,7 +1,8 @@
 """What makes the file of a command's modules, which `pycgroups.oci_cli.bundle` loads.
 
-In it is what a command needs of them, and no more: not what type checkers read, nor docstrings, nor assertions; and for
-`os` there is `pycgroups.oci_cli.light_os`. Of annotations those of classes stay, by which records and models are made.
+In it is what a command needs of them, and no more: not what type checkers read, nor docstrings, nor assertions, nor the
+columns that a traceback would mark; and for `os` there is `pycgroups.oci_cli.light_os`. Of annotations those of classes
+stay, by which records and models are made.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pycgroups.oci_cli.bundle import Entry
 
 _NO_DOCSTRINGS = 2
+_NO_COLUMN = -1
 
 
 def write(path: str, names: Iterable[str]) -> None:
@@ -59,6 +61,9 @@ def _entries(names: Iterable[str]) -> Iterator[Entry]:
 def _compiled(path: str) -> CodeType:
     with open(path, "rb") as file:
         tree = _Bare().visit(ast.parse(file.read(), path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.pattern):
+            node.end_lineno, node.col_offset, node.end_col_offset = node.lineno, _NO_COLUMN, _NO_COLUMN
     code: CodeType = compile(tree, path, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
     return code
 

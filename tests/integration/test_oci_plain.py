@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import uuid
 import venv
 from pathlib import Path
@@ -410,3 +411,38 @@ def test_python_is_the_one_beside_it_or_the_first_in_the_path(watched, tmp_path)
     assert watched.asks("--version", env={**os.environ, "PATH": str(watched.program.parent)}) == said
     answer = watched.call("--version", code=127, env={**os.environ, "PATH": "/nowhere"})
     assert answer.err == "python3: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "is_short"),
+    [("python3.99", "python3.99", True), ("python3.99t", "python3.99t", True), ("python3.99", "python3.98", False)],
+)
+def test_the_package_of_its_environment_is_not_looked_for_by_python(tmp_path, name, package, is_short):
+    for directory in ("bin", "base", f"lib/{package}/site-packages/pycgroups/oci_cli"):
+        (tmp_path / directory).mkdir(parents=True)
+    entry = tmp_path / f"lib/{package}/site-packages/pycgroups/oci_cli/entry.py"
+    entry.touch()
+    (tmp_path / "base" / name).write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "base" / name).chmod(0o755)
+    (tmp_path / "bin/python3").symlink_to(tmp_path / "base" / name)
+    program = shutil.copy2(COMMAND, tmp_path / "bin")
+    words = subprocess.check_output([program, "state", "web"], text=True, env={"LC_ALL": "x"}).splitlines()
+    assert words[-2:] == ["state", "web"]
+    assert words[:3] == ["-SEP", "-X", f"pycgroups_oci={program}"]
+    if is_short:
+        assert [Path(word).resolve() for word in words[3:-2]] == [entry]
+    else:
+        assert words[3] == "-c"
+
+
+def test_an_environment_as_pip_fills_it(tmp_path, oci, bundle):
+    venv.create(tmp_path)
+    (packages,) = tmp_path.glob("lib/python3*/site-packages")
+    (packages / "pycgroups").symlink_to(Path(pycgroups.__file__).parent)
+    for path in Path(sysconfig.get_path("platlib")).iterdir():
+        if "pycgroups" not in path.name and path.suffix != ".pth":
+            (packages / path.name).symlink_to(path)
+    oci.words[0] = shutil.copy2(COMMAND, tmp_path / "bin")
+    bundle.shell("exit 7")
+    assert oci.run(code=7) == (7, "", "")
+    assert oci.names() == []

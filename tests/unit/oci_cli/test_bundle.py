@@ -162,6 +162,14 @@ def test_what_type_checkers_read_is_left_out(tree):
     assert not [word for word in (b"only_checked", b"Annotated", b"Answered") if word in content]
 
 
+def test_a_traceback_has_lines_and_no_columns(tree):
+    tree.change("\ndef told(): return 1\n\nprint([*told.__code__.co_positions()][-1])\n")
+    tree.use()
+    (line,) = re.findall(r"\((\d+), \1, \d+, \d+\)\n", tree.said)
+    tree.use()
+    assert f"({line}, {line}, None, None)\n" in tree.said
+
+
 WHOLE = re.compile(r"import time: +\d+ \| +\d+ \| +os$", re.MULTILINE)
 
 
