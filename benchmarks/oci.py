@@ -39,14 +39,20 @@ PEAKS = 5
 
 
 def environment(work: Path) -> Path:
-    """Make a virtual environment as pip fills it: the command starts more slowly in one with an editable install."""
+    """Make a virtual environment as pip fills it: the command starts more slowly in one with an editable install.
+
+    The package is a copy. What a command loads in one file is made at its first use, and of that of anybody else it may
+    have more than is needed here.
+    """
     home = work / "environment"
     venv.create(home)
     (packages,) = home.glob("lib/python*/site-packages")
-    (packages / "pycgroups").symlink_to(next(iter(pycgroups.__path__)))
-    for package in Path(sysconfig.get_path("platlib")).iterdir():
-        if "pycgroups" not in package.name and package.suffix != ".pth":
-            (packages / package.name).symlink_to(package)
+    (package,) = pycgroups.__path__
+    shutil.copytree(package, packages / "pycgroups", ignore=shutil.ignore_patterns("*.bundle"))
+    compileall.compile_dir(packages / "pycgroups", quiet=1)  # as pip does
+    for path in Path(sysconfig.get_path("platlib")).iterdir():
+        if "pycgroups" not in path.name and path.suffix != ".pth":
+            (packages / path.name).symlink_to(path)
     return Path(shutil.copy2(COMMAND, home / "bin"))
 
 
@@ -84,8 +90,6 @@ class Command:
 
 def measure_commands(rootfs: Path, work: Path, rounds: int, peak: Path) -> tuple[dict[str, Row], dict[str, float]]:
     """Rows of all commands, and the most memory that each ``run`` takes, in MiB."""
-    for module in pycgroups.__path__:
-        compileall.compile_dir(module, quiet=1)  # as pip does; a package installed in place may never have been
     own = environment(work)
     bundle = work / "oci-bundle"
     peers.make_bundle(own, rootfs, bundle, ["/bin/true"])
