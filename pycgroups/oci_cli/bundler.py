@@ -65,7 +65,13 @@ def _compiled(path: str) -> CodeType:
         if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.pattern):
             node.end_lineno, node.col_offset, node.end_col_offset = node.lineno, _NO_COLUMN, _NO_COLUMN
     code: CodeType = compile(tree, path, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
-    return code
+    return _named_alike(code)
+
+
+def _named_alike(code: CodeType) -> CodeType:
+    """Take away what is around its name, and around those in it: no two are the same, and Python keeps each."""
+    inner = (_named_alike(each) if isinstance(each, type(code)) else each for each in code.co_consts)
+    return code.replace(co_consts=tuple(inner), co_qualname=code.co_name)
 
 
 class _Bare(ast.NodeTransformer):
