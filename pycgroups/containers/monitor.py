@@ -30,7 +30,7 @@ import select
 import time
 from contextlib import suppress
 
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups._native.calls import lib
 from pycgroups.errors import Error, LaunchError, StateError, invalid
 from pycgroups.images.files import io_errors
@@ -322,7 +322,7 @@ def prepare(task: Task) -> Waiting:
     """
     plan = _encode(task)
     state = _open_state(task.directory)
-    spawned = calls.Spawned()
+    spawned = spawning.Spawned()
     ours = [state]
     try:
         theirs, gate = _pipe()
@@ -344,8 +344,8 @@ def prepare(task: Task) -> Waiting:
     return waiting
 
 
-def _spawn(spawned: calls.Spawned, plan: bytes, fds: list[int]) -> None:
-    result = calls.monitor(spawned, plan, fds)
+def _spawn(spawned: spawning.Spawned, plan: bytes, fds: list[int]) -> None:
+    result = spawning.monitor(spawned, plan, fds)
     if result < 0:
         raise LaunchError(step=_START, errno=-result)
 
@@ -408,7 +408,7 @@ def _encode(task: Task) -> bytes:
         "check_msec": round(task.check.interval * 1000),
         "early_msec": round(task.check.early * 1000),
     }
-    return calls.monitor_plan(numbers, members, [os.fsencode(word) for word in words])
+    return spawning.monitor_plan(numbers, members, [os.fsencode(word) for word in words])
 
 
 def _asked(command: Command) -> int:
