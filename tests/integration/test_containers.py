@@ -256,6 +256,28 @@ def test_limits_hold_and_are_changed(run):
     assert make_reason_of(run("sh", "-c", "dd if=/dev/zero of=/dev/null bs=64M count=1; exit 1", memory="16M")) == "oom"
 
 
+FORKS = "for _ in 1 2 3 4 5 6 7 8; do sleep 100 & done; exit 1"
+
+
+@pytest.mark.requires("limits")
+def test_a_limit_of_processes_that_was_hit_is_the_reason(store, run):
+    held = run("sh", "-c", FORKS, pids=5)
+    assert make_reason_of(held) == "pids"
+    died = [event for event in store.events.read() if event.action == "die"]
+    assert [event.attributes["reason"] for event in died] == ["pids"]
+    coped = run("sh", "-c", f"(read x; {FORKS}) </dev/null; exit 0", pids=5)
+    assert make_reason_of(coped) == "exited"
+
+
+@pytest.mark.requires("limits")
+def test_a_limit_of_what_is_executed_is_no_reason_of_the_container(run):
+    held = run("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done", pids=100)
+    assert held.exec(["sh", "-c", FORKS], pids=5, timeout=60).reason == "pids"
+    held.kill("TERM")
+    assert make_reason_of(held) == "exited"
+    assert held.exit_code == 3
+
+
 def test_limits_that_nobody_enforces_are_told_where_they_need_not_be(make):
     held = make(memory="64M", pids=50, require_limits=False)
     held.start()
