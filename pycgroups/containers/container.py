@@ -98,8 +98,8 @@ class Container(Contents, Looking):
             c.status, c.pid
 
     It is no process of Python, and no daemon watches over it: whoever may write in the store can do with it all that
-    its maker can, from any process, also when that one has gone. It ends when the process that started it does, unless
-    it is detached.
+    its maker can, from any process, also when that one has gone. Pickled, it is the same container in another process.
+    It ends when the process that started it does, unless it is detached.
 
     Attributes:
         id: 64 hexadecimal digits.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
 from tests.images import Image
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 from tests.worlds import features
 
 pytestmark = pytest.mark.requires("userns")
@@ -237,6 +238,14 @@ def test_as_a_block_it_is_started_and_removed(store, root, monkeypatch):
     with pytest.raises(pc.CommandNotFound):
         pc.Container("no-such-program", rootfs=root)
     assert store.containers.list(all=True) == []
+
+
+def test_another_process_takes_it_pickled(run):
+    held = run()
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer).exec(['echo', 'inside'], text=True).stdout)"
+    words = [sys.executable, "-c", program]
+    assert subprocess.check_output(words, input=pickle.dumps(held), timeout=PATIENCE) == b"inside\n\n"
+    assert pickle.loads(pickle.dumps(held)) == held
 
 
 def test_limits_hold_and_are_changed(run):
