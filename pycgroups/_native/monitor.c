@@ -517,7 +517,7 @@ static void wait_for_log(void)
     }
 }
 
-/* How often its limit has refused a fork; of a cgroup that was there before, since ever. */
+/* How often its limit has refused a fork. */
 static uint64_t count_refused(void)
 {
     char text[COUNTS_BYTES];
@@ -633,7 +633,7 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
     if (!may_begin())
         leave(0);
     program_status = plan->status;
-    uint64_t began = clock_nsec(CLOCK_MONOTONIC), refused_before = count_refused();
+    uint64_t began = clock_nsec(CLOCK_MONOTONIC);
     if (has_output() && start_thread(keep_log, 0) < 0) /* the container would wait for a reader, for ever */
         leave(125);
     wait_for_end();
@@ -643,7 +643,7 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
     int is_settled = settled > 0 && clock_nsec(CLOCK_MONOTONIC) - began >= settled;
     uint32_t delay_msec = is_settled ? plan->first_msec : plan->delay_msec;
     look_at_memory();
-    refused_forks = count_refused() - refused_before;
+    refused_forks = count_refused();
     find_status();
     wait_for_log();
     int is_command_to_come = wants_command();
