@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.job import Job
@@ -15,6 +15,7 @@ from pycgroups.runtime.steps import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
     from typing_extensions import Unpack
 
@@ -23,9 +24,53 @@ if TYPE_CHECKING:
     from pycgroups.containers.result import Result
     from pycgroups.containers.streams import Stream
     from pycgroups.containers.supervisor import Supervisor
-    from pycgroups.containers.vocabulary import Options, Path
+    from pycgroups.containers.vocabulary import Options, Path, RunOptions
 
 __all__ = ["DEVNULL", "PIPE", "STDOUT", "run"]
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    text: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Result[str]: ...
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    encoding: str,
+    text: bool | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Result[str]: ...
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    text: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    **options: Unpack[RunOptions],
+) -> Result[bytes]: ...
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Result: ...
 
 
 def run(
