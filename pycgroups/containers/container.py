@@ -132,7 +132,7 @@ class Container(Contents, Looking):
                 and 0.1 s again after it has run for 10 s. `stop` and `kill` end that.
             healthcheck: how it is found out, now and then, whether it does its work: a `pycgroups.Healthcheck`, a dict
                 of its words, or a command for a shell; by default as its image says.
-            **options: see `pycgroups.containers.config.ContainerConfig`.
+            **options: see `pycgroups.ContainerConfig`.
 
         Raises:
             Error: of the kinds that `pycgroups.run` raises; nothing is left.

@@ -23,7 +23,7 @@ from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
+    from typing import NoReturn, Self
 
     from pycgroups.containers.streams import Stream
     from pycgroups.containers.verdict import Reason
@@ -362,6 +362,10 @@ class Popen(Generic[AnyStr]):
         with self._lock:
             if self._master >= 0:
                 termios.tcsetwinsize(self._master, size)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: descriptors are one object's, which closes them."""
+        raise TypeError(f"cannot pickle or copy {self!r}, which holds descriptors")
 
     def __enter__(self) -> Self:
         """Close its streams and wait for it at the end of the block, as subprocess does."""

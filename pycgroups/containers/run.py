@@ -106,7 +106,7 @@ def run(
         on_syscall: decides on system calls: a function for each name, ``{"mkdir": function}``, or one function for
             those that the profile ``seccomp`` has ``SCMP_ACT_NOTIFY`` for. It is called in a thread with a
             `pycgroups.seccomp.Call`, one after the other, and returns one of the answers of `pycgroups.seccomp`.
-        **options: see `pycgroups.containers.config.ContainerConfig`: `memory="256M"`, `cpus=1`, `pids=64`,
+        **options: see `pycgroups.ContainerConfig`: `memory="256M"`, `cpus=1`, `pids=64`,
             `timeout=5` (seconds), `rootfs=...`, `volumes=...`, `network=...`, `user=...` and the others.
 
     Returns:

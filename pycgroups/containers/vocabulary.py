@@ -29,7 +29,7 @@ Names = Sequence[str] | AbstractSet[str]
 
 
 class Options(Words, total=False):
-    """See `pycgroups.containers.config.ContainerConfig` for the meaning of each, with units and defaults."""
+    """See `pycgroups.ContainerConfig` for the meaning of each, with units and defaults."""
 
     entrypoint: Path | Sequence[Path] | None
     env: Pairs | None
