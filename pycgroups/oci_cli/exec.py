@@ -164,7 +164,10 @@ def changed(process: dict[str, Any], flags: dict[str, Any], args: list[str]) -> 
         kept = sets.get("ambient", [])
         sets = result["capabilities"] = {**sets, "effective": kept, "permitted": kept}
     if "cap" in flags:
-        more = {name: [*sets.get(name, []), *flags["cap"]] for name in ("bounding", "effective", "permitted")}
+        names = ["bounding", "effective", "permitted"]
+        if sets.get("inheritable") is not None:  # without which there is nothing to be ambient
+            names.append("ambient")
+        more = {name: [*sets.get(name, []), *flags["cap"]] for name in names}
         result["capabilities"] = {**sets, **more}
     return result
 

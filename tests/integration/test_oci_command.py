@@ -437,6 +437,20 @@ def test_who_it_is(oci):
 
 
 @same_on_v2
+@pytest.mark.parametrize(("inheritable", "ambient"), [({"inheritable": ["CAP_SYS_CHROOT"]}, 1 << 18), ({}, 0)])
+def test_a_capability_more_is_ambient_where_some_can_be_inherited(oci, bundle, inheritable, ambient):
+    sets = bundle.config["process"]["capabilities"]
+    bundle.config["process"]["capabilities"] = {
+        **sets,
+        "bounding": [*sets["bounding"], "CAP_SYS_CHROOT"],
+        **inheritable,
+    }
+    oci.running()
+    said = oci.call("exec", "--cap", "CAP_SYS_CHROOT", "web", "grep", "CapAmb", "/proc/self/status").out
+    assert int(said.split()[-1], 16) == ambient
+
+
+@same_on_v2
 def test_a_process_in_a_file(oci, bundle, tmp_path):
     oci.running()
     process = {
