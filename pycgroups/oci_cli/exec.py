@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag, UsageError
+from pycgroups.oci_cli import affinity
 from pycgroups.oci_cli.command import (
     CONSOLE_SOCKET,
     DETACH,
@@ -78,6 +79,7 @@ def run(given: Given) -> int:
 
 def _execute(given: Given, container: Container, process: Process) -> Executed:
     flags = given.flags
+    affinity.forget()
     executed = container.exec(
         process,
         console_socket=flags.get("console_socket"),

@@ -451,6 +451,24 @@ def test_a_capability_more_is_ambient_where_some_can_be_inherited(oci, bundle, i
 
 
 @same_on_v2
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one CPU")
+def test_who_is_tied_to_a_cpu_ties_no_container(oci, bundle):
+    cpus = os.sched_getaffinity(0)
+
+    def tie():
+        os.sched_setaffinity(0, {min(cpus)})
+
+    bundle.shell("grep Cpus_allowed: /proc/self/status; sleep 1000")
+    ask = ["sh", "-c", "grep Cpus_allowed: /proc/self/status"]
+    with oci.start("run", "--bundle", bundle.write(), "web", stdout=subprocess.PIPE, preexec_fn=tie) as run:
+        lines = [run.stdout.readline(), oci.call("exec", "web", *ask, preexec_fn=tie).out]
+        oci.call("delete", "--force", "web")
+    for line in lines:
+        mask = int(line.split()[1].replace(",", ""), 16)
+        assert {cpu for cpu in cpus if mask >> cpu & 1} == cpus
+
+
+@same_on_v2
 def test_a_process_in_a_file(oci, bundle, tmp_path):
     oci.running()
     process = {
