@@ -938,12 +938,25 @@ static int is_hole(const struct plan_step *step, int64_t number)
 
 /* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
  * what we wait for the start on. This takes more system calls than the program's filter need allow. */
+/* The container's own limit may leave no number above all trees for what has to be moved. */
+static void close_others(struct run *run, int64_t first, int64_t end, int64_t kept)
+{
+    for (int64_t i = 0; i < PLAN_SLOTS; i++) {
+        if (run->slot[i] < 0 || (i >= first && i < end) || i == kept)
+            continue;
+        SYS(close, run->slot[i]);
+        run->slot[i] = -1;
+    }
+}
+
 static int do_ready(struct run *run, const struct plan_step *step)
 {
     int64_t slot = step->arg[0], count = step->arg[1], kept = step->arg[4];
     if (count < 0 || count > PLAN_PASSED_MAX)
         return -EINVAL;
     long above = CONTROL + count, last = above + (kept >= 0), ret = 0;
+    if (count > 0 || kept >= 0)
+        close_others(run, slot, slot + count, kept);
     for (int64_t i = 0; i < count && ret >= 0; i++) /* out of the way first: each may have any number */
         ret = keep(run, slot + i, dup_from(fd_of(run, slot + i), last + 1));
     if (kept >= 0 && ret >= 0)

@@ -118,6 +118,14 @@ def test_links_in_a_ring_lead_nowhere(bundle, image):
         bundle.create()
 
 
+def test_a_limit_of_descriptors_below_the_number_of_mounts(bundle):
+    bundle.config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 10}]
+    bundle.config["mounts"] += [
+        {"destination": f"/tmp/{number}", "source": str(bundle.path), "options": ["bind"]} for number in range(20)
+    ]
+    assert "config.json" in output(bundle, "ls /tmp/19")
+
+
 # -- paths that are masked or read-only, by links of the image --------------------------------------------------------
 
 
