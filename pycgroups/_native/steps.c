@@ -35,6 +35,7 @@ enum {
     SOCK_DGRAM_ = 2,
     SOCK_RAW_ = 3,
     SOCK_CLOEXEC_ = 02000000,
+    SA_RESTORER_ = 0x04000000,
     OWN_MAX = 16, /* descriptors that the helper has beside the slots */
 };
 
@@ -938,6 +939,29 @@ static int is_hole(const struct plan_step *step, int64_t number)
 
 /* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
  * what we wait for the start on. This takes more system calls than the program's filter need allow. */
+static void __attribute__((noreturn)) end_by(int signal)
+{
+    SYS(exit_group, 128 + signal);
+    __builtin_trap(); /* the program's seccomp filter may forbid even that */
+}
+
+/* To process 1 the kernel sends what it has a handler for, and SIGKILL; an exec takes the handlers away. */
+static int do_mortal(const struct plan_step *step)
+{
+    uint64_t signals = (uint64_t)step->arg[0];
+    struct {
+        void (*handler)(int);
+        uint64_t flags;
+        void (*restorer)(int); /* where x86 has a handler return to; this one does not return */
+        uint64_t blocked;
+    } action = {.handler = end_by, .flags = SA_RESTORER_, .restorer = end_by};
+    long ret = 0;
+    for (int signal = 1; signal <= 64 && ret == 0; signal++)
+        if (signals >> (signal - 1) & 1)
+            ret = SYS(rt_sigaction, signal, &action, 0, sizeof action.blocked);
+    return (int)(ret < 0 ? ret : SYS(rt_sigprocmask, 1 /* SIG_UNBLOCK */, &signals, 0, sizeof signals));
+}
+
 /* The container's own limit may leave no number above all trees for what has to be moved. */
 static void close_others(struct run *run, int64_t first, int64_t end, int64_t kept)
 {
@@ -1081,6 +1105,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_HOME: return do_home(run, step);
     case OP_STREAMS: return do_streams(step);
     case OP_READY: return do_ready(run, step);
+    case OP_MORTAL: return do_mortal(step);
     case OP_EXEC: return do_exec_or_tell(run, step);
     }
     return -ENOSYS;

@@ -69,6 +69,20 @@ def test_what_is_created_can_be_killed_and_deleted_by_force(oci, bundle):
     assert start_of(pid) == 0
 
 
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT"])
+@pytest.mark.parametrize("spaces", [{"pid"}, set()], ids=["own pids", "pids of the host"])
+def test_what_waits_for_its_start_is_ended_by_what_ends_a_program(oci, bundle, name, spaces):
+    bundle.run("sleep", "1000")
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] not in {"pid"} - spaces]
+    oci.create()
+    oci.call("kill", "web", "USR1")
+    oci.call("kill", "web", name)
+    oci.wait_for("stopped")
+    assert "stopped" in oci.fails("start", "web")
+    oci.call("delete", "web")
+
+
 @same_on_v2
 def test_a_name_is_taken_once(oci, bundle, tmp_path):
     bundle.run("sleep", "1000")
