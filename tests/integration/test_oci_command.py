@@ -628,10 +628,16 @@ def test_a_config_to_begin_with(oci, bundle):
     assert "File exists" in oci.fails("spec", cwd=bundle.path)
     assert f"write {bundle.path}/nonesuch/config.json: No such" in oci.fails("spec", "-b", bundle.path / "nonesuch")
     config = json.loads((bundle.path / "config.json").read_text())
-    config["process"].update(terminal=False, args=["hostname"])
+    script = "hostname; grep ' /sys/fs/cgroup' /proc/mounts"
+    config["process"].update(terminal=False, args=["sh", "-c", script])
     (bundle.path / "config.json").write_text(json.dumps(config))
     (bundle.path / "rootfs").symlink_to(bundle.config["root"]["path"])
-    assert oci.call("run", "web", cwd=bundle.path).out == "pycgroups\n"
+    name, *mounts = oci.call("run", "web", cwd=bundle.path).out.splitlines()
+    assert name == "pycgroups"
+    flags = {
+        mount: flags.split(",")[0] for _, mount, _, flags, *_ in map(str.split, mounts)
+    }  # the uppermost of each place
+    assert set(flags.values()) == {"ro"}
 
 
 @same_on_v2
