@@ -634,10 +634,10 @@ def test_a_config_to_begin_with(oci, bundle):
     (bundle.path / "rootfs").symlink_to(bundle.config["root"]["path"])
     name, *mounts = oci.call("run", "web", cwd=bundle.path).out.splitlines()
     assert name == "pycgroups"
-    flags = {
+    last = {
         mount: flags.split(",")[0] for _, mount, _, flags, *_ in map(str.split, mounts)
     }  # the uppermost of each place
-    assert set(flags.values()) == {"ro"}
+    assert set(last.values()) == {"ro"}
 
 
 @same_on_v2
