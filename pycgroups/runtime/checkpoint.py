@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
@@ -243,7 +243,7 @@ def _mounts(spec: Spec, record: Record, cgroups: Sequence[str]) -> Iterator[tupl
 
 def _real(pid: int, place: str) -> str:
     """Return where a mount is that was made by links of the image: criu knows it by that."""
-    fd = calls.open_inside(b"/proc/%d/root" % pid, os.fsencode(place))
+    fd = vfs.open_inside(b"/proc/%d/root" % pid, os.fsencode(place))
     if fd < 0:  # the container has changed its mounts
         return place
     try:

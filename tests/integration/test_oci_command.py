@@ -634,9 +634,7 @@ def test_a_config_to_begin_with(oci, bundle):
     (bundle.path / "rootfs").symlink_to(bundle.config["root"]["path"])
     name, *mounts = oci.call("run", "web", cwd=bundle.path).out.splitlines()
     assert name == "pycgroups"
-    last = {
-        mount: flags.split(",")[0] for _, mount, _, flags, *_ in map(str.split, mounts)
-    }  # the uppermost of each place
+    last = {place: flags.split(",")[0] for _, place, _, flags, *_ in map(str.split, mounts)}  # what is on top
     assert set(last.values()) == {"ro"}
 
 
