@@ -327,6 +327,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     bundle: str,
     cgroups: tuple[Shown, ...],
     nodes: tuple[tuple[str, str], ...],
+    links: tuple[tuple[str, str], ...],
     joins: int,
     caller: _Caller,
     order: tuple[str, ...],
@@ -345,6 +346,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         bundle=bundle,
         cgroups=cgroups,
         nodes=dict(nodes),
+        links=dict(links),
         order=order,
     )
     return made, made.encode()
@@ -477,7 +479,8 @@ class Creation:
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
         order, caller = tuple(kind for kind, _ in self.wishes.spaces), _caller(spec, self.wishes)
-        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), caller, order)
+        seen = shown, nodes, self.read_links()
+        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, *seen, len(joins), caller, order)
         self.running = Running(made)
         uids, gids = self.id_mappings()
         if spaces := plan.joined(spec, order):
@@ -534,6 +537,14 @@ class Creation:
         from pycgroups.runtime import nodes  # few ask for devices in a user namespace
 
         return tuple(nodes.make(self.home, self.spec).items())
+
+    def read_links(self) -> tuple[tuple[str, str], ...]:
+        """Read the symlinks of the host that are to be copied."""
+        if not any("copy-symlink" in mount.options for mount in self.spec.mounts):
+            return ()
+        from pycgroups.runtime import links  # few ask for them
+
+        return tuple(links.read(self.spec.mounts, self.bundle).items())
 
     def id_mappings(self) -> IdMaps:
         """Return the maps of a new user namespace; without any, this process is its root, as with crun."""
