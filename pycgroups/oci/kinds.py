@@ -36,6 +36,7 @@ def _word(*words: str) -> Rule:
 
 _DIGITS = frozenset("0123456789")
 _LONGEST_MEDIA_TYPE = 255
+_LONGEST_BIT = len("99999")  # no kernel has that many CPUs or memory nodes, and a mask of them is soon made
 _LOWER_HEX = frozenset("0123456789abcdef")
 _OF_A_SUFFIX = frozenset("-+.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -60,7 +61,11 @@ def _is_version(text: str) -> bool:
 def _is_number_list(text: str) -> bool:
     first, *rest = text.split(",")
     ranges = [one.split("-") for one in (first, *(one.lstrip(" ") for one in rest))]
-    return all(len(one) <= 2 and all(map(_is_number, one)) for one in ranges)  # noqa: PLR2004 (from, to)
+    return all(len(one) <= 2 and all(map(_is_bit, one)) for one in ranges)  # noqa: PLR2004 (from, to)
+
+
+def _is_bit(text: str) -> bool:
+    return _is_number(text) and len(text) <= _LONGEST_BIT
 
 
 def _is_page_size(text: str) -> bool:
@@ -122,7 +127,7 @@ Version = Annotated[str, Rule(_is_version, "a version of the specification, 1.x.
 NotEmpty = Annotated[str, Rule(bool, "text that is not empty")]
 AbsolutePath = Annotated[str, Rule(_is_absolute, "an absolute path")]
 Arguments = Annotated[tuple[str, ...], Rule(bool, "at least the program")]
-NumberList = Annotated[str, Rule(_is_number_list, "a list such as '0-3,7'")]
+NumberList = Annotated[str, Rule(_is_number_list, "a list such as '0-3,7', of numbers below 100000")]
 PageSize = Annotated[str, Rule(_is_page_size, "a size such as '2MB'")]
 
 NamespaceType = Annotated[str, _word("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")]

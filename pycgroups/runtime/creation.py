@@ -169,6 +169,7 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
             path="linux.namespaces",
             hint='add {"type": "mount"}',
         )
+    _check_rights(spec.linux)
     _check_host(spec.linux)
     if wishes.console_socket is not None and not process.terminal:
         raise InvalidConfig("a console socket needs a terminal", operation="option", path="process.terminal")
@@ -178,6 +179,18 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     if not os.path.isdir(rootfs):
         raise NotFound("no such directory", operation="open rootfs", path=rootfs)
     return rootfs
+
+
+def _check_rights(linux: Linux) -> None:
+    """Refuse what takes a user namespace, which a config.json has to ask for: none is made that it does not name."""
+    if any(space.type == "user" for space in linux.namespaces) or own.may_unshare():
+        return
+    raise Unsupported(
+        "an ordinary user's container needs a user namespace",
+        operation="option",
+        path="linux.namespaces",
+        hint='add {"type": "user"}, and uidMappings and gidMappings to linux; `pycgroups-oci spec --rootless` has all three',
+    )
 
 
 def _check_host(linux: Linux) -> None:

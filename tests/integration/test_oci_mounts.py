@@ -192,7 +192,6 @@ def test_what_is_no_symlink_is_mounted_and_what_else_is_there_stays(bundle, imag
     ("options", "found"),
     [
         ("noatime atime", "rw,relatime"),
-        ("noatime norelatime", "rw,noatime"),
         ("strictatime nostrictatime", "rw,relatime"),
         ("rnoatime ratime", "rw,relatime"),
         ("silent loud iversion noiversion", "rw,relatime"),
@@ -204,6 +203,39 @@ def test_every_option_of_the_specification_is_known(bundle, scratch, kind, optio
     mount = {"destination": "/mnt", "type": kind, "source": str(scratch), "options": options.split()}
     bundle.config["mounts"].append(mount)
     assert output(bundle, "grep ' /mnt ' /proc/self/mountinfo").split()[5] == found
+
+
+# -- what an ordinary user may not ------------------------------------------------------------------------------------
+
+
+def without(bundle, kind):
+    """Have it share a namespace with its creator."""
+    spaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [space for space in spaces if space["type"] != kind]
+
+
+@pytest.mark.requires("rootless")
+def test_no_user_namespace_is_made_that_is_not_asked_for(bundle):
+    without(bundle, "user")
+    del bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]
+    with pytest.raises(pc.Unsupported, match='needs a user namespace.*"user"'):
+        output(bundle, "true")
+
+
+@pytest.mark.requires("rootless")
+def test_sysfs_is_of_a_network_namespace(bundle):
+    without(bundle, "network")
+    bundle.config["mounts"].append({"destination": "/sys", "type": "sysfs", "source": "sysfs"})
+    with pytest.raises(pc.LaunchError, match="sysfs needs a network namespace"):
+        output(bundle, "true")
+
+
+@pytest.mark.requires("rootless")
+def test_what_the_host_forbids_stays_forbidden(bundle, scratch):
+    mount = {"destination": "/mnt", "source": str(scratch), "options": ["bind", "strictatime"]}
+    bundle.config["mounts"].append(mount)
+    with pytest.raises(pc.LaunchError, match="keeps what it forbids"):
+        output(bundle, "true")
 
 
 # -- propagation ------------------------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ WRONG = [
     (with_process(scheduler={"policy": "SCHED_RR", "period": 1}), "process.scheduler.period", "SCHED_DEADLINE"),
     (with_process(ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 8}), "process.ioPriority.priority", "7"),
     (with_process(execCPUAffinity={"final": "0-x"}), "process.execCPUAffinity.final", "'0-3,7'"),
+    (with_process(execCPUAffinity={"final": "0-100000"}), "process.execCPUAffinity.final", "below 100000"),
     ({**MINIMAL, "hostname": "box"}, "hostname", "'uts'"),
     ({**MINIMAL, "domainname": "box"}, "domainname", "'uts'"),
     ({**MINIMAL, "annotations": {"": "x"}}, "annotations['']", "not empty"),
@@ -213,7 +214,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1
 PATTERNS = {
     kinds._is_version: r"1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)([-+][-+.0-9A-Za-z]+)?",
     kinds._is_absolute: r"(?s)/.*",
-    kinds._is_number_list: r"[0-9]+(-[0-9]+)?(, *[0-9]+(-[0-9]+)?)*",
+    kinds._is_number_list: r"[0-9]{1,5}(-[0-9]{1,5})?(, *[0-9]{1,5}(-[0-9]{1,5})?)*",
     kinds._is_page_size: r"[1-9][0-9]*[KMG]B",
     kinds._is_access: r"[rwm]+",
     kinds._is_interface: r"(?!\.{1,2}\Z)[!-.0-9;-~\x01-\x08\x0e-\x1b\x7f]{1,15}",
