@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.placing import Placing
     from pycgroups.cgroups.scoped import Scoped
+    from pycgroups.namespaces.own import Rights
     from pycgroups.oci.runtime_spec import IdMapping, Linux, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.program import Manner
@@ -189,7 +190,7 @@ def _check_rights(linux: Linux) -> None:
         "an ordinary user's container needs a user namespace",
         operation="option",
         path="linux.namespaces",
-        hint='add {"type": "user"}, and uidMappings and gidMappings to linux; `pycgroups-oci spec --rootless` has all three',
+        hint='add {"type": "user"}, with uidMappings and gidMappings; `pycgroups-oci spec --rootless` has all three',
     )
 
 
@@ -306,23 +307,11 @@ def _bare_mounts() -> tuple[bytes, ...]:
     return bare.mounts()
 
 
-class _Caller(NamedTuple):
-    """What this process may do."""
-
-    privileged: bool
-    nested: bool
-    groups: bool
-    leaves_groups: bool
-
-
-def _caller(spec: Spec, wishes: Wishes) -> _Caller:
+def _rights(spec: Spec, wishes: Wishes) -> Rights:
+    found = own.rights()
     keeps = dict(spec.annotations).get(_KEEP_GROUPS) == "1"
-    return _Caller(
-        privileged=own.is_privileged(),
-        nested=own.is_nested(),
-        groups=wishes.groups and own.may_set_groups() and not keeps,
-        leaves_groups=own.can_leave_groups() and not keeps,
-    )
+    groups = found.groups and wishes.groups and not keeps
+    return found._replace(groups=groups, leaves_groups=found.leaves_groups and not keeps)
 
 
 def _shape(spec: Spec) -> Spec:
@@ -342,17 +331,17 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     nodes: tuple[tuple[str, str], ...],
     links: tuple[tuple[str, str], ...],
     joins: int,
-    caller: _Caller,
+    rights: Rights,
     order: tuple[str, ...],
 ) -> tuple[Plan, bytes]:
     assert spec.process is not None
     made = plan.make_plan(
         spec,
         rootfs,
-        privileged=caller.privileged,
-        nested=caller.nested,
-        groups=caller.groups,
-        leaves_groups=caller.leaves_groups,
+        privileged=rights.privileged,
+        nested=rights.nested,
+        groups=rights.groups,
+        leaves_groups=rights.leaves_groups,
         joins=joins,
         manner=manner,
         terminal=terminals.wanted(spec.process),
@@ -491,9 +480,9 @@ class Creation:
         self.listen()
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
-        order, caller = tuple(kind for kind, _ in self.wishes.spaces), _caller(spec, self.wishes)
+        order, rights = tuple(kind for kind, _ in self.wishes.spaces), _rights(spec, self.wishes)
         seen = shown, nodes, self.read_links()
-        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, *seen, len(joins), caller, order)
+        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, *seen, len(joins), rights, order)
         self.running = Running(made)
         uids, gids = self.id_mappings()
         if spaces := plan.joined(spec, order):

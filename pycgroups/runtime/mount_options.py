@@ -33,8 +33,8 @@ _ATTRIBUTES = {
 }
 _RECURSIVE = {f"r{name}": value for name, value in _ATTRIBUTES.items()}
 
-# What says nothing, or nothing that a mount of today has: mount(2) has relatime for norelatime, and the new calls know no
-# silence, and nothing of the counters that file systems keep of themselves.
+# What says nothing, or nothing that a mount of today has: relatime is all that norelatime could lead to, and the mount
+# API has no word for silence, and none for the counters that file systems keep of themselves.
 _IGNORED = frozenset(
     {
         *("defaults", "nofail", "nouser", "auto", "noauto", "user", "users"),

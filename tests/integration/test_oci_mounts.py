@@ -218,7 +218,7 @@ def without(bundle, kind):
 def test_no_user_namespace_is_made_that_is_not_asked_for(bundle):
     without(bundle, "user")
     del bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]
-    with pytest.raises(pc.Unsupported, match='needs a user namespace.*"user"'):
+    with pytest.raises(pc.Unsupported, match="needs a user namespace"):
         output(bundle, "true")
 
 
