@@ -34,6 +34,7 @@ enum plan_op {
     OP_MOUNT,      /* slot, resolve flags; path in the root, made as a directory or file as the source is one */
     OP_MKDIR,      /* mode, resolve flags; path in the root; parents are made too */
     OP_SYMLINK,    /* target; path in the root */
+    OP_COPY_LINK,  /* target; path in the root, where a mount would be: the same link there is no error */
     OP_NODE,       /* mode, dev, uid, gid; path in the root */
     OP_FILE,       /* mode; path in the root, content: a new file */
     OP_NULL,       /* slot; path in the root: must be the null device (1, 3) */

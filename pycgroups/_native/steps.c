@@ -436,6 +436,26 @@ static int do_symlink(struct run *run, const struct plan_step *step)
     return parent < 0 ? parent : there_already(step, (int)SYS(symlinkat, str(run, step, 0), parent, name));
 }
 
+static int is_link_to(int parent, const char *name, const char *target)
+{
+    char found[PATH_BYTES];
+    long length = SYS(readlinkat, parent, name, found, sizeof found);
+    return length >= 0 && (size_t)length == text_length(target) && text_equal(found, target, (size_t)length);
+}
+
+static int do_copy_link(struct run *run, const struct plan_step *step)
+{
+    const char *name, *target = str(run, step, 0);
+    int parent = open_parent_made(run->root, str(run, step, 1), 0, &name);
+    if (parent < 0)
+        return parent;
+    int ret = (int)SYS(symlinkat, target, parent, name);
+    if (ret == -EEXIST && is_link_to(parent, name, target))
+        ret = 0;
+    SYS(close, parent);
+    return ret;
+}
+
 static int do_node(struct run *run, const struct plan_step *step)
 {
     const char *name;
@@ -1043,6 +1063,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_MOUNT: return do_mount(run, step);
     case OP_MKDIR: return do_mkdir(run, step);
     case OP_SYMLINK: return do_symlink(run, step);
+    case OP_COPY_LINK: return do_copy_link(run, step);
     case OP_NODE: return do_node(run, step);
     case OP_FILE: return do_file(run, step);
     case OP_NULL: return do_null(run, step);

@@ -47,9 +47,14 @@ def effective() -> int:
     return calls.effective_capabilities()
 
 
+def may_unshare() -> bool:
+    """Tell whether it may make namespaces without a user namespace: clone(2), CAP_SYS_ADMIN."""
+    return bool(effective() >> _CAP_SYS_ADMIN & 1)
+
+
 def is_privileged() -> bool:
     """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN where that belongs)."""
-    return bool(effective() >> _CAP_SYS_ADMIN & 1) and (not is_nested() or _owns_mounts())
+    return may_unshare() and (not is_nested() or _owns_mounts())
 
 
 def _owns_mounts() -> bool:

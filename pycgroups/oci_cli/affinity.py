@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import posix
 
-_MOST = 8192  # the greatest NR_CPUS of any kernel configuration
-
 
 def forget() -> None:
     """Let this process, and so the container's, run on all CPUs that its cpuset has; sched_setaffinity(2)."""
     try:
-        posix.sched_setaffinity(0, range(_MOST))
+        posix.sched_setaffinity(0, range(posix.sysconf("SC_NPROCESSORS_CONF")))
     except OSError:  # a filter of a container that this runs in; there the pinning stays
         return

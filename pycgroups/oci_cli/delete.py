@@ -29,7 +29,7 @@ FLAGS = (
         value="PID:BEGAN",
         read=_first,
     ),
-    Flag("--regex -r", "every container whose whole name the regular expression matches"),
+    Flag("--regex -r", "every container in whose name the regular expression finds something, as with crun"),
 )
 
 
@@ -55,7 +55,7 @@ def _matching(given: Given) -> Iterable[Container]:
         pattern = re.compile(given.words[0])
     except re.error as error:
         raise UsageError(f"{given.words[0]!r} is no regular expression: {error}") from None
-    return [container for container in runtime.containers(root=given.settings.root) if pattern.fullmatch(container.id)]
+    return [container for container in runtime.containers(root=given.settings.root) if pattern.search(container.id)]
 
 
 COMMAND = Command(run, "CONTAINER", "Remove a stopped container, its cgroup and its state.", FLAGS)

@@ -170,6 +170,7 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
             path="linux.namespaces",
             hint='add {"type": "mount"}',
         )
+    _check_rights(spec.linux)
     _check_host(spec.linux)
     if wishes.console_socket is not None and not process.terminal:
         raise InvalidConfig("a console socket needs a terminal", operation="option", path="process.terminal")
@@ -179,6 +180,18 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     if not os.path.isdir(rootfs):
         raise NotFound("no such directory", operation="open rootfs", path=rootfs)
     return rootfs
+
+
+def _check_rights(linux: Linux) -> None:
+    """Refuse what takes a user namespace, which a config.json has to ask for: none is made that it does not name."""
+    if any(space.type == "user" for space in linux.namespaces) or own.may_unshare():
+        return
+    raise Unsupported(
+        "an ordinary user's container needs a user namespace",
+        operation="option",
+        path="linux.namespaces",
+        hint='add {"type": "user"}, with uidMappings and gidMappings; `pycgroups-oci spec --rootless` has all three',
+    )
 
 
 def _check_host(linux: Linux) -> None:
@@ -316,6 +329,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     bundle: str,
     cgroups: tuple[Shown, ...],
     nodes: tuple[tuple[str, str], ...],
+    links: tuple[tuple[str, str], ...],
     joins: int,
     rights: Rights,
     order: tuple[str, ...],
@@ -334,6 +348,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         bundle=bundle,
         cgroups=cgroups,
         nodes=dict(nodes),
+        links=dict(links),
         order=order,
     )
     return made, made.encode()
@@ -466,7 +481,8 @@ class Creation:
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
         order, rights = self.order(), _rights(spec, self.wishes)
-        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), rights, order)
+        seen = shown, nodes, self.read_links()
+        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, *seen, len(joins), rights, order)
         self.running = Running(made)
         uids, gids = self.id_mappings()
         if spaces := plan.joined(spec, order):
@@ -534,6 +550,14 @@ class Creation:
         from pycgroups.runtime import nodes  # few ask for devices in a user namespace
 
         return tuple(nodes.make(self.home, self.spec).items())
+
+    def read_links(self) -> tuple[tuple[str, str], ...]:
+        """Read the symlinks of the host that are to be copied."""
+        if not any("copy-symlink" in mount.options for mount in self.spec.mounts):
+            return ()
+        from pycgroups.runtime import links  # few ask for them
+
+        return tuple(links.read(self.spec.mounts, self.bundle).items())
 
     def id_mappings(self) -> IdMaps:
         """Return the maps of a new user namespace; without any, this process is its root, as with crun."""

@@ -150,6 +150,17 @@ _STEPS = {
     (lib.OP_SECCOMP, errno.EACCES): "needs no_new_privileges or CAP_SYS_ADMIN",
 }
 
+_LOCKED = (
+    "in a user namespace a mount of the host keeps what it forbids (ro, nosuid, nodev, noexec) and its access times: "
+    "leave out of the options what would change those; mount_namespaces(7)"
+)
+_SYSFS = (
+    "in a user namespace sysfs needs a network namespace of the container's own, and a whole /sys around it: bind the "
+    "host's /sys instead, or unmask it where a container is around"
+)
+_IDMAP = 5
+"""Which argument of `OP_TREE` has the user namespace that a tree is mapped by, or -1."""
+
 _SEARCHED = {lib.OP_EXEC: 2, lib.OP_FIND: 0}
 """Which text of a step has the places where a program may be."""
 
@@ -166,6 +177,10 @@ def for_step(step: Step, number: int) -> str | None:
             f"an id that the container's user namespace does not map ({named}), or an option that this file system "
             "does not know"
         )
+    if step.op == lib.OP_FS and number == errno.EPERM and step.texts[0] == b"sysfs":
+        return _SYSFS
+    if step.op == lib.OP_TREE and number == errno.EPERM and step.args[_IDMAP] < 0:
+        return _LOCKED
     return _STEPS.get((lib.OP_EXEC if step.op == lib.OP_FIND else step.op, number))
 
 

@@ -22,8 +22,10 @@ _ATTRIBUTES = {
     "noexec": (lib.MOUNT_ATTR_NOEXEC, 0),
     "exec": (0, lib.MOUNT_ATTR_NOEXEC),
     "noatime": (lib.MOUNT_ATTR_NOATIME, lib.MOUNT_ATTR__ATIME),
+    "atime": (lib.MOUNT_ATTR_RELATIME, lib.MOUNT_ATTR__ATIME),
     "relatime": (lib.MOUNT_ATTR_RELATIME, lib.MOUNT_ATTR__ATIME),
     "strictatime": (lib.MOUNT_ATTR_STRICTATIME, lib.MOUNT_ATTR__ATIME),
+    "nostrictatime": (lib.MOUNT_ATTR_RELATIME, lib.MOUNT_ATTR__ATIME),
     "nodiratime": (lib.MOUNT_ATTR_NODIRATIME, 0),
     "diratime": (0, lib.MOUNT_ATTR_NODIRATIME),
     "nosymfollow": (lib.MOUNT_ATTR_NOSYMFOLLOW, 0),
@@ -31,8 +33,16 @@ _ATTRIBUTES = {
 }
 _RECURSIVE = {f"r{name}": value for name, value in _ATTRIBUTES.items()}
 
-# What says nothing, or nothing that a mount of today has.
-_IGNORED = frozenset({"defaults", "nofail", "async", "nouser", "auto", "noauto", "user", "users", "copy-symlink"})
+# What says nothing, or nothing that a mount of today has: relatime is all that norelatime could lead to, and the mount
+# API has no word for silence, and none for the counters that file systems keep of themselves.
+_IGNORED = frozenset(
+    {
+        *("defaults", "nofail", "nouser", "auto", "noauto", "user", "users"),
+        *("norelatime", "rnorelatime", "silent", "loud", "iversion", "noiversion"),
+    }
+)
+# What the kernel knows of every file system, as data: fsconfig(2). A bind mount has it of its source.
+_FILE_SYSTEM = frozenset({"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"})
 
 PROPAGATION: dict[str, int] = {
     "private": lib.MS_PRIVATE,
@@ -43,9 +53,9 @@ PROPAGATION: dict[str, int] = {
 PROPAGATION.update({f"r{name}": value for name, value in list(PROPAGATION.items())})
 
 # What says how a mount comes to be.
-_MANNERS = frozenset({"bind", "rbind", "idmap", "ridmap", "tmpcopyup"})
-KNOWN = frozenset({*_ATTRIBUTES, *_RECURSIVE, *PROPAGATION, *_IGNORED, *_MANNERS})
-"""All options that are no file system's own."""
+_MANNERS = frozenset({"bind", "rbind", "idmap", "ridmap", "tmpcopyup", "copy-symlink"})
+KNOWN = frozenset({*_ATTRIBUTES, *_RECURSIVE, *PROPAGATION, *_IGNORED, *_MANNERS, *_FILE_SYSTEM})
+"""All options that are no one file system's own."""
 
 _NAMES = {attributes: name for name, (attributes, _) in reversed(_ATTRIBUTES.items()) if attributes}
 
@@ -69,6 +79,7 @@ class Options(NamedTuple):
     idmap: bool
     idmap_all: bool
     copy_up: bool
+    copy_link: bool
     data: tuple[str, ...]
 
 
@@ -119,6 +130,7 @@ def _parse(options: tuple[str, ...]) -> Options:
         idmap="idmap" in words or "ridmap" in words,
         idmap_all="ridmap" in words,
         copy_up="tmpcopyup" in words,
+        copy_link="copy-symlink" in words,
         data=tuple(data),
     )
 

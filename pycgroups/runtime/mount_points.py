@@ -10,6 +10,7 @@ import os
 
 from pycgroups._native import vfs
 from pycgroups.errors import Error
+from pycgroups.runtime import links
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ def make(root: str, bundle: str, spec: Spec) -> None:
     Raises:
         Error: the file system refused.
     """
+    copied = links.read(spec.mounts, bundle)
     for place, mount in _to_be_there(spec):
+        if mount.destination in copied:
+            continue
         source = os.path.join(bundle, mount.source or "")
         bound = mount.type == "bind" or not {"bind", "rbind"}.isdisjoint(mount.options)
         _make(root, place, directory=not bound or os.path.isdir(source))

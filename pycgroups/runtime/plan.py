@@ -89,6 +89,7 @@ def make_plan(
     bundle: str = "/",
     cgroups: tuple[Shown, ...] = (),
     nodes: Mapping[str, str] = _NONE,
+    links: Mapping[str, str] = _NONE,
     order: tuple[str, ...] = (),
 ) -> Plan:
     """Turn a Spec into steps.
@@ -106,6 +107,7 @@ def make_plan(
         bundle: the directory that sources of bind mounts are relative to.
         cgroups: what a mount of the type "cgroup" shows.
         nodes: device nodes of the host that are to be shown, by their paths in the container, instead of being made.
+        links: what the symlinks say that are to be copied, by the destinations of their mounts.
         order: the kinds of namespaces to join that have a path; see `joined`.
 
     Raises:
@@ -113,7 +115,7 @@ def make_plan(
     """
     assert spec.process is not None
     plan = _Planner(spec, rootfs, manner, order, privileged=privileged, nested=nested, joins=joins)
-    plan.bundle, plan.cgroups, plan.nodes = bundle, cgroups, nodes
+    plan.bundle, plan.cgroups, plan.nodes, plan.links = bundle, cgroups, nodes, links
     plan.groups, plan.leaves_groups = groups, leaves_groups
     plan.enter()
     if isinstance(rootfs, Entered):
@@ -171,6 +173,7 @@ class _Planner:
         self.leaves_groups = False
         self.cgroups: tuple[Shown, ...] = ()
         self.nodes: Mapping[str, str] = _NONE
+        self.links: Mapping[str, str] = _NONE
         self.trees = 0
         self.overlays: list[int] = []  # slots of those that are not the root itself
         self.later: list[int] = []  # slots of file systems that are read-only at the end
@@ -405,6 +408,10 @@ class _Planner:
         options = mount_options.parse(mount.options)
         if mount.type == "cgroup":
             self.mount_cgroups(mount, options)
+            return
+        if options.copy_link and mount.destination in self.links:
+            target = os.fsencode(self.links[mount.destination])
+            self.add(lib.OP_COPY_LINK, texts=(target, os.fsencode(mount.destination)))
             return
         slot = self.mount_slot(mount, options)
         source = os.path.join(self.bundle, mount.source or "")

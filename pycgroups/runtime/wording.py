@@ -18,7 +18,8 @@ OPERATIONS: dict[int, str] = {
     getattr(lib, name): name[3:].lower().replace("_", " ") for name in dir(lib) if name.startswith("OP_")
 }
 _LANDLOCK = frozenset({lib.OP_LANDLOCK, lib.OP_ALLOW_PATH, lib.OP_ALLOW_PORT})
-_NAMED_LAST = frozenset({lib.OP_SYMLINK, lib.OP_FIND})
+_LINKS = frozenset({lib.OP_SYMLINK, lib.OP_COPY_LINK})
+_NAMED_LAST = _LINKS | {lib.OP_FIND}
 _NAMELESS = frozenset({lib.OP_SECCOMP, lib.OP_GROUPS})
 _SHOW_ARGS = {
     lib.OP_MKDIR: "mode {0:o}",
@@ -63,7 +64,7 @@ def _details(step: Step) -> Iterable[str]:
         yield f"{len(step.texts[0]) // 8} instructions"
     elif step.op == lib.OP_EXEC:
         yield "argv=" + repr([os.fsdecode(word) for word in step.texts[0].split(b"\0")[: step.args[0]]])
-    elif step.op == lib.OP_SYMLINK:
+    elif step.op in _LINKS:
         yield "-> " + os.fsdecode(step.texts[0])
     if step.optional:
         yield "(if there)"

@@ -609,9 +609,11 @@ def test_what_waits_for_a_start_ends_with_its_damaged_container(oci, bundle):
 @same_on_v2
 def test_delete_by_a_pattern(oci, bundle):
     bundle.config["linux"].pop("cgroupsPath", None)
-    for name in ("web-1", "web-2", "db"):
+    for name in ("web-1", "my-web-2", "db", "web"):
         oci.running(name=name)
     oci.call("delete", "--force", "--regex", "web-[0-9]")
+    assert oci.names() == ["db", "web"]
+    oci.call("delete", "--force", "--regex", "^w")
     assert oci.names() == ["db"]
     assert "no regular expression" in oci.fails("delete", "-f", "-r", "(")
 

@@ -191,6 +191,92 @@ def test_files_of_an_init_are_not_those_of_the_program(linked, option, path):
         pc.run(["true"], rootfs=linked, **{option: [path]})
 
 
+# -- links of the host -----------------------------------------------------------------------------------------------
+
+COPIED = {"destination": "/etc/zone", "type": "bind", "source": "zone", "options": ["bind", "copy-symlink"]}
+
+
+@pytest.mark.parametrize("target", ["/usr/share/zone", "../nonesuch"])
+@pytest.mark.parametrize("above", ["a directory", "a link", "nothing"])
+def test_a_symlink_is_copied_where_that_is_asked_for(bundle, image, target, above):
+    """As for podman's no-dereference; the container may be created once more, from a root that has it by then."""
+    (bundle.path / "zone").symlink_to(target)
+    if above != "a directory":
+        (image / "etc").rename(image / "elsewhere")
+    if above == "a link":
+        (image / "etc").symlink_to("elsewhere")
+    bundle.config["mounts"].append(COPIED)
+    for _ in range(2):
+        assert output(bundle, "readlink /etc/zone; grep -c /etc/zone /proc/self/mountinfo || true") == f"{target}\n0\n"
+
+
+def test_what_is_no_symlink_is_mounted_and_what_else_is_there_stays(bundle, image):
+    (bundle.path / "zone").write_text("here")
+    bundle.config["mounts"].append(COPIED)
+    assert output(bundle, "cat /etc/zone") == "here"
+    (bundle.path / "zone").unlink()
+    (bundle.path / "zone").symlink_to("/usr/share/zone")
+    with pytest.raises(pc.LaunchError, match="/etc/zone: File exists"):
+        output(bundle, "true")
+    (image / "etc/zone").unlink()
+    (image / "etc/zone").symlink_to("/usr/share/zones")
+    with pytest.raises(pc.LaunchError, match="/etc/zone: File exists"):
+        output(bundle, "true")
+
+
+# -- words of the specification ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("noatime atime", "rw,relatime"),
+        ("strictatime nostrictatime", "rw,relatime"),
+        ("rnoatime ratime", "rw,relatime"),
+        ("silent loud iversion noiversion", "rw,relatime"),
+        ("lazytime nolazytime mand nomand dirsync async", "rw,relatime"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tmpfs", "bind"])
+def test_every_option_of_the_specification_is_known(bundle, scratch, kind, options, found):
+    mount = {"destination": "/mnt", "type": kind, "source": str(scratch), "options": options.split()}
+    bundle.config["mounts"].append(mount)
+    assert output(bundle, "grep ' /mnt ' /proc/self/mountinfo").split()[5] == found
+
+
+# -- what an ordinary user may not ------------------------------------------------------------------------------------
+
+
+def without(bundle, kind):
+    """Have it share a namespace with its creator."""
+    spaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [space for space in spaces if space["type"] != kind]
+
+
+@pytest.mark.requires("rootless")
+def test_no_user_namespace_is_made_that_is_not_asked_for(bundle):
+    without(bundle, "user")
+    del bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]
+    with pytest.raises(pc.Unsupported, match="needs a user namespace"):
+        output(bundle, "true")
+
+
+@pytest.mark.requires("rootless")
+def test_sysfs_is_of_a_network_namespace(bundle):
+    without(bundle, "network")
+    bundle.config["mounts"].append({"destination": "/sys", "type": "sysfs", "source": "sysfs"})
+    with pytest.raises(pc.LaunchError, match="sysfs needs a network namespace"):
+        output(bundle, "true")
+
+
+@pytest.mark.requires("rootless")
+def test_what_the_host_forbids_stays_forbidden(bundle, scratch):
+    mount = {"destination": "/mnt", "source": str(scratch), "options": ["bind", "strictatime"]}
+    bundle.config["mounts"].append(mount)
+    with pytest.raises(pc.LaunchError, match="keeps what it forbids"):
+        output(bundle, "true")
+
+
 # -- propagation ------------------------------------------------------------------------------------------------------
 
 

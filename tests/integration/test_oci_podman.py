@@ -180,6 +180,13 @@ def test_tmpfs(podman, flags, found):
 
 
 @slow_in_vm
+def test_a_link_that_is_not_to_be_followed(podman, scratch):
+    (scratch / "link").symlink_to("/etc/passwd")
+    mount = f"--mount=type=bind,source={scratch}/link,destination=/etc/link,no-dereference"
+    assert podman("run", "--rm", mount, IMAGE, "readlink", "/etc/link") == "/etc/passwd\n"
+
+
+@slow_in_vm
 def test_masked_paths(podman):
     """Also such that a link of the image leads to."""
     script = "ln -s /home/user /var/link; ln -sf /proc/mounts /etc/mtab"

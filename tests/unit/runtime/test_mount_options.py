@@ -58,6 +58,8 @@ def test_access_times():
     options = parse("noatime")
     assert options.attributes == lib.MOUNT_ATTR_NOATIME
     assert options.clear == lib.MOUNT_ATTR__ATIME
+    assert parse("noatime", "norelatime") == options
+    assert parse("noatime", "atime") == parse("strictatime", "nostrictatime") == parse("relatime")
 
 
 @pytest.mark.parametrize(

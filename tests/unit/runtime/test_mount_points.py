@@ -47,6 +47,12 @@ def test_what_is_there_stays(root):
     assert (root / "etc").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_copied_link_needs_none(root):
+    (root.parent / "zone").symlink_to("nonesuch")
+    make(root, Mount(destination="/zone", source="zone", options=("bind", "copy-symlink")))
+    assert [*root.iterdir()] == []
+
+
 def test_what_is_in_a_tmpfs_comes_back_with_it(root):
     make(root, Mount(destination="/dev", type="tmpfs"), Mount(destination="/dev/shm", type="tmpfs"))
     assert [path.name for path in root.rglob("*")] == ["dev"]
