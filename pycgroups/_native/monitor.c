@@ -550,14 +550,19 @@ static uint32_t asked_of_command(void)
     return got == 1 ? (uint32_t)digit - '0' : plan->command;
 }
 
+static int is_absent(const char *name)
+{
+    return SYS(faccessat, MONITOR_DIRECTORY, name, 0) == -ENOENT;
+}
+
 static int wants_command(void)
 {
     uint32_t asked = asked_of_command();
     if (plan->argc == 0 || (asked & MONITOR_IF_FAILED && program_status == 0))
         return 0;
     if (!(plan->command & MONITOR_AGAIN))
-        return 1;
-    return asked & MONITOR_AGAIN && kills == 0 && SYS(faccessat, MONITOR_DIRECTORY, "stopped", 0) == -ENOENT;
+        return is_absent("kept");
+    return asked & MONITOR_AGAIN && kills == 0 && is_absent("stopped");
 }
 
 /* Wait, at most until the keeper is gone, where that matters. Who wants no command kills us meanwhile. */

@@ -379,6 +379,8 @@ class Container(Contents, Looking):
     def stop(self, timeout: float | None = None, *, signal: int | str | None = None) -> None:
         """Ask it to end, by its stop signal; then kill it. A stopped one stays as it is, and one that is restarting so.
 
+        One that is paused goes on for that, to hear what it is asked.
+
         Args:
             timeout: seconds between the two; by default its option ``stop_timeout``.
             signal: what asks it, a number or a name; by default its option ``stop_signal``.
@@ -400,6 +402,7 @@ class Container(Contents, Looking):
         config = from_json(record.config)
         patience = config.stop_timeout if limit is None else limit
         self._signal(asked or config.stop_signal or signals.SIGTERM)
+        self._wake()
         if not self._ends(time.monotonic() + patience):
             self._kill()
 
@@ -427,6 +430,14 @@ class Container(Contents, Looking):
             with self._home() as home:
                 return ending.signal(home.start(), number)
         return True
+
+    def _wake(self) -> None:
+        """Let it go on if its user has paused it."""
+        with self._home() as home:
+            is_paused = self._status(home) == "paused" and not home.is_frozen_by_us
+        if is_paused:
+            with suppress(StateError, NotFound):  # somebody else has, or it has ended
+                self.resume()
 
     def _kill(self) -> None:
         """Kill all of it, and wait for the end."""
@@ -506,12 +517,16 @@ class Container(Contents, Looking):
             raise
 
     def restart(self, timeout: float | None = None) -> None:
-        """Stop it, if it runs, and start it.
+        """Stop it, if it runs, and start it; that is no end after which one with ``remove`` is removed.
 
         Args:
             timeout: as for `stop`.
+
+        Raises:
+            Error: as `stop` and `start`.
         """
-        self.stop(timeout)
+        with self._home() as home, monitor.kept(home.fd):
+            self.stop(timeout)
         self.start()
 
     def wait(self, timeout: float | None = None) -> int:

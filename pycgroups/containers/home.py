@@ -12,6 +12,7 @@
             monitor, exit    that it runs, and how it ended: `pycgroups.containers.monitor`
             stopped          somebody has stopped it, and nobody has started it since
             restart          its restart policy was changed while it ran: `pycgroups.containers.monitor`
+            kept             it is stopped to be started anew: likewise
             log, log.1 ...   what it has written
             input            a socket, where its input is lent: `pycgroups.containers.lending`
             frozen           as long as who has the lock has it frozen; else that one has died meanwhile
@@ -231,9 +232,14 @@ class Home:
             return
 
     @property
+    def is_frozen_by_us(self) -> bool:
+        """Whether it is noted that it is to be, be it that who has noted that has died."""
+        return FROZEN in os.listdir(self.fd)
+
+    @property
     def was_left_frozen(self) -> bool:
         """Whether who has frozen it so has died."""
-        return FROZEN in os.listdir(self.fd) and not is_busy(self.path)
+        return self.is_frozen_by_us and not is_busy(self.path)
 
     # -- records --------------------------------------------------------------------------------------------------
 

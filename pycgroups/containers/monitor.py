@@ -8,6 +8,7 @@ the container's directory there are
     exit            the end, once it is there: lines ``key value``. Only then is the log complete
     stopped         somebody has stopped it: what would start it again does not. Not the monitor's own
     restart         somebody has changed whether it is started again: `change`. Likewise
+    kept            somebody stops it to start it anew: what would remove it does not. Likewise
 
 where ``exit`` stays locked as long as the command that comes after the end is to come, or runs;
 
@@ -28,7 +29,7 @@ import fcntl
 import os
 import select
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from pycgroups._native import calls
 from pycgroups._native.calls import lib
@@ -40,7 +41,7 @@ from pycgroups.runtime.signals import open_process, send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Literal, NamedTuple, Self, TypeVar
 
     from attrs import frozen
@@ -51,7 +52,7 @@ else:
     from pycgroups.records import NamedTuple
 
 STATE, EXIT = "monitor", "exit"
-_CHANGED = "restart"
+_CHANGED, _KEPT = "restart", "kept"
 _NEW = "monitor.new"
 _RESERVED = b" " * 512  # more than an exit has: on a disk that is full meanwhile there is space for it
 _LARGEST_MEMBERS = 2000  # bytes; an event is written in one piece
@@ -78,7 +79,8 @@ class Command(NamedTuple):
         delay: seconds after the end.
         settled: seconds; 0 for never. After a container that has run for so long the delay is
         first: this one.
-        again: the container goes on by it. It does not come if there is the file ``stopped``, or the keeper is gone.
+        again: the container goes on by it. It does not come if there is the file ``stopped``, or the keeper is gone;
+            another one does not if there is the file ``kept``.
         if_failed: it does not come if the program has exited 0.
     """
 
@@ -266,7 +268,8 @@ class Waiting:
             Error: the directory cannot be written to.
         """
         with io_errors(_START):
-            _remove(_CHANGED, self._directory)
+            for name in (_CHANGED, _KEPT):
+                _remove(name, self._directory)
             os.rename(_NEW, STATE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             _remove(EXIT, self._directory)
             os.write(self._gate, b"\0")
@@ -426,6 +429,23 @@ def change(directory: int, command: Command) -> None:
     """
     with io_errors("change what comes after the end"):
         replace(_CHANGED, str(_asked(command)).encode(), dir_fd=directory)
+
+
+@contextmanager
+def kept(directory: int) -> Iterator[None]:
+    """See that a container that ends in this block is still there, whatever comes after its end; until the next start.
+
+    Raises:
+        Error: that cannot be noted.
+    """
+    with io_errors("keep the container"):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        os.close(os.open(_KEPT, flags, 0o600, dir_fd=directory))
+    try:
+        yield
+    except BaseException:
+        _remove(_KEPT, directory)
+        raise
 
 
 def is_changed(directory: int) -> bool:

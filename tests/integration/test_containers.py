@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -195,6 +197,27 @@ def test_a_paused_one_is_resumed_or_stopped(run):
     assert held.status == "stopped"
 
 
+@pytest.mark.requires("root")
+def test_a_paused_one_hears_that_it_is_to_stop(run):
+    held = run("sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
+    wait_for(lambda: log(held))
+    held.pause()
+    held.stop(timeout=120)
+    assert held.exit_code == 7
+
+
+@pytest.mark.requires("root")
+def test_one_may_be_killed_while_it_is_paused(run):
+    for attempt in range(20):
+        held = run()
+        killing = threading.Timer(attempt / 20_000, held.kill)
+        killing.start()
+        with contextlib.suppress(pc.StateError):
+            held.pause()
+        killing.join()
+        assert held.status == "stopped"
+
+
 def test_signals_are_for_its_program(run):
     held = run("sh", "-c", "trap 'exit 4' HUP; echo up; while :; do sleep 0.05; done")
     wait_for(lambda: log(held))
@@ -338,6 +361,20 @@ def test_one_that_nobody_needs_afterwards_removes_itself(store, run):
     assert held.wait(timeout=60) == 4
     wait_for(lambda: store.containers.list(all=True) == [])
     wait_for(lambda: not os.path.exists(held._place.runtime))
+    wait_for(lambda: not list(held._place.homes._unfinished()))
+
+
+@pytest.mark.requires("uninstrumented")
+@pytest.mark.slow_in_vm("starts a Python to remove it")
+def test_one_that_nobody_needs_afterwards_is_restarted_all_the_same(store, run):
+    held = run(remove=True, detach=True)
+    for _ in range(3):
+        held.restart(timeout=0)
+        assert held.status == "running"
+    with pytest.raises(pc.InvalidConfig):
+        held.restart(timeout=-1)
+    held.stop(timeout=0)
+    wait_for(lambda: store.containers.list(all=True) == [])
     wait_for(lambda: not list(held._place.homes._unfinished()))
 
 
