@@ -245,6 +245,18 @@ def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypa
     wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
 
 
+def test_a_call_that_is_interrupted_before_it_has_heard_of_its_program(held, monkeypatch):
+    def interrupted(_):
+        wait_for(lambda: any("983" in process.command for process in held.top()))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch.Running, "until_started", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            held.exec(SLEEPS, timeout=1000)
+    wait_for(lambda: is_alone(held))
+
+
 def test_without_a_timeout_what_it_has_started_goes_on(held):
     held.exec(["sh", "-c", "sleep 995 >/dev/null 2>&1 &"], check=True)
     wait_for(lambda: b"\0sleep\x00995\0" in held.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline"]).stdout)
