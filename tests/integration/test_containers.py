@@ -18,6 +18,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import kernel, runtime
 from pycgroups.containers import monitor
+from pycgroups.containers.events import Events
 from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
@@ -195,6 +196,35 @@ def test_a_paused_one_is_resumed_or_stopped(run):
     held.pause()
     held.stop(timeout=0.2)
     assert held.status == "stopped"
+
+
+def interrupted(*_args, **_options):
+    raise KeyboardInterrupt
+
+
+def test_a_block_whose_end_is_interrupted_leaves_nothing(store, run, monkeypatch):
+    monkeypatch.setattr(pc.Container, "stop", interrupted)
+    with pytest.raises(KeyboardInterrupt), run():
+        pass
+    assert store.containers.list(all=True) == []
+
+
+def test_a_creation_that_is_interrupted_at_last_leaves_nothing(store, make, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(Events, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make()
+    assert store.containers.list(all=True) == []
+
+
+def test_output_that_nobody_reads_is_not_held(run):
+    held = run("true")
+    held.wait(timeout=60)
+    before = os.listdir("/proc/self/fd")
+    for _ in range(5):
+        held.logs(follow=True)
+        held.lines()
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 @pytest.mark.requires("root")
