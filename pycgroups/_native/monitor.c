@@ -108,6 +108,16 @@ static void give_up_rights(void)
 
 /* ---- events ----------------------------------------------------------------------------------------------------- */
 
+/* Those of the plan, or as somebody has changed them since: the container has another name. */
+static char *put_members(char *to)
+{
+    long fd = SYS(openat, MONITOR_DIRECTORY, "members", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    long got = fd < 0 ? fd : SYS_RETRY(read, fd, to, EVENT_BYTES / 2);
+    if (fd >= 0)
+        SYS(close, fd);
+    return got > 0 ? to + got : put_bytes(to, (const char *)plan + plan->members, plan->members_size);
+}
+
 /* `{"time":...,"type":"container","action":...,` and what is the same in all events, up to their attributes. */
 static char *begin_event(char *to, const char *action)
 {
@@ -116,7 +126,7 @@ static char *begin_event(char *to, const char *action)
     to = put_text(to, ",\"type\":\"container\",\"action\":\"");
     to = put_text(to, action);
     to = put_text(to, "\",");
-    return put_bytes(to, (const char *)plan + plan->members, plan->members_size);
+    return put_members(to);
 }
 
 static char *put_attribute(char *to, const char *key)

@@ -658,6 +658,8 @@ class Container(Contents, Looking):
             home.lock()
             former = home.record().name
             self._place.homes.rename(home, wanted)
+            with suppress(Error):  # the disk is full; then they have the former name
+                monitor.rename(home.fd, {"id": self.id, "name": wanted})
         self._tell("rename", former=former)
 
     def fork(self, n: int = 1, *, name: str | None = None) -> list[Self]:

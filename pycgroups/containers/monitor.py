@@ -9,6 +9,7 @@ the container's directory there are
     stopped         somebody has stopped it: what would start it again does not. Not the monitor's own
     restart         somebody has changed whether it is started again: `change`. Likewise
     kept            somebody stops it to start it anew: what would remove it does not. Likewise
+    members         somebody has renamed it: what its events have instead. Likewise
 
 where ``exit`` stays locked as long as the command that comes after the end is to come, or runs;
 
@@ -52,7 +53,7 @@ else:
     from pycgroups.records import NamedTuple
 
 STATE, EXIT = "monitor", "exit"
-_CHANGED, _KEPT = "restart", "kept"
+_CHANGED, _KEPT, _MEMBERS = "restart", "kept", "members"
 _NEW = "monitor.new"
 _RESERVED = b" " * 512  # more than an exit has: on a disk that is full meanwhile there is space for it
 _LARGEST_MEMBERS = 2000  # bytes; an event is written in one piece
@@ -268,7 +269,7 @@ class Waiting:
             Error: the directory cannot be written to.
         """
         with io_errors(_START):
-            for name in (_CHANGED, _KEPT):
+            for name in (_CHANGED, _KEPT, _MEMBERS):
                 _remove(name, self._directory)
             os.rename(_NEW, STATE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             _remove(EXIT, self._directory)
@@ -387,9 +388,7 @@ def _encode(task: Task) -> bytes:
     creator = -1 if task.keeper is None else 0
     given = sum(1 << number for number, fd in enumerate(_descriptors(task, 0, 0, creator)) if fd >= 0)
     # The monitor adds attributes, and the end.
-    members = dumps({**task.members, "attributes": dict(task.attributes)}).encode()[1:-2]
-    if len(members) > _LARGEST_MEMBERS:
-        raise Error(f"{len(members)} bytes, at most {_LARGEST_MEMBERS}", operation="members of an event")
+    members = _of_events(task.members, task.attributes)
     after = task.command
     words = [word for each in (after, task.check) for word in (*each.words, *_variables(each.environment))]
     numbers = {
@@ -412,6 +411,25 @@ def _encode(task: Task) -> bytes:
         "early_msec": round(task.check.early * 1000),
     }
     return calls.monitor_plan(numbers, members, [os.fsencode(word) for word in words])
+
+
+def _of_events(members: Mapping[str, str], attributes: Mapping[str, str]) -> bytes:
+    """Return what all events have behind their action, up to the first of their attributes' own."""
+    found = dumps({**members, "attributes": dict(attributes)}).encode()[1:-2]
+    if len(found) > _LARGEST_MEMBERS:
+        raise Error(f"{len(found)} bytes, at most {_LARGEST_MEMBERS}", operation="members of an event")
+    return found
+
+
+def rename(directory: int, members: Mapping[str, str]) -> None:
+    """Have the events of a container that has a monitor other members; until it is started anew. The caller has its lock.
+
+    Raises:
+        Error: it cannot be written.
+    """
+    if is_alive(directory):
+        with io_errors("rename in events"):
+            replace(_MEMBERS, _of_events(members, {}), dir_fd=directory)
 
 
 def _asked(command: Command) -> int:

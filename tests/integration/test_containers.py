@@ -198,6 +198,19 @@ def test_a_paused_one_is_resumed_or_stopped(run):
     assert held.status == "stopped"
 
 
+def test_the_end_of_one_that_was_renamed_is_told_by_its_name(store, run):
+    held = run(name="first")
+    held.rename("second")
+    held.kill()
+    assert [event.name for event in held.events()] == ["first", "first", "second", "second"]
+    held.start()
+    held.rename("third")
+    held.rename("fourth")
+    held.kill()
+    (*_, last) = store.events.read(filters={"name": "fourth", "action": "die"})
+    assert last.id == held.id
+
+
 def interrupted(*_args, **_options):
     raise KeyboardInterrupt
 
