@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from pycgroups import cli
+from pycgroups.cli import commands
 from pycgroups.oci_cli import COMMANDS
 
 HERE = Path(__file__).parent
@@ -62,7 +62,7 @@ def write_help() -> None:
     target = HERE / "reference/_generated"
     target.mkdir(exist_ok=True)
     inner = (f"{command} {name}" for command, names in INNER.items() for name in names)
-    for command in ("", *cli.COMMANDS, *inner):
+    for command in ("", *commands.COMMANDS, *inner):
         _write(target / f"help-{command.replace(' ', '-') or 'pycgroups'}.txt", "pycgroups", command)
     for command in ("", *COMMANDS):
         _write(target / f"oci-{command or 'pycgroups-oci'}.txt", "pycgroups.oci_cli", command)

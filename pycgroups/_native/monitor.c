@@ -56,6 +56,7 @@ static struct report usage; /* REPORT_EXITED, once it has come */
 static int program_status = NO_STATUS;
 static uint64_t oom_kills;
 static int was_oom;
+static uint64_t refused_forks; /* by the container's own limit */
 static int kills; /* of the container, since its keeper is gone */
 static uint32_t log_is_done;
 
@@ -165,6 +166,16 @@ static char *put_exit_code(char *to)
     return put_number(to, (uint64_t)(signal ? signal : program_status >> 8));
 }
 
+/* A limit that was hit, unless the program coped: as make_reason() in containers/verdict.py. */
+static const char *reason(void)
+{
+    if (program_status != 0 && was_oom)
+        return "oom";
+    if (program_status != 0 && refused_forks)
+        return "pids";
+    return program_status & 0x7f ? "signal" : "exited";
+}
+
 static void tell_death(void)
 {
     char event[EVENT_BYTES], *to = begin_event(event, "die");
@@ -173,8 +184,8 @@ static void tell_death(void)
         to = put_exit_code(to);
         to = put_text(to, "\"");
         to = put_attribute(to, "reason");
-        int is_oom = was_oom && program_status != 0;
-        to = put_text(to, is_oom ? "oom\"" : program_status & 0x7f ? "signal\"" : "exited\"");
+        to = put_text(to, reason());
+        to = put_text(to, "\"");
     }
     to = put_attribute(to, "oom");
     append_event(event, put_text(to, was_oom ? "true\"" : "false\""));
@@ -201,11 +212,18 @@ static uint64_t number_of(const char *key, const char *text, size_t length)
     return 0;
 }
 
+enum { COUNTS_BYTES = 1024 };
+
+static long read_counts(int fd, char text[static COUNTS_BYTES])
+{
+    return fd < 0 ? fd : SYS_RETRY(pread64, fd, text, COUNTS_BYTES, 0);
+}
+
 /* 0 or -errno; where there is no such file, nothing has happened. */
 static int read_events(int fd, struct memory_events *events)
 {
-    char text[1024];
-    long got = fd < 0 ? fd : SYS_RETRY(pread64, fd, text, sizeof text, 0);
+    char text[COUNTS_BYTES];
+    long got = read_counts(fd, text);
     *events = (struct memory_events){0};
     if (got <= 0)
         return got < 0 ? (int)got : -ENODATA;
@@ -509,6 +527,14 @@ static void wait_for_log(void)
     }
 }
 
+/* How often its limit has refused a fork. */
+static uint64_t count_refused(void)
+{
+    char text[COUNTS_BYTES];
+    long got = read_counts(given_fd(plan, MONITOR_PIDS), text);
+    return got > 0 ? number_of("max ", text, (size_t)got) : 0;
+}
+
 /* ---- what stays ------------------------------------------------------------------------------------------------- */
 
 static char *put_line(char *to, const char *key, uint64_t value)
@@ -528,6 +554,7 @@ static void write_exit(uint64_t finished, int goes_on, uint32_t delay_msec)
     to = program_status < 0 ? put_text(to, "status -1\n") : put_line(to, "status", (uint64_t)program_status);
     to = put_line(to, "finished", finished);
     to = put_line(to, "oom", (uint64_t)was_oom);
+    to = put_line(to, "pids", refused_forks);
     if (usage.kind == REPORT_EXITED) {
         to = put_line(to, "user_usec", usage.user_usec);
         to = put_line(to, "system_usec", usage.system_usec);
@@ -631,6 +658,7 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
     int is_settled = settled > 0 && clock_nsec(CLOCK_MONOTONIC) - began >= settled;
     uint32_t delay_msec = is_settled ? plan->first_msec : plan->delay_msec;
     look_at_memory();
+    refused_forks = count_refused();
     find_status();
     wait_for_log();
     int is_command_to_come = wants_command();

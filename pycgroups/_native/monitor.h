@@ -20,6 +20,7 @@ enum monitor_fd {
     MONITOR_STDERR,
     MONITOR_MEMORY,    /* memory.events (v2) or memory.oom_control (v1) */
     MONITOR_GROUP,     /* on v2, the directory that it is in */
+    MONITOR_PIDS,      /* pids.events.local (v2) or pids.events (v1) */
     MONITOR_EVENTS,    /* the directory with the file "events" */
     MONITOR_KEEPER,    /* a socket. Its end, unless a byte comes before, is the container's */
     MONITOR_CREATOR,   /* a pidfd: so is the end of this process */

@@ -205,13 +205,16 @@ def _make(group: Placing, hierarchy: Hierarchy, path: str, made: list[str]) -> N
         new = _make_from_top(hierarchy, path, made)
     if not new:
         _check_writable(path)
-    _check_free(group.hold(by_path.place_in(hierarchy, path)), new=new)
+    manager = group.hold(by_path.place_in(hierarchy, path))
+    if hierarchy.version == detect.V1:
+        v1.prepare(manager.directory, hierarchy.controllers)
+    _check_free(manager, new=new)
 
 
 def _is_fit(hierarchy: Hierarchy, above: str) -> bool:
     """Tell whether a directory hands down all that it can, as far as that is told by one look."""
     if hierarchy.version == detect.V1:
-        return "cpuset" not in hierarchy.controllers
+        return v1.is_fit(above, hierarchy.controllers)
     return hierarchy.controllers <= {*read_path(f"{above}/cgroup.subtree_control").split()}
 
 
@@ -238,7 +241,7 @@ def _make_from_top(hierarchy: Hierarchy, path: str, made: list[str]) -> bool:
         above = f"{above}/{part}"
         if new := places.make_directory(above):
             made.append(above)
-        if hierarchy.version == detect.V1 and "cpuset" in hierarchy.controllers:
+        if hierarchy.version == detect.V1 and above != path:
             with places.opened(above) as directory:
                 v1.prepare(directory, hierarchy.controllers)
     return new

@@ -11,7 +11,7 @@ import re
 import sys
 from contextlib import redirect_stdout, suppress
 
-from pycgroups import cli
+from pycgroups.cli import commands
 from pycgroups.cli.flags import UsageError
 from pycgroups.cli.usage import Usage
 from pycgroups.errors import Error
@@ -141,7 +141,7 @@ def _candidates(before: list[str], current: str) -> Candidates:
 def _help(*names: str) -> str:
     """Return the help of a command: all tables of flags are in it, in one form."""
     with redirect_stdout(io.StringIO()) as shown:
-        cli.main([*names, "--help"])
+        commands.perform([*names, "--help"])
     return shown.getvalue()
 
 
@@ -180,9 +180,9 @@ def _values(flag: str) -> Candidates:
 def _names(command: str, kind: str = "") -> Candidates:
     if command == "volume":
         yield from _volumes(kind)
-    elif command in {*cli.HELD, "inspect"} - _NO_NAMES - _OF_IMAGES:
+    elif command in {*commands.HELD, "inspect"} - _NO_NAMES - _OF_IMAGES:
         yield from _containers(_OF_STATUS.get(command), ":" if command == "cp" else "")
-    if command in {*cli.IMAGES, *_OF_IMAGES} - _NO_NAMES:
+    if command in {*commands.IMAGES, *_OF_IMAGES} - _NO_NAMES:
         yield from _images()
     elif command == "completion":
         yield from ((shell, "") for shell in SHELLS)

@@ -23,7 +23,6 @@ from pycgroups.containers.looking import Looking
 from pycgroups.containers.options import signal_number
 from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import flag, integer, seconds
-from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import Error, InvalidConfig, NotFound, StateError, TimedOut, invalid
 from pycgroups.misnamed import check_options
 from pycgroups.oci.json_text import dumps
@@ -99,8 +98,8 @@ class Container(Contents, Looking):
             c.status, c.pid
 
     It is no process of Python, and no daemon watches over it: whoever may write in the store can do with it all that
-    its maker can, from any process, also when that one has gone. It ends when the process that started it does, unless
-    it is detached.
+    its maker can, from any process, also when that one has gone. Pickled, it is the same container in another process.
+    It ends when the process that started it does, unless it is detached.
 
     Attributes:
         id: 64 hexadecimal digits.
@@ -286,8 +285,12 @@ class Container(Contents, Looking):
 
     @property
     def reason(self) -> Reason | None:
-        """What ended it: ``"exited"``, ``"signal"`` or ``"oom"``, as in `pycgroups.Result`; None as `exit_code`."""
-        return _reason(self._end())
+        """What ended it: ``"exited"``, ``"signal"``, ``"oom"`` or ``"pids"``; None as `exit_code`.
+
+        As in `pycgroups.Result`; a full disk is not told.
+        """
+        end = self._end()
+        return None if end is None else end.reason
 
     @property
     def restart_count(self) -> int:
@@ -348,7 +351,7 @@ class Container(Contents, Looking):
                 "started": None if start is None else time_text(start.started),
                 "finished": None if end is None or end.finished is None else time_text(end.finished),
                 "exit_code": None if end is None else end.returncode,
-                "reason": _reason(end),
+                "reason": None if end is None else end.reason,
                 "oom": end is not None and end.oom,
                 "error": None if start is None else start.error or None,
                 "unenforced": [] if start is None else list(start.unenforced),
@@ -1087,12 +1090,6 @@ def _health(found: Health) -> dict[str, Any]:
     times = ("start", "end")
     facts["log"] = [{**each, **{name: time_text(each[name]) for name in times}} for each in facts["log"]]
     return facts
-
-
-def _reason(end: Exit | None) -> Reason | None:
-    if end is None or end.returncode is None:
-        return None
-    return make_reason(end.returncode, Hits(oom=int(end.oom)), timed_out=False)
 
 
 def _has_ended(start: Start, deadline: float | None) -> bool:

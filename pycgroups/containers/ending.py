@@ -164,13 +164,13 @@ def remember(pidfd: int) -> None:
 
 def reap() -> None:
     """Take the exit statuses of the containers that this process has started, as far as they have ended."""
-    from pycgroups._native import calls
+    from pycgroups._native import spawning
 
     with _reaping:
         ended = select.poll()
         for fd in tuple(_children):
             ended.register(fd, select.POLLIN)
         for fd, _ in ended.poll(0):
-            calls.reap(fd)
+            spawning.reap(fd)
             _children.discard(fd)
             os.close(fd)

@@ -35,7 +35,7 @@ import os
 import select
 import time
 
-from pycgroups._native import calls
+from pycgroups._native import calls, vfs
 from pycgroups.clock import seconds_until
 from pycgroups.errors import InvalidConfig, invalid
 from pycgroups.images.files import io_errors
@@ -220,7 +220,7 @@ def _forget(fd: int) -> None:
     """Make a hole of the older half, up to the end of a line. A file system that has no holes keeps it."""
     middle = os.fstat(fd).st_size - LARGEST // 2
     if middle > 0:
-        calls.punch_hole(fd, 0, middle + os.pread(fd, LONGEST, middle).find(b"\n") + 1)
+        vfs.punch_hole(fd, 0, middle + os.pread(fd, LONGEST, middle).find(b"\n") + 1)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

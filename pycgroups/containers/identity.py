@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import InvalidConfig
 
 TYPE_CHECKING = False
@@ -114,7 +114,7 @@ def _read(root: tuple[str, ...], path: str) -> str:
         return _read_layers(root, path)
     if not root:
         return ""
-    fd = calls.open_inside(os.fsencode(root[0]), os.fsencode(path))
+    fd = vfs.open_inside(os.fsencode(root[0]), os.fsencode(path))
     if fd < 0:
         return ""
     if not stat.S_ISREG(os.fstat(fd).st_mode):

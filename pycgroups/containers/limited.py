@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import Unsupported
 from pycgroups.images import snapshots
 from pycgroups.images.files import io_errors
@@ -106,7 +106,7 @@ def synced(place: str | bytes) -> Iterator[None]:
     try:
         yield
         with io_errors("sync layer", os.fsdecode(place), _NO_ROOM):
-            calls.sync_file_system(fd)
+            vfs.sync_file_system(fd)
     finally:
         os.close(fd)
 
@@ -140,7 +140,7 @@ def _map_ids(mounted: int, idmaps: IdMaps) -> None:
 
     userns = launch.make_userns(*idmaps)
     try:
-        result = calls.map_ids(mounted, userns)
+        result = vfs.map_ids(mounted, userns)
     finally:
         os.close(userns)
     if result < 0:

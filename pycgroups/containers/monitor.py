@@ -32,8 +32,9 @@ import select
 import time
 from contextlib import contextmanager, suppress
 
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups._native.calls import lib
+from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import Error, LaunchError, StateError, invalid
 from pycgroups.images.files import io_errors
 from pycgroups.images.writing import read_file, replace
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from typing import Literal, NamedTuple, Self, TypeVar
 
     from attrs import frozen
+
+    from pycgroups.containers.verdict import Reason
 
     T = TypeVar("T")
 else:
@@ -129,6 +132,7 @@ class Task:
         memory: ``memory.events`` (cgroup v2) or ``memory.oom_control`` (v1), opened for reading.
         group: with the former, the directory that it is in: what is killed in the group of an `exec`, for the limits of
             that alone, does not count then.
+        pids: ``pids.events.local`` (cgroup v2) or ``pids.events`` (v1), opened likewise.
         events: the directory with the file ``events``, opened likewise.
         keeper: a stream socket. When its other end is closed, or its creator ends, the container is killed. A byte
             that is sent before lets the container go, and it stays.
@@ -156,6 +160,7 @@ class Task:
     stderr: int | None = None
     memory: int | None = None
     group: int | None = None
+    pids: int | None = None
     events: int | None = None
     keeper: int | None = None
     lender: int | None = None
@@ -194,6 +199,7 @@ class Exit(NamedTuple):
         finished: nanoseconds since the epoch; None when nobody knows.
         oom: whether the kernel killed a process of it, since its memory was at the limit; one that was executed with a
             limit of its own, and was over that, is none.
+        pids: how often the limit of its processes has refused a fork; that of an `exec` alone is none.
         user_usec: processor time of all its processes, if there was an init; likewise the others.
         system_usec: the same for the kernel's part.
         maxrss_kib: the largest of its processes, KiB.
@@ -206,6 +212,7 @@ class Exit(NamedTuple):
     status: int | None
     finished: int | None
     oom: bool = False
+    pids: int = 0
     user_usec: int = 0
     system_usec: int = 0
     maxrss_kib: int = 0
@@ -218,6 +225,12 @@ class Exit(NamedTuple):
     def returncode(self) -> int | None:
         """As `subprocess` has it: the negative number of the signal that ended the program."""
         return None if self.status is None else os.waitstatus_to_exitcode(self.status)
+
+    @property
+    def reason(self) -> Reason | None:
+        """What ended it; None when nobody knows."""
+        code = self.returncode
+        return None if code is None else make_reason(code, Hits(oom=int(self.oom), pids=self.pids), timed_out=False)
 
 
 LOST = Exit(status=None, finished=None)
@@ -326,7 +339,7 @@ def prepare(task: Task) -> Waiting:
     """
     plan = _encode(task)
     state = _open_state(task.directory)
-    spawned = calls.Spawned()
+    spawned = spawning.Spawned()
     ours = [state]
     try:
         theirs, gate = _pipe()
@@ -348,8 +361,8 @@ def prepare(task: Task) -> Waiting:
     return waiting
 
 
-def _spawn(spawned: calls.Spawned, plan: bytes, fds: list[int]) -> None:
-    result = calls.monitor(spawned, plan, fds)
+def _spawn(spawned: spawning.Spawned, plan: bytes, fds: list[int]) -> None:
+    result = spawning.monitor(spawned, plan, fds)
     if result < 0:
         raise LaunchError(step=_START, errno=-result)
 
@@ -372,6 +385,7 @@ def _descriptors(task: Task, state: int, gate: int, creator: int) -> list[int]:
         (lib.MONITOR_STDERR, task.stderr),
         (lib.MONITOR_MEMORY, task.memory),
         (lib.MONITOR_GROUP, task.group),
+        (lib.MONITOR_PIDS, task.pids),
         (lib.MONITOR_EVENTS, task.events),
         (lib.MONITOR_KEEPER, task.keeper),
         (lib.MONITOR_LENDER, task.lender),
@@ -410,7 +424,7 @@ def _encode(task: Task) -> bytes:
         "check_msec": round(task.check.interval * 1000),
         "early_msec": round(task.check.early * 1000),
     }
-    return calls.monitor_plan(numbers, members, [os.fsencode(word) for word in words])
+    return spawning.monitor_plan(numbers, members, [os.fsencode(word) for word in words])
 
 
 def _of_events(members: Mapping[str, str], attributes: Mapping[str, str]) -> bytes:

@@ -7,7 +7,7 @@ import os
 import stat
 from contextlib import closing
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.containers.roots import Layers, opened
 from pycgroups.containers.spots import refused, spot, told
 from pycgroups.errors import Error
@@ -151,17 +151,17 @@ def _exported(found: Iterator[Seen]) -> Made:
 
 
 def _is_not_mounted(seen: Seen) -> bool:
-    return not seen.path or not calls.is_mounted(seen.directory, seen.name)
+    return not seen.path or not vfs.is_mounted(seen.directory, seen.name)
 
 
 def _enters(seen: Seen) -> bool:
     """Tell whether what is in a directory are files that somebody has written."""
     if _is_not_mounted(seen):
         return True
-    fd = calls.open_in_root(seen.directory, seen.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, links=False)
+    fd = vfs.open_in_root(seen.directory, seen.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, links=False)
     if fd < 0:
         return False
     try:
-        return calls.file_system(fd) not in _MADE_BY_THE_KERNEL
+        return vfs.file_system(fd) not in _MADE_BY_THE_KERNEL
     finally:
         os.close(fd)

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from pycgroups._native import calls, tree
+from pycgroups._native import tree, vfs
 from pycgroups.containers.destinations import Goal, is_at
 from pycgroups.containers.roots import Layers, written
 from pycgroups.containers.small_files import make_directories, temporary
@@ -162,7 +162,7 @@ class _Placing:
 
     def _look(self, path: bytes) -> int:
         """Open what is at a path for its name's sake; -1 where nothing is."""
-        fd = calls.open_in_root(self._top, path, os.O_PATH | os.O_NOFOLLOW)
+        fd = vfs.open_in_root(self._top, path, os.O_PATH | os.O_NOFOLLOW)
         if fd < 0 and -fd not in {errno.ENOENT, errno.ENOTDIR}:
             raise refused(_COPY, path, -fd)
         return max(fd, -1)
@@ -176,7 +176,7 @@ class _Placing:
         if is_directory != (entry.kind == DIRECTORY):
             number = errno.EISDIR if is_directory else errno.ENOTDIR
             raise Error("a directory and something else", operation=_COPY, path=path, errno=number)
-        if not is_directory and entry.kind != FILE and calls.is_mounted(there):
+        if not is_directory and entry.kind != FILE and vfs.is_mounted(there):
             raise refused(_COPY, path, errno.EBUSY)
 
     # -- one of a kind ------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class _Placing:
         return tree.Attributes(mode, uid, gid, entry.mtime, tree.packed(kept) if kept else b"")
 
     def _file(self, path: bytes, entry: Entry, there: int) -> None:
-        if there >= 0 and calls.is_mounted(there):
+        if there >= 0 and vfs.is_mounted(there):
             self._overwrite(path, entry, there)
             return
         directory, slash, name = path.rpartition(b"/")

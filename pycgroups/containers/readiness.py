@@ -19,7 +19,6 @@ from pycgroups.containers.changes import Changes
 from pycgroups.containers.conditions import Calls, Exists, IsHealthy, Listens, Written
 from pycgroups.containers.connecting import Sockets
 from pycgroups.containers.values import integer, text
-from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import InvalidConfig, NotFound, StateError, TimedOut, invalid, printable
 
 if TYPE_CHECKING:
@@ -185,9 +184,7 @@ def _end(home: Home, start: Start) -> Exit | None:
 
 
 def _has_ended(home: Home, name: str, start: Start, end: Exit, left: Sequence[Condition]) -> StateError:
-    code = end.returncode
-    reason = "" if code is None else make_reason(code, Hits(oom=int(end.oom)), timed_out=False)
-    how = f"{reason}, {code}" if reason else "nobody saw how"
+    how = f"{end.reason}, {end.returncode}" if end.reason else "nobody saw how"
     before = f" before there was {_listed(left)}" if left else ""
     message = f"it has ended ({how}){before}{_last_lines(home, start)}"
     return StateError(message, operation=_OPERATION, path=name)

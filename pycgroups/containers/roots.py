@@ -13,7 +13,7 @@ import os
 import select
 from contextlib import contextmanager, nullcontext
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.containers.limited import synced
 from pycgroups.errors import Error, NotFound, Unsupported
 
@@ -62,7 +62,7 @@ def opened(root: int, layers: Layers | None) -> Iterator[int]:
     lock = os.open(layers.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        fd = calls.overlay_upper(layers.lower, layers.upper, layers.work, user=layers.user)
+        fd = vfs.overlay_upper(layers.lower, layers.upper, layers.work, user=layers.user)
         if fd < 0:
             hint = "it takes CAP_SYS_ADMIN in the user namespace of this mount namespace, and layers overlayfs can use"
             raise Unsupported(operation="mount layers", path=layers.upper, errno=-fd, hint=hint)

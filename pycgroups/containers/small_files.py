@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.containers.roots import Layers, opened, written
 from pycgroups.containers.spots import OwnerError, Spot, open_directory, refused, spot, told
 from pycgroups.errors import Error
@@ -74,7 +74,7 @@ def write(  # noqa: PLR0917 (called by position)
             if found is not None:
                 mode = stat.S_IMODE(found.st_mode) if mode is None else mode
                 owner = (found.st_uid, found.st_gid) if owner is None else owner
-            if found is not None and calls.is_mounted(at.directory, at.name):
+            if found is not None and vfs.is_mounted(at.directory, at.name):
                 _overwrite(at, data)
             else:
                 _replace(at, data, _MODE if mode is None else mode, owner or (0, 0))
@@ -189,7 +189,7 @@ def names(root: int, layers: Layers | None, path: bytes) -> list[str]:
 def remove(root: int, layers: Layers | None, path: bytes, recursive: bool) -> None:
     """Remove a file, a symlink itself, or a directory."""
     with told("remove", path), written(root, layers) as top, spot(top, path.rstrip(b"/"), follow=False) as at:
-        if at.name == b"." or calls.is_mounted(at.directory, at.name):  # it would go in other namespaces
+        if at.name == b"." or vfs.is_mounted(at.directory, at.name):  # it would go in other namespaces
             raise refused("remove", path, errno.EBUSY)
         found = os.stat(at.name, dir_fd=at.directory, follow_symlinks=False)
         if not stat.S_ISDIR(found.st_mode):

@@ -10,7 +10,7 @@ import errno
 import os
 from contextlib import contextmanager
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import AlreadyExists, Error, NotFound
 
 TYPE_CHECKING = False
@@ -81,7 +81,7 @@ def open_directory(root: int, path: bytes) -> int:
     Raises:
         OSError: there is none, or none that can be opened.
     """
-    fd = calls.open_in_root(root, path or b"/", os.O_PATH | os.O_DIRECTORY)
+    fd = vfs.open_in_root(root, path or b"/", os.O_PATH | os.O_DIRECTORY)
     if fd < 0:
         raise OSError(-fd, os.strerror(-fd), path)
     return fd

@@ -25,6 +25,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from itertools import islice
 
 from pycgroups.cgroups import by_path
 from pycgroups.containers import ending, image_root, joining, lending, limited, monitor, restarting
@@ -50,7 +51,7 @@ from pycgroups.runtime.rootfs import Stacked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from typing import NamedTuple
 
     from attrs import evolve
@@ -272,7 +273,7 @@ class Preparation:
         # Opened anew: the lock on ours would last as long as the monitor.
         for name, path in (("directory", "."), ("events", "..")):
             self.fds[name] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.home.fd)
-        self.open_memory_events(cgroups)
+        self.open_counts(cgroups)
         self.monitor = monitor.prepare(self.task(running, master))
         return self.monitor
 
@@ -290,6 +291,7 @@ class Preparation:
             stderr=None if has_terminal else self.fds["stderr"],
             memory=self.fds.get("memory"),
             group=self.fds.get("group"),
+            pids=self.fds.get("pids"),
             events=self.fds["events"],
             keeper=self.turn.keeper if self.turn.keeper >= 0 else None,
             creator=self.turn.creator,
@@ -309,17 +311,23 @@ class Preparation:
         """Return what keeps others from removing what the container is made of."""
         return [*([] if self.image is None else [self.image]), *self.volumes]
 
-    def open_memory_events(self, cgroups: Iterable[str]) -> None:
-        """Open what tells of processes that were killed for want of memory, if it has a cgroup for that."""
-        for path in by_path.having("memory", cgroups):
-            for name in ("memory.events", "memory.oom_control"):
-                try:
-                    self.fds["memory"] = os.open(f"{path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-                except OSError:
-                    continue
-                if name == "memory.events":
-                    self.fds["group"] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                return
+    def open_counts(self, cgroups: Sequence[str]) -> None:
+        """Open what tells of limits that were hit: of processes killed for want of memory, and of refused forks."""
+        for path in islice(by_path.having("memory", cgroups), 1):
+            if self._open_if_there("memory", f"{path}/memory.events"):
+                self.fds["group"] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            else:
+                self._open_if_there("memory", f"{path}/memory.oom_control")
+        for path in islice(by_path.having("pids", cgroups), 1):
+            if not self._open_if_there("pids", f"{path}/pids.events.local"):
+                self._open_if_there("pids", f"{path}/pids.events")
+
+    def _open_if_there(self, name: str, path: str) -> bool:
+        try:
+            self.fds[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """Give back what is held."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from attrs import fields, frozen
 
-    from pycgroups._native.calls import Report
+    from pycgroups._native.spawning import Report
     from pycgroups.cgroups.sample import Sample
 
     Reason = Literal["exited", "signal", "timeout", "oom", "pids", "disk"]

@@ -83,6 +83,10 @@ class Images:
         self._own: ImageStore | None = None
         self._others: list[ImageStore] = []
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be pickled as the places: in another process these are the same."""
+        return _at, (self._root or default_root(), self._additional)
+
     @property
     def store(self) -> ImageStore:
         """The store that is added to; made when it is not there.
@@ -651,6 +655,10 @@ class Images:
             lock.release()
             raise
         return Root(layers.root, layers.below_root(chains), mode, image.config), lock
+
+
+def _at(root: str, additional: Iterable[str]) -> Images:
+    return Images(root, additional=additional)
 
 
 def _directory(path: str | os.PathLike[str], key: str) -> str:

@@ -11,7 +11,7 @@ import os
 import stat
 from itertools import islice
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import ImageError
 from pycgroups.images import xattrs
 from pycgroups.images.tar.entry import BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, Entry
@@ -83,7 +83,7 @@ def walk(root: int, *, most: int | None = None, enters: Callable[[Seen], bool] |
                 if directory != root:
                     os.close(directory)
                 opened, directory = b"", root
-                found = calls.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY, links=False) if above else root
+                found = vfs.open_in_root(root, above, os.O_PATH | os.O_DIRECTORY, links=False) if above else root
                 if found < 0:
                     _check_gone(-found, path)
                     continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.namespaces import own
 from pycgroups.namespaces.caller import caller
 from pycgroups.namespaces.idmap import END_OF_IDS, IdMap, covers, is_single, resolve_auto
@@ -133,4 +133,4 @@ class Inside:
     @staticmethod
     def sync(fd: int) -> None:
         """Have all of a file system written to its disk: what is to survive a power cut, before it gets its name."""
-        calls.sync_file_system(fd)
+        vfs.sync_file_system(fd)

@@ -13,7 +13,7 @@ import errno
 import os
 from contextlib import contextmanager
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import Error, Unsupported, invalid
 from pycgroups.images.files import io_errors
 from pycgroups.images.locks import Lock
@@ -89,7 +89,7 @@ def _mounted(directory: str, layers: Sequence[str]) -> int:
     """Mount layers as one, the topmost first: a descriptor or -errno."""
     fd = os.open(directory, _DIRECTORY)
     try:
-        return calls.overlay([b"/proc/self/fd/%d/%s" % (fd, os.fsencode(path)) for path in layers])
+        return vfs.overlay([b"/proc/self/fd/%d/%s" % (fd, os.fsencode(path)) for path in layers])
     finally:
         os.close(fd)
 

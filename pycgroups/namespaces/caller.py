@@ -54,14 +54,8 @@ def caller() -> Caller:
 
 @lru_cache(maxsize=4)
 def _caller(uid: int, gid: int) -> Caller:
-    facts = Caller(
-        uid=uid,
-        gid=gid,
-        privileged=own.is_privileged(),
-        nested=own.is_nested(),
-        groups=own.may_set_groups(),
-        leaves_groups=own.can_leave_groups(),
-    )
+    rights = own.rights()
+    facts = Caller(uid, gid, rights.privileged, rights.nested, rights.groups, rights.leaves_groups)
     if uid == 0:
         return facts
     name = _account_name(uid)

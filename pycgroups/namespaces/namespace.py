@@ -8,7 +8,7 @@ import select
 import sys
 from _warnings import warn  # of a module that a short command does without
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import AlreadyExists, Error, NotFound, StateError, Unsupported, invalid
 from pycgroups.namespaces import files
 
@@ -177,7 +177,7 @@ class Namespace:
             kinds = {errno.EEXIST: AlreadyExists, errno.ENOENT: NotFound}
             raise kinds.get(error.errno or 0, Error)(operation="pin namespace", path=place, errno=error.errno) from None
         try:
-            result = calls.bind(f"/proc/self/fd/{fd}", f"/proc/self/fd/{target}")
+            result = vfs.bind(f"/proc/self/fd/{fd}", f"/proc/self/fd/{target}")
         finally:
             os.close(target)
         if result < 0:
@@ -195,7 +195,7 @@ class Namespace:
         """
         place = os.fspath(path)
         os.close(files.open_namespace(place))
-        result = calls.unbind(place)
+        result = vfs.unbind(place)
         if result == -errno.EINVAL:  # a link to one, as in /proc/PID/ns
             raise invalid("path", place, "where a namespace is pinned")
         if result < 0:

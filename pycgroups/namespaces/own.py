@@ -6,9 +6,38 @@ import os
 
 from pycgroups.errors import Unsupported
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from pycgroups.records import NamedTuple
+
 _CAP_SETGID = 6
 _CAP_SYS_ADMIN = 21
 _PAGE = 4096  # user_namespaces(7): 340 lines of a map may be longer, but then they are not the one that is looked for
+
+
+class Rights(NamedTuple):
+    """What it may do when it starts a container.
+
+    Attributes:
+        privileged: `is_privileged`.
+        nested: `is_nested`.
+        groups: `may_set_groups`.
+        leaves_groups: `can_leave_groups`.
+    """
+
+    privileged: bool
+    nested: bool
+    groups: bool
+    leaves_groups: bool
+
+
+def rights() -> Rights:
+    """Look at all of that at once."""
+    bits, nested, groups = effective(), is_nested(), may_set_groups()
+    mounts = bool(bits >> _CAP_SYS_ADMIN & 1) and (not nested or _owns_mounts())
+    return Rights(mounts, nested, groups, bool(bits >> _CAP_SETGID & 1) and groups)
 
 
 def effective() -> int:

@@ -15,16 +15,20 @@ from _frozen_importlib_external import MAGIC_NUMBER  # importlib.util is slow to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import FileIO
     from types import CodeType
     from typing import TypeAlias
 
-    Entry: TypeAlias = tuple[str, str, int, int, CodeType]
-    """Name; source, below the directory of the package; its size and time of change; what was compiled."""
+    Entry: TypeAlias = tuple[str, str, int, int, int]
+    """Name; source, below the directory of the package; its size and time of change; how long what was compiled is."""
 
 PACKAGE = __name__.partition(".")[0]
 _HERE = __file__.rpartition("/")[0]
 TOP = _HERE.rpartition("/")[0]
 _INIT = "/__init__.py"
+HEAD = len(MAGIC_NUMBER) + 4
+"""At the beginning are Python's number, and the length of the entries."""
 
 
 class Bundle:
@@ -39,15 +43,18 @@ class Bundle:
     def load(self) -> None:
         """Load its modules, if there are any, and no others by now."""
         try:
-            entries = _read(self._path)
-            if not all(_is_still(source, size, changed) for _, source, size, changed, _ in entries):
-                return
-        except (OSError, EOFError, ValueError, TypeError):
-            return
-        try:
-            for name, source, _, _, code in entries:
+            for name, source, code in self._modules():
                 _execute(name, f"{TOP}/{source}", code)
         except ImportError:  # of what is no longer installed: if it is needed, who needs it tells
+            return
+
+    def _modules(self) -> Iterator[tuple[str, str, CodeType]]:
+        """Read them one by one: what only defines a module is forgotten then, and memory has no holes of half a MiB."""
+        try:
+            with open(self._path, "rb", buffering=0) as file:
+                for name, source, _, _, length in _current_entries(file):
+                    yield name, source, marshal.loads(file.read(length))  # noqa: S302 (as an import does)
+        except (OSError, EOFError, ValueError, TypeError):
             return
         self._is_loaded = True
 
@@ -66,12 +73,19 @@ class Bundle:
             return  # what was asked for is done
 
 
-def _read(path: str) -> list[Entry]:
-    with open(path, "rb", buffering=0) as file:
-        content = file.read()
-    if not content.startswith(MAGIC_NUMBER):
+def _current_entries(file: FileIO) -> list[Entry]:
+    """Read the entries, behind which is what was compiled.
+
+    Raises:
+        OSError, EOFError, ValueError, TypeError: it is not such a file, or a source has changed.
+    """
+    head = file.read(HEAD)
+    if not head.startswith(MAGIC_NUMBER):
         raise ValueError
-    entries: list[Entry] = marshal.loads(memoryview(content)[len(MAGIC_NUMBER) :])  # noqa: S302 (as an import does)
+    size = int.from_bytes(head[len(MAGIC_NUMBER) :], "little")
+    entries: list[Entry] = marshal.loads(file.read(size))  # noqa: S302 (as an import does)
+    if not all(_is_still(source, size, changed) for _, source, size, changed, _ in entries):
+        raise ValueError
     return entries
 
 

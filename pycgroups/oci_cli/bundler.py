@@ -14,7 +14,7 @@ import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 
 from pycgroups.oci_cli import light_os
-from pycgroups.oci_cli.bundle import PACKAGE, TOP, facts
+from pycgroups.oci_cli.bundle import HEAD, PACKAGE, TOP, facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def write(path: str, names: Iterable[str]) -> None:
         SyntaxError: a source is half written.
     """
     beside = f"{path}.{os.getpid()}"
-    content = MAGIC_NUMBER + marshal.dumps([*_entries([light_os.__name__, *names])])
+    entries, compiled = zip(*_compiled_ones([light_os.__name__, *names]), strict=True)
+    head = marshal.dumps(entries)
+    content = b"".join([MAGIC_NUMBER, len(head).to_bytes(HEAD - len(MAGIC_NUMBER), "little"), head, *compiled])
     try:
         with open(beside, "xb", opener=_for_others_to_read) as file:
             file.write(content)
@@ -49,13 +51,15 @@ def _for_others_to_read(path: str, flags: int) -> int:
     return os.open(path, flags, 0o644)  # a daemon's umask may be 0, and who writes here is obeyed
 
 
-def _entries(names: Iterable[str]) -> Iterator[Entry]:
+def _compiled_ones(names: Iterable[str]) -> Iterator[tuple[Entry, bytes]]:
     """Compile those modules that are ours, and Python."""
     for name in names:
         path = getattr(sys.modules[name], "__file__", None) or ""
         if name.startswith(f"{PACKAGE}.") and path.endswith(".py"):
             source = path.removeprefix(f"{TOP}/")
-            yield name, source, *facts(source), _compiled(path)
+            size, changed = facts(source)  # of before it is read: who writes meanwhile makes another time
+            compiled = marshal.dumps(_compiled(path))
+            yield (name, source, size, changed, len(compiled)), compiled
 
 
 def _compiled(path: str) -> CodeType:
@@ -65,7 +69,13 @@ def _compiled(path: str) -> CodeType:
         if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.pattern):
             node.end_lineno, node.col_offset, node.end_col_offset = node.lineno, _NO_COLUMN, _NO_COLUMN
     code: CodeType = compile(tree, path, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
-    return code
+    return _named_alike(code)
+
+
+def _named_alike(code: CodeType) -> CodeType:
+    """Take away what is around its name, and around those in it: no two are the same, and Python keeps each."""
+    inner = (_named_alike(each) if isinstance(each, type(code)) else each for each in code.co_consts)
+    return code.replace(co_consts=tuple(inner), co_qualname=code.co_name)
 
 
 class _Bare(ast.NodeTransformer):

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.placing import Placing
     from pycgroups.cgroups.scoped import Scoped
+    from pycgroups.namespaces.own import Rights
     from pycgroups.oci.runtime_spec import IdMapping, Linux, NamespaceSpec, Spec
     from pycgroups.runtime.cgroup_mounts import Shown
     from pycgroups.runtime.program import Manner
@@ -293,23 +294,11 @@ def _bare_mounts() -> tuple[bytes, ...]:
     return bare.mounts()
 
 
-class _Caller(NamedTuple):
-    """What this process may do."""
-
-    privileged: bool
-    nested: bool
-    groups: bool
-    leaves_groups: bool
-
-
-def _caller(spec: Spec, wishes: Wishes) -> _Caller:
+def _rights(spec: Spec, wishes: Wishes) -> Rights:
+    found = own.rights()
     keeps = dict(spec.annotations).get(_KEEP_GROUPS) == "1"
-    return _Caller(
-        privileged=own.is_privileged(),
-        nested=own.is_nested(),
-        groups=wishes.groups and own.may_set_groups() and not keeps,
-        leaves_groups=own.can_leave_groups() and not keeps,
-    )
+    groups = found.groups and wishes.groups and not keeps
+    return found._replace(groups=groups, leaves_groups=found.leaves_groups and not keeps)
 
 
 def _shape(spec: Spec) -> Spec:
@@ -328,17 +317,17 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     cgroups: tuple[Shown, ...],
     nodes: tuple[tuple[str, str], ...],
     joins: int,
-    caller: _Caller,
+    rights: Rights,
     order: tuple[str, ...],
 ) -> tuple[Plan, bytes]:
     assert spec.process is not None
     made = plan.make_plan(
         spec,
         rootfs,
-        privileged=caller.privileged,
-        nested=caller.nested,
-        groups=caller.groups,
-        leaves_groups=caller.leaves_groups,
+        privileged=rights.privileged,
+        nested=rights.nested,
+        groups=rights.groups,
+        leaves_groups=rights.leaves_groups,
         joins=joins,
         manner=manner,
         terminal=terminals.wanted(spec.process),
@@ -476,8 +465,8 @@ class Creation:
         self.listen()
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
-        order, caller = tuple(kind for kind, _ in self.wishes.spaces), _caller(spec, self.wishes)
-        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), caller, order)
+        order, rights = tuple(kind for kind, _ in self.wishes.spaces), _rights(spec, self.wishes)
+        made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), rights, order)
         self.running = Running(made)
         uids, gids = self.id_mappings()
         if spaces := plan.joined(spec, order):

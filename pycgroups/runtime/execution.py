@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from functools import lru_cache
     from typing import NamedTuple
 
-    from pycgroups._native.calls import Report
+    from pycgroups._native.spawning import Report
     from pycgroups.cgroups.limits import Limits
     from pycgroups.cgroups.sample import Sample
     from pycgroups.cgroups.within import Inner

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import select
 
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups._native.calls import lib
 from pycgroups.cgroups import by_path
 from pycgroups.errors import Error, LaunchError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from functools import lru_cache
 
-    from pycgroups._native.calls import Report
+    from pycgroups._native.spawning import Report
     from pycgroups.oci.runtime_spec import Process, Spec
     from pycgroups.runtime.program import Confines, Manner
     from pycgroups.runtime.state import Record
@@ -169,7 +169,7 @@ def listen(directory: str, name: str) -> int:
     """
     opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        made = calls.fork_listen(f"/proc/self/fd/{opened}/{name}")  # a path that is short enough; unix(7)
+        made = spawning.fork_listen(f"/proc/self/fd/{opened}/{name}")  # a path that is short enough; unix(7)
     finally:
         os.close(opened)
     if made < 0:
@@ -189,12 +189,12 @@ class Forked(Running):
             stdio: descriptors that become 0, 1 and 2.
         """
         spawned = self.spawned
-        if calls.begin(spawned, encoded) < 0:
+        if spawning.begin(spawned, encoded) < 0:
             return False
         # What the socket does not take would wait here for the init, and no signal would end that.
-        if calls.go_early(spawned) != 1:
+        if spawning.go_early(spawned) != 1:
             return False
-        if calls.fork_ask(spawned, f"/proc/self/fd/{socket}", stdio) < 0:
+        if spawning.fork_ask(spawned, f"/proc/self/fd/{socket}", stdio) < 0:
             return False
         self.told = True
         return True
@@ -231,7 +231,7 @@ class Forked(Running):
         told = select.poll()
         told.register(self.spawned.ended, select.POLLIN)
         if told.poll(patience):
-            _, self.outcome = calls.report(self.spawned.ended)  # None if the init is gone, or has not forked
+            _, self.outcome = spawning.report(self.spawned.ended)  # None if the init is gone, or has not forked
 
     def _end(self) -> None:
         self.hear()
@@ -250,5 +250,5 @@ class Forked(Running):
         if self.outcome is not None:
             return self.outcome.value, self.outcome
         # The init was killed, and so was this, if it had not ended; or it stands still.
-        status, _ = calls.reap(self.pidfd)
+        status, _ = spawning.reap(self.pidfd)
         return _SIGKILL if status is None else status, None

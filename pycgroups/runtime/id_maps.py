@@ -7,7 +7,7 @@ import os
 import time
 from _functools import partial  # type: ignore[import-not-found]  # that of functools, without its imports
 
-from pycgroups._native import calls
+from pycgroups._native import calls, spawning
 from pycgroups.errors import LaunchError
 from pycgroups.runtime import hints
 
@@ -19,7 +19,7 @@ _PATIENCE = 10.0
 """Seconds for an exec to be over."""
 
 
-def map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
+def map_ids(spawned: spawning.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
     """Write the id maps of the helper's user namespace; user_namespaces(7).
 
     The caller's own id needs no right, with setgroups(2) denied first (CVE-2014-8989). Subordinate ids are written
@@ -30,7 +30,7 @@ def map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdM
         _write_map(spawned, "uid_map", uids)
         _write_map(spawned, "gid_map", gids)
     elif _is_own(uids, os.geteuid()) and _is_own(gids, os.getegid()):
-        _check_write("setgroups", calls.write_proc(spawned, "setgroups", "deny"))
+        _check_write("setgroups", spawning.write_proc(spawned, "setgroups", "deny"))
         _write_map(spawned, "uid_map", uids)
         _write_map(spawned, "gid_map", gids)
     else:
@@ -58,9 +58,9 @@ def _is_own(mappings: tuple[IdMapping, ...], own: int) -> bool:
     return len(mappings) == 1 and mappings[0].size == 1 and mappings[0].host_id == own
 
 
-def _write_map(spawned: calls.Spawned, name: str, mappings: tuple[IdMapping, ...]) -> None:
+def _write_map(spawned: spawning.Spawned, name: str, mappings: tuple[IdMapping, ...]) -> None:
     lines = "".join(f"{mapping.container_id} {mapping.host_id} {mapping.size}\n" for mapping in mappings)
-    _check_write(name, calls.write_proc(spawned, name, lines))
+    _check_write(name, spawning.write_proc(spawned, name, lines))
 
 
 def _check_write(name: str, result: int) -> None:

@@ -10,7 +10,7 @@ import errno
 import os
 import select
 
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups._native.calls import lib
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, Error, LaunchError
 from pycgroups.runtime import rlimits
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pycgroups._native.calls import Report
+    from pycgroups._native.spawning import Report
     from pycgroups.oci.runtime_spec import IdMapping
     from pycgroups.runtime.steps import Plan
 
@@ -57,7 +57,7 @@ class Running:
 
     def __init__(self, plan: Plan) -> None:
         """Hold nothing yet: `launch` brings it to life, `close` ends it however far it came."""
-        self.spawned = calls.Spawned()
+        self.spawned = spawning.Spawned()
         self.plan = plan
         self.started = False
         self.status: int | None = None
@@ -102,7 +102,7 @@ class Running:
             if most == 0:
                 return True
             most -= 1
-            result, report = calls.report(self.control)
+            result, report = spawning.report(self.control)
             if report is None:
                 # An end of file without init is the close-on-exec of a program that now runs.
                 self._is_over = result == 0 and self.waiting is None
@@ -131,7 +131,7 @@ class Running:
         former = self.spawned.replace(pid, pidfd)  # first: Ctrl-C may end the wait for the helper
         self.has_forked = True
         try:
-            calls.reap(former)
+            spawning.reap(former)
         finally:
             os.close(former)
 
@@ -219,7 +219,7 @@ class Running:
         That is our child, and the end of the pid namespace that it is in would wait for us to reap it.
         """
         unheard = self.plan.forks and not self.has_forked
-        return calls.reap(self.pidfd, group=self.pid if unheard else 0)
+        return spawning.reap(self.pidfd, group=self.pid if unheard else 0)
 
     def let_go(self) -> None:
         """Close all descriptors, and leave the process to itself; it must outlive us by its plan."""
@@ -303,13 +303,13 @@ def launch(
     spawned, plan = running.spawned, running.plan
     namespaces: list[int] = []
     try:
-        _check_spawn(calls.begin(spawned, encoded, above), lib.SPAWN_SOCKET)
+        _check_spawn(spawning.begin(spawned, encoded, above), lib.SPAWN_SOCKET)
         for maps in plan.idmaps:
             namespaces.append(-1 if maps is None else make_userns(*maps))  # noqa: PERF401 (to be closed if the next fails)
-        _check_step(running, calls.give(spawned, [*given, *namespaces]))
-        _check_step(running, *calls.prepare(spawned, idmapped=False))
+        _check_step(running, spawning.give(spawned, [*given, *namespaces]))
+        _check_step(running, *spawning.prepare(spawned, idmapped=False))
         idmapped, limits = plan.has_idmapped_trees, rlimits.beyond(plan)
-        early = 0 if uid_mappings or placed or idmapped or limits else calls.go_early(spawned)
+        early = 0 if uid_mappings or placed or idmapped or limits else spawning.go_early(spawned)
         _check_step(running, early)
         running.told = bool(early)
         _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
@@ -319,12 +319,12 @@ def launch(
         if placed:
             placed(spawned.pid)
         if None in plan.idmaps:
-            _check_step(running, calls.open_userns(spawned, len(given) + plan.idmaps.index(None)))
+            _check_step(running, spawning.open_userns(spawned, len(given) + plan.idmaps.index(None)))
         if idmapped:
-            _check_step(running, *calls.prepare(spawned, idmapped=True))
+            _check_step(running, *spawning.prepare(spawned, idmapped=True))
         if not early:
             running.told = True
-            _check_step(running, calls.go(spawned))
+            _check_step(running, spawning.go(spawned))
     except BaseException:
         running.close()
         raise
@@ -334,12 +334,12 @@ def launch(
                 os.close(fd)
 
 
-def _spawn(spawned: calls.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
-    executable = calls.helper()
+def _spawn(spawned: spawning.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
+    executable = spawning.helper()
     if executable < 0:
         raise _refused("memfd_create", -executable)
     try:
-        result, failed = calls.child(spawned, namespaces, cgroup, stdio, keep_caps, executable)
+        result, failed = spawning.child(spawned, namespaces, cgroup, stdio, keep_caps, executable)
     finally:
         os.close(executable)
     _check_spawn(result, failed)
@@ -362,7 +362,7 @@ def _check_step(running: Running, result: int, step: int = -1) -> None:
         raise running.failure or step_error(running.plan, step, -result)
 
 
-def _map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
+def _map_ids(spawned: spawning.Spawned, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
     from pycgroups.runtime.id_maps import map_ids  # many have no user namespace
 
     map_ids(spawned, uids, gids)
@@ -370,13 +370,13 @@ def _map_ids(spawned: calls.Spawned, uids: tuple[IdMapping, ...], gids: tuple[Id
 
 def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int:
     """Make a user namespace with these maps, held by the descriptor alone; for idmapped mounts."""
-    spawned = calls.Spawned()
+    spawned = spawning.Spawned()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
-        _check_spawn(calls.begin(spawned, None), lib.SPAWN_SOCKET)
+        _check_spawn(spawning.begin(spawned, None), lib.SPAWN_SOCKET)
         _spawn(spawned, lib.CLONE_NEWUSER, -1, (null, null, null), 0)
         _map_ids(spawned, uids, gids)
-        _check_spawn(calls.open_userns(spawned, -1), lib.SPAWN_CLONE)
+        _check_spawn(spawning.open_userns(spawned, -1), lib.SPAWN_CLONE)
         return os.dup(spawned.out.userns)
     finally:
         os.close(null)
@@ -384,12 +384,12 @@ def make_userns(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int
         spawned.close()
 
 
-def end(spawned: calls.Spawned) -> None:
+def end(spawned: spawning.Spawned) -> None:
     """Kill and reap a helper, as far as it came to be."""
     if spawned.pidfd < 0:
         return
     send_signal(spawned.pidfd, _SIGKILL)
-    calls.reap(spawned.pidfd)
+    spawning.reap(spawned.pidfd)
 
 
 def step_error(plan: Plan, index: int, number: int) -> LaunchError:

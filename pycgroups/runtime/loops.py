@@ -23,7 +23,7 @@ import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pycgroups._native import calls
+from pycgroups._native import calls, vfs
 from pycgroups.errors import Error, Unsupported
 from pycgroups.images.files import io_errors
 from pycgroups.runtime import tools
@@ -129,7 +129,7 @@ def mount(path: str) -> int:
     """
     try:
         with _locked(path), _device(path) as device:
-            mounted = calls.mount("ext4", f"source={device}", *_OPTIONS, attributes=calls.lib.MOUNT_ATTR_NODEV)
+            mounted = vfs.mount("ext4", f"source={device}", *_OPTIONS, attributes=calls.lib.MOUNT_ATTR_NODEV)
     except OSError as error:
         hint = _NO_NODE if error.errno in _CLOSED_OFF and _is_node(error.filename) else _NO_DEVICE
         raise _error(error.errno, error.filename or path, hint) from None
@@ -231,7 +231,7 @@ def _attached(file: int) -> tuple[int, str] | None:
             if error.errno in _CLOSED_OFF and not _may_be(name, file):
                 continue
             raise
-        if calls.is_loop_of(fd, found) == 1:
+        if vfs.is_loop_of(fd, found) == 1:
             return fd, device
         os.close(fd)
     return None
@@ -254,10 +254,10 @@ def _attach(file: int) -> tuple[int, str]:
     control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
         for _ in range(_ATTEMPTS):
-            device = f"/dev/loop{_checked(calls.free_loop(control))}"
+            device = f"/dev/loop{_checked(vfs.free_loop(control))}"
             fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
             try:
-                result = calls.attach_loop(fd, file, sector)
+                result = vfs.attach_loop(fd, file, sector)
                 if result == 0:
                     # Not for writing: such a host is that mounts nothing that somebody else might write to.
                     return os.open(device, os.O_RDONLY | os.O_CLOEXEC), device

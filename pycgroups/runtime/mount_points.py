@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import Error
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def _make(root: str, place: str, *, directory: bool) -> None:
         path = "/" + "/".join(parts[:depth])
         if _is_there(root, path):
             continue
-        above = calls.open_inside(os.fsencode(root), os.fsencode(os.path.dirname(path)))
+        above = vfs.open_inside(os.fsencode(root), os.fsencode(os.path.dirname(path)))
         if above < 0:
             raise Error(operation="make mount point", path=f"{root}{path}", errno=-above)
         try:
@@ -62,7 +62,7 @@ def _make(root: str, place: str, *, directory: bool) -> None:
 
 
 def _is_there(root: str, path: str) -> bool:
-    fd = calls.open_inside(os.fsencode(root), os.fsencode(path))
+    fd = vfs.open_inside(os.fsencode(root), os.fsencode(path))
     if fd >= 0:
         os.close(fd)
     return fd != -errno.ENOENT

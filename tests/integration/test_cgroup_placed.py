@@ -124,6 +124,24 @@ def test_every_hierarchy_of_v1_has_a_directory(group, above):
     assert places == {f"{above}/web"}
 
 
+@for_root
+@pytest.mark.requires("cgroup_v1")
+@pytest.mark.parametrize("flag", ["1", "0"])
+def test_all_have_the_cpus_of_those_above(above, flag):
+    """Of what is ours the kernel gives them to the groups inside; others' may not be so."""
+    (mount,) = (each.mount for each in detect.everything() if "cpuset" in each.controllers)
+    directory = Path(mount + above)
+    first = create(above, NONE)
+    assert (directory / "cgroup.clone_children").read_text() == "1\n"
+    (directory / "cgroup.clone_children").write_text(flag)
+    with placing.create(f"{above}/other", "ID", NONE) as group:
+        second = placed.open_(group.paths)
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        assert (directory / "other" / name).read_text() == (directory / name).read_text()
+    for each in (second, first):
+        each.remove()
+
+
 @pytest.mark.requires("limits", "root", "cgroup_v2")
 def test_all_controllers_are_handed_down_on_v2(group, above):
     (path,) = group.paths

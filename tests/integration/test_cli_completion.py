@@ -13,7 +13,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import cli
-from pycgroups.cli import completion
+from pycgroups.cli import commands, completion
 from pycgroups.containers import collection
 from tests.boxes import BASE, put
 from tests.images import Image
@@ -100,7 +100,7 @@ def test_the_candidates(filled, capsys):
         assert cli.main(["__complete", *words]) == 0
         return {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()}
 
-    assert candidates("") >= set(cli.COMMANDS)
+    assert candidates("") >= set(commands.COMMANDS)
     assert candidates("rm", "r") == {"running", "resting"}
     assert candidates("inspect", "") == {"running", "resting", "me/app:1"}
     assert candidates("cp", "run") == {"running:"}
@@ -112,7 +112,7 @@ def test_the_candidates(filled, capsys):
     assert candidates("ps", "--format", "j") == {"json"}
     assert candidates("ps", "") == candidates("no-such", "x") == set()
     assert candidates("completion", "") == set(completion.SHELLS)
-    for command in cli.COMMANDS:
+    for command in commands.COMMANDS:
         assert candidates(command, "--hel") == {"--help"}, command
 
 

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from pycgroups import cli, images
+from pycgroups.cli import commands
 from pycgroups.containers import collection
 from tests.boxes import BASE, UPPER, put
 from tests.images import Image
@@ -254,7 +255,7 @@ def test_what_is_not_there_is_one_line(command):
     assert command("exec", "x")[0] == 125
     assert "no container and no image" in command("inspect", "x")[2]
     assert "status=stopped" in command("ps", "--filter", "status=nope")[2]
-    for name in cli.HELD:
+    for name in commands.HELD:
         code, out, _ = command(name, "--help")
         assert (code, out.startswith("usage: pycgroups")) == (0, True)
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import pycgroups as pc
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups.cgroups import by_path, within
 from pycgroups.containers import inner
 from pycgroups.namespaces import files
@@ -110,13 +110,13 @@ def closed():
 
 def test_that_it_is_not_there_is_told_whoever_has_a_copy_of_the_helpers_socket(held, monkeypatch, joining):
     joining()
-    copies, child = [], calls.child
+    copies, child = [], spawning.child
 
     def copying(spawned, *rest):
         copies.append(os.dup(spawned.out.peer))  # as a child has that another thread forks now
         return child(spawned, *rest)
 
-    monkeypatch.setattr(calls, "child", copying)
+    monkeypatch.setattr(spawning, "child", copying)
     try:
         with pytest.raises(pc.CommandNotFound):
             held.exec("nothing")
@@ -160,7 +160,7 @@ def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch, jo
     """Whether the program joins, or the init forks for it."""
     if name == "child":
         joining()
-    children, child = [], getattr(calls, name)
+    children, child = [], getattr(spawning, name)
     ends = os.pipe()
 
     def forking(spawned, *rest):
@@ -170,7 +170,7 @@ def test_a_child_that_is_forked_meanwhile_holds_nothing_up(held, monkeypatch, jo
             os._exit(not select.select([ends[0]], [], [], 60)[0])
         return child(spawned, *rest)
 
-    monkeypatch.setattr(calls, name, forking)
+    monkeypatch.setattr(spawning, name, forking)
     try:
         assert held.exec(["sh", "-c", "exit 3"]).returncode == 3
     finally:

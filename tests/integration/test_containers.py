@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
 from tests.images import Image
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 from tests.worlds import features
 
 pytestmark = pytest.mark.requires("userns")
@@ -305,6 +306,14 @@ def test_as_a_block_it_is_started_and_removed(store, root, monkeypatch):
     assert store.containers.list(all=True) == []
 
 
+def test_another_process_takes_it_pickled(run):
+    held = run()
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer).exec(['echo', 'inside'], text=True).stdout)"
+    words = [sys.executable, "-c", program]
+    assert subprocess.check_output(words, input=pickle.dumps(held), timeout=PATIENCE) == b"inside\n\n"
+    assert pickle.loads(pickle.dumps(held)) == held
+
+
 def test_limits_hold_and_are_changed(run):
     if os.geteuid() != 0:
         pytest.skip("needs limits at a place that is root's")
@@ -320,6 +329,28 @@ def test_limits_hold_and_are_changed(run):
     with held._runtime().cgroup() as group:
         assert group.stats().memory.limit == 32 << 20
     assert make_reason_of(run("sh", "-c", "dd if=/dev/zero of=/dev/null bs=64M count=1; exit 1", memory="16M")) == "oom"
+
+
+FORKS = "for _ in 1 2 3 4 5 6 7 8; do sleep 100 & done; exit 1"
+
+
+@pytest.mark.requires("limits")
+def test_a_limit_of_processes_that_was_hit_is_the_reason(store, run):
+    held = run("sh", "-c", FORKS, pids=5)
+    assert make_reason_of(held) == "pids"
+    died = [event for event in store.events.read() if event.action == "die"]
+    assert [event.attributes["reason"] for event in died] == ["pids"]
+    coped = run("sh", "-c", f"(read x; {FORKS}) </dev/null; exit 0", pids=5)
+    assert make_reason_of(coped) == "exited"
+
+
+@pytest.mark.requires("limits")
+def test_a_limit_of_what_is_executed_is_no_reason_of_the_container(run):
+    held = run("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done", pids=100)
+    assert held.exec(["sh", "-c", FORKS], pids=5, timeout=60).reason == "pids"
+    held.kill("TERM")
+    assert make_reason_of(held) == "exited"
+    assert held.exit_code == 3
 
 
 def test_limits_that_nobody_enforces_are_told_where_they_need_not_be(make):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.runtime import loops, tools
 from tests.boxes import BASE, put
 from tests.images import Image
@@ -389,7 +389,7 @@ def test_a_device_of_somebody_elses_that_cannot_be_opened(store, box, monkeypatc
 def test_a_child_that_is_forked_meanwhile_locks_nobody_out(store, box, monkeypatch):
     held = create(store, box)
     path = f"{held.directory}/layer.ext4"
-    real, children = calls.mount, []
+    real, children = vfs.mount, []
 
     def forks(*args, **options):
         children.append(os.fork())
@@ -397,7 +397,7 @@ def test_a_child_that_is_forked_meanwhile_locks_nobody_out(store, box, monkeypat
             signal.pause()
         return real(*args, **options)
 
-    monkeypatch.setattr(calls, "mount", forks)
+    monkeypatch.setattr(vfs, "mount", forks)
     os.close(loops.mount(path))
     try:
         with open(path, "rb") as file:
@@ -411,7 +411,7 @@ def test_a_child_that_is_forked_meanwhile_locks_nobody_out(store, box, monkeypat
 def test_nobody_can_write_to_the_device_while_it_is_mounted(store, box, monkeypatch):
     """Or else a host cannot mount it that has no CONFIG_BLK_DEV_WRITE_MOUNTED."""
     held = create(store, box)
-    real = calls.mount
+    real = vfs.mount
     ways: list[int] = []
 
     def looks(*args, **options):
@@ -420,7 +420,7 @@ def test_nobody_can_write_to_the_device_while_it_is_mounted(store, box, monkeypa
         ways.extend(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE for fd in devices)
         return real(*args, **options)
 
-    monkeypatch.setattr(calls, "mount", looks)
+    monkeypatch.setattr(vfs, "mount", looks)
     os.close(loops.mount(f"{held.directory}/layer.ext4"))
     assert ways == [os.O_RDONLY]
 
@@ -512,7 +512,7 @@ def test_no_room_to_make_it(store, box, monkeypatch):
 @pytest.fixture
 def in_memory(store, box, monkeypatch):
     """Where there are no loop devices, or not for this user."""
-    monkeypatch.setattr(calls, "free_loop", lambda _control: -errno.ENODEV)
+    monkeypatch.setattr(vfs, "free_loop", lambda _control: -errno.ENODEV)
     made = create(store, box)
     made.start()
     return made
@@ -550,7 +550,7 @@ def test_what_takes_files_on_disk_is_refused(in_memory):
 @ON_DISK
 def test_one_on_disk_does_not_go_on_in_memory(store, box, monkeypatch):
     held = create(store, box)
-    monkeypatch.setattr(calls, "free_loop", lambda _control: -errno.ENODEV)
+    monkeypatch.setattr(vfs, "free_loop", lambda _control: -errno.ENODEV)
     with pytest.raises(pc.Unsupported, match=r"mount file system .*ENODEV.*modprobe"):
         held.start()
     assert held.status == "created"

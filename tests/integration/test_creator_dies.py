@@ -180,9 +180,9 @@ def test_what_is_left_of_a_group_is_removed_with_its_processes(nest):
 HOLDS_COPIES = """
 import os, signal, sys, threading, time
 import pycgroups as pc
-from pycgroups._native import calls
+from pycgroups._native import spawning
 
-original = calls.go
+original = spawning.go
 
 def fork_and_die(*args):
     # A child that another thread has forked has copies of all our descriptors, of the control socket, too.
@@ -193,7 +193,7 @@ def fork_and_die(*args):
         original(*args)
     os.kill(os.getpid(), signal.SIGKILL)
 
-calls.go = fork_and_die
+spawning.go = fork_and_die
 pc.run(["sleep", sys.argv[1]])
 """
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import pycgroups as pc
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from tests.waiting import PATIENCE
 from tests.worlds import features
 
@@ -71,7 +71,7 @@ def test_disk_limits_are_on_disk_where_there_are_loop_devices():
 
 @pytest.mark.requires("loop")
 def test_disk_limits_without_loop_devices(monkeypatch):
-    monkeypatch.setattr(calls, "free_loop", lambda _control: -errno.ENODEV)
+    monkeypatch.setattr(vfs, "free_loop", lambda _control: -errno.ENODEV)
     found = checks()["disk limits"]
     assert (found.works, found.detail.startswith("in memory")) == (None, True)
     assert "/dev/loop-control: No such device" in found.why

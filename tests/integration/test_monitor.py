@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from pycgroups import Cgroup
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups._native.calls import lib
 from pycgroups.containers import logs, monitor
 from pycgroups.containers.config import ContainerConfig
@@ -313,7 +313,6 @@ def test_its_descriptors(tmp_path):
         wait_for((tmp_path / "log").exists)
         if os.geteuid() == 0:
             found = {int(name) for name in os.listdir(f"/proc/{one.monitor.pid}/fd")}
-            lib = calls.lib
             assert found == {
                 *(lib.MONITOR_PLAN, lib.MONITOR_DIRECTORY, lib.MONITOR_STATE, lib.MONITOR_PIDFD),
                 *(lib.MONITOR_STDOUT, lib.MONITOR_STDERR, lib.MONITOR_GATE),  # where the log is now
@@ -414,10 +413,10 @@ def test_many_at_once_from_threads(tmp_path):
 @pytest.mark.parametrize("size", [0, 8, 63, 64, 4096])
 def test_a_plan_that_is_none(tmp_path, size):
     directory = os.open(tmp_path, os.O_RDONLY)
-    spawned = calls.Spawned()
-    fds = [-1] * calls.lib.MONITOR_FDS
-    fds[calls.lib.MONITOR_DIRECTORY] = directory
-    assert calls.monitor(spawned, b"\xff" * size, fds) == 0
+    spawned = spawning.Spawned()
+    fds = [-1] * lib.MONITOR_FDS
+    fds[lib.MONITOR_DIRECTORY] = directory
+    assert spawning.monitor(spawned, b"\xff" * size, fds) == 0
     assert has_ended(spawned.pidfd)
     spawned.close()
     os.close(directory)

@@ -48,9 +48,13 @@ def _write(directory: Directory, name: str, value: str) -> None:
 
 
 def inherit(directory: Directory) -> None:
-    """Give a cpuset without CPUs all that its parent has, of what it has none."""
+    """Give a cpuset without CPUs all that its parent has, of what it has none; and the kernel does so with its own."""
     _inherit(directory, "cpuset.mems")
     _take(directory, "cpuset.cpus")
+    try:
+        directory.write("cgroup.clone_children", "1")
+    except CgroupError:  # where others have made it for this user: then each is given its own
+        return
 
 
 def _inherit(directory: Directory, name: str) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 
 from pycgroups.cgroups import manager, tree
+from pycgroups.cgroups.files import read_path
 from pycgroups.cgroups.v1 import unified
 from pycgroups.cgroups.v1.freezer import Freezer
 from pycgroups.errors import CgroupError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _FREEZER = Freezer()
 THREADS = "tasks"
 """Where one thread enters, which needs a lock less than cgroup.procs does: a child that is about to has just one."""
+CLONE_CHILDREN = "cgroup.clone_children"
 NOT_OURS = (errno.EACCES, errno.EROFS)
 """What the kernel says of it to whom may only look at the group."""
 
@@ -41,11 +43,16 @@ def find(hierarchy: Hierarchy, name: str) -> str | None:
 
 
 def prepare(directory: Directory, controllers: frozenset[str]) -> None:
-    """Make a directory fit to have groups below it."""
+    """Make a directory fit to have processes, and groups below it."""
     if "cpuset" in controllers and not directory.read("cpuset.cpus").strip():
         from pycgroups.cgroups.v1 import cpuset
 
         cpuset.inherit(directory)
+
+
+def is_fit(above: str, controllers: frozenset[str]) -> bool:
+    """Tell whether a directory needs no `prepare`, and those that are made in it seldom do."""
+    return "cpuset" not in controllers or read_path(f"{above}/{CLONE_CHILDREN}").strip() == "1"
 
 
 class Manager(manager.Manager):

@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 
-from pycgroups._native import calls, tree
+from pycgroups._native import tree, vfs
 from pycgroups.errors import Error
 from pycgroups.images import xattrs
 from pycgroups.images.files import io_errors
@@ -61,7 +61,7 @@ def fill(volume: str, layers: Sequence[str], at: str, alone: bool) -> None:
         opened.append(os.open(new, _DIRECTORY))
         with tree.Tree(opened[-1]) as made:
             _Copying(opened, made, alone=alone).run([(each.layer, each.path) for each in found])
-        calls.sync_file_system(opened[-1])
+        vfs.sync_file_system(opened[-1])
         os.rename(new, f"{volume}/data")
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
@@ -110,7 +110,7 @@ class _Copying:
                 os.close(fd)
 
     def _open(self, layer: int, path: bytes) -> int:
-        return self._check(calls.open_inside(b"/proc/self/fd/%d" % self._layers[layer], path or b"."), path)
+        return self._check(vfs.open_inside(b"/proc/self/fd/%d" % self._layers[layer], path or b"."), path)
 
     def _copy(self, directory: int, name: bytes, found: os.stat_result, path: bytes) -> None:
         if found.st_nlink > 1:

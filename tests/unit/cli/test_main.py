@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pycgroups import cli, errors
-from pycgroups.cli import run
+from pycgroups.cli import commands, run
 from pycgroups.cli.text import escaped
 from pycgroups.containers.job import Outcome
 from pycgroups.containers.verdict import Hits, Usage
@@ -32,10 +32,10 @@ def outcome(returncode, reason="exited", **hits):
 def test_help(arguments, capsys):
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in cli.COMMANDS)
+    assert all(name in out for name in commands.COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+@pytest.mark.parametrize("command", sorted(commands.COMMANDS))
 def test_every_command_has_help(command, capsys):
     assert cli.main([command, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"usage: pycgroups {command}")

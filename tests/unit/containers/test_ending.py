@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups.containers import ending
 
 
@@ -23,7 +23,7 @@ def test_two_threads_do_not_reap_the_same(monkeypatch):
         threads[-1].start()
 
     monkeypatch.setattr(ending, "_children", {ended, running})
-    monkeypatch.setattr(calls, "reap", reap)
+    monkeypatch.setattr(spawning, "reap", reap)
     ending.reap()
     for thread in threads:
         thread.join()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycgroups._native.calls import Report
+from pycgroups._native.spawning import Report
 from pycgroups.cgroups.sample import Sample
 from pycgroups.containers.result import CalledProcessError, Result, TimeoutExpired
 from pycgroups.containers.verdict import Hits, Usage, make_hits, make_reason, make_usage

@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 from pycgroups.errors import ImageError
 from pycgroups.images.entries import Entries, Seen, open_file, walk
 from pycgroups.images.tar.reader import Reader
@@ -54,7 +54,7 @@ def test_what_becomes_a_link_meanwhile_is_not_followed(tree, tmp_path):
             os.rename(tmp_path / "b", tmp_path / "gone too")
             os.symlink("/etc", tmp_path / "b")
     assert found == [b"", b"a", b"a/x", b"a/y", b"b"]
-    assert calls.open_in_root(tree, b"a/passwd", os.O_PATH) < 0
+    assert vfs.open_in_root(tree, b"a/passwd", os.O_PATH) < 0
 
 
 def test_only_files_are_opened(tree, tmp_path):
@@ -126,11 +126,11 @@ def test_what_vanishes_or_becomes_something_else_has_no_entry(tree, tmp_path, na
 def test_what_is_mounted():
     root = os.open("/", os.O_PATH)
     try:
-        assert calls.is_mounted(root, b"proc") is True
-        assert calls.is_mounted(root) is True
-        assert calls.is_mounted(root, b"etc") is calls.is_mounted(root, b"nothing") is False
+        assert vfs.is_mounted(root, b"proc") is True
+        assert vfs.is_mounted(root) is True
+        assert vfs.is_mounted(root, b"etc") is vfs.is_mounted(root, b"nothing") is False
         proc = os.open("/proc", os.O_PATH)
-        assert calls.file_system(proc) == 0x9FA0
+        assert vfs.file_system(proc) == 0x9FA0
         os.close(proc)
     finally:
         os.close(root)

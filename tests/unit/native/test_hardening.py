@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pycgroups._native import _shim, calls
+from pycgroups._native import _shim, spawning
 
 pytestmark = [
     pytest.mark.requires("gcc"),  # which brings readelf
@@ -34,7 +34,7 @@ def test_the_extension():
 
 
 def test_the_helper():
-    fd = calls.helper()
+    fd = spawning.helper()
     try:
         headers = readelf(f"/proc/{os.getpid()}/fd/{fd}", "--program-headers")
         assert stack(f"/proc/{os.getpid()}/fd/{fd}") == "RW"

@@ -8,11 +8,11 @@ import stat
 
 import pytest
 
-from pycgroups._native import calls
+from pycgroups._native import vfs
 
 
 def opened(root, path):
-    fd = calls.open_inside(os.fsencode(root), os.fsencode(path))
+    fd = vfs.open_inside(os.fsencode(root), os.fsencode(path))
     if fd < 0:
         return fd
     with open(fd, "rb") as file:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycgroups._native import calls
+from pycgroups._native import spawning
 from pycgroups._native.calls import lib
 from pycgroups.containers.assemble import assemble
 from pycgroups.containers.config import ContainerConfig
@@ -37,9 +37,9 @@ def valid_plan():
 
 def accepted(plan):
     """What the library says to a plan: 0 or -errno."""
-    spawned = calls.Spawned()
+    spawned = spawning.Spawned()
     try:
-        return calls.begin(spawned, plan)
+        return spawning.begin(spawned, plan)
     finally:
         spawned.close()
 
@@ -111,7 +111,7 @@ def converse(data):
     """Say something to a helper and hang up; its exit code, and its last words."""
     assert accepted(data) < 0, "this would be performed"
     ours, its = socket.socketpair()
-    executable, self = calls.helper(), os.pidfd_open(os.getpid())
+    executable, self = spawning.helper(), os.pidfd_open(os.getpid())
     pid = os.fork()
     if pid == 0:
         try:
