@@ -436,7 +436,7 @@ def _of_events(members: Mapping[str, str], attributes: Mapping[str, str]) -> byt
 
 
 def rename(directory: int, members: Mapping[str, str]) -> None:
-    """Have the events of a container that has a monitor other members; until it is started anew. The caller has its lock.
+    """Have the events of a container that has a monitor other members, until the next start. The caller has its lock.
 
     Raises:
         Error: it cannot be written.

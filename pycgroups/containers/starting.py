@@ -508,8 +508,8 @@ def fail(place: Place, home: Home, record: Record, turn: Turn, error: Exception)
     home.write_start(noted(turn, os.getpid())._replace(began=0, error=why))
     fds = [os.pidfd_open(os.getpid())]
     try:
-        for at in (".", ".."):
-            fds.append(os.open(f"{home.path}/{at}", os.O_RDONLY | os.O_CLOEXEC))
+        fds.append(os.open(home.path, os.O_RDONLY | os.O_CLOEXEC))
+        fds.append(os.open(os.path.dirname(home.path), os.O_RDONLY | os.O_CLOEXEC))
         pidfd, directory, events = fds
         task = monitor.Task(
             directory=directory,

@@ -257,7 +257,7 @@ class Running:
         self._reap()
 
     def _end_fork(self) -> None:
-        """Kill the helper before it has forked; if it has, it is the supervisor, whom to kill would leave the others."""
+        """Kill the helper before it has forked; then it is the supervisor, and to kill that would leave the others."""
         if self.plan.forks and not self.has_forked:
             self.signal(_SIGKILL)
             self._hear_of_child()
