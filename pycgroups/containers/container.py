@@ -748,7 +748,7 @@ class Container(Contents, Looking):
             Error: the log cannot be read.
         """
         _check_logs(Container.logs, options)
-        lines = (data for _, data in _begun(_lines(self._home(), follow, options)))
+        lines = (data for _, data in _lines(self._home(), follow, options))
         return lines if follow else b"".join(lines)
 
     def lines(self, *, follow: bool = False, **options: Unpack[LogOptions]) -> Iterator[tuple[str, bytes]]:
@@ -759,7 +759,7 @@ class Container(Contents, Looking):
             **options: as for `logs`.
         """
         _check_logs(Container.lines, options)
-        return _begun(_lines(self._home(), follow, options))
+        return _lines(self._home(), follow, options)
 
     def attach(self, *, start: bool = False, logs: bool = False) -> Attachment:
         """Join it: read what it writes from now on, until it has ended, and write what it reads.
@@ -1062,14 +1062,7 @@ def _check_logs(face: Callable[..., Any], options: LogOptions) -> None:
             raise invalid(name, value, "seconds since 1970, as time.time() has them")
 
 
-def _begun(lines: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    """Have a generator hold what it was given, to be closed with it: one that has not begun closes nothing."""
-    next(lines)
-    return lines
-
-
 def _lines(home: Home, follow: bool, options: LogOptions) -> Iterator[tuple[str, bytes]]:
-    """Yield once when all is held, and then each line with its stream."""
     from pycgroups.containers import logs
 
     asked: dict[str, Any] = {name: value for name, value in options.items() if name != "timestamps"}
@@ -1078,7 +1071,6 @@ def _lines(home: Home, follow: bool, options: LogOptions) -> Iterator[tuple[str,
             asked[name] = round(asked[name] * 1e9)
     at_start: dict[str, bool] = {}
     with home:
-        yield "", b""
         for record in logs.read(home.fd, follow=follow, **asked):
             begins = options.get("timestamps") and at_start.get(record.stream, True)
             yield record.stream, f"{record.stamp} ".encode() + record.data if begins else record.data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import pickle
@@ -229,6 +230,16 @@ def test_a_creation_that_is_interrupted_at_last_leaves_nothing(store, make, monk
         with pytest.raises(KeyboardInterrupt):
             make()
     assert store.containers.list(all=True) == []
+
+
+def test_a_lock_that_is_lost_is_nobodys(make):
+    held = make()
+    home = held._home()
+    home.lock()
+    del home  # as by Ctrl-C, where its block has just begun or ended
+    gc.collect()
+    with held._home() as home:
+        home.lock(0)
 
 
 def test_output_that_nobody_reads_is_not_held(run):
