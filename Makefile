@@ -86,6 +86,7 @@ docs: $(VENV)/.has-docs
 dist: $(VENV)/.has-dist
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
+	@rm -rf build *.egg-info
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info pycgroups/_native/*.so .mypy_cache .ruff_cache .hypothesis

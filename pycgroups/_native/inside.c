@@ -23,56 +23,6 @@ int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode, uint
     return (int)fd;
 }
 
-/* Open a directory of the root, making what is missing of its path. Each prefix is resolved from the root anew, so
- * that a symlink on the way means inside what it meant when it was made. */
-int open_dir_made(int root, const char *path, uint32_t mode, uint64_t resolve)
-{
-    int fd = open_in_root(root, path, O_PATH | O_DIRECTORY, 0, resolve);
-    if (fd != -ENOENT)
-        return fd;
-    char prefix[PATH_BYTES];
-    size_t length = text_length(path);
-    if (length >= sizeof prefix)
-        return -ENAMETOOLONG;
-    int parent = open_in_root(root, "/", O_PATH | O_DIRECTORY, 0, resolve);
-    size_t name = 0;
-    for (size_t i = 0; i <= length && parent >= 0; i++) {
-        prefix[i] = path[i];
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        if (i == name) {
-            name = i + 1;
-            continue;
-        }
-        prefix[i] = '\0';
-        fd = open_in_root(root, prefix, O_PATH | O_DIRECTORY, 0, resolve);
-        if (fd == -ENOENT) {
-            long made = SYS(mkdirat, parent, prefix + name, mode);
-            fd = made < 0 && made != -EEXIST ? (int)made : open_in_root(root, prefix, O_PATH | O_DIRECTORY, 0, resolve);
-        }
-        SYS(close, parent);
-        parent = fd;
-        prefix[i] = path[i];
-        name = i + 1;
-    }
-    return parent;
-}
-
-/* Split "a/b/c" into the directory, opened (and made), and the last name. */
-int open_parent_made(int root, const char *path, uint64_t resolve, const char **name)
-{
-    char parent[PATH_BYTES];
-    size_t slash = text_length(path);
-    while (slash > 0 && path[slash - 1] != '/')
-        slash--;
-    if (slash >= sizeof parent)
-        return -ENAMETOOLONG;
-    text_copy(parent, path, slash);
-    parent[slash] = '\0';
-    *name = path + slash;
-    return open_dir_made(root, parent, 0755, resolve);
-}
-
 /* A symlink that leads to nothing, `name` at the end of `path`: write the path that it stands for, in the root as well. */
 static int read_dangling(int parent, const char *path, const char *name, char *target)
 {
@@ -88,6 +38,73 @@ static int read_dangling(int parent, const char *path, const char *name, char *t
     text_copy(target + before, link, (size_t)length);
     target[before + (size_t)length] = '\0';
     return 0;
+}
+
+static int make_dirs(int root, const char *path, uint32_t mode, uint64_t resolve, int links);
+
+/* Make a directory, `name` at the end of `path`; where there is a symlink that leads to nothing, that to which it leads. */
+static int make_dir(int root, int parent, const char *path, const char *name, uint32_t mode, uint64_t resolve, int links)
+{
+    long made = SYS(mkdirat, parent, name, mode);
+    if (made < 0 && made != -EEXIST)
+        return (int)made;
+    int fd = open_in_root(root, path, O_PATH | O_DIRECTORY, 0, resolve);
+    if (fd != -ENOENT || made == 0)
+        return fd;
+    char target[PATH_BYTES];
+    int ret = links > 0 ? read_dangling(parent, path, name, target) : -ELOOP;
+    return ret < 0 ? ret : make_dirs(root, target, mode, resolve, links - 1);
+}
+
+static int make_dirs(int root, const char *path, uint32_t mode, uint64_t resolve, int links)
+{
+    char prefix[PATH_BYTES];
+    size_t length = text_length(path);
+    if (length >= sizeof prefix)
+        return -ENAMETOOLONG;
+    int parent = open_in_root(root, "/", O_PATH | O_DIRECTORY, 0, resolve);
+    size_t name = 0;
+    for (size_t i = 0; i <= length && parent >= 0; i++) {
+        prefix[i] = path[i];
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        if (i == name) {
+            name = i + 1;
+            continue;
+        }
+        prefix[i] = '\0';
+        int fd = open_in_root(root, prefix, O_PATH | O_DIRECTORY, 0, resolve);
+        if (fd == -ENOENT)
+            fd = make_dir(root, parent, prefix, prefix + name, mode, resolve, links);
+        SYS(close, parent);
+        parent = fd;
+        prefix[i] = path[i];
+        name = i + 1;
+    }
+    return parent;
+}
+
+/* Open a directory of the root, making what is missing of its path. Each prefix is resolved from the root anew, so
+ * that a symlink on the way means inside what it meant when it was made. */
+int open_dir_made(int root, const char *path, uint32_t mode, uint64_t resolve)
+{
+    int fd = open_in_root(root, path, O_PATH | O_DIRECTORY, 0, resolve);
+    return fd == -ENOENT ? make_dirs(root, path, mode, resolve, LINKS_MAX) : fd;
+}
+
+/* Split "a/b/c" into the directory, opened (and made), and the last name. */
+int open_parent_made(int root, const char *path, uint64_t resolve, const char **name)
+{
+    char parent[PATH_BYTES];
+    size_t slash = text_length(path);
+    while (slash > 0 && path[slash - 1] != '/')
+        slash--;
+    if (slash >= sizeof parent)
+        return -ENAMETOOLONG;
+    text_copy(parent, path, slash);
+    parent[slash] = '\0';
+    *name = path + slash;
+    return open_dir_made(root, parent, 0755, resolve);
 }
 
 int open_file_made(int root, const char *path, uint64_t resolve)

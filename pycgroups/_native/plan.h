@@ -86,6 +86,7 @@ enum plan_op {
     OP_STREAMS,    /* uid, gid: pipes and files at 0, 1 and 2 are theirs, as far as they can be given away */
     OP_READY,      /* slot and count of what becomes 3 and up, bits of those that are closed instead (64 in each of two
                     * numbers), slot of what stays open until the exec or -1: everything else is closed */
+    OP_MORTAL,     /* bits of signals that end this process until its exec, also where it is process 1 */
     OP_EXEC,       /* argc, envc, candidates; argv, envp, paths */
 };
 

@@ -35,6 +35,7 @@ enum {
     SOCK_DGRAM_ = 2,
     SOCK_RAW_ = 3,
     SOCK_CLOEXEC_ = 02000000,
+    SA_RESTORER_ = 0x04000000,
     OWN_MAX = 16, /* descriptors that the helper has beside the slots */
 };
 
@@ -938,12 +939,48 @@ static int is_hole(const struct plan_step *step, int64_t number)
 
 /* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
  * what we wait for the start on. This takes more system calls than the program's filter need allow. */
+static void __attribute__((noreturn)) end_by(int signal)
+{
+    SYS(exit_group, 128 + signal);
+    __builtin_trap(); /* the program's seccomp filter may forbid even that */
+}
+
+/* To process 1 the kernel sends what it has a handler for, and SIGKILL; an exec takes the handlers away. */
+static int do_mortal(const struct plan_step *step)
+{
+    uint64_t signals = (uint64_t)step->arg[0];
+    struct {
+        void (*handler)(int);
+        uint64_t flags;
+        void (*restorer)(int); /* where x86 has a handler return to; this one does not return */
+        uint64_t blocked;
+    } action = {.handler = end_by, .flags = SA_RESTORER_, .restorer = end_by};
+    long ret = 0;
+    for (int signal = 1; signal <= 64 && ret == 0; signal++)
+        if (signals >> (signal - 1) & 1)
+            ret = SYS(rt_sigaction, signal, &action, 0, sizeof action.blocked);
+    return (int)(ret < 0 ? ret : SYS(rt_sigprocmask, 1 /* SIG_UNBLOCK */, &signals, 0, sizeof signals));
+}
+
+/* The container's own limit may leave no number above all trees for what has to be moved. */
+static void close_others(struct run *run, int64_t first, int64_t end, int64_t kept)
+{
+    for (int64_t i = 0; i < PLAN_SLOTS; i++) {
+        if (run->slot[i] < 0 || (i >= first && i < end) || i == kept)
+            continue;
+        SYS(close, run->slot[i]);
+        run->slot[i] = -1;
+    }
+}
+
 static int do_ready(struct run *run, const struct plan_step *step)
 {
     int64_t slot = step->arg[0], count = step->arg[1], kept = step->arg[4];
     if (count < 0 || count > PLAN_PASSED_MAX)
         return -EINVAL;
     long above = CONTROL + count, last = above + (kept >= 0), ret = 0;
+    if (count > 0 || kept >= 0)
+        close_others(run, slot, slot + count, kept);
     for (int64_t i = 0; i < count && ret >= 0; i++) /* out of the way first: each may have any number */
         ret = keep(run, slot + i, dup_from(fd_of(run, slot + i), last + 1));
     if (kept >= 0 && ret >= 0)
@@ -1068,6 +1105,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     case OP_HOME: return do_home(run, step);
     case OP_STREAMS: return do_streams(step);
     case OP_READY: return do_ready(run, step);
+    case OP_MORTAL: return do_mortal(step);
     case OP_EXEC: return do_exec_or_tell(run, step);
     }
     return -ENOSYS;

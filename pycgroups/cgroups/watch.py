@@ -20,7 +20,7 @@ import select
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pycgroups._native import calls
 from pycgroups.cgroups.events import KINDS, LEVELS, Event, PressureTrigger
@@ -151,6 +151,10 @@ class Watch:
         """Tell what it tells of."""
         state = ", gone" if self.gone else ""
         return f"<Watch of {', '.join(sorted(self.kinds))}{state}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: descriptors are one object's, which closes them."""
+        raise TypeError(f"cannot pickle or copy {self!r}, which holds descriptors")
 
     def __enter__(self) -> Self:
         """Close at the end of the block."""

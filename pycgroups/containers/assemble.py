@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from functools import lru_cache
     from typing import NamedTuple
 
+    from attrs import evolve
+
     from pycgroups.cgroups.disks import Numbers
     from pycgroups.containers.config import ContainerConfig
     from pycgroups.containers.hostroot import HostRoot
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from pycgroups.security.landlock import Ruleset
 else:
     from pycgroups.caches import lru_cache
+    from pycgroups.frozen import evolve
     from pycgroups.records import NamedTuple
 
 
@@ -138,6 +141,10 @@ if TYPE_CHECKING:
 
 def _facts(config: ContainerConfig, image: Root | None) -> _Facts:
     """Find out all that a description is made of."""
+    if any(not isinstance(where, str) for _, where in config.namespaces):
+        # By their paths: what is remembered below would keep the objects, and so the namespaces, for long.
+        named = ((kind, where if isinstance(where, str) else where.path) for kind, where in config.namespaces)
+        config = evolve(config, namespaces=tuple(named))
     if config.rootfs is not None:
         check_rootfs(config.rootfs)
     caller = callers.caller()

@@ -13,7 +13,7 @@ from pycgroups.errors import Error, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from typing import NoReturn, Self
 
     from pycgroups.containers.home import Home
     from pycgroups.containers.logs import Spot
@@ -124,6 +124,14 @@ class Attachment:
         """Leave it; it goes on."""
         self._give_back()
         self._home.close()
+
+    def __repr__(self) -> str:
+        """Name the container, and tell whether it reads."""
+        return f"<Attachment {self._home.id[:12]}{', interactive' if self.interactive else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: descriptors are one object's, which closes them."""
+        raise TypeError(f"cannot pickle or copy {self!r}, which holds descriptors")
 
     def __enter__(self) -> Self:
         """Leave it at the end of the block."""

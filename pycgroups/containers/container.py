@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.result import Result
     from pycgroups.containers.streams import Stream
     from pycgroups.containers.verdict import Reason
-    from pycgroups.containers.vocabulary import Options, Pairs, Path
+    from pycgroups.containers.vocabulary import ExecOptions, Options, Pairs, Path, PopenOptions
     from pycgroups.runtime.container import Container as Runtime
     from pycgroups.runtime.execution import Executed
 
@@ -132,7 +132,7 @@ class Container(Contents, Looking):
                 and 0.1 s again after it has run for 10 s. `stop` and `kill` end that.
             healthcheck: how it is found out, now and then, whether it does its work: a `pycgroups.Healthcheck`, a dict
                 of its words, or a command for a shell; by default as its image says.
-            **options: see `pycgroups.containers.config.ContainerConfig`.
+            **options: see `pycgroups.ContainerConfig`.
 
         Raises:
             Error: of the kinds that `pycgroups.run` raises; nothing is left.
@@ -732,6 +732,9 @@ class Container(Contents, Looking):
     @overload
     def logs(self, *, follow: Literal[False] = False, **options: Unpack[LogOptions]) -> bytes: ...
 
+    @overload
+    def logs(self, *, follow: bool, **options: Unpack[LogOptions]) -> bytes | Iterator[bytes]: ...
+
     def logs(self, *, follow: bool = False, **options: Unpack[LogOptions]) -> bytes | Iterator[bytes]:
         """Return what it has written, of all its runs.
 
@@ -791,6 +794,50 @@ class Container(Contents, Looking):
             raise
 
     # -- other programs in it -----------------------------------------------------------------------------------------
+
+    @overload
+    def exec(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: Literal[True],
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[ExecOptions],
+    ) -> Result[str]: ...
+
+    @overload
+    def exec(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        encoding: str,
+        text: bool | None = None,
+        errors: str | None = None,
+        **options: Unpack[ExecOptions],
+    ) -> Result[str]: ...
+
+    @overload
+    def exec(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: Literal[False] | None = None,
+        encoding: None = None,
+        errors: None = None,
+        **options: Unpack[ExecOptions],
+    ) -> Result[bytes]: ...
+
+    @overload
+    def exec(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[ExecOptions],
+    ) -> Result: ...
 
     def exec(
         self,
@@ -953,6 +1000,50 @@ class Container(Contents, Looking):
         executed.leave()
         return executed.pid
 
+    @overload
+    def popen(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: Literal[True],
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[str]: ...
+
+    @overload
+    def popen(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        encoding: str,
+        text: bool | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[str]: ...
+
+    @overload
+    def popen(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: Literal[False] | None = None,
+        encoding: None = None,
+        errors: None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[bytes]: ...
+
+    @overload
+    def popen(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[Any]: ...
+
     def popen(
         self,
         command: Path | Sequence[Path],
@@ -970,7 +1061,7 @@ class Container(Contents, Looking):
         size: tuple[int, int] | None = None,
         require_limits: bool = True,
         **limits: Unpack[Words],
-    ) -> Popen:
+    ) -> Popen[Any]:
         """Start another program in it, as isolated as its own; `subprocess.Popen`. It ends with this process.
 
         Args:

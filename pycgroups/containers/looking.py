@@ -36,6 +36,9 @@ class Looking:
     @overload
     def stats(self, *, stream: Literal[False] = False, interval: float = _SECOND) -> ContainerStats: ...
 
+    @overload
+    def stats(self, *, stream: bool, interval: float = _SECOND) -> ContainerStats | Iterator[ContainerStats]: ...
+
     def stats(self, *, stream: bool = False, interval: float = _SECOND) -> ContainerStats | Iterator[ContainerStats]:
         """Measure what it uses and has used: CPU, memory, processes, disks, network.
 

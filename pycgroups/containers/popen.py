@@ -9,7 +9,7 @@ import select
 import termios
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Generic
 
 from pycgroups.clock import seconds_until
 from pycgroups.containers.inner import returncode_of
@@ -23,7 +23,7 @@ from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
+    from typing import NoReturn, Self
 
     from pycgroups.containers.streams import Stream
     from pycgroups.containers.verdict import Reason
@@ -126,7 +126,7 @@ class _Master(io.FileIO):
         return bytes(found)
 
 
-class Popen:
+class Popen(Generic[AnyStr]):
     """A program in a container; made by `Container.popen`. Named and behaving as in `subprocess.Popen`.
 
     Attributes:
@@ -140,11 +140,25 @@ class Popen:
         stderr: likewise; of a terminal it is None.
     """
 
+    args: list[str]
+    pid: int
+    returncode: int | None
+    hits: Hits
+    unenforced: tuple[str, ...]
+    stdin: IO[AnyStr] | None
+    stdout: IO[AnyStr] | None
+    stderr: IO[AnyStr] | None
+    _executed: Executed
+    _ended: threading.Event
+    _lock: threading.Lock
+    _master: int
+    _is_terminal: bool
+
     def __init__(self, executed: Executed, ends: Ends, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> None:
         """Not for users."""
         self.args = list(executed.args)
         self.pid = executed.pid
-        self.returncode: int | None = None
+        self.returncode = None
         self.hits = Hits()
         self.unenforced = executed.unenforced
         self._executed = executed
@@ -161,8 +175,8 @@ class Popen:
             ends.ours = ends.ours or [-1, -1, -1]
         write, *reads = ends.ours
         raw = _Master if self._is_terminal else io.FileIO
-        self.stdin: IO[Any] | None = None if write < 0 else _file(io.BufferedWriter(raw(write, "wb")), wrap)
-        self.stdout, self.stderr = (None if fd < 0 else _file(io.BufferedReader(raw(fd, "rb")), wrap) for fd in reads)  # type: IO[Any] | None, IO[Any] | None
+        self.stdin = None if write < 0 else _file(io.BufferedWriter(raw(write, "wb")), wrap)
+        self.stdout, self.stderr = (None if fd < 0 else _file(io.BufferedReader(raw(fd, "rb")), wrap) for fd in reads)
         ends.ours = []
         # The container's end waits for the exit status to be taken: pid_namespaces(7). Nobody knows when we are asked.
         reaper = Thread(self._reap, "pycgroups-popen")
@@ -224,7 +238,7 @@ class Popen:
         out, err = (self._so_far(file) for file in (self.stdout, self.stderr))
         return TimeoutExpired(self.args, timeout or 0, out, err)
 
-    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002
+    def communicate(self, input: AnyStr | None = None, timeout: float | None = None) -> tuple[AnyStr, AnyStr]:  # noqa: A002
         """Write its input, read what there is until the end, and wait for it; (stdout, stderr).
 
         Args:
@@ -349,6 +363,10 @@ class Popen:
         with self._lock:
             if self._master >= 0:
                 termios.tcsetwinsize(self._master, size)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: descriptors are one object's, which closes them."""
+        raise TypeError(f"cannot pickle or copy {self!r}, which holds descriptors")
 
     def __enter__(self) -> Self:
         """Close its streams and wait for it at the end of the block, as subprocess does."""

@@ -14,11 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from typing_extensions import TypeVar
+
     from pycgroups.containers.verdict import Hits, Reason, Usage
 
+    T = TypeVar("T", default=Any)
+else:
+    T = Any
 
-class Result(subprocess.CompletedProcess[Any]):
+
+class Result(subprocess.CompletedProcess[T]):
     """The outcome of `run`, a `subprocess.CompletedProcess`.
+
+    For type checkers it is a ``Result[str]`` with ``text=True``, ``encoding`` or ``errors``, else a ``Result[bytes]``;
+    ``Result`` alone is either.
 
     Attributes:
         args: the command.
@@ -32,12 +41,17 @@ class Result(subprocess.CompletedProcess[Any]):
         unenforced: names of limits that were not in force (only with ``require_limits=False``).
     """
 
+    reason: Reason
+    hits: Hits
+    usage: Usage
+    unenforced: tuple[str, ...]
+
     def __init__(
         self,
         args: Sequence[str],
         returncode: int,
-        stdout: Any = None,
-        stderr: Any = None,
+        stdout: T | None = None,
+        stderr: T | None = None,
         *,
         reason: Reason,
         hits: Hits,
@@ -70,6 +84,9 @@ def _short(value: Any) -> str:
 
 class CalledProcessError(Error, subprocess.CalledProcessError):
     """The program did not exit 0, and ``check=True`` was given. Has all of subprocess's attributes, and `result`."""
+
+    result: Result
+    reason: Reason
 
     def __init__(self, result: Result) -> None:
         """Take over what the result tells."""

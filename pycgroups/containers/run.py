@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from pycgroups.containers.config import OPTIONS, ContainerConfig
 from pycgroups.containers.job import Job
@@ -15,6 +15,7 @@ from pycgroups.runtime.steps import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
     from typing_extensions import Unpack
 
@@ -23,9 +24,53 @@ if TYPE_CHECKING:
     from pycgroups.containers.result import Result
     from pycgroups.containers.streams import Stream
     from pycgroups.containers.supervisor import Supervisor
-    from pycgroups.containers.vocabulary import Options, Path
+    from pycgroups.containers.vocabulary import Options, Path, RunOptions
 
 __all__ = ["DEVNULL", "PIPE", "STDOUT", "run"]
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    text: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Result[str]: ...
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    encoding: str,
+    text: bool | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Result[str]: ...
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    text: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    **options: Unpack[RunOptions],
+) -> Result[bytes]: ...
+
+
+@overload
+def run(
+    command: Path | Sequence[Path] | None = None,
+    *,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Result: ...
 
 
 def run(
@@ -61,7 +106,7 @@ def run(
         on_syscall: decides on system calls: a function for each name, ``{"mkdir": function}``, or one function for
             those that the profile ``seccomp`` has ``SCMP_ACT_NOTIFY`` for. It is called in a thread with a
             `pycgroups.seccomp.Call`, one after the other, and returns one of the answers of `pycgroups.seccomp`.
-        **options: see `pycgroups.containers.config.ContainerConfig`: `memory="256M"`, `cpus=1`, `pids=64`,
+        **options: see `pycgroups.ContainerConfig`: `memory="256M"`, `cpus=1`, `pids=64`,
             `timeout=5` (seconds), `rootfs=...`, `volumes=...`, `network=...`, `user=...` and the others.
 
     Returns:

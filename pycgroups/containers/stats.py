@@ -20,7 +20,7 @@ from pycgroups.runtime.state import Home as RuntimeHome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from typing import NoReturn, Self
 
     from attrs import frozen
 
@@ -215,6 +215,14 @@ class Sampler:
     def __del__(self) -> None:
         """Close what was forgotten, as an iterator that nobody asked for its first sample."""
         self.close()
+
+    def __repr__(self) -> str:
+        """Name the container."""
+        return f"<Sampler of {self._called}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: descriptors are one object's, which closes them."""
+        raise TypeError(f"cannot pickle or copy {self!r}, which holds descriptors")
 
     def __enter__(self) -> Self:
         """Let go of it at the end of the block."""

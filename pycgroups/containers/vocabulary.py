@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pycgroups.cgroups.words import Size, Words
 
 if TYPE_CHECKING:
+    from pycgroups.containers.handlers import OnSyscall
     from pycgroups.containers.levels import Isolation
     from pycgroups.containers.log_config import LogConfig
     from pycgroups.containers.mounts import Mount
+    from pycgroups.containers.streams import Stream
     from pycgroups.images.image import Image
     from pycgroups.namespaces.idmap import IdMap
     from pycgroups.namespaces.namespace import Namespace
@@ -27,7 +29,7 @@ Names = Sequence[str] | AbstractSet[str]
 
 
 class Options(Words, total=False):
-    """See `pycgroups.containers.config.ContainerConfig` for the meaning of each, with units and defaults."""
+    """See `pycgroups.ContainerConfig` for the meaning of each, with units and defaults."""
 
     entrypoint: Path | Sequence[Path] | None
     env: Pairs | None
@@ -79,3 +81,44 @@ class Options(Words, total=False):
     selinux_label: str | None
     sysctls: Mapping[str, str | int] | None
     landlock: Mapping[str, str | int | Sequence[int] | Sequence[str]] | Sequence[str] | Landlock | None
+
+
+class RunOptions(Options, total=False):
+    """What `pycgroups.run` takes besides, but for what makes its output text."""
+
+    input: str | bytes | memoryview | None
+    stdin: Stream
+    stdout: Stream
+    stderr: Stream
+    check: bool
+    on_syscall: OnSyscall | None
+
+
+class PopenOptions(Words, total=False):
+    """What `Container.popen` takes, but for what makes its streams text."""
+
+    stdin: Stream
+    stdout: Stream
+    stderr: Stream
+    env: Pairs | None
+    cwd: Path | None
+    user: int | str | None
+    tty: bool
+    size: tuple[int, int] | None
+    require_limits: bool
+
+
+class ExecOptions(Words, total=False):
+    """What `Container.exec` takes, but for what makes its output text."""
+
+    input: str | bytes | memoryview | None
+    stdin: Stream
+    stdout: Stream
+    stderr: Stream
+    check: bool
+    timeout: float | None
+    env: Pairs | None
+    cwd: Path | None
+    user: int | str | None
+    tty: bool
+    require_limits: bool

@@ -78,9 +78,8 @@ def check_process(process: Process, key: str) -> None:
 
 
 def _scheduler(scheduler: Scheduler, key: str) -> None:
-    """Refuse a setting that the policy does not have; sched_setattr(2)."""
+    """Refuse a setting that the policy does not have; sched_setattr(2). A nice that it has no use for does no harm."""
     settings = (
-        ("nice", scheduler.nice, ("SCHED_OTHER", "SCHED_BATCH")),
         ("priority", scheduler.priority, ("SCHED_FIFO", "SCHED_RR")),
         ("runtime", scheduler.runtime, ("SCHED_DEADLINE",)),
         ("deadline", scheduler.deadline, ("SCHED_DEADLINE",)),

@@ -36,6 +36,7 @@ def _word(*words: str) -> Rule:
 
 _DIGITS = frozenset("0123456789")
 _LONGEST_MEDIA_TYPE = 255
+_BITS = 8192  # the greatest NR_CPUS of any kernel configuration; of nodes there are fewer
 _LOWER_HEX = frozenset("0123456789abcdef")
 _OF_A_SUFFIX = frozenset("-+.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -60,7 +61,13 @@ def _is_version(text: str) -> bool:
 def _is_number_list(text: str) -> bool:
     first, *rest = text.split(",")
     ranges = [one.split("-") for one in (first, *(one.lstrip(" ") for one in rest))]
-    return all(len(one) <= 2 and all(map(_is_number, one)) for one in ranges)  # noqa: PLR2004 (from, to)
+    return all(len(one) <= 2 and all(map(_is_bit, one)) for one in ranges)  # noqa: PLR2004 (from, to)
+
+
+def _is_bit(text: str) -> bool:
+    """Take a number that no mask of CPUs or nodes is too short for; a larger one would take memory without end."""
+    digits = text.lstrip("0")
+    return _is_number(text) and len(digits) <= len(str(_BITS)) and int(digits or 0) < _BITS
 
 
 def _is_page_size(text: str) -> bool:
@@ -122,7 +129,7 @@ Version = Annotated[str, Rule(_is_version, "a version of the specification, 1.x.
 NotEmpty = Annotated[str, Rule(bool, "text that is not empty")]
 AbsolutePath = Annotated[str, Rule(_is_absolute, "an absolute path")]
 Arguments = Annotated[tuple[str, ...], Rule(bool, "at least the program")]
-NumberList = Annotated[str, Rule(_is_number_list, "a list such as '0-3,7'")]
+NumberList = Annotated[str, Rule(_is_number_list, "a list such as '0-3,7' of numbers below 8192")]
 PageSize = Annotated[str, Rule(_is_page_size, "a size such as '2MB'")]
 
 NamespaceType = Annotated[str, _word("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")]

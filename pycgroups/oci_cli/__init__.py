@@ -7,6 +7,7 @@
     bundle.py       the modules of a command in one file; bundler.py makes it
     light_os.py     what they have of os
     log.py          --log
+    affinity.py     on which CPUs containers are
     foreground.py   run and exec that wait: signals and the terminal
     handover.py     run that needs Python no longer
     notify.py       that a container is ready goes on to a service manager; readiness.py, where there is one

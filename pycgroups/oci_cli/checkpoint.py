@@ -123,7 +123,7 @@ def images(given: Given, more: list[str]) -> CheckpointImages:
     flags = given.flags
     options = [*more, *(flag.names[0] for flag in _SWITCHES if flags.get(flag.word))]
     if mode := flags.get("manage_cgroups_mode"):
-        options += ["--manage-cgroups", mode]
+        options.append(f"--manage-cgroups={mode}")  # criu takes a mode as a word of its own for a command
     if flags.get("empty_ns"):
         options += ["--empty-ns", "net"]
     return CheckpointImages(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli import notify
+from pycgroups.oci_cli import affinity, notify
 from pycgroups.oci_cli.command import (
     BUNDLE,
     CONSOLE_SOCKET,
@@ -64,6 +64,7 @@ def create(given: Given, *, detached: bool) -> Container:
     spec, config = _read(flags.get("config") or os.path.join(bundle, "config.json"), os.path.abspath(notified))
     terminal = spec.process is not None and spec.process.terminal
     check_terminal(terminal=terminal, socket=flags.get("console_socket"), detached=detached)
+    affinity.forget()
     container = runtime.create(
         spec,
         name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycgroups.cli.flags import Flag, UsageError
+from pycgroups.oci_cli import affinity
 from pycgroups.oci_cli.command import (
     CONSOLE_SOCKET,
     DETACH,
@@ -78,6 +79,7 @@ def run(given: Given) -> int:
 
 def _execute(given: Given, container: Container, process: Process) -> Executed:
     flags = given.flags
+    affinity.forget()
     executed = container.exec(
         process,
         console_socket=flags.get("console_socket"),
@@ -164,7 +166,10 @@ def changed(process: dict[str, Any], flags: dict[str, Any], args: list[str]) -> 
         kept = sets.get("ambient", [])
         sets = result["capabilities"] = {**sets, "effective": kept, "permitted": kept}
     if "cap" in flags:
-        more = {name: [*sets.get(name, []), *flags["cap"]] for name in ("bounding", "effective", "permitted")}
+        names = ["bounding", "effective", "permitted"]
+        if sets.get("inheritable") is not None:  # without which there is nothing to be ambient
+            names.append("ambient")
+        more = {name: [*sets.get(name, []), *flags["cap"]] for name in names}
         result["capabilities"] = {**sets, **more}
     return result
 

@@ -74,8 +74,8 @@ def _mounts(*, rootless: bool) -> list[dict[str, Any]]:
         _mount("/dev/shm", "tmpfs", "shm", [*safe, "mode=1777", "size=65536k"]),  # noqa: S108 (in the container)
         _mount("/dev/mqueue", "mqueue", "mqueue", safe),
         _mount("/sys", *sysfs),
-        # With all of /sys come the cgroups.
-        *([] if rootless else [_mount("/sys/fs/cgroup", "cgroup", "cgroup", [*safe, "relatime", "ro"])]),
+        # With all of /sys come the cgroups, and they can be written: what is "ro" is /sys alone.
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*safe, "relatime", "ro"]),
     ]
 
 

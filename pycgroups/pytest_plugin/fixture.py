@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 from typing_extensions import Unpack
 
 from pycgroups.containers import calling
 from pycgroups.containers.result import CalledProcessError, Result, TimeoutExpired
 from pycgroups.containers.run import run
-from pycgroups.containers.vocabulary import Options, Path
 from pycgroups.pytest_plugin import words
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Sequence
-    from typing import TypeVar
+    from typing import Literal, TypeVar
 
-    from pycgroups.containers.handlers import OnSyscall
-    from pycgroups.containers.streams import Stream
+    from pycgroups.containers.vocabulary import Options, Path, RunOptions
 
     T = TypeVar("T")
-
-
-class RunOptions(Options, total=False):
-    """What `pycgroups.run` takes."""
-
-    input: str | bytes | memoryview | None
-    stdin: Stream
-    stdout: Stream
-    stderr: Stream
-    text: bool | None
-    encoding: str | None
-    errors: str | None
-    check: bool
-    on_syscall: OnSyscall | None
 
 
 class Run(NamedTuple):
@@ -90,7 +74,51 @@ class Sandbox:
         """A directory of the host that is shared: it is /workspace inside, from when it is first asked for."""
         return self._scratch.get()
 
-    def run(self, command: Path | Sequence[Path], **options: Unpack[RunOptions]) -> Result:
+    @overload
+    def run(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: Literal[True],
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Result[str]: ...
+
+    @overload
+    def run(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        encoding: str,
+        text: bool | None = None,
+        errors: str | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Result[str]: ...
+
+    @overload
+    def run(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: Literal[False] | None = None,
+        encoding: None = None,
+        errors: None = None,
+        **options: Unpack[RunOptions],
+    ) -> Result[bytes]: ...
+
+    @overload
+    def run(
+        self,
+        command: Path | Sequence[Path],
+        *,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Result: ...
+
+    def run(self, command: Path | Sequence[Path], **options: Any) -> Result:
         """Run a program, as `pycgroups.run` does.
 
         Args:
@@ -100,7 +128,7 @@ class Sandbox:
         Raises:
             Error: of the kinds that `pycgroups.run` raises.
         """
-        settled = cast("RunOptions", {**self._settled(), **options})
+        settled: Any = {**self._settled(), **options}
         name = command if isinstance(command, str) else " ".join(map(str, cast("Sequence[Any]", command)))
         try:
             result = run(command, **settled)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 
+from pycgroups._native import vfs
 from pycgroups.errors import InvalidConfig, LaunchError, NotFound, Unsupported, own_errors
 from pycgroups.namespaces import own
 from pycgroups.namespaces.files import open_namespace
@@ -140,7 +141,7 @@ def dump(record: Record, spec: Spec, images: CheckpointImages, *, before: bool) 
     words = ["--root", record.rootfs]
     if freezer := _freezer(record):
         words += ["--freeze-cgroup", freezer]
-    words += _external(f"mnt[{place}]:{place}" for place, _ in _mounts(spec, record, record.cgroups))
+    words += _external(f"mnt[{_real(record.pid, place)}]:{place}" for place, _ in _mounts(spec, record, record.cgroups))
     if (network := _network(spec)) is not None:
         words += _external((f"net[{os.stat(network).st_ino}]:{_NETWORK}",))
     streams = [_stream(record.pid, number) for number in _STREAMS]
@@ -238,6 +239,17 @@ def _mounts(spec: Spec, record: Record, cgroups: Sequence[str]) -> Iterator[tupl
             yield from ((os.path.join(place, name).rstrip("/"), path) for name, path in shown(cgroups))
         elif mount.type == "bind" or not {"bind", "rbind"}.isdisjoint(mount.options):
             yield place, os.path.join(record.bundle, mount.source or "")
+
+
+def _real(pid: int, place: str) -> str:
+    """Return where a mount is that was made by links of the image: criu knows it by that."""
+    fd = vfs.open_inside(b"/proc/%d/root" % pid, os.fsencode(place))
+    if fd < 0:  # the container has changed its mounts
+        return place
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
 
 
 def _network_lock() -> list[str]:

@@ -465,7 +465,7 @@ class Creation:
         self.listen()
         joins, shown, nodes = group.join_fds, self.shown_cgroups(), self.make_nodes()
         rootfs = self.wishes.rootfs or Directory(path=self.record.rootfs, devices=True)
-        order, rights = tuple(kind for kind, _ in self.wishes.spaces), _rights(spec, self.wishes)
+        order, rights = self.order(), _rights(spec, self.wishes)
         made, encoded = _plan(_shape(spec), rootfs, self.manner, self.bundle, shown, nodes, len(joins), rights, order)
         self.running = Running(made)
         uids, gids = self.id_mappings()
@@ -502,6 +502,17 @@ class Creation:
             self.manner = self.manner._replace(forks=False)
         else:
             self.record = self.record._replace(forks=name)
+
+    def order(self) -> tuple[str, ...]:
+        """Say in which order to join namespaces that have a path; empty, where there is no choice."""
+        if self.wishes.spaces:
+            return tuple(kind for kind, _ in self.wishes.spaces)
+        paths = {space.type: space.path for space in self.spec.linux.namespaces if space.path is not None}
+        if "user" not in paths or len(paths) == 1:
+            return ()
+        from pycgroups.runtime import joins  # few join a user namespace of others
+
+        return joins.order(paths)
 
     def open_namespaces(self, spaces: Sequence[NamespaceSpec], uids: Mappings, gids: Mappings) -> None:
         """Open those that are to be joined; the user namespace among them may have to be made."""

@@ -107,7 +107,11 @@ _STEPS = {
     "two for a moment",
     (lib.OP_FORK, errno.ENOMEM): "process 1 of the pid namespace that was joined has ended, and with it the namespace: "
     "pid_namespaces(7)",
-    (lib.OP_SETNS, errno.EINVAL): "the file is a namespace of another kind, or none at all",
+    (
+        lib.OP_SETNS,
+        errno.EINVAL,
+    ): "the file is a namespace of another kind, or none at all; or a user namespace, and the "
+    "caller is in it already: leave it out then, or namespaces={'user': 'host'}",
     (
         lib.OP_READY,
         errno.EMFILE,

@@ -595,7 +595,9 @@ class _Planner:
         assert self.spec.process is not None
         chroot = () if self.manner.pivot else ("CAP_SYS_CHROOT",)
         clocks = ("CAP_SYS_TIME",) if self.spec.linux.time_offsets else ()
-        return capabilities.mask((*_SETUP_CAPABILITIES, *chroot, *clocks, *self.spec.process.capabilities.bounding))
+        caps = self.spec.process.capabilities
+        asked = (*caps.bounding, *caps.permitted, *caps.inheritable)  # capset(2) gives none that is not there
+        return capabilities.mask((*_SETUP_CAPABILITIES, *chroot, *clocks, *asked))
 
     def init_capabilities(self) -> int:
         """Return what the init keeps to fork with."""

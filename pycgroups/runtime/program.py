@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 else:
     from pycgroups.records import NamedTuple
 
+_ENDING = sum(1 << number - 1 for number in (1, 2, 3, 15))  # SIGHUP, SIGINT, SIGQUIT, SIGTERM
+
 RULESET: int = lib.PLAN_SLOTS - 8
 """The slot of the program's Landlock ruleset, and of nothing else: by then what the others hold is closed."""
 TERMINAL: int = lib.PLAN_SLOTS - 9
@@ -144,6 +146,8 @@ class _Program:
 
     def become(self, *, terminal: bool) -> None:
         process, manner = self.process, self.manner
+        if manner.start:  # it may have to wait for that for ever
+            self.then(lib.OP_MORTAL, _ENDING)
         if manner.init:  # without one, the setup's session is the program's; a terminal wants a session of its own
             self.then(lib.OP_SESSION, int(not terminal))
         if terminal:

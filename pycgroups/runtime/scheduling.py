@@ -88,8 +88,7 @@ def bits(numbers: str) -> bytes:
     mask = 0
     for part in numbers.replace(" ", "").split(","):
         first, _, last = part.partition("-")
-        for number in range(int(first), int(last or first) + 1):
-            mask |= 1 << number
+        mask |= max(0, (1 << int(last or first) + 1) - (1 << int(first)))
     words = max(1, -(-mask.bit_length() // _LONG_BITS))
     return struct.pack(f"@{words}L", *(mask >> _LONG_BITS * word & (1 << _LONG_BITS) - 1 for word in range(words)))
 

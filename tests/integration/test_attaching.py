@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import signal
 import threading
 import time
@@ -29,6 +31,18 @@ def test_output_from_now_on(run):
         assert joined.exit_code == all_of_it.exit_code == 3
     with pytest.raises(pc.errors.StateError, match="does not run"):
         held.attach()
+
+
+def test_what_holds_descriptors_is_neither_pickled_nor_copied(run):
+    """A copy would close them a second time, when they are somebody else's."""
+    held = run("sleep", "inf")
+    with held.attach() as joined, held.sampler() as sampler, held.popen("true", stdin=pc.PIPE) as running:
+        assert held.short_id in repr(joined)
+        assert (held.name or held.short_id) in repr(sampler)
+        for each in (joined, sampler, running):
+            for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="descriptors"):
+                    attempt(each)
 
 
 def test_attached_from_the_start(make):

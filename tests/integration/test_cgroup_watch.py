@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import os
+import pickle
 import select
 import subprocess
 import sys
@@ -46,6 +48,13 @@ def states():
             pytest.skip("cgroup v1 tells of no states")
         with group.watch("populated", "empty", "frozen", "thawed") as watch:
             yield group, watch
+
+
+def test_a_watch_is_neither_pickled_nor_copied():
+    with Cgroup.create(memory="50M") as group, group.watch("oom_kill") as watch:
+        for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="descriptors"):
+                attempt(watch)
 
 
 def test_oom_kills_are_told():

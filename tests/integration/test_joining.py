@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def test_as_objects(make, links):
     found = links(namespaces=dict(zip(kinds, spaces, strict=True)))
     assert set(map(str, spaces)) < found
     assert not found & {own(kind) for kind in ("pid", "mnt", *kinds)}
+
+
+def test_no_run_keeps_them_open(inside):
+    user, net = namespaces.create("user", "net")
+    assert inside(["true"], namespaces={"user": user, "net": net}).returncode == 0
+    seen = weakref.ref(user), weakref.ref(net)
+    with pytest.warns(ResourceWarning, match="unclosed namespace"):
+        del user, net
+    assert [each() for each in seen] == [None, None]
 
 
 def test_a_user_namespace_alone(make, inside, links):

@@ -8,6 +8,7 @@ import pytest
 
 from pycgroups.namespaces import own
 from pycgroups.security.capabilities import NUMBERS
+from tests.integration.bundles import output as bundle_output
 
 pytestmark = pytest.mark.requires("userns")
 
@@ -64,3 +65,19 @@ def test_those_that_we_do_not_have_ourselves(bundle):
     have = everything if nested else own.effective()
     assert {bits & everything for bits in sets(text).values()} == {have & everything}
     assert bool(container.notices) == (have & everything != everything)
+
+
+def test_those_that_are_permitted_need_not_be_in_the_bounding_set(bundle):
+    """They are gone with the exec, by which root gets what is in the bounding set; capabilities(7)."""
+    linux = bundle.config["linux"]
+    if not any(space["type"] == "user" for space in linux["namespaces"]):
+        bundle.map_ids(0)
+    permitted = ["CAP_KILL", "CAP_AUDIT_WRITE", "CAP_NET_BIND_SERVICE"]
+    bundle.config["process"]["capabilities"] = {
+        "bounding": ["CAP_KILL"],
+        "effective": permitted,
+        "permitted": permitted,
+    }
+    kill = 1 << NUMBERS["CAP_KILL"]
+    found = sets(bundle_output(bundle, "cat /proc/self/status"))
+    assert found == {"CapInh:": 0, "CapPrm:": kill, "CapEff:": kill, "CapBnd:": kill, "CapAmb:": 0}

@@ -138,6 +138,27 @@ def test_one_that_v1_has_frozen_is_to_be_resumed_first(oci, bundle, counting):
 
 
 @with_criu
+def test_where_a_link_of_the_image_is_mounted_on(oci, bundle, own_root):
+    bundle.config["root"]["path"] = str(own_root)
+    (own_root / "link").symlink_to("/data/there")
+    bundle.config["mounts"].append({"destination": "/link", "source": str(bundle.path), "options": ["bind"]})
+    oci.running("sh", "-c", SLEEP)
+    oci.call("checkpoint", "--image-path", bundle.path / "images", "web")
+    oci.call("restore", "--detach", "--image-path", bundle.path / "images", "--bundle", bundle.path, "web")
+    assert "config.json" in oci.call("exec", "web", "ls", "/data/there").out
+
+
+@with_criu
+@pytest.mark.parametrize("mode", ["soft", "full", "ignore"])  # strict wants a cgroup that is not there
+def test_what_becomes_of_the_cgroups_saved(oci, bundle, counting, mode):
+    flags = ["--image-path", bundle.path / "images", "--manage-cgroups-mode", mode]
+    oci.call("checkpoint", *flags, "web")
+    oci.call("restore", "--detach", *flags, "--bundle", bundle.path, "web")
+    before = counting()
+    wait_for(lambda: counting() > before)
+
+
+@with_criu
 def test_it_can_be_left_running(oci, bundle, counting):
     for _ in range(2):
         oci.call("checkpoint", "--leave-running", "web", cwd=bundle.path)

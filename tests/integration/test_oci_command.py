@@ -69,6 +69,20 @@ def test_what_is_created_can_be_killed_and_deleted_by_force(oci, bundle):
     assert start_of(pid) == 0
 
 
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT"])
+@pytest.mark.parametrize("shared", ["none", pytest.param("pid", marks=pytest.mark.requires("root"))])
+def test_what_waits_for_its_start_is_ended_by_what_ends_a_program(oci, bundle, name, shared):
+    bundle.run("sleep", "1000")
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] != shared]
+    oci.create()
+    oci.call("kill", "web", "USR1")
+    oci.call("kill", "web", name)
+    oci.wait_for("stopped")
+    assert "stopped" in oci.fails("start", "web")
+    oci.call("delete", "web")
+
+
 @same_on_v2
 def test_a_name_is_taken_once(oci, bundle, tmp_path):
     bundle.run("sleep", "1000")
@@ -437,6 +451,38 @@ def test_who_it_is(oci):
 
 
 @same_on_v2
+@pytest.mark.parametrize(("inheritable", "ambient"), [({"inheritable": ["CAP_SYS_CHROOT"]}, 1 << 18), ({}, 0)])
+def test_a_capability_more_is_ambient_where_some_can_be_inherited(oci, bundle, inheritable, ambient):
+    sets = bundle.config["process"]["capabilities"]
+    bundle.config["process"]["capabilities"] = {
+        **sets,
+        "bounding": [*sets["bounding"], "CAP_SYS_CHROOT"],
+        **inheritable,
+    }
+    oci.running()
+    said = oci.call("exec", "--cap", "CAP_SYS_CHROOT", "web", "grep", "CapAmb", "/proc/self/status").out
+    assert int(said.split()[-1], 16) == ambient
+
+
+@same_on_v2
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one CPU")
+def test_who_is_tied_to_a_cpu_ties_no_container(oci, bundle):
+    cpus = os.sched_getaffinity(0)
+
+    def tie():
+        os.sched_setaffinity(0, {min(cpus)})
+
+    bundle.shell("grep Cpus_allowed: /proc/self/status; sleep 1000")
+    ask = ["sh", "-c", "grep Cpus_allowed: /proc/self/status"]
+    with oci.start("run", "--bundle", bundle.write(), "web", stdout=subprocess.PIPE, preexec_fn=tie) as run:
+        lines = [run.stdout.readline(), oci.call("exec", "web", *ask, preexec_fn=tie).out]
+        oci.call("delete", "--force", "web")
+    for line in lines:
+        mask = int(line.split()[1].replace(",", ""), 16)
+        assert {cpu for cpu in cpus if mask >> cpu & 1} == cpus
+
+
+@same_on_v2
 def test_a_process_in_a_file(oci, bundle, tmp_path):
     oci.running()
     process = {
@@ -582,10 +628,14 @@ def test_a_config_to_begin_with(oci, bundle):
     assert "File exists" in oci.fails("spec", cwd=bundle.path)
     assert f"write {bundle.path}/nonesuch/config.json: No such" in oci.fails("spec", "-b", bundle.path / "nonesuch")
     config = json.loads((bundle.path / "config.json").read_text())
-    config["process"].update(terminal=False, args=["hostname"])
+    script = "hostname; grep ' /sys/fs/cgroup' /proc/mounts"
+    config["process"].update(terminal=False, args=["sh", "-c", script])
     (bundle.path / "config.json").write_text(json.dumps(config))
     (bundle.path / "rootfs").symlink_to(bundle.config["root"]["path"])
-    assert oci.call("run", "web", cwd=bundle.path).out == "pycgroups\n"
+    name, *mounts = oci.call("run", "web", cwd=bundle.path).out.splitlines()
+    assert name == "pycgroups"
+    last = {place: flags.split(",")[0] for _, place, _, flags, *_ in map(str.split, mounts)}  # what is on top
+    assert set(last.values()) == {"ro"}
 
 
 @same_on_v2

@@ -87,6 +87,45 @@ def test_default_devices_are_as_they_are_described(bundle, userns):
     ]
 
 
+# -- links of the image to nothing, where something is to be mounted ---------------------------------------------------
+
+LINKS = {
+    "a link": {"jump": "data/there"},
+    "a link to a link": {"jump": "other", "other": "/data/there"},
+    "a link out of the root": {"jump": "../../data/there"},
+}
+
+
+@pytest.mark.parametrize("source", ["file", "directory"])
+@pytest.mark.parametrize("links", LINKS.values(), ids=LINKS)
+@pytest.mark.parametrize("below", ["", "/a/b"], ids=["last", "below"])
+def test_where_a_link_to_nothing_leads_is_made(bundle, image, source, links, below):
+    for name, target in links.items():
+        (image / name).symlink_to(target)
+    (bundle.path / "directory").mkdir()
+    (bundle.path / "directory/file").write_text("told")
+    path = bundle.path / "directory" / ("" if source == "directory" else "file")
+    bundle.config["mounts"].append({"destination": f"/jump{below}", "source": str(path), "options": ["bind"]})
+    end = "/file" if source == "directory" else ""
+    assert output(bundle, f"cat /data/there{below}{end}") == "told"
+
+
+def test_links_in_a_ring_lead_nowhere(bundle, image):
+    (image / "one").symlink_to("two/x")
+    (image / "two").symlink_to("one/x")
+    bundle.config["mounts"].append({"destination": "/one", "source": str(bundle.path), "options": ["bind"]})
+    with pytest.raises(pc.LaunchError, match="ELOOP"):
+        bundle.create()
+
+
+def test_a_limit_of_descriptors_below_the_number_of_mounts(bundle):
+    bundle.config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 10}]
+    bundle.config["mounts"] += [
+        {"destination": f"/tmp/{number}", "source": str(bundle.path), "options": ["bind"]} for number in range(20)
+    ]
+    assert "config.json" in output(bundle, "ls /tmp/19")
+
+
 # -- paths that are masked or read-only, by links of the image --------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -24,10 +25,19 @@ def succeed(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def sdist(tmp_path_factory):
-    out = tmp_path_factory.mktemp("sdist")
+def tracked():
+    return succeed("git", "ls-files", cwd=TREE).splitlines()
+
+
+@pytest.fixture(scope="module")
+def sdist(tracked, tmp_path_factory):
+    """Of a copy of the tree: setuptools leaves its notes beside what it packs."""
+    out, tree = tmp_path_factory.mktemp("sdist"), tmp_path_factory.mktemp("tree")
+    for name in tracked:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(TREE / name, tree / name)
     program = f"from setuptools.build_meta import build_sdist; build_sdist({os.fspath(out)!r})"
-    succeed(sys.executable, "-c", program, cwd=TREE)
+    succeed(sys.executable, "-c", program, cwd=tree)
     (made,) = out.iterdir()
     return made
 
@@ -39,11 +49,10 @@ def wheel(sdist):
     return made
 
 
-def test_the_sdist_has_the_sources_and_nothing_made_of_them(sdist):
+def test_the_sdist_has_all_that_is_tracked_and_nothing_made_of_it(sdist, tracked):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    tracked = succeed("git", "ls-files", "pycgroups", "bin", cwd=TREE).splitlines()
-    assert set(tracked) <= names
+    assert set(tracked) - names == {".gitignore"}
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
 
 

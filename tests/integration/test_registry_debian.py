@@ -104,7 +104,10 @@ def test_tags_and_deleting(place):
     assert made.top in caught.value.hint
     registry.delete(place.reference(f"me/tags@{made.top}"), options=place.options)
     assert registry.tags(place.reference("me/tags"), options=place.options) == []
-    with pytest.raises(pc.ImageNotFound):
+    with pytest.raises(pc.ImageNotFound) as gone:
+        registry.delete(place.reference("me/tags:1"), options=place.options)
+    assert str(gone.value).startswith("delete ")
+    with pytest.raises(pc.ImageNotFound, match=r"^pull "):
         place.pull("me/tags:1")
     blob = next(iter(made.blobs))
     registry.delete_blob(place.reference("me/tags"), blob, options=place.options)

@@ -29,10 +29,11 @@ from pycgroups.errors import (
     Unsupported,
 )
 from pycgroups.namespaces import create
+from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.reading import read_spec
 from pycgroups.runtime import execution
 from pycgroups.runtime.state import start_of
-from tests.integration.bundles import QUIET, output
+from tests.integration.bundles import QUIET, executed, output
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.requires("userns")
@@ -335,6 +336,20 @@ def test_a_network_of_the_hosts_with_ids_of_its_own(bundle):
         linux["namespaces"] += [{"type": "network", "path": net.path}, {"type": "user"}]
         said = output(bundle, "readlink /proc/self/ns/net; cat /proc/self/uid_map; touch /tmp/file && echo written")
         assert said.split() == [str(net), "0", "700000", "1000", "written"]
+
+
+@pytest.mark.requires("root")
+def test_a_network_that_is_not_of_the_user_namespace_that_is_joined(bundle):
+    linux = bundle.config["linux"]
+    linux["namespaces"] = [space for space in linux["namespaces"] if space["type"] not in {"network", "user"}]
+    bundle.config["mounts"] = [mount for mount in bundle.config["mounts"] if mount["destination"] != "/sys"]
+    with create("user", userns=IdMap.parse("0:700000:1000"))[0] as user, create("net")[0] as net:
+        linux["namespaces"] += [{"type": "user", "path": user.path}, {"type": "network", "path": net.path}]
+        bundle.run("sleep", "60")
+        container = bundle.create()
+        container.start()
+        look = bundle.process("sh", "-c", "readlink /proc/self/ns/user; readlink /proc/self/ns/net")
+        assert executed(container, look).split() == [str(user), str(net)]
 
 
 def test_a_namespace_of_another_kind(bundle):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, assert_type
+from typing import IO, TYPE_CHECKING, Literal, assert_type
 
 import pycgroups as pc
 
@@ -16,13 +17,18 @@ if TYPE_CHECKING:
 
 def runs(variables: dict[str, str], folders: dict[Path, str], pages: dict[str, str], settings: dict[str, int]) -> None:
     result = pc.run(["python3", "-c", "print(6 * 7)"], memory="256M", cpus=1, pids=64, timeout=5)
-    assert_type(result, pc.Result)
+    assert_type(result, pc.Result[bytes])
+    assert_type(result.stdout, bytes)
     assert_type(result.reason, Literal["exited", "signal", "timeout", "oom", "pids", "disk"])
     assert_type(result.hits["oom"], int)
     assert_type(result.usage.cpu_time, float)
     assert_type(result.usage.peak_memory, int | None)
     completed: subprocess.CompletedProcess[str] = pc.run("true", text=True, check=True, stdout=subprocess.PIPE)
     completed.check_returncode()
+    assert_type(pc.run("true", text=True, memory="1G").stdout, str)
+    assert_type(pc.run("true", encoding="utf-8", input="x"), pc.Result[str])
+    assert_type(pc.run("true", text=False), pc.Result[bytes])
+    assert_type(pc.run("true", text=umask_of(result) > 0), pc.Result)  # a bool that nobody knows before
     pc.run(Path("/bin/true"), env=variables, cwd=Path("/"), user="nobody", groups=["audio", 44], umask=0o22)
     pc.run([b"cat", "-", Path("x")], env=os.environ, input=b"x", stderr=pc.STDOUT, ulimits={"nofile": (10, 20)})
     pc.run(["true"], env={"PYTHONPATH": Path("/opt")}, env_file=[Path("a")], rootfs=Path("/srv"), workspace=Path())
@@ -44,8 +50,12 @@ def runs(variables: dict[str, str], folders: dict[Path, str], pages: dict[str, s
     pc.run(["true"], seccomp="strict", on_syscall=decide)
     pc.run(["true"], on_syscall={"mkdir": int})  # type: ignore[dict-item]
     pc.run(image="debian:13", timeout=5)
-    pc.run(["true"], memory=1.5)  # type: ignore[arg-type]
-    pc.run(["true"], memroy="64M")  # type: ignore[call-arg]
+    pc.run(["true"], memory=1.5)  # type: ignore[call-overload]
+    pc.run(["true"], memroy="64M")  # type: ignore[call-overload]
+
+
+def umask_of(result: pc.Result) -> int:  # of either kind
+    return int(result.stdout)
 
 
 def decide(call: pc.seccomp.Call) -> pc.seccomp.Answer:
@@ -103,11 +113,20 @@ def held() -> None:
         c.wait_for(healthy=True)
         if c.health is not None:
             assert_type(c.health.log[-1], pc.Checked)
-        assert_type(c.exec(["make"], memory="64M", pids=10, cpus=0.5, cpuset="0", require_limits=False), pc.Result)
+        assert_type(
+            c.exec(["make"], memory="64M", pids=10, cpus=0.5, cpuset="0", require_limits=False), pc.Result[bytes]
+        )
+        assert_type(c.exec(["make"], text=True, timeout=5, tty=True), pc.Result[str])
+        with c.popen(["sh"], stdin=pc.PIPE, stdout=pc.PIPE, text=True, size=(24, 80), tty=True) as talking:
+            assert_type(talking.stdin, IO[str] | None)
+            assert_type(talking.communicate("exit"), tuple[str, str])
         with c.popen("sh", memory=64 << 20) as running:
+            assert_type(running.stdout, IO[bytes] | None)
             assert_type(running.hits["oom"], int)
             assert_type(running.unenforced, tuple[str, ...])
         assert_type(c.exec_detached("server", pids=10), int)
+        assert_type(c.logs(tail=10), bytes)
+        assert_type(c.logs(follow=c.pid is None), bytes | Iterator[bytes])
     pc.containers.create(["server"], healthcheck={"test": "true", "retries": 2})
 
 
@@ -116,8 +135,8 @@ def length(text: bytes) -> int:
 
 
 def tests(sandbox: Sandbox) -> None:
-    assert_type(sandbox(["true"], memory="64M", image="debian:13", text=True), pc.Result)
-    assert_type(sandbox.using(timeout=5, pids=8).run("true", check=True), pc.Result)
+    assert_type(sandbox(["true"], memory="64M", image="debian:13", text=True), pc.Result[str])
+    assert_type(sandbox.using(timeout=5, pids=8).run("true", check=True), pc.Result[bytes])
     assert_type(sandbox.call(length, b"x"), int)
     assert_type(sandbox.directory, Path)
 

@@ -32,7 +32,7 @@ def tags(client: Client) -> list[str]:
         for text, _ in pages.walk(client, url, _LARGEST_PAGE):
             found.update(dict.fromkeys(_read(text, str(url))))
     except RegistryError as error:
-        raise missing(error, f"{client.place.domain}/{client.place.path}", "") from None
+        raise missing(error, f"{client.place.domain}/{client.place.path}", "", "list") from None
     return list(found)
 
 
@@ -71,7 +71,7 @@ def delete_blob(client: Client, digest: str) -> None:
     try:
         _delete(client, f"blobs/{digest}")
     except RegistryError as error:
-        raise missing(error, f"{client.place.domain}/{client.place.path}", digest) from None
+        raise missing(error, f"{client.place.domain}/{client.place.path}", digest, "delete") from None
 
 
 def _delete(client: Client, path: str) -> None:
@@ -88,11 +88,11 @@ def _explained(client: Client, reference: Reference, error: RegistryError) -> Er
                 client.url(f"manifests/{reference.tag}"), client.scopes("pull"), 0, accept=ACCEPT, method="HEAD"
             )
         except RegistryError as other:
-            return missing(other, reference.name, reference.tag or "")
+            return missing(other, reference.name, reference.tag or "", "delete")
         digest = answer.header("Docker-Content-Digest")
         error.hint = (
             f"it deletes manifests alone, with all their tags: {reference.name}@{(digest or 'DIGEST')[:160]}; "
             "or deleting is switched off there"
         )
         return error
-    return missing(error, reference.name, reference.digest or reference.tag or "")
+    return missing(error, reference.name, reference.digest or reference.tag or "", "delete")

@@ -132,12 +132,12 @@ def manifest(client: Client, wanted: str) -> tuple[bytes, str]:
     return text, _media_type(text, answer)
 
 
-def missing(error: RegistryError, name: str, wanted: str) -> Error:
+def missing(error: RegistryError, name: str, wanted: str, operation: str = "pull") -> Error:
     """Make of a 404 the error that says what is not there."""
     if error.status != _NOT_FOUND:
         return error
     joint = "@" if ":" in wanted else ":"
-    return ImageNotFound(error.message, operation="pull", path=f"{name}{joint}{wanted}", hint=error.hint)
+    return ImageNotFound(error.message, operation=operation, path=f"{name}{joint}{wanted}", hint=error.hint)
 
 
 def _check_digest(text: bytes, named: str, answer: Answer) -> None:

@@ -85,7 +85,7 @@ WRONG = [
     (with_process(scheduler={}), "process.scheduler", "'policy' is missing"),
     (with_process(scheduler={"policy": "SCHED_X"}), "process.scheduler.policy", "SCHED_OTHER"),
     (with_process(scheduler={"policy": "SCHED_OTHER", "nice": 20}), "process.scheduler.nice", "19"),
-    (with_process(scheduler={"policy": "SCHED_FIFO", "nice": 1}), "process.scheduler.nice", "SCHED_OTHER"),
+    (with_process(scheduler={"policy": "SCHED_FIFO", "nice": 20}), "process.scheduler.nice", "19"),
     (with_process(scheduler={"policy": "SCHED_OTHER", "priority": 1}), "process.scheduler.priority", "SCHED_FIFO"),
     (with_process(scheduler={"policy": "SCHED_RR", "period": 1}), "process.scheduler.period", "SCHED_DEADLINE"),
     (with_process(ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 8}), "process.ioPriority.priority", "7"),
@@ -136,6 +136,8 @@ WRONG = [
     (with_linux(intelRdt={"memBwSchema": "L3:"}), "linux.intelRdt.memBwSchema", "'MB:'"),
     (with_linux(intelRdt={"schemata": ["a\nb"]}), "linux.intelRdt.schemata[0]", "one line"),
     (with_linux(memoryPolicy={"mode": "MPOL_X"}), "linux.memoryPolicy.mode", "MPOL_BIND"),
+    (with_linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "0-9876543210"}), "linux.memoryPolicy.nodes", "below 8192"),
+    (with_process(execCPUAffinity={"final": f"1,{'9' * 5000}"}), "process.execCPUAffinity.final", "below 8192"),
     (with_linux(seccomp={"defaultAction": "A", "listenerMetadata": "x"}), "linux.seccomp.listenerMetadata", "Path"),
     (with_resources(memory={"limit": "64M"}), "linux.resources.memory.limit", "str"),
     (with_resources(memory={"limit": 2**63}), "linux.resources.memory.limit", "int from"),
@@ -209,11 +211,13 @@ HOSTILE = {
 TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=6)
 
 
+BIT = "0*([0-9]{1,3}|[0-7][0-9]{3}|80[0-9]{2}|81[0-8][0-9]|819[01])"  # below 8192
+
 # What the rules of `kinds` say that are no number and no word of a list.
 PATTERNS = {
     kinds._is_version: r"1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)([-+][-+.0-9A-Za-z]+)?",
     kinds._is_absolute: r"(?s)/.*",
-    kinds._is_number_list: r"[0-9]+(-[0-9]+)?(, *[0-9]+(-[0-9]+)?)*",
+    kinds._is_number_list: rf"{BIT}(-{BIT})?(, *{BIT}(-{BIT})?)*",
     kinds._is_page_size: r"[1-9][0-9]*[KMG]B",
     kinds._is_access: r"[rwm]+",
     kinds._is_interface: r"(?!\.{1,2}\Z)[!-.0-9;-~\x01-\x08\x0e-\x1b\x7f]{1,15}",
