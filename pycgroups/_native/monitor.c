@@ -109,6 +109,16 @@ static void give_up_rights(void)
 
 /* ---- events ----------------------------------------------------------------------------------------------------- */
 
+/* Those of the plan, or as somebody has changed them since: the container has another name. */
+static char *put_members(char *to)
+{
+    long fd = SYS(openat, MONITOR_DIRECTORY, "members", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    long got = fd < 0 ? fd : SYS_RETRY(read, fd, to, EVENT_BYTES / 2);
+    if (fd >= 0)
+        SYS(close, fd);
+    return got > 0 ? to + got : put_bytes(to, (const char *)plan + plan->members, plan->members_size);
+}
+
 /* `{"time":...,"type":"container","action":...,` and what is the same in all events, up to their attributes. */
 static char *begin_event(char *to, const char *action)
 {
@@ -117,7 +127,7 @@ static char *begin_event(char *to, const char *action)
     to = put_text(to, ",\"type\":\"container\",\"action\":\"");
     to = put_text(to, action);
     to = put_text(to, "\",");
-    return put_bytes(to, (const char *)plan + plan->members, plan->members_size);
+    return put_members(to);
 }
 
 static char *put_attribute(char *to, const char *key)
@@ -577,14 +587,19 @@ static uint32_t asked_of_command(void)
     return got == 1 ? (uint32_t)digit - '0' : plan->command;
 }
 
+static int is_absent(const char *name)
+{
+    return SYS(faccessat, MONITOR_DIRECTORY, name, 0) == -ENOENT;
+}
+
 static int wants_command(void)
 {
     uint32_t asked = asked_of_command();
     if (plan->argc == 0 || (asked & MONITOR_IF_FAILED && program_status == 0))
         return 0;
     if (!(plan->command & MONITOR_AGAIN))
-        return 1;
-    return asked & MONITOR_AGAIN && kills == 0 && SYS(faccessat, MONITOR_DIRECTORY, "stopped", 0) == -ENOENT;
+        return is_absent("kept");
+    return asked & MONITOR_AGAIN && kills == 0 && is_absent("stopped");
 }
 
 /* Wait, at most until the keeper is gone, where that matters. Who wants no command kills us meanwhile. */

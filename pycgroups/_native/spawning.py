@@ -58,11 +58,11 @@ class Spawned:
     def ended(self) -> int:
         return int(self.out.ended)
 
-    def replace(self, pid: int, pidfd: int) -> None:
-        """Hold another process instead."""
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
+    def replace(self, pid: int, pidfd: int) -> int:
+        """Hold another process instead; the pidfd of the former one, to be closed, or -1."""
+        former = self.pidfd
         self.out.pid, self.out.pidfd = pid, pidfd
+        return former
 
     def close(self) -> None:
         """Close all descriptors; twice is allowed."""

@@ -115,9 +115,15 @@ class Containers:
         with self._images.keeping(digest) if digest else nullcontext(), where.homes.making(record) as home:
             if digest and config.disk is not None:
                 limited.make(home, config.disk, mode)
-        home.close()
-        where.events.append("container", "create", id_=id_, name=record.name)
-        return _container(where, id_)
+        made = _container(where, id_)
+        try:
+            home.close()
+            where.events.append("container", "create", id_=id_, name=record.name)
+        except BaseException:  # Ctrl-C: nobody would know of it
+            home.close()
+            made.remove()
+            raise
+        return made
 
     def get(self, name: str) -> Container:
         """Find a container by its name, its id, or the beginning of that.

@@ -382,6 +382,8 @@ class Container(Contents, Looking):
     def stop(self, timeout: float | None = None, *, signal: int | str | None = None) -> None:
         """Ask it to end, by its stop signal; then kill it. A stopped one stays as it is, and one that is restarting so.
 
+        One that is paused goes on for that, to hear what it is asked.
+
         Args:
             timeout: seconds between the two; by default its option ``stop_timeout``.
             signal: what asks it, a number or a name; by default its option ``stop_signal``.
@@ -403,6 +405,7 @@ class Container(Contents, Looking):
         config = from_json(record.config)
         patience = config.stop_timeout if limit is None else limit
         self._signal(asked or config.stop_signal or signals.SIGTERM)
+        self._wake()
         if not self._ends(time.monotonic() + patience):
             self._kill()
 
@@ -430,6 +433,14 @@ class Container(Contents, Looking):
             with self._home() as home:
                 return ending.signal(home.start(), number)
         return True
+
+    def _wake(self) -> None:
+        """Let it go on if its user has paused it."""
+        with self._home() as home:
+            is_paused = self._status(home) == "paused" and not home.is_frozen_by_us
+        if is_paused:
+            with suppress(StateError, NotFound):  # somebody else has, or it has ended
+                self.resume()
 
     def _kill(self) -> None:
         """Kill all of it, and wait for the end."""
@@ -509,12 +520,16 @@ class Container(Contents, Looking):
             raise
 
     def restart(self, timeout: float | None = None) -> None:
-        """Stop it, if it runs, and start it.
+        """Stop it, if it runs, and start it; that is no end after which one with ``remove`` is removed.
 
         Args:
             timeout: as for `stop`.
+
+        Raises:
+            Error: as `stop` and `start`.
         """
-        self.stop(timeout)
+        with self._home() as home, monitor.kept(home.fd):
+            self.stop(timeout)
         self.start()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -646,6 +661,8 @@ class Container(Contents, Looking):
             home.lock()
             former = home.record().name
             self._place.homes.rename(home, wanted)
+            with suppress(Error):  # the disk is full; then they have the former name
+                monitor.rename(home.fd, {"id": self.id, "name": wanted})
         self._tell("rename", former=former)
 
     def fork(self, n: int = 1, *, name: str | None = None) -> list[Self]:
@@ -1092,12 +1109,12 @@ class Container(Contents, Looking):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop and remove it, unless somebody has."""
-        try:
-            self.stop()
-            self.remove(force=True)
-        except NotFound:
-            return
+        """Stop and remove it, unless somebody has; kill and remove it if the stop is interrupted, as by Ctrl-C."""
+        with suppress(NotFound):
+            try:
+                self.stop()
+            finally:
+                self.remove(force=True)
 
     @property
     def _shown(self) -> str:

@@ -12,6 +12,7 @@
             monitor, exit    that it runs, and how it ended: `pycgroups.containers.monitor`
             stopped          somebody has stopped it, and nobody has started it since
             restart          its restart policy was changed while it ran: `pycgroups.containers.monitor`
+            kept, members    it is stopped to be started anew; it was renamed while it ran: likewise
             log, log.1 ...   what it has written
             input            a socket, where its input is lent: `pycgroups.containers.lending`
             frozen           as long as who has the lock has it frozen; else that one has died meanwhile
@@ -165,6 +166,7 @@ class Home:
         Raises:
             NotFound: there is no such container.
         """
+        self.fd = -1
         self.path = path
         self.id = os.path.basename(path).partition(".")[0]
         try:
@@ -179,6 +181,10 @@ class Home:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        """Do so, where an exception has come between, as Ctrl-C in a `with` that has just begun or ended."""
+        self.close()
 
     def __enter__(self) -> Self:
         """Close it at the end of the block."""
@@ -231,9 +237,14 @@ class Home:
             return
 
     @property
+    def is_frozen_by_us(self) -> bool:
+        """Whether it is noted that it is to be, be it that who has noted that has died."""
+        return FROZEN in os.listdir(self.fd)
+
+    @property
     def was_left_frozen(self) -> bool:
         """Whether who has frozen it so has died."""
-        return FROZEN in os.listdir(self.fd) and not is_busy(self.path)
+        return self.is_frozen_by_us and not is_busy(self.path)
 
     # -- records --------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ the container's directory there are
     exit            the end, once it is there: lines ``key value``. Only then is the log complete
     stopped         somebody has stopped it: what would start it again does not. Not the monitor's own
     restart         somebody has changed whether it is started again: `change`. Likewise
+    kept            somebody stops it to start it anew: what would remove it does not. Likewise
+    members         somebody has renamed it: what its events have instead. Likewise
 
 where ``exit`` stays locked as long as the command that comes after the end is to come, or runs;
 
@@ -28,7 +30,7 @@ import fcntl
 import os
 import select
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from pycgroups._native import spawning
 from pycgroups._native.calls import lib
@@ -41,7 +43,7 @@ from pycgroups.runtime.signals import open_process, send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Literal, NamedTuple, Self, TypeVar
 
     from attrs import frozen
@@ -54,7 +56,7 @@ else:
     from pycgroups.records import NamedTuple
 
 STATE, EXIT = "monitor", "exit"
-_CHANGED = "restart"
+_CHANGED, _KEPT, _MEMBERS = "restart", "kept", "members"
 _NEW = "monitor.new"
 _RESERVED = b" " * 512  # more than an exit has: on a disk that is full meanwhile there is space for it
 _LARGEST_MEMBERS = 2000  # bytes; an event is written in one piece
@@ -81,7 +83,8 @@ class Command(NamedTuple):
         delay: seconds after the end.
         settled: seconds; 0 for never. After a container that has run for so long the delay is
         first: this one.
-        again: the container goes on by it. It does not come if there is the file ``stopped``, or the keeper is gone.
+        again: the container goes on by it. It does not come if there is the file ``stopped``, or the keeper is gone;
+            another one does not if there is the file ``kept``.
         if_failed: it does not come if the program has exited 0.
     """
 
@@ -279,7 +282,8 @@ class Waiting:
             Error: the directory cannot be written to.
         """
         with io_errors(_START):
-            _remove(_CHANGED, self._directory)
+            for name in (_CHANGED, _KEPT, _MEMBERS):
+                _remove(name, self._directory)
             os.rename(_NEW, STATE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             _remove(EXIT, self._directory)
             os.write(self._gate, b"\0")
@@ -398,9 +402,7 @@ def _encode(task: Task) -> bytes:
     creator = -1 if task.keeper is None else 0
     given = sum(1 << number for number, fd in enumerate(_descriptors(task, 0, 0, creator)) if fd >= 0)
     # The monitor adds attributes, and the end.
-    members = dumps({**task.members, "attributes": dict(task.attributes)}).encode()[1:-2]
-    if len(members) > _LARGEST_MEMBERS:
-        raise Error(f"{len(members)} bytes, at most {_LARGEST_MEMBERS}", operation="members of an event")
+    members = _of_events(task.members, task.attributes)
     after = task.command
     words = [word for each in (after, task.check) for word in (*each.words, *_variables(each.environment))]
     numbers = {
@@ -425,6 +427,25 @@ def _encode(task: Task) -> bytes:
     return spawning.monitor_plan(numbers, members, [os.fsencode(word) for word in words])
 
 
+def _of_events(members: Mapping[str, str], attributes: Mapping[str, str]) -> bytes:
+    """Return what all events have behind their action, up to the first of their attributes' own."""
+    found = dumps({**members, "attributes": dict(attributes)}).encode()[1:-2]
+    if len(found) > _LARGEST_MEMBERS:
+        raise Error(f"{len(found)} bytes, at most {_LARGEST_MEMBERS}", operation="members of an event")
+    return found
+
+
+def rename(directory: int, members: Mapping[str, str]) -> None:
+    """Have the events of a container that has a monitor other members, until the next start. The caller has its lock.
+
+    Raises:
+        Error: it cannot be written.
+    """
+    if is_alive(directory):
+        with io_errors("rename in events"):
+            replace(_MEMBERS, _of_events(members, {}), dir_fd=directory)
+
+
 def _asked(command: Command) -> int:
     return int(command.again * lib.MONITOR_AGAIN | command.if_failed * lib.MONITOR_IF_FAILED)
 
@@ -440,6 +461,23 @@ def change(directory: int, command: Command) -> None:
     """
     with io_errors("change what comes after the end"):
         replace(_CHANGED, str(_asked(command)).encode(), dir_fd=directory)
+
+
+@contextmanager
+def kept(directory: int) -> Iterator[None]:
+    """See that a container that ends in this block is still there, whatever comes after its end; until the next start.
+
+    Raises:
+        Error: that cannot be noted.
+    """
+    with io_errors("keep the container"):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        os.close(os.open(_KEPT, flags, 0o600, dir_fd=directory))
+    try:
+        yield
+    except BaseException:
+        _remove(_KEPT, directory)
+        raise
 
 
 def is_changed(directory: int) -> bool:

@@ -134,7 +134,9 @@ def _made(found: Iterator[Seen], called: bytes, limits: LayerLimits, *, devices:
             raise Error(f"more than {limits.depth} deep", operation=_COPY, path=seen.path, hint=_HINT)
         if stat.S_IFMT(seen.stat.st_mode) in _DEVICES and not devices:
             continue
-        yield from _entry(entries, seen, join(called, seen.path) if seen.path else called)
+        made = entries.entry(seen, join(called, seen.path) if seen.path else called)
+        if made is not None:
+            yield made
 
 
 def _exported(found: Iterator[Seen]) -> Made:
@@ -143,17 +145,9 @@ def _exported(found: Iterator[Seen]) -> Made:
         if seen.name.startswith(WHITEOUT):
             raise Error("a name that stands for a removed file in layers", operation=_EXPORT, path=seen.path)
         if stat.S_ISDIR(seen.stat.st_mode) or _is_not_mounted(seen):
-            yield from _entry(entries, seen, seen.path)
-
-
-def _entry(entries: Entries, seen: Seen, called: bytes) -> Made:
-    """Make the entry of a file that may have vanished, or become something else."""
-    try:
-        made = entries.entry(seen, called)
-    except FileNotFoundError:
-        return
-    if made is not None:
-        yield made
+            made = entries.entry(seen, seen.path)
+            if made is not None:
+                yield made
 
 
 def _is_not_mounted(seen: Seen) -> bool:

@@ -16,7 +16,7 @@ from pycgroups.containers.inner import returncode_of
 from pycgroups.containers.options import signal_number, terminal_size
 from pycgroups.containers.result import TimeoutExpired
 from pycgroups.containers.run import encoded
-from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT
+from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT, inherited
 from pycgroups.containers.verdict import Hits, make_hits, make_reason
 from pycgroups.errors import InvalidConfig, invalid
 from pycgroups.threads import Thread
@@ -59,6 +59,7 @@ class Ends:
             raise
 
     def _add(self, number: int, name: str, stream: Stream) -> None:
+        stream = inherited(number) if stream is None else stream
         if stream == PIPE:
             read, write = os.pipe2(os.O_CLOEXEC)
             os.fchmod(read, 0o666)  # else /dev/stdout would not open for other users inside: proc_pid_fd(5)
@@ -74,7 +75,7 @@ class Ends:
             self._theirs.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
             self.child.append(self._theirs[-1])
         else:
-            self.child.append(_given(stream, number, name))
+            self.child.append(_given(stream, name))
 
     def started(self) -> None:
         """Close the program's ends: it has them now."""
@@ -90,8 +91,8 @@ class Ends:
         self.ours = []
 
 
-def _given(stream: Stream, inherited: int, name: str) -> int:
-    fd: Any = inherited if stream is None else stream
+def _given(stream: Stream, name: str) -> int:
+    fd: Any = stream
     try:
         fd = fd if isinstance(fd, int) and not isinstance(fd, bool) else fd.fileno()
     except (AttributeError, OSError, ValueError):

@@ -417,7 +417,8 @@ def command_after(place: Place, record: Record, turn: Turn) -> monitor.Command:
     """Say what comes after the end of a container: it is removed, started again, or left as it is."""
     environment = _environment(place)
     if record.remove:
-        return monitor.Command([*_PYTHON, "pycgroups", "rm", "--force", record.id], environment)
+        # Not by force: somebody may have started it meanwhile.
+        return monitor.Command([*_PYTHON, "pycgroups", "rm", record.id], environment)
     again = [*_PYTHON, "pycgroups.containers.again", record.id]
     return restarting.command(record.restart, turn.restarts, turn.waited, again, environment)
 
@@ -499,25 +500,32 @@ def fail(place: Place, home: Home, record: Record, turn: Turn, error: Exception)
         record: what was asked.
         turn: which start it was.
         error: why it failed.
+
+    Raises:
+        Error, OSError: that cannot be noted, and it is not; all is as it was.
     """
     why = str(error)[:_LONGEST_ERROR]
     home.write_start(noted(turn, os.getpid())._replace(began=0, error=why))
-    pidfd = os.pidfd_open(os.getpid())
-    directory, events = (os.open(f"{home.path}/{at}", os.O_RDONLY | os.O_CLOEXEC) for at in (".", ".."))
-    task = monitor.Task(
-        directory=directory,
-        pidfd=pidfd,
-        events=events,
-        keeper=turn.keeper if turn.keeper >= 0 else None,
-        creator=turn.creator,
-        status=_exit_code(error) << 8,
-        members={"id": record.id, "name": record.name},
-        attributes={"error": why},
-        command=command_after(place, record, turn),
-    )
-    os.close(monitor.start(task).pidfd)
-    for fd in (pidfd, directory, events):
-        os.close(fd)
+    fds = [os.pidfd_open(os.getpid())]
+    try:
+        fds.append(os.open(home.path, os.O_RDONLY | os.O_CLOEXEC))
+        fds.append(os.open(os.path.dirname(home.path), os.O_RDONLY | os.O_CLOEXEC))
+        pidfd, directory, events = fds
+        task = monitor.Task(
+            directory=directory,
+            pidfd=pidfd,
+            events=events,
+            keeper=turn.keeper if turn.keeper >= 0 else None,
+            creator=turn.creator,
+            status=_exit_code(error) << 8,
+            members={"id": record.id, "name": record.name},
+            attributes={"error": why},
+            command=command_after(place, record, turn),
+        )
+        os.close(monitor.start(task).pidfd)
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def _exit_code(error: Exception) -> int:

@@ -39,6 +39,17 @@ _SHORT = 0.001
 _PATIENCE = 10.0
 
 
+def inherited(number: int) -> int:
+    """Return a standard stream of this process, or `DEVNULL` if it has none, be it that another file has its number.
+
+    That one is closed at an exec: `subprocess` hands on what is not.
+    """
+    try:
+        return number if os.get_inheritable(number) else DEVNULL
+    except OSError:
+        return DEVNULL
+
+
 class Streams:
     """Descriptors for a program, and our ends of its pipes.
 
@@ -114,9 +125,9 @@ class Streams:
         os.fchmod(ends[0], 0o666)  # else /dev/stdout would not open for whom we are no user of theirs: proc_pid_fd(5)
         return ends
 
-    def _given(self, stream: Stream, inherited: int, name: str) -> int:
+    def _given(self, stream: Stream, number: int, name: str) -> int:
         if stream is None:
-            stream = inherited
+            stream = inherited(number)
         if stream == DEVNULL:
             fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             self._ours.append(fd)

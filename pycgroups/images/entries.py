@@ -40,6 +40,8 @@ _KINDS = {
     stat.S_IFIFO: FIFO,
 }
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_CHANGED = _GONE | {errno.EISDIR, errno.ENXIO, errno.EINVAL}
+"""What says that a file is there no more, or another one: `open_file`, readlink(2)."""
 
 
 class Seen(NamedTuple):
@@ -152,15 +154,26 @@ class Entries:
         self._first: dict[tuple[int, int], bytes] = {}
 
     def entry(self, seen: Seen, called: bytes | None = None) -> tuple[Entry, Data] | None:
-        """Make the entry of a file, and what yields its data; None of a socket.
+        """Make the entry of a file, and what yields its data; None of a socket, and of what is something else by now.
 
         Args:
             seen: the file.
             called: its name in the archive, by default its path.
 
         Raises:
-            OSError: it cannot be read, or is something else by now.
+            OSError: it cannot be read.
         """
+        try:
+            return self._entry(seen, called)
+        except OSError as error:
+            if error.errno not in _CHANGED:
+                raise
+            found = seen.stat
+            if self._first.get((found.st_dev, found.st_ino)) == (seen.path if called is None else called):
+                del self._first[found.st_dev, found.st_ino]
+            return None
+
+    def _entry(self, seen: Seen, called: bytes | None) -> tuple[Entry, Data] | None:
         directory, own_name, path, found = seen
         kind = _KINDS.get(stat.S_IFMT(found.st_mode))
         if kind is None:
@@ -191,7 +204,9 @@ class Entries:
         )
         if kind != FILE:
             return entry, iter(())
-        return entry, content(directory, own_name, ((0, entry.size),) if extents is None else extents)
+        data = content(directory, own_name, ((0, entry.size),) if extents is None else extents)
+        next(data)  # opens it: one that has vanished is to have no entry
+        return entry, data
 
 
 def open_file(directory: int, name: bytes) -> int:
@@ -217,7 +232,7 @@ def reopen(found: int, name: bytes, flags: int = os.O_RDONLY) -> int:
 
 
 def content(directory: int, name: bytes, extents: Extents) -> Generator[bytes]:
-    """Yield parts of a file, exactly as many bytes as they say.
+    """Open a file, and yield nothing for that; then parts of it, exactly as many bytes as they say.
 
     The directory is used when the first is asked for.
 
@@ -227,6 +242,7 @@ def content(directory: int, name: bytes, extents: Extents) -> Generator[bytes]:
     """
     fd = open_file(directory, name)
     try:
+        yield b""
         for at, size in extents:
             yield from _part(fd, at, at + size, name)
     finally:

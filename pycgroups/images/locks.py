@@ -66,6 +66,10 @@ class Lock:
         if fd >= 0:
             os.close(fd)
 
+    def __del__(self) -> None:
+        """Do so, where an exception has come between, as Ctrl-C in a `with` that has just begun or ended."""
+        self.release()
+
     def __enter__(self) -> Self:
         """Wait for it, unless it is taken already."""
         if self.fd < 0:

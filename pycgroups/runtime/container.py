@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 
-from pycgroups.errors import LaunchError, StateError, own_errors
+from pycgroups.errors import CgroupError, LaunchError, StateError, own_errors
 from pycgroups.runtime.signals import open_process, send_signal
 from pycgroups.runtime.state import Home, Record, State, make_state, status_of
 
@@ -199,13 +199,21 @@ class Container:
             home.lock()
             record = home.load()
             status = status_of(home, record)
+            refusal = StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
             if status != wanted and not (frozen and status == "created"):
-                raise StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
-            with _group(record) as group:
-                if frozen:
-                    group.freeze()
-                else:
-                    group.thaw()
+                raise refusal
+            try:
+                with _group(record) as group:
+                    if frozen:
+                        group.freeze()
+                    else:
+                        group.thaw()
+            except CgroupError as error:
+                if not record.is_ending():
+                    raise
+                raise refusal from error
+            if frozen and status_of(home, record) == "stopped":  # somebody has killed it meanwhile
+                raise refusal
 
     def update(self, resources: Resources, words: Limits | None = None) -> None:
         """Change its limits; what is left out stays. Errors name them by `words`, where they were asked for so.

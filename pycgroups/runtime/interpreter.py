@@ -53,7 +53,7 @@ def start(module: str, job: bytes, given: Sequence[int], *, operation: str, bare
             marshal.dump([*(path for path in sys.path if isinstance(path, str)), _HOME], writer)
             writer.write(job)
         os.lseek(file, 0, os.SEEK_SET)
-        outputs = [fd if _is_open(fd) else null for fd in (1, 2)]
+        outputs = [fd if _is_handed_on(fd) else null for fd in (1, 2)]
         launch.launch(running, plan.encode(), stdio=(null, *outputs), given=(file, *given))
         running.until_started()
     except BaseException:
@@ -95,9 +95,9 @@ def command(operation: str) -> list[str]:
     return [sys.executable, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]  # noqa: SLF001 (multiprocessing's way)
 
 
-def _is_open(fd: int) -> bool:
+def _is_handed_on(fd: int) -> bool:
+    """Tell whether it is open, and not another file's that was opened when it was closed: that ends at an exec."""
     try:
-        os.fstat(fd)
+        return os.get_inheritable(fd)
     except OSError:
         return False
-    return True

@@ -128,9 +128,12 @@ class Running:
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""
-        spawning.reap(self.pidfd)
-        self.spawned.replace(pid, pidfd)
+        former = self.spawned.replace(pid, pidfd)  # first: Ctrl-C may end the wait for the helper
         self.has_forked = True
+        try:
+            spawning.reap(former)
+        finally:
+            os.close(former)
 
     def until(self, done: Callable[[Running], object]) -> None:
         """Listen until something is so, or nothing more is to come.
@@ -245,12 +248,19 @@ class Running:
         if self.pidfd < 0:
             return
         if self.plan.supervised:
+            self._end_fork()
             self._end_supervised()
         self.signal(_SIGKILL)
         self._hear_of_child()
         if self.has_forked:
             self.signal(_SIGKILL)
         self._reap()
+
+    def _end_fork(self) -> None:
+        """Kill the helper before it has forked; then it is the supervisor, and to kill that would leave the others."""
+        if self.plan.forks and not self.has_forked:
+            self.signal(_SIGKILL)
+            self._hear_of_child()
 
     def _end_supervised(self) -> None:
         poll = select.poll()

@@ -141,6 +141,7 @@ class Home:
         Raises:
             NotFound: there is no such container.
         """
+        self.fd = -1
         self.path = path
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -323,6 +324,10 @@ class Home:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        """Do so, where an exception has come between, as Ctrl-C in a `with` that has just begun or ended."""
+        self.close()
 
     def __enter__(self) -> Self:
         """Close it at the end of the block."""

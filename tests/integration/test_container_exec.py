@@ -245,6 +245,41 @@ def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypa
     wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
 
 
+@pytest.mark.parametrize("closed", ["1", "2", "02", "12", "012"])
+def test_from_a_process_without_standard_streams(script, store, root, closed):
+    code = """
+import os, sys
+
+answer, (_, place, root, closed) = os.dup(1), sys.argv
+for number in closed:
+    os.close(int(number))
+import pycgroups as pc
+
+with pc.Store(place).containers.create(["sleep", "1000"], rootfs=root) as held:
+    held.start()
+    held.write_text("/tmp/file", "text")
+    with held.popen(["cat", "-", "/tmp/file"], stdin=pc.PIPE, stdout=pc.PIPE) as process:
+        process.stdin.write(b"some ")
+        process.stdin.close()
+        os.write(answer, process.stdout.read())
+    held.exec(["sh", "-c", "echo a; echo b >&2"], stdout=None, stderr=None, check=True)
+"""
+    told = script(code, store.containers._root, root, closed)
+    assert told.removesuffix("a\n") == "some text"
+
+
+def test_a_call_that_is_interrupted_before_it_has_heard_of_its_program(held, monkeypatch):
+    def interrupted(_):
+        wait_for(lambda: any("983" in process.command for process in held.top()))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch.Running, "until_started", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            held.exec(SLEEPS, timeout=1000)
+    wait_for(lambda: is_alone(held))
+
+
 def test_without_a_timeout_what_it_has_started_goes_on(held):
     held.exec(["sh", "-c", "sleep 995 >/dev/null 2>&1 &"], check=True)
     wait_for(lambda: b"\0sleep\x00995\0" in held.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline"]).stdout)

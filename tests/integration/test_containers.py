@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import pickle
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import kernel, runtime
 from pycgroups.containers import monitor
+from pycgroups.containers.events import Events
 from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
@@ -196,6 +200,79 @@ def test_a_paused_one_is_resumed_or_stopped(run):
     assert held.status == "stopped"
 
 
+def test_the_end_of_one_that_was_renamed_is_told_by_its_name(store, run):
+    held = run(name="first")
+    held.rename("second")
+    held.kill()
+    assert [event.name for event in held.events()] == ["first", "first", "second", "second"]
+    held.start()
+    held.rename("third")
+    held.rename("fourth")
+    held.kill()
+    (*_, last) = store.events.read(filters={"name": "fourth", "action": "die"})
+    assert last.id == held.id
+
+
+def interrupted(*_args, **_options):
+    raise KeyboardInterrupt
+
+
+def test_a_block_whose_end_is_interrupted_leaves_nothing(store, run, monkeypatch):
+    monkeypatch.setattr(pc.Container, "stop", interrupted)
+    with pytest.raises(KeyboardInterrupt), run():
+        pass
+    assert store.containers.list(all=True) == []
+
+
+def test_a_creation_that_is_interrupted_at_last_leaves_nothing(store, make, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(Events, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make()
+    assert store.containers.list(all=True) == []
+
+
+def test_a_lock_that_is_lost_is_nobodys(make):
+    held = make()
+    home = held._home()
+    home.lock()
+    del home  # as by Ctrl-C, where its block has just begun or ended
+    gc.collect()
+    with held._home() as home:
+        home.lock(0)
+
+
+def test_output_that_nobody_reads_is_not_held(run):
+    held = run("true")
+    held.wait(timeout=60)
+    before = os.listdir("/proc/self/fd")
+    for _ in range(5):
+        held.logs(follow=True)
+        held.lines()
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.requires("root")
+def test_a_paused_one_hears_that_it_is_to_stop(run):
+    held = run("sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
+    wait_for(lambda: log(held))
+    held.pause()
+    held.stop(timeout=120)
+    assert held.exit_code == 7
+
+
+@pytest.mark.requires("root")
+def test_one_may_be_killed_while_it_is_paused(run):
+    for attempt in range(20):
+        held = run()
+        killing = threading.Timer(attempt / 20_000, held.kill)
+        killing.start()
+        with contextlib.suppress(pc.StateError):
+            held.pause()
+        killing.join()
+        assert held.status == "stopped"
+
+
 def test_signals_are_for_its_program(run):
     held = run("sh", "-c", "trap 'exit 4' HUP; echo up; while :; do sleep 0.05; done")
     wait_for(lambda: log(held))
@@ -369,6 +446,20 @@ def test_one_that_nobody_needs_afterwards_removes_itself(store, run):
     assert held.wait(timeout=60) == 4
     wait_for(lambda: store.containers.list(all=True) == [])
     wait_for(lambda: not os.path.exists(held._place.runtime))
+    wait_for(lambda: not list(held._place.homes._unfinished()))
+
+
+@pytest.mark.requires("uninstrumented")
+@pytest.mark.slow_in_vm("starts a Python to remove it")
+def test_one_that_nobody_needs_afterwards_is_restarted_all_the_same(store, run):
+    held = run(remove=True, detach=True)
+    for _ in range(3):
+        held.restart(timeout=0)
+        assert held.status == "running"
+    with pytest.raises(pc.InvalidConfig):
+        held.restart(timeout=-1)
+    held.stop(timeout=0)
+    wait_for(lambda: store.containers.list(all=True) == [])
     wait_for(lambda: not list(held._place.homes._unfinished()))
 
 

@@ -466,6 +466,27 @@ def test_a_program_that_has_gone_is_told_and_tried_as_often_as_asked(store, make
     assert held.inspect()["state"]["error"] is None
 
 
+def test_a_start_that_cannot_even_be_noted_is_tried_again(make, own_root):
+    job, count = Path(own_root, "bin/job"), Path(own_root, "count")
+    job.write_text("#!/bin/sh\necho >> /count; sleep 0.3; exit 3\n")
+    job.chmod(0o755)
+    count.touch()
+    count.chmod(0o666)
+    held = make("job", rootfs=own_root, detach=True, restart="on-failure:1")
+    held.start()
+    with held._home() as home:
+        home.lock()
+        obstacle = Path(held.directory, "run.json.new")
+        obstacle.mkdir()  # what is written there is lost, as on a disk that is full
+    wait_for(lambda: len(count.read_text()) >= 3)
+    assert held.status == "restarting"
+    with held._home() as home:
+        home.lock()  # between two attempts
+        obstacle.rmdir()
+    assert held.wait(timeout=120) == 3
+    assert held.restart_count == 1
+
+
 # -- after a reboot ---------------------------------------------------------------------------------------------------
 
 

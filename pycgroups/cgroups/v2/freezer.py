@@ -28,6 +28,9 @@ def frozen(directory: Directory) -> bool | None:
 def set_frozen(directory: Directory, wanted: bool, deadline: float) -> None:
     """Stop or continue all processes, and sleep until the kernel tells that it is done.
 
+    Whoever kills the group thaws it for that, so it is asked for again when something has changed: of an empty group it
+    is done at once.
+
     Raises:
         CgroupError: it is not done at `deadline`, or the cgroup was removed.
     """
@@ -43,6 +46,7 @@ def set_frozen(directory: Directory, wanted: bool, deadline: float) -> None:
             if not left:
                 raise tree.restless(directory, wanted)
             changes.poll(left * 1000)
+            directory.write("cgroup.freeze", str(int(wanted)))
     except OSError as error:
         raise CgroupError(operation="read", path=f"{directory.path}/{_EVENTS}", errno=error.errno) from None
     finally:

@@ -104,6 +104,25 @@ def test_a_file_that_becomes_shorter(tree, tmp_path):
         list(made[1])
 
 
+@pytest.mark.parametrize("name", [b"file", b"sparse", b"link", b"hard"])
+def test_what_vanishes_or_becomes_something_else_has_no_entry(tree, tmp_path, name):
+    (tmp_path / "file").write_text("long")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "hard").write_text("")
+    os.link(tmp_path / "hard", tmp_path / "other")
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(2**20)
+    entries = Entries(sparse=True)
+    one = seen(tree, name)
+    os.unlink(name, dir_fd=tree)
+    assert entries.entry(one) is None
+    os.mkfifo(name, dir_fd=tree)
+    assert entries.entry(one) is None
+    made = entries.entry(seen(tree, b"other"))
+    assert made is not None
+    assert made[0].target == b""  # and not a link to what is not there
+
+
 def test_what_is_mounted():
     root = os.open("/", os.O_PATH)
     try:
