@@ -8,8 +8,8 @@ import pytest
 
 from pycgroups.containers.result import Result
 from pycgroups.containers.verdict import Hits, Usage
-from pycgroups.containers.vocabulary import Options
-from pycgroups.pytest_plugin import fixture, marker, words
+from pycgroups.containers.vocabulary import Options, RunOptions
+from pycgroups.pytest_plugin import marker, words
 
 
 def result(reason="exited", returncode=0, unenforced=(), peak=5 << 20, processes=3, **hits):
@@ -58,7 +58,7 @@ def test_a_size(count, text):
     assert words._size(count) == text
 
 
-OF_RUN = sorted(fixture.RunOptions.__optional_keys__ - Options.__optional_keys__)
+OF_RUN = sorted({*RunOptions.__optional_keys__, "text", "encoding", "errors"} - Options.__optional_keys__)
 NOT_OF_CONTAINERS = (
     ": it takes the options of pycgroups.run that a container has; its input, output and end are pytest's"
 )
