@@ -64,7 +64,7 @@ def shown(root: Root, store: ImageStore, name: str) -> Iterator[int]:
 
     Raises:
         Unsupported: they cannot be mounted, and a copy is not allowed.
-        Error: there is no room for a copy.
+        Error: there is no room for a copy, or the layers cannot be opened.
     """
     way = asked()
     mounted = -errno.EOPNOTSUPP if way == "copy" else _mounted(root.directory, root.layers)
@@ -77,7 +77,7 @@ def shown(root: Root, store: ImageStore, name: str) -> Iterator[int]:
             copy.make(root)
             mounted = _mounted(copy.path, (".",))
         if mounted < 0:  # this process may not mount
-            mounted = os.open(copy.path, _DIRECTORY)
+            mounted = _opened(copy.path)
         yield mounted
     finally:
         if mounted >= 0:
@@ -87,11 +87,16 @@ def shown(root: Root, store: ImageStore, name: str) -> Iterator[int]:
 
 def _mounted(directory: str, layers: Sequence[str]) -> int:
     """Mount layers as one, the topmost first: a descriptor or -errno."""
-    fd = os.open(directory, _DIRECTORY)
+    fd = _opened(directory)
     try:
         return vfs.overlay([b"/proc/self/fd/%d/%s" % (fd, os.fsencode(path)) for path in layers])
     finally:
         os.close(fd)
+
+
+@io_errors("open layers")
+def _opened(directory: str) -> int:
+    return os.open(directory, _DIRECTORY)
 
 
 class Copy:

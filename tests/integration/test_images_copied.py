@@ -208,6 +208,13 @@ def test_mount(images, box, monkeypatch):
     assert in_use(images) == []
 
 
+def test_layers_that_cannot_be_opened(images, box, monkeypatch):
+    root, lock = images.hold(box)
+    monkeypatch.setattr(images, "hold", lambda _: (root._replace(directory="/no/such"), lock))
+    with pytest.raises(pc.Error, match=r"^open layers /no/such: No such file or directory"), box.mount():
+        pass
+
+
 @pytest.mark.requires("rootless")
 def test_who_may_not_mount_gets_a_copy(images, box, monkeypatch):
     with box.mount() as root:
