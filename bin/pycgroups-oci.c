@@ -1,10 +1,10 @@
-/* The command pycgroups-oci. It starts and deletes a plain container itself; everything else is done by Python.
+/* The command pycgroups-oci. It starts, signals and deletes a plain container itself; all else is done by Python.
  *
- *     pycgroups-oci start ID, delete ID             what is plain: as in pycgroups/runtime, container.py and deletion.py
+ *     pycgroups-oci start ID, kill ID, delete ID    what is plain: as in pycgroups/runtime, container.py and deletion.py
  *     anything else, and any surprise  ---exec--->  python3: pycgroups.oci_cli.main(), from the beginning
  *     wait for the end of a container  <---exec---  `run`, which has started one that is plain
  *
- * Both commands have next to nothing to do, and Python's own start and imports take ten times as long as that. Which
+ * These commands have next to nothing to do, and Python's own start and imports take ten times as long as that. Which
  * container is plain, and what is to be known of it, `create` has said in a file of the state directory: see save_plain
  * in pycgroups/runtime/state.py. So here is no policy, and no error has words: either a container is there as it ought
  * to be, unlocked and in the right state, or Python finds out why not, and tells. What is done by then, it finds done.
@@ -70,10 +70,15 @@ static const char PYTHON[] =
     "from pycgroups.oci_cli.entry import enter\n"
     "enter()\n";
 
+enum verb { START, KILL, DELETE, VERBS };
+static const char *const VERB[] = {[START] = "start", [KILL] = "kill", [DELETE] = "delete"};
+
 struct call {
     const char *root; /* NULL for the default */
-    bool deletes, has_first;
+    enum verb verb;
+    bool has_first;
     const char *id;
+    int signal;
     unsigned long long pid, began; /* --first */
 };
 
@@ -117,6 +122,25 @@ static bool is_id(const char *word)
            strspn(word, ".") < length;
 }
 
+/* Python knows more names. */
+static int signal_of(const char *word)
+{
+    static const struct { const char *name; int number; } known[] = {
+        {"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+        {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"WINCH", SIGWINCH},
+    };
+    char *end;
+    unsigned long number = isdigit((unsigned char)*word) ? strtoul(word, &end, 10) : 0;
+    if (number)
+        return *end == 0 && number < NSIG ? (int)number : 0;
+    if (strncmp(word, "SIG", 3) == 0)
+        word += 3;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(word, known[i].name) == 0)
+            return known[i].number;
+    return 0;
+}
+
 static bool read_call(char **words, struct call *call)
 {
     for (; *words && **words == '-'; words++) {
@@ -128,23 +152,27 @@ static bool read_call(char **words, struct call *call)
     }
     if (!*words)
         return false;
-    call->deletes = strcmp(*words, "delete") == 0;
-    if (!call->deletes && strcmp(*words, "start") != 0)
-        return false;
-    while (*++words) {
-        if (call->deletes && (strcmp(*words, "--force") == 0 || strcmp(*words, "-f") == 0))
+    for (call->verb = START; call->verb < VERBS && strcmp(*words, VERB[call->verb]) != 0; call->verb++)
+        continue;
+    bool deletes = call->verb == DELETE;
+    while (call->verb < VERBS && *++words) {
+        if (deletes && (strcmp(*words, "--force") == 0 || strcmp(*words, "-f") == 0))
             continue;
-        if (call->deletes && strcmp(*words, "--first") == 0 && words[1]) {
+        if (deletes && strcmp(*words, "--first") == 0 && words[1]) {
             int length = 0;
             if (sscanf(*++words, "%llu:%llu%n", &call->pid, &call->began, &length) != 2 || (*words)[length])
                 return false;
             call->has_first = true;
             continue;
         }
+        if (call->id && call->verb == KILL && !call->signal && (call->signal = signal_of(*words)))
+            continue;
         if (call->id || !is_id(*words))
             return false;
         call->id = *words;
     }
+    if (!call->signal)
+        call->signal = SIGTERM;
     return call->id;
 }
 
@@ -276,6 +304,32 @@ static bool start(const struct container *container)
     return true;
 }
 
+/* Whether its end is that of all processes of the container; proc_pid_status(5), NSpid. */
+static bool is_first_of_namespace(const struct container *container)
+{
+    char path[64], text[1 << 13];
+    snprintf(path, sizeof path, "/proc/%llu/status", container->pid);
+    if (read_text(AT_FDCWD, path, text, sizeof text) < 0)
+        return false;
+    char *line = strstr(text, "\nNSpid:"), *end = line ? strchr(line + 1, '\n') : NULL;
+    if (!end)
+        return false;
+    *end = 0;
+    return strcmp(strrchr(line, '\t'), "\t1") == 0;
+}
+
+/* As Container.kill. */
+static bool kill_first(const struct container *container, int number)
+{
+    int first = (int)syscall(SYS_pidfd_open, container->pid, 0);
+    bool done = first >= 0 && life_of(container) == ALIVE && !is_frozen(container) &&
+                (number != SIGKILL || is_first_of_namespace(container)) &&
+                syscall(SYS_pidfd_send_signal, first, number, NULL, 0) == 0;
+    if (first >= 0)
+        close(first);
+    return done;
+}
+
 /* As Home.remove: the record last. */
 static bool remove_home(const struct container *container)
 {
@@ -309,13 +363,21 @@ static bool is_another(const struct call *call, const struct container *containe
     return call->has_first && (call->pid != container->pid || call->began != container->began);
 }
 
+static bool perform(const struct call *call, const struct container *container)
+{
+    if (call->verb == START)
+        return start(container);
+    if (call->verb == KILL)
+        return kill_first(container, call->signal);
+    return is_another(call, container) || delete(container);
+}
+
 static bool is_done(char **words)
 {
     struct call call = {0};
     struct container container;
     container.home = -1;
-    bool done = read_call(words, &call) && open_container(&call, &container) &&
-                (!call.deletes ? start(&container) : is_another(&call, &container) || delete(&container));
+    bool done = read_call(words, &call) && open_container(&call, &container) && perform(&call, &container);
     if (container.home >= 0) /* and its lock, which Python is to have */
         close(container.home);
     return done;

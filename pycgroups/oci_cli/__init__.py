@@ -13,7 +13,7 @@
     notify.py       that a container is ready goes on to a service manager; readiness.py, where there is one
     create.py ...   each command, loaded only when it is asked for
 
-What is called is bin/pycgroups-oci.c. It starts and deletes plain containers itself, and calls this for all else.
+What is called is bin/pycgroups-oci.c. It starts, signals and deletes plain containers itself; this does the rest.
 
 As for `pycgroups.cli`, what a command does not need, it does not import: Python's own start is most of its time.
 """

@@ -4,7 +4,7 @@
         state.json       a `Record`, replaced as a whole
         config.json      the Spec that it was created from
         start.fifo       its process waits for a byte in it; gone once that was sent
-        plain            what the command pycgroups-oci starts and deletes it by, in C, if it is plain
+        plain            what the command pycgroups-oci starts, signals and deletes it by, in C, if it is plain
         notify/          where it says that it is ready, if that was asked for
 
 Whoever reads takes no lock: state.json is one thing or the other. A creator that dies leaves a directory that says

@@ -1,4 +1,4 @@
-"""`pycgroups-oci start` and `delete` of a plain container, which need no Python; and when they call it all the same.
+"""`pycgroups-oci start`, `kill` and `delete` of a plain container need no Python; and when they call it all the same.
 
 bin/pycgroups-oci.c and `runtime.Container` do the same by the same steps; here is what would show that they do not.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from pycgroups import runtime
 from tests import tracing
 from tests.integration.oci import COMMAND, Oci, told
 from tests.podman import IMAGE, Podman
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.requires("userns")
 same_on_v2 = pytest.mark.slow_in_vm("many processes of Python's, and nothing that cgroup v2 changes")
@@ -97,7 +98,7 @@ def test_a_life(watched, oci, create, flags, words):
     watched.words += flags
     watched.alone("start", "web")
     assert oci.state()["status"] == "running"
-    oci.call("kill", "web", "KILL")
+    watched.alone("kill", "web", "KILL")
     oci.wait_for("stopped")
     watched.alone("delete", *words)
     assert not home.exists()
@@ -121,6 +122,30 @@ def test_where_containers_are_by_default(watched, bundle, scratch):
     if is_new:
         with contextlib.suppress(OSError):  # somebody else has containers there by now
             roots.rmdir()
+
+
+@pytest.mark.parametrize("words", [(), ("TERM",), ("SIGTERM",), ("15",), ("USR1",), ("10",), ("SIGWINCH",), ("34",)])
+@same_on_v2
+def test_a_signal(watched, bundle, words):
+    name = {"15": "TERM", "10": "USR1", "34": "34"}.get(*words or ["15"], words and words[0].removeprefix("SIG"))
+    bundle.shell(f"trap 'exit 7' {name}; echo ready; while :; do sleep 0.05; done")
+    with watched.start("run", "--bundle", bundle.write(), "web", stdout=subprocess.PIPE) as run:
+        assert run.stdout.readline() == "ready\n"
+        watched.called.unlink()
+        watched.alone("kill", "web", *words)
+        assert run.wait(PATIENCE) == 7
+
+
+def test_without_a_pid_namespace_all_are_killed(watched, bundle, create):
+    namespaces = bundle.config["linux"]["namespaces"]
+    namespaces[:] = [each for each in namespaces if each["type"] != "pid"]
+    bundle.shell("sleep 1000 & sleep 1000")
+    watched.create()
+    watched.call("start", "web")
+    watched.called.unlink()
+    watched.call("kill", "web", "KILL")
+    assert watched.called.exists()
+    watched.wait_for("stopped")
 
 
 @same_on_v2
@@ -186,6 +211,14 @@ def test_podman_calls_python_once(watched, root, monkeypatch):
         ("delete", "x" * 256),
         ("delete", "--regex", "web"),
         ("delete", "--", "-f"),
+        ("kill", "web"),
+        ("kill",),
+        ("kill", "web", "NONE"),
+        ("kill", "web", "65"),
+        ("kill", "web", "-9"),
+        ("kill", "-9", "web"),
+        ("kill", "web", "9", "9"),
+        ("kill", "web", ""),
         ("--log-format", "xml", "start", "web"),
         ("--root",),
         ("--root", "", "start", "web"),
@@ -216,9 +249,10 @@ def test_wrong_states(ways, oci, create):
         assert "running" in answers[0].err
     oci.call("kill", "web", "KILL")
     oci.wait_for("stopped")
-    answers = [way.asks("start", "web") for way in ways]
-    assert answers[0] == answers[1]
-    assert "stopped" in answers[0].err
+    for words in (("start", "web"), ("kill", "web"), ("kill", "web", "KILL"), ("kill", "web", "0")):
+        answers = [way.asks(*words) for way in ways]
+        assert answers[0] == answers[1]
+        assert re.search("stopped|not running", answers[0].err)
 
 
 def edit(name, change):
@@ -284,6 +318,15 @@ def test_one_that_is_paused_is_not_started(watched, create):
     watched.called.unlink()
     watched.alone("start", "web")
     watched.wait_for("running", "web")
+
+
+@pytest.mark.requires("limits")
+def test_one_that_is_paused_dies(watched, create):
+    create()
+    watched.call("start", "web")
+    watched.call("pause", "web")
+    watched.call("kill", "web", "KILL")
+    watched.wait_for("stopped", "web")
 
 
 @pytest.mark.requires("limits")
