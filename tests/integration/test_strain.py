@@ -61,7 +61,6 @@ def test_a_call_that_the_kernel_does_not_have(nest, own_root, scratch, call, err
             cwd="/host/new",
             mounts=[],
             masked_paths=["/up/secret"],
-            text=True,
         )
         outcome = subject.outcome()
     assert outcome, call
