@@ -136,7 +136,8 @@ def test_a_signal(watched, bundle, words):
         assert run.wait(PATIENCE) == 7
 
 
-def test_without_a_pid_namespace_all_are_killed(watched, bundle, create):
+@pytest.mark.requires("root", "limits")
+def test_without_a_pid_namespace_all_are_killed(watched, bundle):
     namespaces = bundle.config["linux"]["namespaces"]
     namespaces[:] = [each for each in namespaces if each["type"] != "pid"]
     bundle.shell("sleep 1000 & sleep 1000")
