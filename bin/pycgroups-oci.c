@@ -35,7 +35,7 @@
 #define PLAIN "plain"
 #define FIFO "start.fifo"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
-enum { LONGEST_ID = 255, BY_OTHERS = 022, PATIENCE = 10000 /* ms */ };
+enum { CHILDLESS = 2 /* links of a directory of kernfs */, LONGEST_ID = 255, BY_OTHERS = 022, PATIENCE = 10000 /* ms */ };
 enum { BY_PIDFD = 3 /* P_PIDFD, which glibc has since 2.36 */, FAILED = 1, BY_SIGNAL = 128, NO_PYTHON = 127 };
 static const char GO = 0;
 static const char ATTEND[] = "__attend"; /* as in pycgroups/oci_cli/handover.py */
@@ -76,7 +76,7 @@ static const char *const VERB[] = {[START] = "start", [KILL] = "kill", [DELETE] 
 struct call {
     const char *root; /* NULL for the default */
     enum verb verb;
-    bool has_first;
+    bool forces, all, has_first;
     const char *id;
     int signal;
     unsigned long long pid, began; /* --first */
@@ -156,8 +156,11 @@ static bool read_call(char **words, struct call *call)
         continue;
     bool deletes = call->verb == DELETE;
     while (call->verb < VERBS && *++words) {
-        if (deletes && (strcmp(*words, "--force") == 0 || strcmp(*words, "-f") == 0))
+        bool *flag = deletes ? &call->forces : call->verb == KILL ? &call->all : NULL;
+        if (flag && (strcmp(*words, deletes ? "--force" : "--all") == 0 || strcmp(*words, deletes ? "-f" : "-a") == 0)) {
+            *flag = true;
             continue;
+        }
         if (deletes && strcmp(*words, "--first") == 0 && words[1]) {
             int length = 0;
             if (sscanf(*++words, "%llu:%llu%n", &call->pid, &call->began, &length) != 2 || (*words)[length])
@@ -318,6 +321,27 @@ static bool is_first_of_namespace(const struct container *container)
     return strcmp(strrchr(line, '\t'), "\t1") == 0;
 }
 
+/* Whether there is nobody in its cgroups any more, nor in any below them. */
+static bool is_empty(const struct container *container)
+{
+    struct stat facts;
+    for (const char *cgroup = container->cgroups; *cgroup; cgroup += strlen(cgroup) + 1) {
+        char path[PATH_MAX], text[2];
+        if (stat(cgroup, &facts) != 0 && errno == ENOENT)
+            continue;
+        if (facts.st_nlink != CHILDLESS || (size_t)snprintf(path, sizeof path, "%s/cgroup.procs", cgroup) >= sizeof path ||
+            read_text(AT_FDCWD, path, text, sizeof text) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* As Container.kill: of all processes, where there is none. */
+static bool kill_all(const struct container *container)
+{
+    return life_of(container) == ENDED && is_empty(container);
+}
+
 /* As Container.kill. */
 static bool kill_first(const struct container *container, int number)
 {
@@ -368,8 +392,14 @@ static bool perform(const struct call *call, const struct container *container)
     if (call->verb == START)
         return start(container);
     if (call->verb == KILL)
-        return kill_first(container, call->signal);
+        return call->all ? kill_all(container) : kill_first(container, call->signal);
     return is_another(call, container) || delete(container);
+}
+
+static bool is_absent(const struct container *container)
+{
+    struct stat facts;
+    return *container->path && lstat(container->path, &facts) != 0 && errno == ENOENT;
 }
 
 static bool is_done(char **words)
@@ -377,7 +407,9 @@ static bool is_done(char **words)
     struct call call = {0};
     struct container container;
     container.home = -1;
-    bool done = read_call(words, &call) && open_container(&call, &container) && perform(&call, &container);
+    *container.path = 0;
+    bool done = read_call(words, &call) &&
+                (open_container(&call, &container) ? perform(&call, &container) : call.forces && is_absent(&container));
     if (container.home >= 0) /* and its lock, which Python is to have */
         close(container.home);
     return done;

@@ -136,6 +136,28 @@ def test_a_signal(watched, bundle, words):
         assert run.wait(PATIENCE) == 7
 
 
+def test_what_containerd_asks_for_after_the_end(watched, bundle, stop):
+    home = stop()
+    for words in (("kill", "--all", "web", "9"), ("kill", "web", "KILL", "-a"), ("delete", "web")):
+        watched.alone(*words)
+    assert not home.exists()
+    watched.alone("delete", "--force", "web")
+    assert InPython(bundle).asks("delete", "--force", "web") == (0, "", "")
+
+
+@pytest.mark.requires("limits")
+@pytest.mark.parametrize("inside", ["", "below"])
+def test_who_is_left_in_the_cgroup_is_killed_with_all(watched, bundle, stop, inside):
+    stop()
+    place = next(path for path in cgroups("web", bundle) if "cpuset" not in path.parts) / inside
+    place.mkdir(exist_ok=True)
+    with subprocess.Popen(["sleep", "1000"]) as left:
+        (place / "cgroup.procs").write_text(str(left.pid))
+        watched.call("kill", "--all", "web", "KILL")
+        assert left.wait(PATIENCE) == -signal.SIGKILL
+    watched.call("delete", "web")
+
+
 @pytest.mark.requires("root", "limits")
 def test_without_a_pid_namespace_all_are_killed(watched, bundle):
     namespaces = bundle.config["linux"]["namespaces"]
@@ -200,7 +222,7 @@ def test_podman_calls_python_once(watched, root, monkeypatch):
     [
         ("start", "web"),
         ("delete", "web"),
-        ("delete", "--force", "web"),
+        ("delete", "--force", "--all", "web"),
         ("start",),
         ("start", "web", "more"),
         ("start", "--force", "web"),
@@ -213,6 +235,9 @@ def test_podman_calls_python_once(watched, root, monkeypatch):
         ("delete", "--regex", "web"),
         ("delete", "--", "-f"),
         ("kill", "web"),
+        ("kill", "--all", "web", "KILL"),
+        ("kill", "--force", "web", "KILL"),
+        ("delete", "--all", "web"),
         ("kill",),
         ("kill", "web", "NONE"),
         ("kill", "web", "65"),
