@@ -141,6 +141,16 @@ static int signal_of(const char *word)
     return 0;
 }
 
+/* What a flag of a command sets. */
+static bool *flag_of(const char *word, struct call *call)
+{
+    if (call->verb == DELETE && (strcmp(word, "--force") == 0 || strcmp(word, "-f") == 0))
+        return &call->forces;
+    if (call->verb == KILL && (strcmp(word, "--all") == 0 || strcmp(word, "-a") == 0))
+        return &call->all;
+    return NULL;
+}
+
 static bool read_call(char **words, struct call *call)
 {
     for (; *words && **words == '-'; words++) {
@@ -154,14 +164,13 @@ static bool read_call(char **words, struct call *call)
         return false;
     for (call->verb = START; call->verb < VERBS && strcmp(*words, VERB[call->verb]) != 0; call->verb++)
         continue;
-    bool deletes = call->verb == DELETE;
     while (call->verb < VERBS && *++words) {
-        bool *flag = deletes ? &call->forces : call->verb == KILL ? &call->all : NULL;
-        if (flag && (strcmp(*words, deletes ? "--force" : "--all") == 0 || strcmp(*words, deletes ? "-f" : "-a") == 0)) {
+        bool *flag = flag_of(*words, call);
+        if (flag) {
             *flag = true;
             continue;
         }
-        if (deletes && strcmp(*words, "--first") == 0 && words[1]) {
+        if (call->verb == DELETE && strcmp(*words, "--first") == 0 && words[1]) {
             int length = 0;
             if (sscanf(*++words, "%llu:%llu%n", &call->pid, &call->began, &length) != 2 || (*words)[length])
                 return false;

@@ -957,8 +957,6 @@ static int is_hole(const struct plan_step *step, int64_t number)
     return number < 128 && (uint64_t)step->arg[2 + number / 64] >> number % 64 & 1;
 }
 
-/* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
- * what we wait for the start on. This takes more system calls than the program's filter need allow. */
 static void __attribute__((noreturn)) end_by(int signal)
 {
     SYS(exit_group, 128 + signal);
@@ -993,6 +991,8 @@ static void close_others(struct run *run, int64_t first, int64_t end, int64_t ke
     }
 }
 
+/* Descriptors 3 and up are what the plan says, everything else goes; above them, until the exec, the control socket and
+ * what we wait for the start on. This takes more system calls than the program's filter need allow. */
 static int do_ready(struct run *run, const struct plan_step *step)
 {
     int64_t slot = step->arg[0], count = step->arg[1], kept = step->arg[4];

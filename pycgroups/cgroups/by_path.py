@@ -11,7 +11,7 @@ from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from pycgroups.cgroups.detect import Hierarchy
 
@@ -37,16 +37,19 @@ def place_in(home: Hierarchy, path: str) -> Place:
     return Place(detect.V2, path, programs.union(read_path(f"{path}/cgroup.controllers").split()))
 
 
-def having(controller: str, paths: Collection[str]) -> Iterator[str]:
+def having(controller: str, paths: Iterable[str]) -> Iterator[str]:
     """Name those directories of a group that have a controller; those of v1 first, which tell it by where they are.
 
     Raises:
         CgroupError: ENOENT; one is in no hierarchy.
     """
     found = detect.everything()
-    on_v2 = [path for path in paths if (home := _home(found, path)) is None or home.version == detect.V2]
-    ordered = [*(path for path in paths if path not in on_v2), *on_v2]
-    return (path for path in ordered if controller in place_of(path).controllers)
+
+    def is_elsewhere(path: str) -> bool:
+        home = _home(found, path)
+        return home is None or home.version == detect.V2
+
+    return (path for path in sorted(paths, key=is_elsewhere) if controller in place_of(path).controllers)
 
 
 def is_frozen(paths: Iterable[str]) -> bool:

@@ -94,9 +94,7 @@ class RunOptions(Options, total=False):
     on_syscall: OnSyscall | None
 
 
-class PopenOptions(Words, total=False):
-    """What `Container.popen` takes, but for what makes its streams text."""
-
+class _InsideOptions(Words, total=False):
     stdin: Stream
     stdout: Stream
     stderr: Stream
@@ -104,21 +102,18 @@ class PopenOptions(Words, total=False):
     cwd: Path | None
     user: int | str | None
     tty: bool
-    size: tuple[int, int] | None
     require_limits: bool
 
 
-class ExecOptions(Words, total=False):
+class PopenOptions(_InsideOptions, total=False):
+    """What `Container.popen` takes, but for what makes its streams text."""
+
+    size: tuple[int, int] | None
+
+
+class ExecOptions(_InsideOptions, total=False):
     """What `Container.exec` takes, but for what makes its output text."""
 
     input: str | bytes | memoryview | None
-    stdin: Stream
-    stdout: Stream
-    stderr: Stream
     check: bool
     timeout: float | None
-    env: Pairs | None
-    cwd: Path | None
-    user: int | str | None
-    tty: bool
-    require_limits: bool

@@ -36,8 +36,7 @@ class Rights(NamedTuple):
 def rights() -> Rights:
     """Look at all of that at once."""
     bits, nested, groups = effective(), is_nested(), may_set_groups()
-    mounts = bool(bits >> _CAP_SYS_ADMIN & 1) and (not nested or _owns_mounts())
-    return Rights(mounts, nested, groups, bool(bits >> _CAP_SETGID & 1) and groups)
+    return Rights(_may_mount(bits, nested=nested), nested, groups, bool(bits >> _CAP_SETGID & 1) and groups)
 
 
 def effective() -> int:
@@ -54,7 +53,11 @@ def may_unshare() -> bool:
 
 def is_privileged() -> bool:
     """Tell whether it may open and idmap trees of its own mount namespace (CAP_SYS_ADMIN where that belongs)."""
-    return may_unshare() and (not is_nested() or _owns_mounts())
+    return _may_mount(effective(), nested=is_nested())
+
+
+def _may_mount(bits: int, *, nested: bool) -> bool:
+    return bool(bits >> _CAP_SYS_ADMIN & 1) and (not nested or _owns_mounts())
 
 
 def _owns_mounts() -> bool:

@@ -8,6 +8,7 @@ import os
 from pycgroups.cgroups.cpus import check_available
 from pycgroups.cgroups.files import Directory, read_path
 from pycgroups.cgroups.manager import Controller, Lack
+from pycgroups.cgroups.v1.manager import CLONE_CHILDREN
 from pycgroups.errors import CgroupError
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def inherit(directory: Directory) -> None:
     _inherit(directory, "cpuset.mems")
     _take(directory, "cpuset.cpus")
     try:
-        directory.write("cgroup.clone_children", "1")
+        directory.write(CLONE_CHILDREN, "1")
     except CgroupError:  # where others have made it for this user: then each is given its own
         return
 
