@@ -10,6 +10,10 @@
  *
  * A step names file descriptors by slot. The first `passed` slots are what the library hands over, in order: first
  * the descriptors that the caller gave, then those that `prepare` opened.
+ *
+ * A message takes so many descriptors, and a process so many open ones. What `prepare` opens beyond `passed` is handed
+ * over in further parts, when the helper is at work already, each in consecutive slots, which may be those of the part
+ * before: OP_TAKE is where the helper takes the next one.
  */
 #ifndef PYCGROUPS_PLAN_H
 #define PYCGROUPS_PLAN_H
@@ -26,6 +30,7 @@ enum {
 
 enum plan_op {
     OP_TREE = 1,   /* slot, clone flags, attr_set, attr_clr, propagation, idmap slot or -1, directory slot or -1; path */
+    OP_TAKE,       /* first slot: the next part of what `prepare` opens */
     OP_FS,         /* slot, mount attributes; type, options "key=value\0flag\0..." */
     OP_FCHDIR,     /* slot */
     OP_STACK,      /* slot; path: mount there in the old root, so that names in it can be given to the kernel */

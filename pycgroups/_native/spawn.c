@@ -447,13 +447,27 @@ int spawn_give(struct spawned *out, const int *fds, uint32_t count)
     return 0;
 }
 
+/* How many of the `prepare` steps come before the helper begins. */
+static uint32_t count_first(const struct spawned *out)
+{
+    uint32_t room = out->run.plan->passed - out->given;
+    return room < out->run.plan->prepare ? room : out->run.plan->prepare;
+}
+
+/* Those of the first slots are the caller's. */
+static int prepare(struct spawned *out, uint32_t i)
+{
+    const struct plan_step *step = plan_steps(out->run.plan) + i;
+    return step->arg[0] < out->given ? -EINVAL : perform(&out->run, step);
+}
+
 int spawn_prepare(struct spawned *out, int idmapped, int *step)
 {
     const struct plan_step *steps = plan_steps(out->run.plan);
-    for (uint32_t i = 0; i < out->run.plan->prepare; i++) {
-        if ((steps[i].op == OP_TREE && steps[i].arg[5] >= 0) != idmapped)
+    for (uint32_t i = 0; i < count_first(out); i++) {
+        if ((steps[i].arg[5] >= 0) != idmapped)
             continue;
-        int ret = steps[i].arg[0] < out->given ? -EINVAL : perform(&out->run, steps + i); /* those are the caller's */
+        int ret = prepare(out, i);
         if (ret < 0) {
             *step = (int)i;
             return ret;
@@ -468,6 +482,30 @@ static long send_go(const struct spawned *out, int flags)
     return ret < 0 ? ret : 0;
 }
 
+/* One part: from this step on as long as the slots are consecutive. How many steps, or -errno. */
+static long send_part(struct spawned *out, uint32_t from, int *step)
+{
+    const struct plan_step *steps = plan_steps(out->run.plan) + from;
+    uint32_t most = out->run.plan->prepare - from, count = 0;
+    for (; count < most && steps[count].arg[0] == steps[0].arg[0] + count; count++) {
+        int ret = prepare(out, from + count);
+        if (ret < 0) {
+            *step = (int)(from + count);
+            return ret;
+        }
+    }
+    long ret = message_send(out->control, "", 1, out->run.slot + steps[0].arg[0], count, 0);
+    return ret < 0 ? ret : count;
+}
+
+static long send_parts(struct spawned *out, int *step)
+{
+    long ret = 0;
+    for (uint32_t i = count_first(out); i < out->run.plan->prepare && ret >= 0; i += (uint32_t)ret)
+        ret = send_part(out, i, step);
+    return ret < 0 ? ret : 0;
+}
+
 /* Close what `prepare` opened; the given ones are the caller's. */
 static void close_prepared(struct spawned *out)
 {
@@ -478,18 +516,22 @@ static void close_prepared(struct spawned *out)
 
 int spawn_go_early(struct spawned *out)
 {
-    long ret = out->sent == out->run.plan->size ? send_go(out, MSG_DONTWAIT_) : -EAGAIN;
+    int is_all = out->sent == out->run.plan->size && count_first(out) == out->run.plan->prepare;
+    long ret = is_all ? send_go(out, MSG_DONTWAIT_) : -EAGAIN;
     if (ret == -EAGAIN)
         return 0;
     close_prepared(out);
     return ret < 0 ? (int)ret : 1;
 }
 
-int spawn_go(struct spawned *out)
+int spawn_go(struct spawned *out, int *step)
 {
+    *step = -1;
     long ret = send_plan(out, 0);
     if (ret == 0)
         ret = send_go(out, 0);
+    if (ret == 0)
+        ret = send_parts(out, step);
     close_prepared(out);
     return (int)ret;
 }

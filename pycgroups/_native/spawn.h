@@ -44,19 +44,20 @@ int spawn_begin(struct spawned *out, const void *plan, uint32_t size, int above)
 /* Fill the plan's first slots; they stay the caller's. 0 or -errno. */
 int spawn_give(struct spawned *out, const int *fds, uint32_t count);
 
-/* Perform the plan's `prepare` steps: those of idmapped mounts, whose user namespaces must be there, or the others.
- * 0 or -errno; *step is the step that failed. */
+/* Perform the plan's `prepare` steps, as far as the helper has what they open from the beginning: those of idmapped
+ * mounts, whose user namespaces must be there, or the others. 0 or -errno; *step is the step that failed. */
 int spawn_prepare(struct spawned *out, int idmapped, int *step);
 
 /* Open the child's user namespace into a slot. 0 or -errno. */
 int spawn_open_userns(struct spawned *out, int slot);
 
 /* Let the helper begin, and hand over all descriptors, before there is one: it finds all there and need not wait.
- * 1, or 0 when the socket does not take all that, or -errno. */
+ * 1, or 0 when they come in parts or the socket does not take all that, or -errno. */
 int spawn_go_early(struct spawned *out);
 
-/* The same once there is a helper. 0 or -errno. */
-int spawn_go(struct spawned *out);
+/* The same once there is a helper, which gets the other parts of what `prepare` opens as well. 0 or -errno; *step is the
+ * step that failed, or -1. */
+int spawn_go(struct spawned *out, int *step);
 
 /* Clone and exec the helper in its namespaces; it waits for its plan, if that is not there yet. 0 or -errno.
  * The calling thread stands still until the exec; other threads do not. */

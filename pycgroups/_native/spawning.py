@@ -148,9 +148,11 @@ def go_early(spawned: Spawned) -> int:
     return int(lib.spawn_go_early(spawned.out))
 
 
-def go(spawned: Spawned) -> int:
-    """Let the helper begin; 0 or -errno."""
-    return int(lib.spawn_go(spawned.out))
+def go(spawned: Spawned) -> tuple[int, int]:
+    """Let the helper begin; 0 or -errno, and the step that failed, or -1."""
+    step = ffi.new("int *")
+    result = lib.spawn_go(spawned.out, step)
+    return result, step[0]
 
 
 def child(  # noqa: PLR0917 (those of the C function)

@@ -190,6 +190,21 @@ static int do_tree(struct run *run, const struct plan_step *step)
     return ret == 0 && top ? set_attr((int)fd, 0, 0, 0, userns, 0) : ret;
 }
 
+static int do_take(struct run *run, const struct plan_step *step)
+{
+    char byte;
+    struct message message;
+    uint32_t count;
+    long ret = message_receive(run->control, &byte, 1, &message, &count, 0);
+    if (ret == 0)
+        ret = -ECONNRESET;
+    for (uint32_t i = 0; i < count; i++) {
+        int kept = keep(run, step->arg[0] + i, message.fds[i]);
+        ret = ret < 0 ? ret : kept;
+    }
+    return ret < 0 ? (int)ret : 0;
+}
+
 static int configure(int context, const char *options, uint32_t length)
 {
     for (const char *end = options + length; options < end; options += text_length(options) + 1) {
@@ -1055,6 +1070,7 @@ static int do_step(struct run *run, const struct plan_step *step)
 {
     switch ((enum plan_op)step->op) {
     case OP_TREE: return do_tree(run, step);
+    case OP_TAKE: return do_take(run, step);
     case OP_FS: return do_fs(run, step);
     case OP_FCHDIR: return (int)SYS(fchdir, fd_of(run, step->arg[0]));
     case OP_STACK: return do_stack(run, step);

@@ -324,7 +324,7 @@ def launch(
             _check_step(running, *spawning.prepare(spawned, idmapped=True))
         if not early:
             running.told = True
-            _check_step(running, spawning.go(spawned))
+            _check_step(running, *spawning.go(spawned))
     except BaseException:
         running.close()
         raise

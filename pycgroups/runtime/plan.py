@@ -174,9 +174,11 @@ class _Planner:
         self.cgroups: tuple[Shown, ...] = ()
         self.nodes: Mapping[str, str] = _NONE
         self.links: Mapping[str, str] = _NONE
-        self.trees = 0
+        self.next = self.given  # slot of the next tree
+        self.again = TERMINAL  # from here on slots may have others, once what they have is mounted
         self.overlays: list[int] = []  # slots of those that are not the root itself
         self.later: list[int] = []  # slots of file systems that are read-only at the end
+        self.covered: list[str] = []  # destinations of those that there is no slot for
         self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
         self.prepare: list[Step] = []
         self.early: list[Step] = []
@@ -223,32 +225,50 @@ class _Planner:
         idmap: IdMaps | Literal[False] | None = False,
         idmap_all: bool = True,
     ) -> int:
-        """Open a tree of the host; the answer is its slot."""
-        self.check_room()
-        slot = self.given + self.trees
-        self.trees += 1
+        """Open a tree of the host; the answer is its slot. It is to be mounted before the next one is opened."""
+        slot = self.tree_slot()
         userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
         flags = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
-        (self.prepare if self.privileged else self.early).append(step)
+        if self.privileged:
+            self.prepare.append(step)
+        else:
+            (self.setup if slot == TEMPORARY else self.early).append(step)
         return slot
 
-    def held_slot(self) -> int:
-        """Return the next slot of what is held to the end, from above."""
-        self.check_room()
+    def tree_slot(self) -> int:
+        """Return the next slot of a tree.
+
+        Where all are taken, those of what is mounted by then have others: of the next part that is handed over, or
+        `TEMPORARY` of one that the helper opens only when it is to be mounted.
+        """
+        if self.next > self.free_from_above():
+            self.check_room(self.again)
+            if not self.privileged:
+                return TEMPORARY
+            self.next = self.again
+            self.add(lib.OP_TAKE, self.next)
+        self.next += 1
+        return self.next - 1
+
+    def free_from_above(self) -> int:
+        """Return the next slot of what is held to the end."""
         return TERMINAL - 1 - len(self.overlays) - len(self.later)
 
-    def check_room(self) -> None:
-        """Refuse more than there are slots for: what is handed over and trees from below, what is held from above."""
-        if self.given + self.trees + len(self.overlays) + len(self.later) < TERMINAL:
-            return
-        most = self.trees + len(self.later)
-        raise InvalidConfig(
-            f"more than {most} files and directories of the host, and read-only tmpfs, are to be mounted",
-            operation="mounts",
-            hint="mount a directory that several of them are in",
-        )
+    def held_slot(self) -> int:
+        """Take a slot for what is held to the end, from above; trees are mounted by then."""
+        self.check_room(min(self.next, self.again))
+        return self.free_from_above()
+
+    def check_room(self, taken: int) -> None:
+        """Refuse more layers than there are slots for, of which those below `taken` are not free."""
+        if self.free_from_above() < taken:
+            raise InvalidConfig(
+                f"more than {self.next - self.given + len(self.overlays)} layers are to be mounted",
+                operation="mounts",
+                hint="make one directory of several layers",
+            )
 
     def propagation(self) -> int:
         """Of trees that say nothing of it; config-linux.md, "Rootfs Mount Propagation"."""
@@ -336,6 +356,7 @@ class _Planner:
             self.make_scratch(rootfs, rootfs.size)
             self.stage_layers(overlays)
             overlaid.make(self, rootfs)
+            self.again = self.next
             return
         # Devices of a rootfs are not the container's to open, unless its cgroup decides that.
         attributes = 0 if rootfs.devices else lib.MOUNT_ATTR_NODEV
@@ -347,6 +368,7 @@ class _Planner:
             propagation=propagation,
             idmap=None if rootfs.idmapped else False,
         )
+        self.again = self.next
         if rootfs.files or overlays:
             self.make_scratch(rootfs, None)
             self.stage_layers(overlays)
@@ -431,7 +453,8 @@ class _Planner:
                 idmap_all=options.idmap_all or not _is_idmapped(mount),
             )
         else:
-            attributes = options.attributes & (~lib.MOUNT_ATTR_RDONLY if slot in self.later else -1)
+            is_open = slot in self.later or mount.destination in self.covered
+            attributes = options.attributes & (~lib.MOUNT_ATTR_RDONLY if is_open else -1)
             data = self.staged_overlay(mount, options.data) if id(mount) in self.staged else options.data
             self.file_system(mount.type or "", slot, attributes, data, mount.source)
             if mount.type == "tmpfs":
@@ -468,9 +491,12 @@ class _Planner:
         slot = DEV if is_dev and not options.bind else TEMPORARY
         is_filled = (is_dev or mount.type == "tmpfs") and not _is_bind(mount, options)
         if is_filled and options.attributes & lib.MOUNT_ATTR_RDONLY:
-            if slot != DEV:
+            if slot != DEV and self.free_from_above() > self.again:
                 slot = self.held_slot()
-            self.later.append(slot)
+            if slot == TEMPORARY:
+                self.covered.append(mount.destination)
+            else:
+                self.later.append(slot)
         return slot
 
     def be_like(self, mount: Mount, options: mount_options.Options, slot: int) -> None:
@@ -563,6 +589,14 @@ class _Planner:
         self.add(lib.OP_TREE, TEMPORARY, 0, 0, 0, lib.MS_PRIVATE, -1, TERMINAL, texts=(b"",))
         self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(b"/dev/console",))
 
+    def cover(self, path: str) -> None:
+        """Show read-only, once it is filled, what there was no slot for; what is mounted in it stays as it is."""
+        self.add(
+            lib.OP_TREE, TEMPORARY, lib.AT_RECURSIVE | lib.TREE_INSIDE, 0, 0, 0, -1, -1, texts=(os.fsencode(path),)
+        )
+        self.add(lib.OP_ATTR, TEMPORARY, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+        self.add(lib.OP_MOUNT, TEMPORARY, 0, texts=(os.fsencode(path),))
+
     def name_and_connect(self) -> None:
         if self.spec.hostname:
             self.add(lib.OP_HOSTNAME, texts=(os.fsencode(self.spec.hostname),))
@@ -588,6 +622,8 @@ class _Planner:
             self.later += (-1, *self.overlays, *dev)
         for slot in dict.fromkeys(self.later):
             self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
+        for path in self.covered:
+            self.cover(path)
         if self.manner.waits:
             self.add(lib.OP_WAIT)
         bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()

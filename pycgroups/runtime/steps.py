@@ -100,13 +100,21 @@ class Plan(NamedTuple):
     def destination(self, index: int) -> str | None:
         """Return where the tree that a step opens is mounted; None if that is no path of the container."""
         slot, later = self.steps[index].args[0], self.steps[index + 1 :]
-        path = next((each.path for each in later if each.op == lib.OP_MOUNT and each.args[0] == slot), None)
+        mounts = [each.path for each in later if each.op == lib.OP_MOUNT and each.args[0] == slot]
+        before = sum(each.args[0] == slot for each in self.prepare[:index]) if index < len(self.prepare) else 0
+        path = mounts[before] if before < len(mounts) else None
         return path if path and path.startswith("/") else None
 
     @property
     def forks(self) -> bool:
         """Tell whether the helper goes on in a child of its own (``OP_FORK``)."""
         return lib.OP_FORK in [step.op for step in self.setup]
+
+    @property
+    def first_part(self) -> int:
+        """How many trees the helper has from the beginning: those with the slots after what is given."""
+        in_a_row = (at for at, step in enumerate(self.prepare) if step.args[:1] != (self.given + at,))
+        return next(in_a_row, len(self.prepare))
 
     @property
     def has_idmapped_trees(self) -> bool:
@@ -134,7 +142,7 @@ class Plan(NamedTuple):
             lib.PLAN_MAGIC,
             offset,
             (lib.PLAN_INIT if self.init else 0) | (lib.PLAN_INHERITS if self.inherits else 0),
-            self.given + prepared,
+            self.given + self.first_part,
             prepared,
             prepared + len(self.setup),
             len(steps),
