@@ -648,6 +648,13 @@ static int tell_waiting(const struct run *run, const struct plan_step *step)
     return ret < 0 ? (int)ret : 0;
 }
 
+/* Ids of a file system of the host are the library's to map, who has rights over it. */
+static int do_map(struct run *run, const struct plan_step *step)
+{
+    int ret = send_fd(run, step, fd_of(run, step->arg[0]));
+    return ret < 0 ? ret : read_word(run->control);
+}
+
 static int do_wait(const struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
@@ -1071,6 +1078,7 @@ static int do_step(struct run *run, const struct plan_step *step)
     switch ((enum plan_op)step->op) {
     case OP_TREE: return do_tree(run, step);
     case OP_TAKE: return do_take(run, step);
+    case OP_MAP: return do_map(run, step);
     case OP_FS: return do_fs(run, step);
     case OP_FCHDIR: return (int)SYS(fchdir, fd_of(run, step->arg[0]));
     case OP_STACK: return do_stack(run, step);

@@ -61,9 +61,12 @@ def mount(kind: str, *options: str, attributes: int) -> int:
     return int(lib.open_file_system(kind.encode(), packed, len(packed), attributes))
 
 
-def map_ids(mounted: int, userns: int) -> int:
-    """Show a mount that is attached nowhere through the id map of a user namespace; mount_setattr(2). 0 or -errno."""
-    return int(lib.set_attr(mounted, 0, 0, 0, userns, 0))
+def map_ids(mounted: int, userns: int, *, recursive: bool = False) -> int:
+    """Show a mount that is attached nowhere through the id map of a user namespace; mount_setattr(2). 0 or -errno.
+
+    With `recursive` all that is mounted below as well.
+    """
+    return int(lib.set_attr(mounted, 0, 0, 0, userns, recursive))
 
 
 def free_loop(control: int) -> int:

@@ -56,13 +56,17 @@ _OWN_PROC = (
     "a link on this path leads into /proc, where /proc/self is another for each process: name what is in /proc itself"
 )
 _UNMAPPED = "the container's root has no right here: the owner on the host is not in its id map (userns, idmap=True)"
+_NO_IDMAP = "the file system or this user namespace does not allow idmapped mounts"
 
 _STEPS = {
     (lib.OP_TREE, errno.ENOENT): "it does not exist on the host, or in an earlier mount that hides the place",
     (lib.OP_TREE, errno.EACCES): "the caller may not reach this path",
     (lib.OP_TREE, errno.EINVAL): "the file system does not know idmapped mounts (5.12 and newer, not all), "
     'or holds mounts that must stay hidden; try userns="host" or another directory',
-    (lib.OP_TREE, errno.EPERM): "the file system or this user namespace does not allow idmapped mounts",
+    (lib.OP_TREE, errno.EPERM): _NO_IDMAP,
+    (lib.OP_MAP, errno.EINVAL): "the file system does not know idmapped mounts (5.12 and newer, not all), or is the "
+    "container's own and has its ids already",
+    (lib.OP_MAP, errno.EPERM): _NO_IDMAP,
     (lib.OP_MOUNT, errno.ELOOP): _SYMLINK,
     (lib.OP_MOUNT, errno.EACCES): _UNMAPPED,
     (lib.OP_MOUNT, errno.ENOENT): "a symlink of the image on this path leads to nothing in it",

@@ -52,6 +52,7 @@ class Running:
         has_forked: it went on in a child of its own, which is what pid and pidfd are of by now.
         outcome: how it has ended, if that is known before it is reaped.
         told: the helper has all that it needs, and does not wait for us any more.
+        maps: user namespaces by which it has us map ids (``OP_MAP``), by their slots.
         waiting: the operation that waits for us or for others (``OP_WAIT``, ``OP_START``), while it does.
     """
 
@@ -68,6 +69,7 @@ class Running:
         self.outcome: Report | None = None
         self.waiting: int | None = None
         self.told = False
+        self.maps: dict[int, int] = {}
         self._is_over = False  # the conversation: nothing more is to come
         self._reaped = False
         self._ends = 0
@@ -117,6 +119,8 @@ class Running:
             self.started = True
         elif report.kind == lib.REPORT_EXITED:
             self.status, self.report = report.value, report
+        elif report.kind == lib.REPORT_FD and self.plan.steps[report.step].op == lib.OP_MAP:
+            self._map(report)
         elif report.kind == lib.REPORT_FD:
             self.descriptors[self.plan.steps[report.step].op] = report.fd
         elif report.kind == lib.REPORT_FORKED:
@@ -125,6 +129,25 @@ class Running:
             self.waiting = self.plan.steps[report.step].op
         elif self.failure is None:
             self.failure = step_error(self.plan, report.step, report.error)
+
+    def hold_maps(self, handed: Sequence[int]) -> None:
+        """Keep the user namespaces by which ids are mapped later; -1 is the container's own."""
+        for slot in self.plan.mapped_later:
+            self.maps[slot] = os.dup(handed[slot] if handed[slot] >= 0 else self.spawned.out.userns)
+
+    def _map(self, report: Report) -> None:
+        """Map the ids of a tree that is the helper's, by rights which that does not have."""
+        from pycgroups._native import vfs  # few ask for it
+
+        _, slot, below = self.plan.steps[report.step].args
+        try:
+            result = vfs.map_ids(report.fd, self.maps[slot], recursive=bool(below))
+        finally:
+            os.close(report.fd)
+        if result < 0:
+            self.failure = self.failure or step_error(self.plan, report.step, -result)
+        else:
+            self.go_on()
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""
@@ -157,7 +180,7 @@ class Running:
         self.waiting = None
         poll = select.poll()
         # Without an init an exec, or a failure, ends the conversation: what comes before can wait, and wakes nobody up.
-        poll.register(self.control, select.POLLIN if self.plan.init else 0)
+        poll.register(self.control, select.POLLIN if self.plan.init or self.maps else 0)
         poll.poll()
         while self.hear(most=1) and not self.started and self.failure is None:
             poll.poll()
@@ -239,8 +262,9 @@ class Running:
                 self.let_go()
                 raise
             self._reaped = True
-        while self.descriptors:
-            os.close(self.descriptors.popitem()[1])
+        for held in self.descriptors, self.maps:
+            while held:
+                os.close(held.popitem()[1])
         self.spawned.close()
 
     def _end(self) -> None:
@@ -322,6 +346,7 @@ def launch(
             _check_step(running, spawning.open_userns(spawned, len(given) + plan.idmaps.index(None)))
         if idmapped:
             _check_step(running, *spawning.prepare(spawned, idmapped=True))
+        running.hold_maps([*given, *namespaces])
         if not early:
             running.told = True
             _check_step(running, *spawning.go(spawned))
@@ -399,7 +424,7 @@ def step_error(plan: Plan, index: int, number: int) -> LaunchError:
     from pycgroups.runtime import hints
 
     step = plan.steps[index]
-    if step.op == lib.OP_TREE:
+    if step.op in (lib.OP_TREE, lib.OP_MAP):
         destination = plan.destination(index)
         what = f"mount at {destination}: source" if destination else "source of a mount"
         hint = hints.for_step(step, number)

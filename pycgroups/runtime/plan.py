@@ -228,7 +228,7 @@ class _Planner:
         """Open a tree of the host; the answer is its slot. It is to be mounted before the next one is opened."""
         slot = self.tree_slot()
         userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
-        flags = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
+        flags = _tree_flags(recursive=recursive, idmap_all=idmap_all)
         args = (slot, flags, attributes, clear, propagation or self.propagation(), userns, -1)
         step = Step(lib.OP_TREE, args, (os.fsencode(source),))
         if self.privileged:
@@ -436,22 +436,8 @@ class _Planner:
             self.add(lib.OP_COPY_LINK, texts=(target, os.fsencode(mount.destination)))
             return
         slot = self.mount_slot(mount, options)
-        source = os.path.join(self.bundle, mount.source or "")
-        if _is_bind(mount, options) and (inside := self.of_earlier_mount(mount, source)) is not None:
-            flags = (lib.AT_RECURSIVE if options.recursive else 0) | lib.TREE_INSIDE
-            propagation = options.propagation or self.propagation()
-            args = (slot, flags, options.attributes, options.clear, propagation, -1, -1)
-            self.add(lib.OP_TREE, *args, texts=(os.fsencode(inside),))
-        elif _is_bind(mount, options):
-            slot = self.tree(
-                source,
-                recursive=options.recursive,
-                attributes=options.attributes,
-                clear=options.clear,
-                propagation=options.propagation,
-                idmap=_idmaps(mount) if _is_idmapped(mount) else False,
-                idmap_all=options.idmap_all or not _is_idmapped(mount),
-            )
+        if _is_bind(mount, options):
+            slot = self.bind(mount, options)
         else:
             is_open = slot in self.later or mount.destination in self.covered
             attributes = options.attributes & (~lib.MOUNT_ATTR_RDONLY if is_open else -1)
@@ -466,12 +452,39 @@ class _Planner:
         resolve = lib.RESOLVE_NO_SYMLINKS if _is_strict(mount) else 0
         self.add(lib.OP_MOUNT, slot, resolve, texts=(os.fsencode(mount.destination),))
 
-    def of_earlier_mount(self, mount: Mount, source: str) -> str | None:
-        """Return where a bind's source is in the container, if what was mounted there before hides that of the host.
+    def bind(self, mount: Mount, options: mount_options.Options) -> int:
+        """Open what a bind mount shows; the answer is its slot.
 
-        A config.json may count on mounts being made one after the other below the root's path, as by runc.
+        A config.json may count on mounts being made one after the other below the root's path, as by runc: a source in
+        one of those before is what is in the container by then, and not what that hides of the host.
         """
-        if not isinstance(self.rootfs, Directory) or _is_idmapped(mount):
+        source = os.path.join(self.bundle, mount.source or "")
+        idmap: IdMaps | Literal[False] | None = _idmaps(mount) if _is_idmapped(mount) else False
+        idmap_all = options.idmap_all or not _is_idmapped(mount)
+        inside = self.of_earlier_mount(mount, source)
+        if inside is None:
+            return self.tree(
+                source,
+                recursive=options.recursive,
+                attributes=options.attributes,
+                clear=options.clear,
+                propagation=options.propagation,
+                idmap=idmap,
+                idmap_all=idmap_all,
+            )
+        place = (os.fsencode(inside),)
+        userns = -1 if isinstance(idmap, bool) else self.idmap_slot(idmap)
+        flags = _tree_flags(recursive=options.recursive, idmap_all=idmap_all) | lib.TREE_INSIDE
+        propagation = options.propagation or self.propagation()
+        args = (TEMPORARY, flags, options.attributes, options.clear, propagation)
+        self.add(lib.OP_TREE, *args, -1 if self.userns else userns, -1, texts=place)
+        if self.userns and userns >= 0:
+            self.add(lib.OP_MAP, TEMPORARY, userns, int(idmap_all and options.recursive), texts=place)
+        return TEMPORARY
+
+    def of_earlier_mount(self, mount: Mount, source: str) -> str | None:
+        """Return where a source is in the container, if one that was mounted there before hides that of the host."""
+        if not isinstance(self.rootfs, Directory):
             return None
         root, source = os.path.normpath(self.rootfs.path), os.path.normpath(source)
         if not source.startswith(f"{root}/"):
@@ -708,6 +721,11 @@ _SWAPPED = {ord("."): "/", ord("/"): "."}
 def _has_root(mappings: Sequence[IdMapping]) -> bool:
     """Tell whether a map has 0 inside; one that is not given is that of the creator, as root."""
     return not mappings or any(mapping.container_id == 0 for mapping in mappings)
+
+
+def _tree_flags(*, recursive: bool, idmap_all: bool) -> int:
+    flags: int = (lib.AT_RECURSIVE if recursive else 0) | (0 if idmap_all else lib.TREE_MAP_TOP)
+    return flags
 
 
 def _is_bind(mount: Mount, options: mount_options.Options) -> bool:

@@ -121,6 +121,11 @@ class Plan(NamedTuple):
         """Tell whether trees are to be opened that need a user namespace."""
         return any(step.args[_USERNS_OF_TREE] >= 0 for step in self.prepare)
 
+    @property
+    def mapped_later(self) -> frozenset[int]:
+        """The slots of user namespaces by which ids are mapped when the helper asks for it (``OP_MAP``)."""
+        return frozenset(step.args[1] for step in self.setup if step.op == lib.OP_MAP)
+
     def encode(self) -> bytes:
         """Write the plan as the helper reads it: header, steps, strings."""
         steps = self.steps

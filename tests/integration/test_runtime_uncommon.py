@@ -167,6 +167,60 @@ def test_a_mount_by_the_id_map_of_the_container(bundle, tree):
 
 
 @pytest.mark.requires("root")
+@pytest.mark.parametrize("first", [None, 300_000], ids=["as it is", "mapped"])
+@pytest.mark.parametrize(
+    ("options", "owners"),
+    [(["rbind", "idmap"], [7, 0]), (["rbind", "ridmap"], [7, 7]), (["bind", "idmap"], [7])],
+)
+def test_an_idmapped_mount_of_an_earlier_one(bundle, tree, *, first, options, owners):
+    """By its path on the host, as runc mounts one after the other; the first of two is of one before itself."""
+    if first is not None:
+        bundle.map_ids(first, 1000)
+        for directory in (tree.parent, tree, tree / "sub"):
+            directory.chmod(0o755)
+    rootfs, host = bundle.config["root"]["path"], (first or 0) + 7
+    maps = [{"containerID": 0, "hostID": host, "size": 1}]
+    bundle.config["mounts"] += [
+        {"destination": "/run", "type": "bind", "source": str(tree.parent), "options": ["rbind", "noexec"]},
+        {"destination": "/var", "type": "bind", "source": f"{rootfs}/run/{tree.name}", "options": ["rbind", "ro"]},
+        {
+            "destination": "/mnt",
+            "type": "bind",
+            "source": f"{rootfs}/var",
+            "options": options,
+            "uidMappings": maps,
+            "gidMappings": maps,
+        },
+    ]
+    text = output(
+        bundle, "stat -c %u /mnt/file; stat -c %u /mnt/sub/file 2>/dev/null || true; grep ' /mnt ' /proc/mounts"
+    )
+    *found, line = text.splitlines()
+    assert [int(word) for word in found] == [owner if owner or first is None else 65534 for owner in owners]
+    assert {"ro", "noexec", "idmapped"} <= set(line.split()[3].split(","))
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("first", [None, 300_000], ids=["as it is", "mapped"])
+def test_an_idmapped_mount_of_an_earlier_tmpfs(bundle, first):
+    if first is not None:
+        bundle.map_ids(first, 1000)
+    maps = [{"containerID": 0, "hostID": (first or 0) + 7, "size": 1}]
+    bundle.config["mounts"] += [
+        {"destination": "/run", "type": "tmpfs", "source": "tmpfs"},
+        {
+            "destination": "/mnt",
+            "type": "bind",
+            "source": f"{bundle.config['root']['path']}/run",
+            "options": ["bind"],
+            "uidMappings": maps,
+            "gidMappings": maps,
+        },
+    ]
+    assert output(bundle, ": >/run/x; stat -c %u /run/x /mnt/x").split() == ["0", "7"]
+
+
+@pytest.mark.requires("root")
 @pytest.mark.parametrize(("options", "answers"), [(["rbind", "ro"], "no yes"), (["rbind", "rro"], "no no")])
 def test_read_only_trees(bundle, tree, options, answers):
     bundle.config["mounts"].append({"destination": "/mnt", "type": "bind", "source": str(tree), "options": options})
