@@ -134,6 +134,7 @@ def dump(record: Record, spec: Spec, images: CheckpointImages, *, before: bool) 
         Unsupported: criu is not installed, this user may not use it, or not for memory that is fetched later.
         LaunchError: criu failed.
     """
+    _check_mounts(record, "checkpoint")
     if "--lazy-pages" in images.options:
         _check_pipes()
     for directory in filter(None, (images.directory, images.work)):
@@ -163,6 +164,7 @@ def restore(creation: Creation, images: CheckpointImages) -> Created:
         Unsupported, LaunchError: as `dump`.
     """
     spec, record = creation.spec, creation.record
+    _check_mounts(record, "restore")
     streams = _saved_streams(images.directory)
     creation.connect_console()
     creation.make_group()
@@ -208,6 +210,17 @@ def restore(creation: Creation, images: CheckpointImages) -> Created:
 
 def _has_terminal(spec: Spec) -> bool:
     return spec.process is not None and spec.process.terminal
+
+
+def _check_mounts(record: Record, verb: str) -> None:
+    """Refuse what criu has no words for."""
+    if record.mounted:
+        raise Unsupported(
+            "criu knows no containers without a mount namespace",
+            operation=verb,
+            path="linux.namespaces",
+            hint='add {"type": "mount"}',
+        )
 
 
 def _check_pipes() -> None:

@@ -137,13 +137,18 @@ def create(
         perform: another way to its process than to launch it.
     """
     check_id(id_)
+    mounted: tuple[str, ...] = ()
     rootfs = _check(spec, bundle, wishes)
+    if not any(space.type == "mount" and not _is_own(space.path) for space in spec.linux.namespaces):
+        from pycgroups.runtime import in_place  # few have no mount namespace
+
+        spec, mounted = in_place.spec_in_place(spec), in_place.place(rootfs)
     manner = _manner(spec, wishes)
     with Home.make(root, id_) as home:
         try:
             if wishes.notify:
                 home.make_notify()
-            record = _record(spec, rootfs, bundle or home.path, id_, wishes)
+            record = _record(spec, rootfs, bundle or home.path, id_, wishes)._replace(mounted=mounted)
             creation = Creation(spec, manner, record, home, wishes, bundle or "/")
             if not wishes.at_once:
                 creation.keep_config(config)
@@ -163,13 +168,6 @@ def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
     if process is None or spec.root is None:
         missing = "process" if process is None else "root"
         raise InvalidConfig(f"a container needs a {missing}", operation="option", path=missing)
-    if not any(space.type == "mount" and not _is_own(space.path) for space in spec.linux.namespaces):
-        raise Unsupported(
-            "a container in the mount namespace of its creator would change the host's mounts",
-            operation="option",
-            path="linux.namespaces",
-            hint='add {"type": "mount"}',
-        )
     _check_rights(spec.linux)
     _check_host(spec.linux)
     if wishes.console_socket is not None and not process.terminal:
@@ -291,7 +289,13 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
 
 def is_plain(record: Record, wishes: Wishes) -> bool:
     """Tell whether there is nothing to its start and its removal but its process, its cgroup and its directory."""
-    more = record.unit or record.resctrl_made or wishes.notify or not _LATE_HOOKS.isdisjoint(record.hooks)
+    more = (
+        record.unit
+        or record.resctrl_made
+        or record.mounted
+        or wishes.notify
+        or not _LATE_HOOKS.isdisjoint(record.hooks)
+    )
     return not (wishes.at_once or more)
 
 
@@ -649,6 +653,10 @@ class Creation:
                 os.close(fd)
         if self.running is not None:
             self.running.close()
+            if self.record.mounted:
+                from pycgroups.runtime import in_place
+
+                in_place.clear(self.record.mounted)
         if self.group is not None:
             self.group.remove()
             if self.record.resctrl_made:

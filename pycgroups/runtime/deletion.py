@@ -58,6 +58,10 @@ def delete(directory: str, *, force: bool, first: tuple[int, int] | None = None)
         finally:
             if dying >= 0:
                 os.close(dying)
+        if record.mounted:
+            from pycgroups.runtime import in_place
+
+            in_place.clear(record.mounted)
         if record.resctrl_made:
             from pycgroups.runtime import resctrl
 

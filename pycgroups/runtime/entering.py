@@ -28,6 +28,7 @@ def make_exec(
     terminal: Terminal | None = None,
     groups: bool = True,
     leaves_groups: bool = False,
+    root: str = "",
 ) -> Plan:
     """Plan a further process of a container.
 
@@ -40,6 +41,7 @@ def make_exec(
         terminal: make a pty in the container.
         groups: the container's user namespace allows setgroups(2).
         leaves_groups: the caller may call that itself, and leaves its groups before it is where nobody may.
+        root: where the container's root is, if that is not the one of its mount namespace.
     """
     setup = [
         *_affinity(process, "initial"),
@@ -52,7 +54,10 @@ def make_exec(
     if manner.init:
         manner = manner._replace(supervised=True)
         setup.append(Step(lib.OP_DEATH, (lib.PLAN_END_SIGNAL,)))
-    setup += [Step(lib.OP_SESSION, (0,)), Step(lib.OP_UMASK, (0,)), Step(lib.OP_ROOT)]
+    setup += [Step(lib.OP_SESSION, (0,)), Step(lib.OP_UMASK, (0,))]
+    if root:
+        setup.append(Step(lib.OP_CHROOT, texts=(os.fsencode(root),)))
+    setup.append(Step(lib.OP_ROOT))
     if linux.personality is not None or linux.memory_policy is not None:
         from pycgroups.runtime import scheduling  # few ask for it
 
@@ -74,9 +79,10 @@ def make_inner_hook(
     manner: Manner,
     groups: bool,
     leaves_groups: bool,
+    root: str = "",
 ) -> Plan:
     """Plan a hook that is a program of the container's own, and so is trusted with no more rights than that has."""
-    plan = make_exec(process, linux, kinds, manner=manner, groups=groups, leaves_groups=leaves_groups)
+    plan = make_exec(process, linux, kinds, manner=manner, groups=groups, leaves_groups=leaves_groups, root=root)
     return plan._replace(main=(*plan.main[:-1], _exec(hook, process.env if hook.env is None else hook.env)))
 
 

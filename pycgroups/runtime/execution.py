@@ -454,7 +454,14 @@ def _run_inner_hooks(spec: Spec, record: Record, pidfd: int, manner: Manner) -> 
 
     def make(hook: Hook, kinds: Sequence[str]) -> Plan:
         return entering.make_inner_hook(
-            hook, process, spec.linux, kinds, manner=manner, groups=groups, leaves_groups=leaves_groups
+            hook,
+            process,
+            spec.linux,
+            kinds,
+            manner=manner,
+            groups=groups,
+            leaves_groups=leaves_groups,
+            root=_root(record),
         )
 
     state = make_state(record, "created")
@@ -493,7 +500,7 @@ def _launch(
         with Entrance(_cgroups(record, wishes.cgroups, limited)) as group:
             if not wishes.ignore_paused and group.frozen:
                 raise _paused(record)
-            plan, encoded = _plan(process, spec.linux, kinds, len(group.join_fds), manner, *groups)
+            plan, encoded = _plan(process, spec.linux, kinds, len(group.join_fds), manner, *groups, _root(record))
             running = launch.Running(plan)
             try:
                 launch.launch(
@@ -534,6 +541,7 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
     manner: Manner,
     groups: bool,
     leaves_groups: bool,
+    root: str,
 ) -> tuple[Plan, bytes]:
     made = entering.make_exec(
         process,
@@ -544,8 +552,14 @@ def _plan(  # noqa: PLR0917 (positional: keywords make a slower key)
         terminal=terminals.wanted(process),
         groups=groups,
         leaves_groups=leaves_groups,
+        root=root,
     )
     return made, made.encode()
+
+
+def _root(record: Record) -> str:
+    """Say where a container's root is that has no mount namespace of its own."""
+    return record.mounted[0] if record.mounted else ""
 
 
 def _classifier(record: Record) -> Callable[[int], None] | None:

@@ -159,6 +159,8 @@ class _Planner:
         self.userns = "user" in self.fresh or "user" in kinds
         # In a mount namespace of others nothing is made, and all of it is used as it is.
         self.enters = isinstance(rootfs, Entered)
+        # What is mounted is mounted in the caller's mount namespace, and the root is changed by chroot(2).
+        self.in_place = not self.enters and not {"mount"} & {*kinds, *self.fresh}
         # An init that is not process 1 ends its descendants itself.
         self.supervised = manner.init and "pid" not in self.fresh
         self.binds_devices = self.userns or nested
@@ -290,7 +292,8 @@ class _Planner:
         self.add(lib.OP_SESSION, 0)
         self.add(lib.OP_UMASK, 0)
         if not self.enters:
-            self.add(lib.OP_PROPAGATE, lib.MS_PRIVATE)
+            if not self.in_place:
+                self.add(lib.OP_PROPAGATE, lib.MS_PRIVATE)
             if not self.manner.init:
                 self.set_oom_score(self.setup)
 
@@ -370,21 +373,23 @@ class _Planner:
         )
         self.again = self.next
         if rootfs.files or overlays:
-            self.make_scratch(rootfs, None)
+            self.make_scratch(rootfs, None, rootfs.path if self.in_place else "/proc")
             self.stage_layers(overlays)
         # Hooks in the container's mount namespace are programs of the host, and know the root by its path.
-        self.use_root(slot, rootfs.path if self.manner.waits else "/")
+        self.use_root(slot, rootfs.path if self.manner.waits or self.in_place else "/")
+        if self.in_place:  # what is mounted in it is not shown to those who share what it is mounted in
+            self.add(lib.OP_ATTR, slot, 0, 0, lib.MS_PRIVATE, 1)
 
     def use_root(self, slot: int, at: str = "/") -> None:
         self.add(lib.OP_STACK, slot, texts=(os.fsencode(at),))
         self.add(lib.OP_BASE, slot)
 
-    def make_scratch(self, rootfs: Made, size: int | None) -> None:
+    def make_scratch(self, rootfs: Made, size: int | None, at: str = "/proc") -> None:
         """The one tmpfs that takes all that is written, so that one size limits it."""
         options = ("mode=755",) if size is None else ("mode=755", f"size={size}")
         self.file_system("tmpfs", SCRATCH, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options)
         # Somewhere in the old root, to go away with it, and not on top of it: that would take a second umount2(2).
-        self.add(lib.OP_STACK, SCRATCH, texts=(b"/proc",))
+        self.add(lib.OP_STACK, SCRATCH, texts=(os.fsencode(at),))
         self.add(lib.OP_BASE, SCRATCH)
         for number, (_, content) in enumerate(rootfs.files):
             self.add(lib.OP_FILE, 0o644, texts=(b"file%d" % number, os.fsencode(content)))
@@ -639,13 +644,20 @@ class _Planner:
             self.cover(path)
         if self.manner.waits:
             self.add(lib.OP_WAIT)
-        bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()
-        self.add(lib.OP_PIVOT, int(not self.manner.pivot), texts=bare)
+        self.change_root()
         if linux.rootfs_propagation is not None and self.propagation() != lib.MS_PRIVATE:
             recursive = linux.rootfs_propagation.startswith("r")
             self.add(lib.OP_ATTR, -1, 0, 0, self.propagation(), int(recursive))
         if self.manner.shares:
             self.add(lib.OP_KEYRING)
+
+    def change_root(self) -> None:
+        if self.in_place:
+            assert isinstance(self.rootfs, Directory)
+            self.add(lib.OP_CHROOT, texts=(os.fsencode(self.rootfs.path),))
+            return
+        bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()
+        self.add(lib.OP_PIVOT, int(not self.manner.pivot), texts=bare)
 
     def needed_capabilities(self) -> int:
         assert self.spec.process is not None

@@ -64,6 +64,8 @@ class Record(NamedTuple):
         resctrl_made: those of them that go with it, the innermost first.
         pid: of its process; 0 while there is none.
         started_at: when that began, in the kernel's clock ticks: with the pid, its identity.
+        mounted: where its root is mounted in its creator's mount namespace, see `pycgroups.runtime.in_place`; empty for
+            one that has its own.
         forks: the file name of the socket at which its init forks, see `pycgroups.runtime.forks`, or "".
     """
 
@@ -85,6 +87,7 @@ class Record(NamedTuple):
     pid: int = 0
     started_at: int = 0
     forks: str = ""
+    mounted: tuple[str, ...] = ()
 
     def is_alive(self) -> bool:
         """Tell whether its process runs; one that has ended and waits to be reaped does not."""
@@ -97,7 +100,7 @@ class Record(NamedTuple):
 
 
 _PF_EXITING = 0x4  # include/linux/sched.h
-_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int, str)
+_KINDS = (str, str, str, str, int, str, dict, bool, tuple, str, tuple, tuple, str, tuple, tuple, int, int, str, tuple)
 
 
 class State(NamedTuple):

@@ -26,7 +26,6 @@ from pycgroups.errors import (
     LaunchError,
     NotFound,
     StateError,
-    Unsupported,
 )
 from pycgroups.namespaces import create
 from pycgroups.namespaces.idmap import IdMap
@@ -298,13 +297,6 @@ def test_a_bind_of_what_an_earlier_one_brought(bundle):
         output(bundle, "ls /b")
 
 
-def test_the_hosts_mounts_are_not_touched(bundle):
-    spaces = bundle.config["linux"]["namespaces"]
-    bundle.config["linux"]["namespaces"] = [space for space in spaces if space["type"] != "mount"]
-    with pytest.raises(Unsupported, match="mount namespace"):
-        bundle.create()
-
-
 @pytest.mark.requires("root")
 def test_mount_namespace_of_a_process(bundle):
     spaces = [space for space in bundle.config["linux"]["namespaces"] if space["type"] != "mount"]
@@ -318,10 +310,6 @@ def test_mount_namespace_of_a_process(bundle):
             assert output(bundle, "cd /proc/self/ns; readlink mnt; ls /").splitlines()[0] == os.readlink(path)
         finally:
             there.kill()
-
-    bundle.config["linux"]["namespaces"][-1]["path"] = "/proc/self/ns/mnt"
-    with pytest.raises(Unsupported, match="mount namespace"):
-        bundle.create()
 
 
 @pytest.mark.requires("root")
