@@ -438,8 +438,8 @@ class Creation:
         else:
             wishes = self.wishes
             self.group = placing.create(linux.cgroups_path, record.id, linux.resources, wishes.optional, wishes.words)
-        self.record = self.record._replace(planned_cgroups=(), cgroups=self.group.paths)
-        if self.manner.start:
+        before, self.record = self.record, self.record._replace(planned_cgroups=(), cgroups=self.group.paths)
+        if self.manner.start and self.record != before:
             self.home.save(self.record)
 
     def make_class(self) -> None:
