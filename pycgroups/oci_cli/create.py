@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycgroups.cli.flags import Flag, UsageError
-from pycgroups.oci_cli import affinity, notify
+from pycgroups.oci_cli import affinity, notify, plain
 from pycgroups.oci_cli.command import (
     BUNDLE,
     CONSOLE_SOCKET,
@@ -79,6 +79,8 @@ def create(given: Given, *, detached: bool) -> Container:
         cgroup_manager=given.settings.manager,
         notify=notify.is_wanted(),
     )
+    if not notify.is_wanted():
+        plain.note(container.directory)
     warn(given.settings.log, container)
     if "pidfd_socket" in flags:
         try:

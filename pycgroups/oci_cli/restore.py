@@ -8,6 +8,7 @@ from pycgroups.cli.flags import Flag
 from pycgroups.oci_cli import checkpoint, create
 from pycgroups.oci_cli.command import BUNDLE, CONSOLE_SOCKET, DETACH, PID_FILE, Command
 from pycgroups.oci_cli.foreground import plain
+from pycgroups.oci_cli.plain import note
 from pycgroups.oci_cli.run import KEEP, NO_SUBREAPER, attend
 
 TYPE_CHECKING = False
@@ -58,6 +59,7 @@ def run(given: Given) -> int:
             pid_file=flags.get("pid_file"),
             cgroup_manager=given.settings.manager,
         )
+        note(container.directory)
         if container.master >= 0:
             plain(container.master)
         return container

@@ -58,7 +58,6 @@ else:
     from pycgroups.records import NamedTuple
 
 
-_LATE_HOOKS = frozenset({"startContainer", "poststart", "poststop"})
 _KEEP_GROUPS = "run.oci.keep_original_groups"
 """An annotation of crun's, by which podman asks for the caller's groups: ``--group-add keep-groups``."""
 
@@ -287,18 +286,6 @@ def _record(spec: Spec, rootfs: str, bundle: str, id_: str, wishes: Wishes) -> R
     )
 
 
-def is_plain(record: Record, wishes: Wishes) -> bool:
-    """Tell whether there is nothing to its start and its removal but its process, its cgroup and its directory."""
-    more = (
-        record.unit
-        or record.resctrl_made
-        or record.mounted
-        or wishes.notify
-        or not _LATE_HOOKS.isdisjoint(record.hooks)
-    )
-    return not (wishes.at_once or more)
-
-
 def _root_is(id_: int) -> tuple[IdMapping, ...]:
     from pycgroups.oci.runtime_spec import IdMapping
 
@@ -321,6 +308,8 @@ def _rights(spec: Spec, wishes: Wishes) -> Rights:
 def _shape(spec: Spec) -> Spec:
     """Leave out what no plan depends on and is another one for each container, so that they share theirs."""
     linux = spec.linux
+    if linux.cgroups_path is None and not (linux.uid_mappings or linux.gid_mappings):
+        return spec
     uids, gids = (tuple(evolve(each, host_id=0) for each in maps) for maps in (linux.uid_mappings, linux.gid_mappings))
     return evolve(spec, linux=evolve(linux, cgroups_path=None, uid_mappings=uids, gid_mappings=gids))
 
@@ -630,8 +619,6 @@ class Creation:
         """Write down that it is created, and let go of it."""
         if not self.record.started_at or self.record.pid != running.pid:
             self.note(pid=running.pid, started_at=seen_start_of(running.pid))
-        if is_plain(self.record, self.wishes):
-            self.home.save_plain(self.record)
         if self.wishes.pid_file is not None:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None

@@ -225,16 +225,6 @@ class Home:
         """Write the record in the place of the one before."""
         self.write(_RECORD, dumps(dict(zip(record._fields, record, strict=True))).encode())
 
-    def save_plain(self, record: Record) -> None:
-        """Note that nothing but its process and its cgroup is to be looked after: bin/pycgroups-oci.c reads this.
-
-        Strings, each with a 0 behind it: when the record was written, which holds of no other; the pid and its start;
-        the directories to remove, in order.
-        """
-        written = os.stat(_RECORD, dir_fd=self.fd).st_mtime_ns
-        words = (str(written), str(record.pid), str(record.started_at), *reversed(record.cgroups))
-        self.write(PLAIN, b"".join(os.fsencode(word) + b"\0" for word in words))
-
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the directory, which is there as a whole or not at all."""
         self._write(f"{name}.new", content, os.O_TRUNC)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pycgroups.runtime.creation import Wishes, is_plain
+from pycgroups.oci_cli.plain import is_plain, note
 from pycgroups.runtime.state import Home, Record
 
 RECORD = Record(
@@ -26,8 +26,8 @@ RECORD = Record(
 
 
 def test_most_are():
-    assert is_plain(RECORD, Wishes())
-    assert is_plain(RECORD._replace(cgroups=(), own_pids=False), Wishes(cgroup_manager="disabled"))
+    assert is_plain(RECORD)
+    assert is_plain(RECORD._replace(cgroups=(), own_pids=False))
 
 
 @pytest.mark.parametrize(
@@ -36,22 +36,26 @@ def test_most_are():
         *({"hooks": ("prestart", kind)} for kind in ("startContainer", "poststart", "poststop")),
         {"unit": "web.scope"},
         {"resctrl_made": ("/sys/fs/resctrl/gold",)},
+        {"mounted": ("/rootfs", "1", "mnt:[2]", "3")},
     ],
     ids=str,
 )
 def test_what_needs_more_is_not(more):
-    assert not is_plain(RECORD._replace(**more), Wishes())
+    assert not is_plain(RECORD._replace(**more))
 
 
-@pytest.mark.parametrize("wish", ["notify", "at_once"])
-def test_what_is_wanted_for_it_is_not(wish):
-    assert not is_plain(RECORD, Wishes()._replace(**{wish: True}))
-
-
-def test_what_the_command_is_told(tmp_path):
+@pytest.mark.parametrize("more", [{}, {"unit": "web.scope"}], ids=["plain", "not"])
+def test_what_the_command_is_told(tmp_path, more):
     with Home.make(os.fspath(tmp_path), "web") as home:
-        home.save(RECORD)
-        home.save_plain(RECORD)
-        written = (tmp_path / "web/state.json").stat().st_mtime_ns
-        told = (tmp_path / "web/plain").read_bytes()
+        home.save(RECORD._replace(**more))
+    note(str(tmp_path / "web"))
+    if more:
+        assert not (tmp_path / "web/plain").exists()
+        return
+    written = (tmp_path / "web/state.json").stat().st_mtime_ns
+    told = (tmp_path / "web/plain").read_bytes()
     assert told == f"{written}\0".encode() + b"7\x0011\0/sys/fs/cgroup/cpu/w\xffb\0/sys/fs/cgroup/unified/web\0"
+
+
+def test_who_has_gone_meanwhile_is_not_noted(tmp_path):
+    note(str(tmp_path / "web"))
