@@ -391,7 +391,7 @@ static size_t character_at(const char *text, const char *end)
 /* What is before the last character, if that goes on behind `length`. */
 static size_t whole_characters(const char *text, size_t length)
 {
-    for (size_t back = 1; back <= 3 && back < length; back++) {
+    for (size_t back = 1; back <= 3 && back <= length; back++) {
         unsigned char byte = (unsigned char)text[length - back];
         if ((byte & 0xc0) != 0x80)
             return character_length(byte) > back ? length - back : length;
@@ -648,8 +648,8 @@ static void attend(struct pollfd *on, uint64_t now, int is_late)
         if (on[i].fd >= 0 && on[i].revents)
             read_stream(stream, now, is_late);
         else if (stream->is_open && stream->have > 0 && now >= begun_is_due(stream)) {
-            stream->read_at = now;
             put_begun(stream, 0);
+            stream->read_at = NEVER / 2; /* what is left goes on, or ends */
         }
     }
     flush();

@@ -147,6 +147,17 @@ def test_a_prompt_is_written_before_its_line_ends(tmp_path):
         assert one.output() == b"name? hello me\n"
 
 
+@pytest.mark.slow_in_vm("a clock")
+@FORMS
+def test_a_character_that_goes_on_later_is_one(tmp_path, form):
+    """However long it takes: a program's buffer may be full in the middle of it."""
+    script = r"printf 'a\342'; sleep 0.4; printf '\202'; sleep 0.4; printf '\254'; sleep 0.4; printf ' b\n\342\202'"
+    data = "a\u20ac b\n".encode() + b"\xe2\x82"
+    with watched(tmp_path, script, form=form) as one:
+        one.end()
+        assert one.output() == (data if form == "plain" else data.decode(errors="each").encode())
+
+
 def test_a_log_goes_on_after_half_a_record(tmp_path):
     (tmp_path / "log").write_text('{"log":"old\\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}\n{"log":"hal')
     with watched(tmp_path, "echo new") as one:
