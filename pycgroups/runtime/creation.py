@@ -16,8 +16,8 @@
     record with its pid
 
 Who starts it at once has its pid in the record before it goes on at all, and the program runs in the end (STARTED).
-That record is the first, and config.json comes after it, while the process sets up: of what there was before, a creator
-that dies leaves but the cgroup, and has to know where that is.
+That record is the first: of what there was before, a creator that dies leaves but the cgroup, and has to know where
+that is. Without hooks config.json comes after the record, while the process sets up.
 """
 
 from __future__ import annotations
@@ -149,9 +149,13 @@ def create(
                 home.make_notify()
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)._replace(mounted=mounted)
             creation = Creation(spec, manner, record, home, wishes, bundle or "/")
+            creation.config = config
             if not wishes.at_once:
-                creation.keep_config(config)
                 home.save(record)
+            if (
+                spec.hooks is not None or perform is not None
+            ):  # hooks may look for it, and there are those of its removal
+                creation.keep_config()
             try:
                 return (perform or Creation.perform)(creation)
             finally:
@@ -364,6 +368,9 @@ class Creation:
         self.running: Running | None = None
         self.console = self.listener = self.master = self.requests = -1
         self.given: list[int] = []
+        self.config: bytes | None = None
+        self.has_config = False
+        self.seen = 0, 0  # a pid, and when it began
 
     @own_errors("create")
     def perform(self) -> Created:
@@ -372,6 +379,7 @@ class Creation:
         self.make_group()
         self.make_class()
         running = self.start()
+        self.see(running)
         if self.manner.waits:
             self.wait(running, lib.OP_WAIT)
             self.move_devices(running)
@@ -384,20 +392,28 @@ class Creation:
         if self.manner.start:
             self.wait(running, lib.OP_START)
         else:
-            if self.wishes.meanwhile is not None and not running.plan.forks:
-                self.wishes.meanwhile(running, self.record.cgroups)
-            self.keep_config()
             running.until_started()
         self.master = terminals.hand_on(terminals.made(running), self.console)
         return self.done(running)
 
-    def keep_config(self, text: bytes | None = None) -> None:
-        """Write down what it is created from."""
-        if text is None:
+    def see(self, running: Running) -> None:
+        """Do what the process need not wait for, while it sets up."""
+        if not running.plan.forks and not self.record.started_at:
+            self.seen = running.pid, seen_start_of(running.pid)
+        if not running.plan.forks and self.wishes.meanwhile is not None:
+            self.wishes.meanwhile(running, self.record.cgroups)
+        self.keep_config()
+
+    def keep_config(self) -> None:
+        """Write down what it is created from, once."""
+        if self.has_config:
+            return
+        if self.config is None:
             from pycgroups.oci.one_line import one_line  # others have the text
 
-            text = one_line(self.spec).encode()
-        self.home.write_first(CONFIG, text)
+            self.config = one_line(self.spec).encode()
+        self.home.write_first(CONFIG, self.config)
+        self.has_config = True
 
     def connect(self) -> None:
         """Connect to who is to get what, as long as nothing is made."""
@@ -618,7 +634,8 @@ class Creation:
     def done(self, running: Running) -> Created:
         """Write down that it is created, and let go of it."""
         if not self.record.started_at or self.record.pid != running.pid:
-            self.note(pid=running.pid, started_at=seen_start_of(running.pid))
+            pid, began = self.seen
+            self.note(pid=running.pid, started_at=began if pid == running.pid else seen_start_of(running.pid))
         if self.wishes.pid_file is not None:
             write_pid(self.wishes.pid_file, running.pid)
         assert self.group is not None
