@@ -65,19 +65,10 @@ static void __attribute__((noreturn)) give_up(long error)
     leave(125);
 }
 
-/* Wait until there is something to read. An end of file is not enough: a child that another thread of the library's
- * process has forked may hold a copy of the socket. */
-static int creator_speaks(void)
-{
-    struct pollfd ends[] = {{.fd = CONTROL, .events = POLLIN}, {.fd = CREATOR, .events = POLLIN}};
-    SYS_RETRY(ppoll, ends, 2, 0, 0, SIGNAL_SET_BYTES);
-    return ends[0].revents != 0;
-}
-
 static long read_whole(void *to, size_t length)
 {
     for (size_t have = 0; have < length;) {
-        if (!creator_speaks())
+        if (!creator_speaks(CONTROL))
             return -ECONNRESET;
         long ret = SYS_RETRY(read, CONTROL, (char *)to + have, length - have);
         if (ret <= 0)
@@ -113,7 +104,7 @@ static long receive_go(void)
     char byte;
     struct message message;
     uint32_t count;
-    if (!creator_speaks())
+    if (!creator_speaks(CONTROL))
         return -ECONNRESET;
     long got = message_receive(CONTROL, &byte, 1, &message, &count, 0); /* -EMFILE: RLIMIT_NOFILE is the caller's own */
     if (got != 1)

@@ -147,6 +147,13 @@ static int send_fd(struct run *run, const struct plan_step *step, int fd)
     return send_report(run->control, &report, fd);
 }
 
+int creator_speaks(int control)
+{
+    struct pollfd ends[] = {{.fd = control, .events = POLLIN}, {.fd = CREATOR, .events = POLLIN}};
+    SYS_RETRY(ppoll, ends, 2, 0, 0, 8);
+    return ends[0].revents != 0;
+}
+
 /* ---- mounts --------------------------------------------------------------------------------------------------- */
 
 int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int userns, int recursive)
@@ -195,6 +202,8 @@ static int do_take(struct run *run, const struct plan_step *step)
     char byte;
     struct message message;
     uint32_t count;
+    if (!creator_speaks(run->control))
+        return -ECONNRESET;
     long ret = message_receive(run->control, &byte, 1, &message, &count, 0);
     if (ret == 0)
         ret = -ECONNRESET;
@@ -619,6 +628,11 @@ static int read_word(int fd)
     return byte ? -ECANCELED : 0;
 }
 
+static int hear_word(const struct run *run)
+{
+    return creator_speaks(run->control) ? read_word(run->control) : -ECONNRESET;
+}
+
 /* In a pid namespace that was joined or unshared only children are: setns(2). They are our parent's (CLONE_PARENT), who
  * knows them by their pidfd. The child says nothing before that is told: a failure would be taken for ours, and nobody
  * would reap it, for whom the end of its pid namespace waits. It goes on when we have told. If we are killed before, the
@@ -658,13 +672,13 @@ static int tell_waiting(const struct run *run, const struct plan_step *step)
 static int do_map(struct run *run, const struct plan_step *step)
 {
     int ret = send_fd(run, step, fd_of(run, step->arg[0]));
-    return ret < 0 ? ret : read_word(run->control);
+    return ret < 0 ? ret : hear_word(run);
 }
 
 static int do_wait(const struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
-    return ret < 0 ? ret : read_word(run->control);
+    return ret < 0 ? ret : hear_word(run);
 }
 
 /* Whoever starts us need not be the library that made us: that may be gone by then. */

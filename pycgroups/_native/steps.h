@@ -31,6 +31,10 @@ struct run {
 /* Check that no offset or count of the plan points outside of it. 0 or -EINVAL. */
 int plan_check(const struct plan_header *plan, uint32_t size);
 
+/* Wait until there is something to read. An end of file is not enough: a child that another thread of the library's
+ * process has forked may hold a copy of the socket. 0 when that process has ended instead. */
+int creator_speaks(int control);
+
 void run_init(struct run *run, const struct plan_header *plan, int control);
 
 const struct plan_step *plan_steps(const struct plan_header *plan);

@@ -146,8 +146,10 @@ class Running:
             os.close(report.fd)
         if result < 0:
             self.failure = self.failure or step_error(self.plan, report.step, -result)
-        else:
-            self.go_on()
+        try:
+            os.write(self.control, b"\1" if result < 0 else b"\0")  # else a supervisor would wait, and not end
+        except ConnectionError:  # it has been killed, which is heard next
+            return
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""

@@ -7,6 +7,7 @@ a group removes the old one.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import random
 import signal
@@ -224,6 +225,44 @@ def test_killed_while_a_forked_child_has_copies_of_everything(moment):
         wait_for(lambda: not helpers_of(pid) and all(group_of(each) in {pid, None} for each in processes_with(word)))
     finally:
         os.killpg(pid, signal.SIGKILL)
+
+
+WAITS_FOR_A_HOOK = """
+import ctypes, os, signal, sys, threading
+from pycgroups import runtime
+
+def fork_and_die():
+    open(sys.argv[3]).close()  # a hook has it open
+    if ctypes.CDLL(None).fork() == 0:  # Python knows nothing of it, and so it closes no copies
+        ctypes.CDLL(None).sleep(1000)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+threading.Thread(target=fork_and_die).start()
+runtime.create(sys.argv[1], "killed", root=sys.argv[2])
+"""
+
+
+def test_killed_at_a_hook_while_a_forked_child_has_copies(bundle, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f"exec sleep 1000 >{fifo}"]}]}
+    command = [sys.executable, "-c", WAITS_FOR_A_HOOK, str(bundle.write()), str(bundle.state), str(fifo)]
+    pid = os.posix_spawn(sys.executable, command, {**os.environ, "PYTHONPATH": str(TREE)}, setpgroup=0)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    try:
+        helper = json.loads((bundle.state / "killed/state.json").read_text())["pid"]
+        wait_for(lambda: is_gone(helper))
+    finally:
+        os.killpg(pid, signal.SIGKILL)
+
+
+def is_gone(pid):
+    """Whether a process has ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] in "ZX"
+    except OSError:
+        return True
 
 
 def group_of(pid):

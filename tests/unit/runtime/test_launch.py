@@ -10,6 +10,7 @@ import pytest
 
 from pycgroups import errors
 from pycgroups._native.calls import ffi, lib
+from pycgroups._native.spawning import Report
 from pycgroups.oci.runtime_spec import IdMapping
 from pycgroups.runtime import entering, hints, id_maps, launch
 from pycgroups.runtime.program import candidates
@@ -141,3 +142,21 @@ def test_with_an_init_an_end_without_a_word_is_no_start():
     with pytest.raises(errors.LaunchError, match="killed"):
         running.until_started()
     running.let_go()
+
+
+def test_a_helper_whose_ids_cannot_be_mapped_is_told_to_give_up():
+    """Else a supervisor would wait for an answer, and not end when it is to."""
+    step = Step(lib.OP_MAP, (9, 3, 0), (b"/run",))
+    ours, theirs = socket.socketpair()
+    with theirs, open(os.devnull, "rb") as none:
+        running = launch.Running(plan(step))
+        running.spawned.out.control = ours.detach()
+        try:
+            running.maps[3] = os.dup(none.fileno())
+            told = dict.fromkeys(Report._fields, 0) | {"kind": lib.REPORT_FD, "fd": os.dup(none.fileno())}
+            running._take(Report(**told))
+            assert theirs.recv(10) == b"\1"
+            assert running.failure is not None
+            assert running.failure.path == "/run"
+        finally:
+            running.close()
