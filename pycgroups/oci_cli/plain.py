@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pycgroups.errors import NotFound
+from pycgroups.errors import Error
 from pycgroups.runtime.state import PLAIN, Home
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def note(directory: str) -> None:
             if is_plain(record):
                 written = os.stat("state.json", dir_fd=home.fd).st_mtime_ns
                 home.write(PLAIN, facts(record, written))
-    except NotFound:  # another command was faster
+    except (Error, OSError):  # another command was faster, or it cannot be noted: then all is done in Python
         return
 
 

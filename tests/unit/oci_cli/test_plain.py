@@ -57,5 +57,13 @@ def test_what_the_command_is_told(tmp_path, more):
     assert told == f"{written}\0".encode() + b"7\x0011\0/sys/fs/cgroup/cpu/w\xffb\0/sys/fs/cgroup/unified/web\0"
 
 
+def test_what_cannot_be_noted_is_left_to_python(tmp_path):
+    with Home.make(os.fspath(tmp_path), "web") as home:
+        home.save(RECORD)
+    (tmp_path / "web/plain.new").mkdir()
+    note(str(tmp_path / "web"))
+    assert not (tmp_path / "web/plain").exists()
+
+
 def test_who_has_gone_meanwhile_is_not_noted(tmp_path):
     note(str(tmp_path / "web"))
