@@ -50,7 +50,8 @@ enum plan_op {
     OP_PROPAGATE,  /* propagation of every mount of the new mount namespace */
     OP_PIVOT,      /* 1 without pivot_root(2), for a root in a ramfs; paths "/a\0/b": mounts that must go then; the base
                     * becomes "/", the old root is let go */
-    OP_CHROOT,     /* path: change to that root, in a mount namespace of others; its directory is the current one */
+    OP_CHROOT,     /* path, or empty for the base: change to that root, in a mount namespace of others; its directory is
+                    * the current one */
     OP_ROOT,       /* paths are inside the process's own root from here on */
     OP_HOSTNAME,   /* name */
     OP_DOMAINNAME, /* name */

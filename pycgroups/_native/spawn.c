@@ -392,6 +392,11 @@ int spawn_open_userns(struct spawned *out, int slot)
     return 0;
 }
 
+int spawn_slot(const struct spawned *out, int slot)
+{
+    return slot >= 0 && slot < PLAN_SLOTS ? out->run.slot[slot] : -1;
+}
+
 /* ---- plan ------------------------------------------------------------------------------------------------------- */
 
 /* Send what the socket takes; with MSG_DONTWAIT that may be less than all: net.core.wmem_default may be small. */

@@ -51,6 +51,9 @@ int spawn_prepare(struct spawned *out, int idmapped, int *step);
 /* Open the child's user namespace into a slot. 0 or -errno. */
 int spawn_open_userns(struct spawned *out, int slot);
 
+/* What the caller gave or `prepare` opened, as long as it has not been handed over; or -1. */
+int spawn_slot(const struct spawned *out, int slot);
+
 /* Let the helper begin, and hand over all descriptors, before there is one: it finds all there and need not wait.
  * 1, or 0 when they come in parts or the socket does not take all that, or -errno. */
 int spawn_go_early(struct spawned *out);

@@ -143,6 +143,11 @@ def open_userns(spawned: Spawned, slot: int) -> int:
     return int(lib.spawn_open_userns(spawned.out, slot))
 
 
+def slot(spawned: Spawned, number: int) -> int:
+    """Return the descriptor in a slot, as long as it has not been handed over; or -1."""
+    return int(lib.spawn_slot(spawned.out, number))
+
+
 def go_early(spawned: Spawned) -> int:
     """Let the helper begin before there is one; 1, or 0 if the socket does not take all that, or -errno."""
     return int(lib.spawn_go_early(spawned.out))

@@ -389,9 +389,12 @@ static int move_root(void)
     return (int)ret;
 }
 
-static int do_chroot(const char *path)
+/* The new root by its descriptor: others may have mounted something at its path meanwhile. */
+static int do_chroot(const struct run *run, const char *path)
 {
-    long ret = SYS(chroot, path);
+    long ret = *path ? 0 : SYS(fchdir, run->root);
+    if (ret == 0)
+        ret = SYS(chroot, *path ? path : ".");
     return ret < 0 ? (int)ret : (int)SYS(chdir, "/");
 }
 
@@ -1118,7 +1121,7 @@ static int do_step(struct run *run, const struct plan_step *step)
                         (uint64_t)step->arg[2], (uint64_t)step->arg[3], -1, step->arg[4] != 0);
     case OP_PROPAGATE: return do_propagate(step);
     case OP_PIVOT: return do_pivot(run, step);
-    case OP_CHROOT: return do_chroot(str(run, step, 0));
+    case OP_CHROOT: return do_chroot(run, str(run, step, 0));
     case OP_ROOT: return do_root(run);
     case OP_HOSTNAME: return (int)SYS(sethostname, str(run, step, 0), step->len[0]);
     case OP_DOMAINNAME: return (int)SYS(setdomainname, str(run, step, 0), step->len[0]);

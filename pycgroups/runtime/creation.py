@@ -141,7 +141,7 @@ def create(
     if not any(space.type == "mount" and not _is_own(space.path) for space in spec.linux.namespaces):
         from pycgroups.runtime import in_place  # few have no mount namespace
 
-        spec, mounted = in_place.spec_in_place(spec), in_place.place(rootfs)
+        spec, mounted = in_place.spec_in_place(spec), in_place.place(rootfs, root, id_)
     manner = _manner(spec, wishes)
     with Home.make(root, id_) as home:
         try:
@@ -461,8 +461,15 @@ class Creation:
     def place(self, pid: int) -> None:
         """Have systemd put the new process into a scope, and note which; and put it into its class of service.
 
-        Who is started at once is noted before it does anything.
+        Who is started at once is noted before it does anything, and so is what it mounts outside.
         """
+        if self.record.mounted:
+            from pycgroups._native import spawning
+            from pycgroups.runtime import in_place
+
+            assert self.running is not None
+            root = spawning.slot(self.running.spawned, self.running.plan.given)
+            self.note(mounted=in_place.with_root(self.record.mounted, root))
         if not self.manner.start:
             self.note(pid=pid, started_at=seen_start_of(pid))
         if self.scope is not None:
@@ -502,6 +509,7 @@ class Creation:
         elif self.requests >= 0:
             self.given.append(self.requests)
             self.requests = -1
+        needs_place = self.scope or self.record.resctrl or self.record.mounted or not self.manner.start
         launch(
             self.running,
             encoded,
@@ -510,7 +518,7 @@ class Creation:
             given=[*joins, *self.given, *self.wishes.preserved.fds, *self.wishes.tops],
             uid_mappings=uids,
             gid_mappings=gids,
-            placed=self.place if self.scope or self.record.resctrl or not self.manner.start else None,
+            placed=self.place if needs_place else None,
         )
         return self.running
 

@@ -10,7 +10,8 @@ import os
 
 from pycgroups._native import vfs
 from pycgroups.cgroups.files import read_path
-from pycgroups.errors import Unsupported
+from pycgroups.errors import Error, InvalidConfig, StateError, Unsupported
+from pycgroups.runtime.state import Home, ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ else:
     from pycgroups.frozen import evolve
 
 _NAMESPACE = "/proc/self/ns/mnt"
-_MOST = 8  # the root, and what took layers of overlays on their way into it
+SCRATCH = "pycgroups"
+"""The source, for show, of what takes layers of overlays and files."""
+
+_NAMES = 2  # strings of `_here`
+_MOST = 2  # the root, and what took layers of overlays on their way into it
 
 
 def spec_in_place(spec: Spec) -> Spec:
@@ -42,20 +47,79 @@ def spec_in_place(spec: Spec) -> Spec:
     return evolve(spec, linux=evolve(linux, namespaces=spaces))
 
 
-def place(rootfs: str) -> tuple[str, ...]:
-    """Say where its root will be mounted, and what tells later that it still is."""
+def place(rootfs: str, state: str, id_: str) -> tuple[str, ...]:
+    """Say where its root will be mounted.
+
+    Two could not be unmounted but in the order in which they are one on top of the other.
+
+    Args:
+        rootfs: the directory.
+        state: where the states of containers are.
+        id_: its name.
+
+    Raises:
+        InvalidConfig: it is the root of the creator, which would be hidden.
+        StateError: another such container has its root there, above or below.
+    """
     path = os.path.realpath(rootfs)
-    return path, _mount_at(path), *_here()
+    if path == "/":
+        raise InvalidConfig(
+            "without a mount namespace a container cannot have the root of its creator",
+            operation="option",
+            path="root.path",
+            hint='add {"type": "mount"}',
+        )
+    here = _here()
+    for other in ids(state):
+        if other != id_ and _has_root_at(f"{state}/{other}", path, here):
+            raise StateError(
+                f"container {other}, which has no mount namespace either, has its root there",
+                operation="create",
+                path=path,
+                hint='delete that first, or add {"type": "mount"}',
+            )
+    return path, _mount_at(path), *here
+
+
+def with_root(mounted: tuple[str, ...], root: int) -> tuple[str, ...]:
+    """Add to what `place` has said which mount its root is: it is about to be mounted.
+
+    Who may not open it, of whom it is -1, may not mount it either.
+    """
+    return mounted if root < 0 else (*mounted, _name_of(root))
 
 
 def clear(mounted: tuple[str, ...]) -> None:
-    """Unmount the root, and all that is in it, if it is mounted; of what `place` has said."""
+    """Unmount the root, and all that is in it, if it is mounted, and nothing that is not its own."""
     path, below, *there = mounted
+    there, own = there[:_NAMES], there[_NAMES:]
     if there != _here():  # another boot, or another mount namespace, where it is not
         return
     for _ in range(_MOST):
-        if _mount_at(path) in {below, ""} or vfs.unbind(path) < 0:
+        top = _mount_at(path)
+        is_own = top in own or (own and _is_scratch(top.partition(":")[0], below.partition(":")[0]))
+        if not is_own or vfs.unbind(path) < 0:
             return
+
+
+def _has_root_at(directory: str, path: str, here: list[str]) -> bool:
+    """Tell whether a container has its root at a directory, in it, or above."""
+    try:
+        with Home(directory) as home:
+            mounted = home.load().mounted
+    except Error:  # it is gone, or not ours to know
+        return False
+    one, other = f"{path}/", f"{mounted[0]}/" if mounted else ""
+    return bool(other) and mounted[2:][:_NAMES] == (*here,) and (one.startswith(other) or other.startswith(one))
+
+
+def _is_scratch(mount: str, below: str) -> bool:
+    """Tell whether a mount is what took layers of overlays and files; its root is, or was to be, mounted upon it."""
+    for line in read_path("/proc/self/mountinfo").splitlines():
+        words = line.split()
+        if words[0] == mount:
+            return words[1] == below and line.partition(" - ")[2].startswith(f"tmpfs {SCRATCH} ")
+    return False
 
 
 def _here() -> list[str]:
@@ -63,13 +127,20 @@ def _here() -> list[str]:
 
 
 def _mount_at(path: str) -> str:
-    """Return the id of the mount that is to be seen at a directory, if that is there; proc_pid_fdinfo(5), "mnt_id"."""
+    """Return which mount is to be seen at a directory, if that is there."""
     try:
         fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return ""
     try:
-        lines = read_path(f"/proc/self/fdinfo/{fd}").splitlines()
+        return _name_of(fd)
     finally:
         os.close(fd)
-    return next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+
+
+def _name_of(fd: int) -> str:
+    """Name a mount by its id, proc_pid_fdinfo(5), "mnt_id", and by what is its root: ids are used again."""
+    lines = read_path(f"/proc/self/fdinfo/{fd}").splitlines()
+    number = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+    facts = os.fstat(fd)
+    return f"{number}:{facts.st_dev}:{facts.st_ino}"

@@ -387,7 +387,8 @@ class _Planner:
     def make_scratch(self, rootfs: Made, size: int | None, at: str = "/proc") -> None:
         """The one tmpfs that takes all that is written, so that one size limits it."""
         options = ("mode=755",) if size is None else ("mode=755", f"size={size}")
-        self.file_system("tmpfs", SCRATCH, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options)
+        source = "pycgroups" if self.in_place else None  # who removes it knows it by that: `in_place.SCRATCH`
+        self.file_system("tmpfs", SCRATCH, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options, source)
         # Somewhere in the old root, to go away with it, and not on top of it: that would take a second umount2(2).
         self.add(lib.OP_STACK, SCRATCH, texts=(os.fsencode(at),))
         self.add(lib.OP_BASE, SCRATCH)
@@ -653,8 +654,7 @@ class _Planner:
 
     def change_root(self) -> None:
         if self.in_place:
-            assert isinstance(self.rootfs, Directory)
-            self.add(lib.OP_CHROOT, texts=(os.fsencode(self.rootfs.path),))
+            self.add(lib.OP_CHROOT)
             return
         bare = (b"\0".join(self.manner.bare),) if self.manner.bare else ()
         self.add(lib.OP_PIVOT, int(not self.manner.pivot), texts=bare)

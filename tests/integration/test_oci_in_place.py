@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pycgroups import runtime
-from pycgroups.errors import LaunchError, Unsupported
+from pycgroups.errors import InvalidConfig, LaunchError, StateError, Unsupported
 from tests.integration.bundles import output
 from tests.waiting import wait_for
 
@@ -17,18 +17,21 @@ pytestmark = pytest.mark.requires("userns")
 needs_root = pytest.mark.requires("root")
 
 
-def mounted():
-    """What is mounted here, with how it is propagated."""
+def mounted(root):
+    """What is mounted in a directory and above, with how it is propagated; other tests mount elsewhere."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        return file.readlines()
+        lines = file.readlines()
+    places = [line.split()[4].rstrip("/") + "/" for line in lines]
+    root = f"{root}/"
+    return [line for line, place in zip(lines, places, strict=True) if root.startswith(place) or place.startswith(root)]
 
 
 @pytest.fixture
-def before():
+def before(own_root):
     """What was mounted before the test."""
-    found = mounted()
+    found = mounted(own_root)
     yield found
-    assert mounted() == found
+    assert mounted(own_root) == found
 
 
 @pytest.fixture(params=["none", "the caller's own"])
@@ -55,7 +58,7 @@ def test_all_that_it_mounts_is_there_and_goes_with_it(in_place, own_root, before
         assert [file.readline().strip(), file.readline().strip()] == [os.readlink("/proc/self/ns/mnt"), "/"]
         seen = {line.split()[4] for line in iter(file.readline, "\n")}
     assert seen >= {"/", "/proc", "/dev/pts", "/data"}
-    places = {line.split()[4] for line in mounted()} - {line.split()[4] for line in before}
+    places = {line.split()[4] for line in mounted(own_root)} - {line.split()[4] for line in before}
     assert {str(own_root), f"{own_root}/proc", f"{own_root}/data"} <= places
     assert own_root.joinpath("data").is_dir()
     container.delete(force=True)
@@ -109,16 +112,71 @@ runtime.create(sys.argv[1], "killed", root=sys.argv[2])
 
 
 @needs_root
-def test_what_a_creator_leaves_that_is_killed_is_removed(in_place, before, tmp_path):
+def test_what_a_creator_leaves_that_is_killed_is_removed(in_place, own_root, before, tmp_path):
     there = tmp_path / "there"
     hook = {"path": "/bin/sh", "args": ["sh", "-c", f": >{there}; exec sleep 1000"]}
     in_place.config["hooks"] = {"createRuntime": [hook]}
     with subprocess.Popen([sys.executable, "-c", CREATE, in_place.write(), in_place.state]) as creator:
         wait_for(there.exists)
-        assert len(mounted()) > len(before)
+        assert len(mounted(own_root)) > len(before)
         creator.kill()
     container = runtime.get("killed", root=in_place.state)
     container.delete(force=True)
+
+
+@needs_root
+@pytest.mark.parametrize("where", ["", "/in/it"], ids=["the same", "one in it"])
+def test_one_that_would_be_mounted_over_another_is_refused(in_place, own_root, before, where):
+    (own_root / "in/it").mkdir(parents=True)
+    first = in_place.create()
+    in_place.config["root"]["path"] = f"{own_root}{where}"
+    with pytest.raises(StateError, match=f"container {first.id},.*has its root there.*delete that first"):
+        in_place.create()
+    first.delete(force=True)
+    in_place.config["root"]["path"] = str(own_root)
+    in_place.create().delete(force=True)
+
+
+@needs_root
+def test_what_others_have_mounted_over_it_is_left(in_place, own_root, before):
+    """As a container does whose state is elsewhere."""
+    first = in_place.create()
+    in_place.state /= "elsewhere"
+    in_place.config["linux"]["cgroupsPath"] += "-2"
+    second = in_place.create()
+    seen = mounted(own_root)
+    first.delete(force=True)
+    assert mounted(own_root) == seen
+    second.delete(force=True)
+    assert not set(mounted(own_root)) - set(seen)
+    subprocess.run(["umount", "--lazy", own_root], check=True)
+
+
+@needs_root
+def test_what_is_mounted_at_its_root_by_then_is_left(in_place, own_root, before):
+    container = in_place.create()
+    subprocess.run(["umount", "--lazy", own_root], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "other", own_root], check=True)
+    container.delete(force=True)
+    assert " tmpfs other " in mounted(own_root)[-1]
+    subprocess.run(["umount", own_root], check=True)
+
+
+@needs_root
+def test_the_root_of_the_creator_is_none(in_place, before):
+    in_place.config["root"]["path"] = "/"
+    with pytest.raises(InvalidConfig, match=r"root of its creator.*add"):
+        in_place.create()
+
+
+@needs_root
+def test_a_hook_may_mount_something_over_it(in_place, own_root, before):
+    """The process has the root that was made for it."""
+    hook = {"path": "/bin/mount", "args": ["mount", "-t", "ramfs", "over", str(own_root)]}
+    in_place.config["hooks"] = {"createRuntime": [hook]}
+    assert output(in_place, "cat /marker") == "of the root"
+    subprocess.run(["umount", own_root], check=True)
+    subprocess.run(["umount", "--lazy", own_root], check=True)
 
 
 @needs_root
