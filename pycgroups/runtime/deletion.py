@@ -58,15 +58,12 @@ def delete(directory: str, *, force: bool, first: tuple[int, int] | None = None)
         finally:
             if dying >= 0:
                 os.close(dying)
-        if record.mounted:
-            from pycgroups.runtime import in_place
-
-            in_place.clear(record.mounted)
+        notices = _clear(record)
         if record.resctrl_made:
             from pycgroups.runtime import resctrl
 
             resctrl.remove(record.resctrl_made)
-        notices = _poststop(home, record)
+        notices += _poststop(home, record)
         home.remove()
         return notices
 
@@ -102,6 +99,15 @@ def _wait_for_end(pidfd: int) -> None:
         gone = select.poll()
         gone.register(pidfd, select.POLLIN)
         gone.poll(_PATIENCE)
+
+
+def _clear(record: Record) -> list[str]:
+    """Unmount what it has mounted outside; what stays."""
+    if not record.mounted:
+        return []
+    from pycgroups.runtime import in_place
+
+    return in_place.clear(record.mounted)
 
 
 def _poststop(home: Home, record: Record) -> list[str]:

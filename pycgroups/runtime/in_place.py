@@ -89,17 +89,24 @@ def with_root(mounted: tuple[str, ...], root: int) -> tuple[str, ...]:
     return mounted if root < 0 else (*mounted, _name_of(root))
 
 
-def clear(mounted: tuple[str, ...]) -> None:
-    """Unmount the root, and all that is in it, if it is mounted, and nothing that is not its own."""
+def clear(mounted: tuple[str, ...]) -> list[str]:
+    """Unmount the root, and all that is in it, if it is mounted, and nothing that is not its own.
+
+    Returns:
+        What to tell of what stays.
+    """
     path, below, *there = mounted
     there, own = there[:_NAMES], there[_NAMES:]
-    if there != _here():  # another boot, or another mount namespace, where it is not
-        return
+    here = _here()
+    if there != here:  # another boot, or another mount namespace, where it is not
+        is_this_boot = there[1:] == here[1:] and own
+        return [f"what was mounted at {path} in another mount namespace ({there[0]}) stays"] if is_this_boot else []
     for _ in range(_MOST):
         top = _mount_at(path)
         is_own = top in own or (own and _is_scratch(top.partition(":")[0], below.partition(":")[0]))
         if not is_own or vfs.unbind(path) < 0:
-            return
+            break
+    return []
 
 
 def _has_root_at(directory: str, path: str, here: list[str]) -> bool:

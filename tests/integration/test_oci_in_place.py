@@ -110,6 +110,14 @@ from pycgroups import runtime
 runtime.create(sys.argv[1], "killed", root=sys.argv[2])
 """
 
+DELETE = """
+import sys
+from pycgroups import runtime
+container = runtime.get(sys.argv[1], root=sys.argv[2])
+container.delete(force=True)
+print(container.notices)
+"""
+
 
 @needs_root
 def test_what_a_creator_leaves_that_is_killed_is_removed(in_place, own_root, before, tmp_path):
@@ -149,6 +157,17 @@ def test_what_others_have_mounted_over_it_is_left(in_place, own_root, before):
     assert mounted(own_root) == seen
     second.delete(force=True)
     assert not set(mounted(own_root)) - set(seen)
+    subprocess.run(["umount", "--lazy", own_root], check=True)
+
+
+@needs_root
+def test_who_deletes_it_elsewhere_is_told_what_stays(in_place, own_root, before):
+    container = in_place.create()
+    seen = mounted(own_root)
+    command = ["unshare", "--mount", sys.executable, "-c", DELETE, container.id, in_place.state]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"mounted at {own_root} in another mount namespace" in told
+    assert mounted(own_root) == seen
     subprocess.run(["umount", "--lazy", own_root], check=True)
 
 
