@@ -31,7 +31,8 @@ enum {
 enum plan_op {
     OP_TREE = 1,   /* slot, clone flags, attr_set, attr_clr, propagation, idmap slot or -1, directory slot or -1; path */
     OP_TAKE,       /* first slot: the next part of what `prepare` opens */
-    OP_MAP,        /* slot of a tree, slot of a user namespace, 1 with all below: have the library map its ids; path */
+    OP_MAP,        /* slot of a tree, slot of a user namespace, 1 with all below: have the library map its ids; path. Two
+                    * descriptors are sent: the tree, and a pipe for the answer */
     OP_FS,         /* slot, mount attributes; type, options "key=value\0flag\0..." */
     OP_FCHDIR,     /* slot */
     OP_STACK,      /* slot; path: mount there in the old root, so that names in it can be given to the kernel */

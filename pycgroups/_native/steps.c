@@ -631,9 +631,9 @@ static int read_word(int fd)
     return byte ? -ECANCELED : 0;
 }
 
-static int hear_word(const struct run *run)
+static int hear_word(int fd)
 {
-    return creator_speaks(run->control) ? read_word(run->control) : -ECONNRESET;
+    return creator_speaks(fd) ? read_word(fd) : -ECONNRESET;
 }
 
 /* In a pid namespace that was joined or unshared only children are: setns(2). They are our parent's (CLONE_PARENT), who
@@ -671,17 +671,28 @@ static int tell_waiting(const struct run *run, const struct plan_step *step)
     return ret < 0 ? (int)ret : 0;
 }
 
-/* Ids of a file system of the host are the library's to map, who has rights over it. */
+/* Ids of a file system of the host are the library's to map, who has rights over it. It answers by a pipe that is sent
+ * next: on the socket there may be parts of trees before the answer (OP_TAKE). */
 static int do_map(struct run *run, const struct plan_step *step)
 {
-    int ret = send_fd(run, step, fd_of(run, step->arg[0]));
-    return ret < 0 ? ret : hear_word(run);
+    int ends[2];
+    long ret = SYS(pipe2, ends, O_CLOEXEC);
+    if (ret < 0)
+        return (int)ret;
+    ret = send_fd(run, step, fd_of(run, step->arg[0]));
+    if (ret == 0)
+        ret = send_fd(run, step, ends[1]);
+    SYS(close, ends[1]);
+    if (ret == 0)
+        ret = hear_word(ends[0]);
+    SYS(close, ends[0]);
+    return (int)ret;
 }
 
 static int do_wait(const struct run *run, const struct plan_step *step)
 {
     int ret = tell_waiting(run, step);
-    return ret < 0 ? ret : hear_word(run);
+    return ret < 0 ? ret : hear_word(run->control);
 }
 
 /* Whoever starts us need not be the library that made us: that may be gone by then. */

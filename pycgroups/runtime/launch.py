@@ -136,20 +136,23 @@ class Running:
             self.maps[slot] = os.dup(handed[slot] if handed[slot] >= 0 else self.spawned.out.userns)
 
     def _map(self, report: Report) -> None:
-        """Map the ids of a tree that is the helper's, by rights which that does not have."""
+        """Map the ids of a tree of the helper's, by rights which that does not have; next comes where to answer."""
+        if lib.OP_MAP not in self.descriptors:
+            self.descriptors[lib.OP_MAP] = report.fd
+            return
         from pycgroups._native import vfs  # few ask for it
 
-        _, slot, below = self.plan.steps[report.step].args
+        tree, (_, slot, below) = self.descriptors.pop(lib.OP_MAP), self.plan.steps[report.step].args
         try:
-            result = vfs.map_ids(report.fd, self.maps[slot], recursive=bool(below))
-        finally:
-            os.close(report.fd)
-        if result < 0:
-            self.failure = self.failure or step_error(self.plan, report.step, -result)
-        try:
-            os.write(self.control, b"\1" if result < 0 else b"\0")  # else a supervisor would wait, and not end
+            result = vfs.map_ids(tree, self.maps[slot], recursive=bool(below))
+            if result < 0:
+                self.failure = self.failure or step_error(self.plan, report.step, -result)
+            os.write(report.fd, b"\1" if result < 0 else b"\0")  # else a supervisor would wait, and not end
         except ConnectionError:  # it has been killed, which is heard next
             return
+        finally:
+            os.close(tree)
+            os.close(report.fd)
 
     def _go_on_with(self, pid: int, pidfd: int) -> None:
         """The helper has forked, and ends: what it was to be is its child's now, who is ours."""

@@ -221,6 +221,31 @@ def test_an_idmapped_mount_of_an_earlier_tmpfs(bundle, first):
 
 
 @pytest.mark.requires("root")
+def test_an_idmapped_mount_of_an_earlier_one_and_more_than_are_handed_over_at_once(bundle, tmp_path):
+    """What is handed over next, and the answer that the ids are mapped, are not mistaken for each other."""
+    bundle.map_ids(300_000, 1000)
+    for directory in (tmp_path, *tmp_path.parents[:-1]):
+        if not directory.stat().st_mode & 0o001:
+            directory.chmod(0o711)
+    maps = [{"containerID": 0, "hostID": 300_007, "size": 1}]
+    source = f"{bundle.config['root']['path']}/run"
+    mapped = {"type": "bind", "source": source, "options": ["bind"], "uidMappings": maps, "gidMappings": maps}
+    bundle.config["mounts"] += [
+        {"destination": "/run", "type": "tmpfs", "source": "tmpfs"},
+        {"destination": "/mnt", **mapped},
+    ]
+    for number in range(600):
+        (tmp_path / f"{number}").write_text(f"{number}")
+        bind = {"type": "bind", "source": f"{tmp_path}/{number}", "options": ["bind"]}
+        bundle.config["mounts"].append({"destination": f"/run/{number}", **bind})
+    bundle.config["mounts"].append({"destination": "/tmp", **mapped})
+    text = output(
+        bundle, ": >/run/x; stat -c %u /mnt/x /tmp/x; i=0; while [ $i -lt 600 ]; do cat /run/$i; echo; i=$((i+1)); done"
+    )
+    assert text.split() == ["7", "7", *map(str, range(600))]
+
+
+@pytest.mark.requires("root")
 @pytest.mark.parametrize(("options", "answers"), [(["rbind", "ro"], "no yes"), (["rbind", "rro"], "no no")])
 def test_read_only_trees(bundle, tree, options, answers):
     bundle.config["mounts"].append({"destination": "/mnt", "type": "bind", "source": str(tree), "options": options})

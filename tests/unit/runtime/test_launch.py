@@ -146,17 +146,13 @@ def test_with_an_init_an_end_without_a_word_is_no_start():
 
 def test_a_helper_whose_ids_cannot_be_mapped_is_told_to_give_up():
     """Else a supervisor would wait for an answer, and not end when it is to."""
-    step = Step(lib.OP_MAP, (9, 3, 0), (b"/run",))
-    ours, theirs = socket.socketpair()
-    with theirs, open(os.devnull, "rb") as none:
-        running = launch.Running(plan(step))
-        running.spawned.out.control = ours.detach()
-        try:
-            running.maps[3] = os.dup(none.fileno())
-            told = dict.fromkeys(Report._fields, 0) | {"kind": lib.REPORT_FD, "fd": os.dup(none.fileno())}
-            running._take(Report(**told))
-            assert theirs.recv(10) == b"\1"
-            assert running.failure is not None
-            assert running.failure.path == "/run"
-        finally:
-            running.close()
+    running = launch.Running(plan(Step(lib.OP_MAP, (9, 3, 0), (b"/run",))))
+    read, write = os.pipe()
+    with open(read, "rb") as answer, open(os.devnull, "rb") as none:
+        running.maps[3] = os.dup(none.fileno())
+        for fd in os.dup(none.fileno()), write:
+            running._take(Report(**dict.fromkeys(Report._fields, 0) | {"kind": lib.REPORT_FD, "fd": fd}))
+        running.close()
+        assert answer.read() == b"\1"
+    assert running.failure is not None
+    assert running.failure.path == "/run"
