@@ -10,6 +10,7 @@ come the trees that are opened early; the last few have fixed uses, below.
 
 from __future__ import annotations
 
+import itertools
 import os
 
 from pycgroups._native.calls import lib
@@ -180,7 +181,7 @@ class _Planner:
         self.again = TERMINAL  # from here on slots may have others, once what they have is mounted
         self.overlays: list[int] = []  # slots of those that are not the root itself
         self.later: list[int] = []  # slots of file systems that are read-only at the end
-        self.covered: list[str] = []  # destinations of those that there is no slot for
+        self.covered: list[Mount] = []  # those that there is no slot for
         self.staged: dict[int, list[str]] = {}  # by the mount's identity, names of their layers in the scratch
         self.prepare: list[Step] = []
         self.early: list[Step] = []
@@ -445,7 +446,7 @@ class _Planner:
         if _is_bind(mount, options):
             slot = self.bind(mount, options)
         else:
-            is_open = slot in self.later or mount.destination in self.covered
+            is_open = slot in self.later or mount in self.covered[-1:]
             attributes = options.attributes & (~lib.MOUNT_ATTR_RDONLY if is_open else -1)
             data = self.staged_overlay(mount, options.data) if id(mount) in self.staged else options.data
             self.file_system(mount.type or "", slot, attributes, data, mount.source)
@@ -513,7 +514,7 @@ class _Planner:
             if slot != DEV and self.free_from_above() > self.again:
                 slot = self.held_slot()
             if slot == TEMPORARY:
-                self.covered.append(mount.destination)
+                self.covered.append(mount)
             else:
                 self.later.append(slot)
         return slot
@@ -608,6 +609,19 @@ class _Planner:
         self.add(lib.OP_TREE, TEMPORARY, 0, 0, 0, lib.MS_PRIVATE, -1, TERMINAL, texts=(b"",))
         self.add(lib.OP_MOUNT, TEMPORARY, lib.RESOLVE_NO_SYMLINKS, texts=(b"/dev/console",))
 
+    def seen(self) -> list[str]:
+        """Say where those are that there was no slot for, without what a later mount hides."""
+        found: list[str] = []
+        later: set[str] = set()
+        covered = {id(mount) for mount in self.covered}
+        for mount in reversed(self.spec.mounts if covered else ()):
+            place = os.path.normpath(f"/{mount.destination.strip('/')}")
+            above = itertools.accumulate(place.split("/"), "{}/{}".format)
+            if id(mount) in covered and later.isdisjoint(above):
+                found.append(mount.destination)
+            later.add(place)
+        return found[::-1]
+
     def cover(self, path: str) -> None:
         """Show read-only, once it is filled, what there was no slot for; what is mounted in it stays as it is."""
         self.add(
@@ -641,7 +655,7 @@ class _Planner:
             self.later += (-1, *self.overlays, *dev)
         for slot in dict.fromkeys(self.later):
             self.add(lib.OP_ATTR, slot, lib.MOUNT_ATTR_RDONLY, 0, 0, 0)
-        for path in self.covered:
+        for path in self.seen():
             self.cover(path)
         if self.manner.waits:
             self.add(lib.OP_WAIT)

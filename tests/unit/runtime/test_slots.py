@@ -95,3 +95,15 @@ def test_layers_are_held_and_their_number_is_limited():
     fewer = Layered(layers=layers[:120])
     at, _ = performed(planned([BIND] * 200, privileged=True, rootfs=fewer))
     assert [at[f"/{number}"] for number in range(200)] == [f"/s{number}" for number in range(200)]
+
+
+@pytest.mark.parametrize("place", ["/t/399", "/t/"])
+def test_what_is_mounted_over_one_that_there_was_no_slot_for_stays_as_it_is(place):
+    many = [oci.Mount(destination=f"/t/{at}", type="tmpfs", source=f"/s{at}", options=CLOSED) for at in range(400)]
+    over = oci.Mount(destination=place, type="tmpfs", source="over", options=OPEN)
+    wanted = spec(namespaces=("pid", "mount"), mounts=(*many, over))
+    plan = make_plan(wanted, Directory(path="/r", devices=True), privileged=True)
+    _, closed = performed(plan)
+    assert "over" not in closed
+    covered = [step.path for step in plan.setup if step.op == lib.OP_TREE]
+    assert ("/t/398" in covered, "/t/399" in covered) == (place == "/t/399", False)
