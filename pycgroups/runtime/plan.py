@@ -364,8 +364,10 @@ class _Planner:
             return
         # Devices of a rootfs are not the container's to open, unless its cgroup decides that.
         attributes = 0 if rootfs.devices else lib.MOUNT_ATTR_NODEV
-        # What is shared cannot be pivoted, pivot_root(2): it becomes that afterwards.
-        propagation = int(lib.MS_PRIVATE) if self.propagation() == lib.MS_SHARED else 0
+        # What is shared cannot be pivoted, pivot_root(2): it becomes that afterwards. Where a directory is bound over
+        # itself and shared, the end of a slave of it on top would be the end of the one below as well.
+        is_private = self.in_place or self.propagation() == lib.MS_SHARED
+        propagation = int(lib.MS_PRIVATE) if is_private else 0
         slot = self.tree(
             rootfs.path,
             attributes=attributes,

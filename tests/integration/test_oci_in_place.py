@@ -182,6 +182,23 @@ def test_what_is_mounted_at_its_root_by_then_is_left(in_place, own_root, before)
 
 
 @needs_root
+@pytest.mark.parametrize("overlay", [False, True])
+def test_a_shared_root_that_is_bound_over_itself_stays(in_place, own_root, before, *, overlay):
+    above = str(own_root.parent)
+    subprocess.run(["mount", "--bind", above, above], check=True)
+    subprocess.run(["mount", "--make-shared", above], check=True)
+    subprocess.run(["mount", "--bind", own_root, own_root], check=True)
+    if overlay:
+        lower = f"lowerdir={own_root}/etc:{own_root}/bin"
+        in_place.config["mounts"].append({"destination": "/mnt", "type": "overlay", "source": "o", "options": [lower]})
+    seen = mounted(own_root)
+    assert output(in_place, "cat /marker") == "of the root"
+    assert mounted(own_root) == seen
+    subprocess.run(["umount", own_root], check=True)
+    subprocess.run(["umount", above], check=True)
+
+
+@needs_root
 def test_the_root_of_the_creator_is_none(in_place, before):
     in_place.config["root"]["path"] = "/"
     with pytest.raises(InvalidConfig, match=r"root of its creator.*add"):
