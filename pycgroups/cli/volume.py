@@ -7,7 +7,7 @@ from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.tables import LINES, age, print_json, print_table, size
 from pycgroups.cli.text import complain, escaped, is_sure
 from pycgroups.cli.usage import Usage, choose
-from pycgroups.errors import Error, NotFound
+from pycgroups.errors import AlreadyExists, Error, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ _FILTER = Flag(
 
 CREATE = Usage(
     "volume create [FLAGS] [NAME]",
-    "Make a volume, and print its name; without one, a name is made up.",
+    "Make a volume, unless there is one, and print its name; without one, a name is made up.",
     (Flag("--label", "text by name", word="labels", value="NAME=TEXT", read=_label, many=True),),
     most=1,
 )
@@ -80,7 +80,10 @@ def _create(arguments: list[str]) -> int:
     found, names = asked
     from pycgroups.containers import volumes
 
-    print(volumes.create(*names, labels=found.get("labels")).name)
+    try:
+        print(volumes.create(*names, labels=found.get("labels")).name)
+    except AlreadyExists:  # as docker has it: scripts make it each time
+        print(*names)
     return 0
 
 

@@ -52,11 +52,14 @@ def test_a_comma_in_a_label_is_the_labels_own(say):
     assert say("ls", "--format", "{{json .Labels}}") == (0, '"of=a,b,c="\n', "")
 
 
+def test_one_that_is_there_stays_as_it_is(say):
+    say("create", "--label", "of=shop", "data")
+    assert say("create", "--label", "of=bank", "data") == (0, "data\n", "")
+    assert say("ls", "--format", "{{.Labels}}")[1] == "of=shop\n"
+
+
 def test_what_goes_wrong(say):
     say("create", "data")
-    code, out, error = say("create", "data")
-    assert (code, out) == (1, "")
-    assert "there is one" in error
     code, out, error = say("inspect", "data", "other")
     assert (code, len(json.loads(out))) == (1, 1)
     assert "there is none" in error
