@@ -11,6 +11,7 @@ import os
 from pycgroups._native import vfs
 from pycgroups.cgroups.files import read_path
 from pycgroups.errors import Error, InvalidConfig, StateError, Unsupported
+from pycgroups.runtime.plan import SCRATCH_SOURCE
 from pycgroups.runtime.state import Home, ids
 
 TYPE_CHECKING = False
@@ -22,9 +23,6 @@ else:
     from pycgroups.frozen import evolve
 
 _NAMESPACE = "/proc/self/ns/mnt"
-SCRATCH = "pycgroups"
-"""The source, for show, of what takes layers of overlays and files."""
-
 _NAMES = 2  # strings of `_here`
 _MOST = 2  # the root, and what took layers of overlays on their way into it
 
@@ -125,7 +123,7 @@ def _is_scratch(mount: str, below: str) -> bool:
     for line in read_path("/proc/self/mountinfo").splitlines():
         words = line.split()
         if words[0] == mount:
-            return words[1] == below and line.partition(" - ")[2].startswith(f"tmpfs {SCRATCH} ")
+            return words[1] == below and line.partition(" - ")[2].startswith(f"tmpfs {SCRATCH_SOURCE} ")
     return False
 
 

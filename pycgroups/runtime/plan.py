@@ -39,6 +39,9 @@ else:
 # Slots with a fixed use, from the top.
 TEMPORARY, SCRATCH, ROOT, DEV, NULL, EMPTY, CGROUPS = range(lib.PLAN_SLOTS - 1, RULESET, -1)
 
+SCRATCH_SOURCE = "pycgroups"
+"""By this, for show, who removes it knows the scratch of a container without a mount namespace."""
+
 NAMESPACES = {kind: files.FLAGS[name] for kind, name in files.FILES.items()}
 # What every container's /dev has: config-linux.md, "Default Devices".
 DEFAULT_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
@@ -390,7 +393,7 @@ class _Planner:
     def make_scratch(self, rootfs: Made, size: int | None, at: str = "/proc") -> None:
         """The one tmpfs that takes all that is written, so that one size limits it."""
         options = ("mode=755",) if size is None else ("mode=755", f"size={size}")
-        source = "pycgroups" if self.in_place else None  # who removes it knows it by that: `in_place.SCRATCH`
+        source = SCRATCH_SOURCE if self.in_place else None
         self.file_system("tmpfs", SCRATCH, lib.MOUNT_ATTR_NOSUID | lib.MOUNT_ATTR_NODEV, options, source)
         # Somewhere in the old root, to go away with it, and not on top of it: that would take a second umount2(2).
         self.add(lib.OP_STACK, SCRATCH, texts=(os.fsencode(at),))
