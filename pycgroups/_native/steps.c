@@ -150,7 +150,7 @@ static int send_fd(struct run *run, const struct plan_step *step, int fd)
 int creator_speaks(int control)
 {
     struct pollfd ends[] = {{.fd = control, .events = POLLIN}, {.fd = CREATOR, .events = POLLIN}};
-    SYS_RETRY(ppoll, ends, 2, 0, 0, 8);
+    SYS_RETRY(ppoll, ends, 2, 0, 0, sizeof(uint64_t) /* a signal set */);
     return ends[0].revents != 0;
 }
 

@@ -152,9 +152,8 @@ def create(
             creation.config = config
             if not wishes.at_once:
                 home.save(record)
-            if (
-                spec.hooks is not None or perform is not None
-            ):  # hooks may look for it, and there are those of its removal
+            # Hooks may look for it, and its removal for hooks. Else it is written while the process sets up.
+            if spec.hooks is not None or perform is not None:
                 creation.keep_config()
             try:
                 return (perform or Creation.perform)(creation)

@@ -16,15 +16,45 @@ from pycgroups.runtime.state import Home, ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from attrs import evolve
 
     from pycgroups.oci.runtime_spec import Spec
 else:
     from pycgroups.frozen import evolve
+    from pycgroups.records import NamedTuple
 
 _NAMESPACE = "/proc/self/ns/mnt"
-_NAMES = 2  # strings of `_here`
 _MOST = 2  # the root, and what took layers of overlays on their way into it
+
+
+class Place(NamedTuple):
+    """Where a root is mounted, and what tells later that it is that still; a record has it as ``mounted``.
+
+    Attributes:
+        path: the directory.
+        below: which mount that is on without it; see `_name_of`.
+        namespace: the creator's mount namespace.
+        boot: of the machine.
+        root: which mount it is, or "" before that is known.
+    """
+
+    path: str
+    below: str
+    namespace: str
+    boot: str
+    root: str = ""
+
+    def is_beside(self, other: Place) -> bool:
+        """Tell whether neither is in the other, if both are in one mount namespace."""
+        one, two = f"{self.path}/", f"{other.path}/"
+        return self.here != other.here or not (one.startswith(two) or two.startswith(one))
+
+    @property
+    def here(self) -> tuple[str, str]:
+        """What it is a path in."""
+        return self.namespace, self.boot
 
 
 def spec_in_place(spec: Spec) -> Spec:
@@ -45,7 +75,7 @@ def spec_in_place(spec: Spec) -> Spec:
     return evolve(spec, linux=evolve(linux, namespaces=spaces))
 
 
-def place(rootfs: str, state: str, id_: str) -> tuple[str, ...]:
+def place(rootfs: str, state: str, id_: str) -> Place:
     """Say where its root will be mounted.
 
     Two could not be unmounted but in the order in which they are one on top of the other.
@@ -67,24 +97,24 @@ def place(rootfs: str, state: str, id_: str) -> tuple[str, ...]:
             path="root.path",
             hint='add {"type": "mount"}',
         )
-    here = _here()
+    found = Place(path, _mount_at(path), *_here())
     for other in ids(state):
-        if other != id_ and _has_root_at(f"{state}/{other}", path, here):
+        if other != id_ and not _is_free(f"{state}/{other}", found):
             raise StateError(
                 f"container {other}, which has no mount namespace either, has its root there",
                 operation="create",
                 path=path,
                 hint='delete that first, or add {"type": "mount"}',
             )
-    return path, _mount_at(path), *here
+    return found
 
 
-def with_root(mounted: tuple[str, ...], root: int) -> tuple[str, ...]:
+def with_root(mounted: tuple[str, ...], root: int) -> Place:
     """Add to what `place` has said which mount its root is: it is about to be mounted.
 
     Who may not open it, of whom it is -1, may not mount it either.
     """
-    return mounted if root < 0 else (*mounted, _name_of(root))
+    return Place(*mounted)._replace(root=_name_of(root) if root >= 0 else "")
 
 
 def clear(mounted: tuple[str, ...]) -> list[str]:
@@ -93,29 +123,28 @@ def clear(mounted: tuple[str, ...]) -> list[str]:
     Returns:
         What to tell of what stays.
     """
-    path, below, *there = mounted
-    there, own = there[:_NAMES], there[_NAMES:]
-    here = _here()
-    if there != here:  # another boot, or another mount namespace, where it is not
-        is_this_boot = there[1:] == here[1:] and own
-        return [f"what was mounted at {path} in another mount namespace ({there[0]}) stays"] if is_this_boot else []
+    where = Place(*mounted)
+    namespace, boot = _here()
+    if not where.root or where.boot != boot:  # it never was, or is no more
+        return []
+    if where.namespace != namespace:
+        return [f"what was mounted at {where.path} in another mount namespace ({where.namespace}) stays"]
     for _ in range(_MOST):
-        top = _mount_at(path)
-        is_own = top in own or (own and _is_scratch(top.partition(":")[0], below.partition(":")[0]))
-        if not is_own or vfs.unbind(path) < 0:
+        top = _mount_at(where.path)
+        is_own = top == where.root or _is_scratch(top.partition(":")[0], where.below.partition(":")[0])
+        if not is_own or vfs.unbind(where.path) < 0:
             break
     return []
 
 
-def _has_root_at(directory: str, path: str, here: list[str]) -> bool:
-    """Tell whether a container has its root at a directory, in it, or above."""
+def _is_free(directory: str, wanted: Place) -> bool:
+    """Tell whether a container, by its state directory, has its root elsewhere."""
     try:
         with Home(directory) as home:
             mounted = home.load().mounted
     except Error:  # it is gone, or not ours to know
-        return False
-    one, other = f"{path}/", f"{mounted[0]}/" if mounted else ""
-    return bool(other) and mounted[2:][:_NAMES] == (*here,) and (one.startswith(other) or other.startswith(one))
+        return True
+    return not mounted or wanted.is_beside(Place(*mounted))
 
 
 def _is_scratch(mount: str, below: str) -> bool:
@@ -127,8 +156,8 @@ def _is_scratch(mount: str, below: str) -> bool:
     return False
 
 
-def _here() -> list[str]:
-    return [os.readlink(_NAMESPACE), read_path("/proc/sys/kernel/random/boot_id").strip()]
+def _here() -> tuple[str, str]:
+    return os.readlink(_NAMESPACE), read_path("/proc/sys/kernel/random/boot_id").strip()
 
 
 def _mount_at(path: str) -> str:

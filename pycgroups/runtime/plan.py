@@ -164,7 +164,7 @@ class _Planner:
         # In a mount namespace of others nothing is made, and all of it is used as it is.
         self.enters = isinstance(rootfs, Entered)
         # What is mounted is mounted in the caller's mount namespace, and the root is changed by chroot(2).
-        self.in_place = not self.enters and not {"mount"} & {*kinds, *self.fresh}
+        self.in_place = not self.enters and "mount" not in kinds | self.fresh
         # An init that is not process 1 ends its descendants itself.
         self.supervised = manner.init and "pid" not in self.fresh
         self.binds_devices = self.userns or nested
