@@ -45,7 +45,7 @@ def environment(work: Path) -> Path:
     have more than is needed here.
     """
     home = work / "environment"
-    venv.create(home)
+    venv.create(home, symlinks=True)  # as `python -m venv` does
     (packages,) = home.glob("lib/python*/site-packages")
     (package,) = pycgroups.__path__
     shutil.copytree(package, packages / "pycgroups", ignore=shutil.ignore_patterns("*.bundle"))

@@ -21,6 +21,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +43,13 @@ static const char ATTEND[] = "__attend"; /* as in pycgroups/oci_cli/handover.py 
 
 /* Python's own start is most of what a command takes, and much of that is its module site, with all that the .pth files
  * of an environment import. It goes without (-S), and without variables of its caller's that Python obeys (-E, -P). Nor
- * does it load a locale: in "C" it takes all for UTF-8, PEP 540. ENTRY gives what it starts the caller's again. */
+ * does it load a locale: in "C" it takes all for UTF-8, PEP 540. pycgroups/oci_cli/bundle.py has the caller's again. */
 #define LOCALE "LC_ALL"
 #define CALLERS "PYCGROUPS_LC_ALL"
-#define ENTRY "pycgroups/oci_cli/entry.py"
+#define PACKAGE "pycgroups/oci_cli"
+#define ENTRY "entry.py"
 
-/* To find that takes as long as what it does, so this is for what find_entry() does not know. The file of an editable
+/* To find that takes as long as what it does, so this is for what find_program() does not know. The file of an editable
  * install has the path of the tree. */
 static const char PYTHON[] =
     "# pycgroups-oci\n"
@@ -59,7 +61,7 @@ static const char PYTHON[] =
     "except OSError:\n"
     "    names = []\n"
     "editable = [f'{packages}/{name}' for name in names if name.startswith('__editable__.pycgroups-')]\n"
-    "if posix.access(f'{packages}/" ENTRY "', posix.F_OK):\n"
+    "if posix.access(f'{packages}/" PACKAGE "/" ENTRY "', posix.F_OK):\n"
     "    sys.path.append(packages)\n"
     "elif editable:\n"
     "    with open(editable[0], encoding='utf-8') as file:\n"
@@ -67,7 +69,7 @@ static const char PYTHON[] =
     "else:\n"
     "    import site\n"
     "    site.main()\n"
-    "from pycgroups.oci_cli.entry import enter\n"
+    "from pycgroups.oci_cli.bundle import enter\n"
     "enter()\n";
 
 enum verb { START, KILL, DELETE, VERBS };
@@ -432,22 +434,59 @@ static bool change_locale(void)
     return (callers ? setenv(CALLERS, callers, true) : unsetenv(CALLERS)) == 0 && setenv(LOCALE, "C", true) == 0;
 }
 
-/* The ENTRY of an environment that has this Python, whose own name is that of the directory: .../lib/python3.13. */
-static bool find_entry(const char *python, char *entry, size_t size)
+/* Whether a .bundle is whole, and was made by the Python that it would be given to, of whom these are the facts. Its
+ * head: a number of Python's; the time of change and the size of that; the size of the file. */
+static bool is_bundle_of(const char *path, const struct stat *python)
 {
-    char real[PATH_MAX];
+    struct stat facts;
+    uint32_t head[4];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_whole = fd >= 0 && fstat(fd, &facts) == 0 && read(fd, head, sizeof head) == sizeof head &&
+                    head[3] == (uint32_t)facts.st_size;
+    if (fd >= 0)
+        close(fd);
+    return is_whole && head[1] == (uint32_t)python->st_mtim.tv_sec && head[2] == (uint32_t)python->st_size;
+}
+
+/* The .bundle of the command that these words ask for: the first word that is one. */
+static bool find_bundle(const char *package, const char *version, const struct stat *python, char **words, char *found)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    for (; *words; words++) {
+        size_t length = strspn(*words, letters);
+        if (!length || (*words)[length])
+            continue;
+        int all = snprintf(found, PATH_MAX, "%s/__pycache__/%s.cpython-3%s.bundle", package, *words, version);
+        if (all > 0 && all < PATH_MAX && is_bundle_of(found, python))
+            return true;
+    }
+    return false;
+}
+
+/* What Python is to begin with, in the environment that has this one, whose own name is that of the directory:
+ * .../lib/python3.13. */
+static bool find_program(const char *python, char **words, char *found)
+{
+    char real[PATH_MAX], package[PATH_MAX];
+    struct stat facts;
+    static const char name[] = "/python3.";
     const char *last = strrchr(python, '/');
-    const char *name = last && realpath(python, real) ? strrchr(real, '/') : NULL;
-    if (!name || strncmp(name, "/python3.", strlen("/python3.")) != 0)
+    const char *own = last && realpath(python, real) ? strrchr(real, '/') : NULL;
+    if (!own || strncmp(own, name, strlen(name)) != 0 || stat(real, &facts) != 0)
         return false;
-    int length = snprintf(entry, size, "%.*s/../lib%s/site-packages/" ENTRY, (int)(last - python), python, name);
-    return length > 0 && (size_t)length < size && access(entry, R_OK) == 0;
+    int all = snprintf(package, PATH_MAX, "%.*s/../lib%s/site-packages/" PACKAGE, (int)(last - python), python, own);
+    if (all < 0 || all >= PATH_MAX)
+        return false;
+    if (find_bundle(package, own + strlen(name), &facts, words, found))
+        return true;
+    all = snprintf(found, PATH_MAX, "%s/" ENTRY, package);
+    return all > 0 && all < PATH_MAX && access(found, R_OK) == 0;
 }
 
 /* The Python beside this file, whatever link led here; else the first in PATH. It is told where this file is. */
 static int call_python(int count, char **words)
 {
-    char self[PATH_MAX], python[PATH_MAX + 16], option[PATH_MAX + 16], entry[PATH_MAX * 2];
+    char self[PATH_MAX], python[PATH_MAX + 16], option[PATH_MAX + 16], program[PATH_MAX];
     static const char name[] = "python3";
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length < 0 ? 0 : length] = 0;
@@ -457,8 +496,8 @@ static int call_python(int count, char **words)
     const char *found = has_path && access(python, X_OK) == 0 ? python : name;
     const char *before[] = {found, "-SEP", "-X", option, "-c", PYTHON};
     size_t fixed = sizeof before / sizeof *before;
-    if (found == python && find_entry(python, entry, sizeof entry))
-        before[--fixed - 1] = entry;
+    if (found == python && find_program(python, words + 1, program))
+        before[--fixed - 1] = program;
     const char **command = calloc(count + fixed, sizeof *command);
     if (!command || !change_locale())
         return NO_PYTHON;

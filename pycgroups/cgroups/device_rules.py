@@ -13,8 +13,6 @@ Source: https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.
 
 from __future__ import annotations
 
-from itertools import product
-
 from pycgroups.errors import invalid
 
 TYPE_CHECKING = False
@@ -132,7 +130,7 @@ def _table(type_: str, rules: list[_Rule]) -> list[Entry]:
     single = {(rule.major, rule.minor) for rule in rules if rule.major is not None and rule.minor is not None}
     if len(majors) * len(minors) > MOST:
         raise invalid("devices", f"{len(majors)} whole majors with {len(minors)} whole minors", f"at most {MOST} pairs")
-    crossings = set(product(majors, minors))
+    crossings = {(major, minor) for major in majors for minor in minors}
     rest = _access(rules, None, None)
     kept: dict[tuple[int | None, int | None], int] = {(None, None): rest}
     for whole in [*((None, minor) for minor in sorted(minors)), *((major, None) for major in sorted(majors))]:

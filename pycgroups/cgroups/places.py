@@ -12,7 +12,6 @@ controller, since it counts CPU time, kills all at once and admits a process as 
 
 from __future__ import annotations
 
-import atexit
 import os
 
 from pycgroups.cgroups import detect, tree
@@ -124,6 +123,8 @@ def prepare(place: Place) -> None:
     with opened(place.path) as directory:
         hand_down(place, directory)
     if not _to_leave:
+        import atexit  # few have a place to leave
+
         atexit.register(_leave)
     _to_leave.add(place.path)
 

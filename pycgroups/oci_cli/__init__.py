@@ -20,13 +20,6 @@ As for `pycgroups.cli`, what a command does not need, it does not import: Python
 
 from __future__ import annotations
 
-import gc
-import sys
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
-
 PROGRAM = "pycgroups-oci"
 COMMANDS = {
     "create": "create a container, whose program waits for its start",
@@ -47,7 +40,6 @@ COMMANDS = {
     "checkpoint": "save a running container with criu",
     "restore": "bring a saved container back with criu",
 }
-_INTERRUPTED = 130  # as a shell tells of SIGINT
 SPEC_VERSION = "1.3.0"
 """The newest version of the OCI runtime specification that is understood."""
 
@@ -57,25 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     Without arguments, those of this process are taken, and it ends here.
     """
-    if arguments is not None:
-        from pycgroups.oci_cli.line import perform
+    if arguments is None:
+        from pycgroups.oci_cli.bundle import enter
 
-        return perform(arguments)
-    return _whole_process()
+        enter()
+    from pycgroups.oci_cli.line import perform
 
-
-def _whole_process() -> NoReturn:
-    gc.disable()  # it looks for garbage in what was just imported; who stays turns it on again
-    from pycgroups.oci_cli.bundle import Bundle
-
-    # A value of a flag may have the name of a command, too: then what is loaded is not all of use, and no harm.
-    bundle = Bundle(next(filter(COMMANDS.__contains__, sys.argv), "none"))
-    try:
-        bundle.load()
-        from pycgroups.cli import leave
-        from pycgroups.oci_cli.line import perform
-    except KeyboardInterrupt:  # before anything is done
-        import os
-
-        os._exit(_INTERRUPTED)
-    leave(perform(sys.argv[1:], bundle.keep))
+    return perform(arguments)

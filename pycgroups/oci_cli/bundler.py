@@ -1,4 +1,4 @@
-"""What makes the file of a command's modules, which `pycgroups.oci_cli.bundle` loads.
+"""What makes the file of a command's modules, which `pycgroups.oci_cli.bundle` loads; its parts are told of there.
 
 In it is what a command needs of them, and no more: not what type checkers read, nor docstrings, nor assertions, nor the
 columns that a traceback would mark; and for `os` there is `pycgroups.oci_cli.light_os`. Of annotations those of classes
@@ -6,15 +6,16 @@ stay, by which records and models are made.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import marshal
 import os
 import sys
-from _frozen_importlib_external import MAGIC_NUMBER
 
-from pycgroups.oci_cli import light_os
-from pycgroups.oci_cli.bundle import HEAD, PACKAGE, TOP, facts
+from pycgroups import oci_cli
+from pycgroups.oci_cli import bundle, light_os
+from pycgroups.oci_cli.bundle import HEAD, OWN, PACKAGE, TOP, facts, head_of_python, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from pycgroups.oci_cli.bundle import Entry
 
+_MADE_OF = {"stat": "_stat", "struct": "_struct"}
+"""Modules in Python that have their names from one in C."""
 _NO_DOCSTRINGS = 2
 _NO_COLUMN = -1
 
@@ -35,9 +38,7 @@ def write(path: str, names: Iterable[str]) -> None:
         SyntaxError: a source is half written.
     """
     beside = f"{path}.{os.getpid()}"
-    entries, compiled = zip(*_compiled_ones([light_os.__name__, *names]), strict=True)
-    head = marshal.dumps(entries)
-    content = b"".join([MAGIC_NUMBER, len(head).to_bytes(HEAD - len(MAGIC_NUMBER), "little"), head, *compiled])
+    content = _content([OWN, PACKAGE, oci_cli.__name__, light_os.__name__, *names])
     try:
         with open(beside, "xb", opener=_for_others_to_read) as file:
             file.write(content)
@@ -51,14 +52,23 @@ def _for_others_to_read(path: str, flags: int) -> int:
     return os.open(path, flags, 0o644)  # a daemon's umask may be 0, and who writes here is obeyed
 
 
+def _content(names: Iterable[str]) -> bytes:
+    entries, compiled = zip(*_compiled_ones(names), strict=True)
+    program, known = marshal.dumps(_compiled(bundle.__file__)), marshal.dumps(entries)
+    tail = number(HEAD + len(program)) + number(len(known))
+    size = HEAD + sum(map(len, (program, known, *compiled, tail)))
+    return b"".join([head_of_python(), number(size), program, known, *compiled, tail])
+
+
 def _compiled_ones(names: Iterable[str]) -> Iterator[tuple[Entry, bytes]]:
-    """Compile those modules that are ours, and Python."""
-    for name in names:
+    """Compile those modules that are ours, and Python; shared objects are told of."""
+    for name in dict.fromkeys(names):
         path = getattr(sys.modules[name], "__file__", None) or ""
-        if name.startswith(f"{PACKAGE}.") and path.endswith(".py"):
+        is_ours = f"{name}.".startswith(f"{PACKAGE}.") and path.endswith(".py")
+        if is_ours or path.endswith(".so"):
             source = path.removeprefix(f"{TOP}/")
             size, changed = facts(source)  # of before it is read: who writes meanwhile makes another time
-            compiled = marshal.dumps(_compiled(path))
+            compiled = marshal.dumps(_compiled(path)) if is_ours and name != OWN else b""
             yield (name, source, size, changed, len(compiled)), compiled
 
 
@@ -68,7 +78,8 @@ def _compiled(path: str) -> CodeType:
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.pattern):
             node.end_lineno, node.col_offset, node.end_col_offset = node.lineno, _NO_COLUMN, _NO_COLUMN
-    code: CodeType = compile(tree, path, "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
+    flags = __future__.annotations.compiler_flag
+    code: CodeType = compile(tree, path, "exec", flags, dont_inherit=True, optimize=_NO_DOCSTRINGS)
     return _named_alike(code)
 
 
@@ -88,12 +99,19 @@ class _Bare(ast.NodeTransformer):
             return node.orelse
         return node
 
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        """Leave out what is said to the compiler, and would load a module."""
+        return None if node.module == "__future__" else node
+
     def visit_Import(self, node: ast.Import) -> ast.AST:
-        """Take the light one for os."""
+        """Take the light one for os, and for others what they are made of."""
         (name,) = node.names
-        if name.name != "os":
+        if name.name == "os":
+            light: ast.stmt = ast.ImportFrom(light_os.__name__, [ast.alias("light", "os")], level=0)
+        elif name.name in _MADE_OF:
+            light = ast.Import([ast.alias(_MADE_OF[name.name], name.name)])
+        else:
             return node
-        light = ast.ImportFrom(light_os.__name__, [ast.alias("light", "os")], level=0)
         return ast.fix_missing_locations(ast.copy_location(light, node))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:

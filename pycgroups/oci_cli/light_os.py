@@ -5,6 +5,7 @@ The modules of a bundle have it instead. Whoever asks it for more gets that from
 
 from __future__ import annotations
 
+import _stat
 import posix
 import sys
 
@@ -43,11 +44,12 @@ def _made() -> _Light:
     of_c = {name: each for name, each in vars(posix).items() if not name.startswith("__")}
     del of_c["environ"]
     vars(made).update(of_c, fsencode=_fsencode, fsdecode=_fsdecode)
-    whole = sys.modules.setdefault(_NAME, made)
-    import posixpath  # does with what there is of it
+    lent = {name: light for name, light in ((_NAME, made), ("stat", _stat)) if name not in sys.modules}
+    sys.modules.update(lent)
+    import posixpath  # does with what there is of them
 
-    if whole is made:
-        del sys.modules[_NAME]
+    for name in lent:
+        del sys.modules[name]
     vars(made)["path"] = posixpath
     return made
 

@@ -10,7 +10,6 @@ come the trees that are opened early; the last few have fixed uses, below.
 
 from __future__ import annotations
 
-import itertools
 import os
 
 from pycgroups._native.calls import lib
@@ -621,8 +620,7 @@ class _Planner:
         covered = {id(mount) for mount in self.covered}
         for mount in reversed(self.spec.mounts if covered else ()):
             place = os.path.normpath(f"/{mount.destination.strip('/')}")
-            above = itertools.accumulate(place.split("/"), "{}/{}".format)
-            if id(mount) in covered and later.isdisjoint(above):
+            if id(mount) in covered and later.isdisjoint(_from_the_top(place)):
                 found.append(mount.destination)
             later.add(place)
         return found[::-1]
@@ -731,6 +729,12 @@ def root_ids(spec: Spec) -> tuple[int, ...]:
     if process is None or all(_has_root(maps) for maps in (linux.uid_mappings, linux.gid_mappings)):
         return ()
     return process.user.uid, process.user.gid
+
+
+def _from_the_top(path: str) -> list[str]:
+    """Return all directories that a path goes through, and itself."""
+    names = path.split("/")
+    return ["/".join(names[:end]) for end in range(1, len(names) + 1)]
 
 
 def _flags(kinds: Iterable[str]) -> int:

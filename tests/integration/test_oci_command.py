@@ -634,7 +634,7 @@ def test_a_config_to_begin_with(oci, bundle):
     config["process"].update(terminal=False, args=["sh", "-c", script])
     (bundle.path / "config.json").write_text(json.dumps(config))
     (bundle.path / "rootfs").symlink_to(bundle.config["root"]["path"])
-    name, *mounts = oci.call("run", "web", cwd=bundle.path).out.splitlines()
+    name, *mounts = oci.call("run", "begun-with", cwd=bundle.path).out.splitlines()
     assert name == "pycgroups"
     last = {place: flags.split(",")[0] for _, place, _, flags, *_ in map(str.split, mounts)}  # what is on top
     assert set(last.values()) == {"ro"}
