@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pycgroups.errors import AlreadyExists, Error
+from pycgroups.oci.checks import check
 
 if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Spec
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 def spec_text(spec: Spec) -> str:
     """Return the config.json, in ASCII; `pycgroups.oci.reading.read_spec` makes an equal Spec of it."""
     return json.dumps(spec.to_json(), indent="\t") + "\n"
+
+
+@lru_cache(maxsize=64)
+def checked_text(spec: Spec) -> bytes:
+    """Return the config.json of a Spec that may contradict itself.
+
+    Raises:
+        InvalidConfig: it does; names the key path.
+    """
+    check(spec)
+    return spec_text(spec).encode()
 
 
 def write_spec(spec: Spec, path: str | os.PathLike[str]) -> None:

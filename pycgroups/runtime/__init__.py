@@ -158,11 +158,9 @@ def create(
     else:
         spec = bundle_or_spec
         if config is None:
-            from pycgroups.oci.checks import check
-            from pycgroups.oci.writing import spec_text
+            from pycgroups.oci.writing import checked_text
 
-            check(spec)
-            config = spec_text(spec).encode()
+            config = checked_text(spec)
     created = creation.create(
         spec,
         wishes,

@@ -17,7 +17,8 @@
 
 Who starts it at once has its pid in the record before it goes on at all, and the program runs in the end (STARTED).
 That record is the first: of what there was before, a creator that dies leaves but the cgroup, and has to know where
-that is. Without hooks config.json comes after the record, while the process sets up.
+that is. Without hooks config.json comes after the record, while the process sets up; so does the first record of one
+without a cgroup.
 """
 
 from __future__ import annotations
@@ -150,8 +151,8 @@ def create(
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)._replace(mounted=mounted)
             creation = Creation(spec, manner, record, home, wishes, bundle or "/")
             creation.config = config
-            if not wishes.at_once:
-                home.save(record)
+            if not wishes.at_once and (_leaves_more(spec, wishes) or perform is not None):
+                creation.save()
             # Hooks may look for it, and its removal for hooks. Else it is written while the process sets up.
             if spec.hooks is not None or perform is not None:
                 creation.keep_config()
@@ -162,6 +163,11 @@ def create(
         except BaseException:
             home.remove()
             raise
+
+
+def _leaves_more(spec: Spec, wishes: Wishes) -> bool:
+    """Tell whether a creator that dies early leaves more than a directory, or others look for it."""
+    return wishes.cgroup_manager != "disabled" or spec.hooks is not None
 
 
 def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:
@@ -368,7 +374,7 @@ class Creation:
         self.console = self.listener = self.master = self.requests = -1
         self.given: list[int] = []
         self.config: bytes | None = None
-        self.has_config = False
+        self.has_config = self.is_saved = False
         self.seen = 0, 0  # a pid, and when it began
 
     @own_errors("create")
@@ -401,6 +407,8 @@ class Creation:
             self.seen = running.pid, seen_start_of(running.pid)
         if not running.plan.forks and self.wishes.meanwhile is not None:
             self.wishes.meanwhile(running, self.record.cgroups)
+        if not self.is_saved:
+            self.save()
         self.keep_config()
 
     def keep_config(self) -> None:
@@ -444,7 +452,7 @@ class Creation:
             self.group = placing.create(linux.cgroups_path, record.id, linux.resources, wishes.optional, wishes.words)
         before, self.record = self.record, self.record._replace(planned_cgroups=(), cgroups=self.group.paths)
         if self.manner.start and self.record != before:
-            self.home.save(self.record)
+            self.save()
 
     def make_class(self) -> None:
         """Make its class of service."""
@@ -483,7 +491,12 @@ class Creation:
         """Write down what is there by now."""
         before, self.record = self.record, self.record._replace(**changes)
         if self.record != before:
-            self.home.save(self.record)
+            self.save()
+
+    def save(self) -> None:
+        """Write the record."""
+        self.home.save(self.record)
+        self.is_saved = True
 
     # -- the process ------------------------------------------------------------------------------------------------
 

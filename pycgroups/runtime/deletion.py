@@ -34,7 +34,8 @@ def delete(directory: str, *, force: bool, first: tuple[int, int] | None = None)
         home.lock()
         try:
             record = home.load()
-        except NotFound:  # its creator died before it made anything
+        except NotFound:  # its creator died before it made anything but perhaps a process
+            _send_away(home)
             home.remove()
             return []
         except InvalidConfig:

@@ -131,6 +131,7 @@ def test_a_signal(watched, bundle, words):
     bundle.shell(f"trap 'exit 7' {name}; echo ready; while :; do sleep 0.05; done")
     with watched.start("run", "--bundle", bundle.write(), "web", stdout=subprocess.PIPE) as run:
         assert run.stdout.readline() == "ready\n"
+        wait_for(lambda: b"__attend" in Path(f"/proc/{run.pid}/cmdline").read_bytes())  # it has the lock until then
         watched.called.unlink()
         watched.alone("kill", "web", *words)
         assert run.wait(PATIENCE) == 7
