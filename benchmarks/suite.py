@@ -251,7 +251,7 @@ def measure_looking(b: Bench, report: Report) -> None:
 
 def measure_oci(b: Bench, report: Report) -> None:
     """The OCI runtime."""
-    rows, peaks = oci.measure_commands(b.rootfs, b.work, b.effort.few_rounds, compiled.peak(b.work))
+    rows, peaks = oci.measure_commands(b.rootfs, b.work, 2 * b.effort.rounds, compiled.peak(b.work))
     report.add(rows | oci.measure_in_process(b.rootfs, b.effort.rounds))
     for name, against, target in oci.RATIOS:
         report.against(name, against, target)
