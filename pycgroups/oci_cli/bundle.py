@@ -54,14 +54,19 @@ def enter() -> NoReturn:
     """Run the command that the arguments of this process ask for; it ends here."""
     if "pycgroups_oci" in sys._xoptions:  # noqa: SLF001 (documented, and there is no other way to its options)
         _restore_locale()
+    go_on()
+
+
+def go_on() -> NoReturn:
+    """Run it, with the locale of the caller."""
     gc.disable()  # it looks for garbage in what was just imported; who stays turns it on again
     bundle = Bundle(__file__ if _IS_PROGRAM else _path())
     try:
         bundle.load()
         if _IS_PROGRAM and not bundle.is_loaded:
-            from pycgroups.oci_cli.bundle import enter as enter_anew  # which may be another version
+            from pycgroups.oci_cli.bundle import go_on as go_on_anew  # which may be another version
 
-            enter_anew()
+            go_on_anew()
         from pycgroups.cli import leave
         from pycgroups.oci_cli.line import perform
     except KeyboardInterrupt:  # before anything is done

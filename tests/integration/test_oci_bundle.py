@@ -112,7 +112,7 @@ def test_a_source_that_has_changed(environment, name):
 def test_an_older_one_leaves_all_to_the_newer_package(environment):
     environment.use()
     environment.change("print('changed')\n")
-    (environment.package / "bundle.py").write_text("def enter():\n    from pycgroups.oci_cli import spec\n")
+    (environment.package / "bundle.py").write_text("def go_on():\n    from pycgroups.oci_cli import spec\n")
     (environment.path / "config.json").unlink()
     words = [environment.program, "spec"]
     done = subprocess.run(words, cwd=environment.path, check=False, capture_output=True, text=True, timeout=PATIENCE)
@@ -124,6 +124,8 @@ def test_the_locale_is_the_callers_again(environment, locale):
     environment.change(LOCALE)
     said = f"LC_ALL is {locale.get('LC_ALL')} None\n"
     assert environment.use(**locale) == LONGER + said
+    assert environment.use(**locale) == environment.shortest + said
+    environment.change("\n")
     assert environment.use(**locale) == environment.shortest + said
 
 
