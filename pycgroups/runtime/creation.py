@@ -18,7 +18,7 @@
 Who starts it at once has its pid in the record before it goes on at all, and the program runs in the end (STARTED).
 That record is the first: of what there was before, a creator that dies leaves but the cgroup, and has to know where
 that is. Without hooks config.json comes after the record, while the process sets up; so does the first record of one
-without a cgroup.
+without a cgroup and with a mount namespace.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def create(
             record = _record(spec, rootfs, bundle or home.path, id_, wishes)._replace(mounted=mounted)
             creation = Creation(spec, manner, record, home, wishes, bundle or "/")
             creation.config = config
-            if not wishes.at_once and (_leaves_more(spec, wishes) or perform is not None):
+            if not wishes.at_once and (_leaves_more(record) or perform is not None):
                 creation.save()
             # Hooks may look for it, and its removal for hooks. Else it is written while the process sets up.
             if spec.hooks is not None or perform is not None:
@@ -165,9 +165,9 @@ def create(
             raise
 
 
-def _leaves_more(spec: Spec, wishes: Wishes) -> bool:
+def _leaves_more(record: Record) -> bool:
     """Tell whether a creator that dies early leaves more than a directory, or others look for it."""
-    return wishes.cgroup_manager != "disabled" or spec.hooks is not None
+    return record.cgroup_manager != "disabled" or bool(record.hooks or record.mounted)
 
 
 def _check(spec: Spec, bundle: str, wishes: Wishes) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from pycgroups import runtime
 from pycgroups.errors import InvalidConfig, LaunchError, StateError, Unsupported
+from pycgroups.runtime import creation
 from tests.integration.bundles import output
 from tests.waiting import wait_for
 
@@ -143,6 +144,19 @@ def test_one_that_would_be_mounted_over_another_is_refused(in_place, own_root, b
     first.delete(force=True)
     in_place.config["root"]["path"] = str(own_root)
     in_place.create().delete(force=True)
+
+
+@needs_root
+def test_one_is_refused_where_another_is_about_to_be_mounted(in_place, before, monkeypatch):
+    def launch(*args, **kwargs):
+        monkeypatch.undo()
+        with pytest.raises(StateError, match="has its root there"):
+            in_place.create(cgroup_manager="disabled")
+        return launched(*args, **kwargs)
+
+    launched = creation.launch
+    monkeypatch.setattr(creation, "launch", launch)
+    in_place.create(cgroup_manager="disabled").delete(force=True)
 
 
 @needs_root
