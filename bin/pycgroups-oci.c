@@ -467,7 +467,7 @@ static bool find_bundle(const char *package, const char *version, const struct s
  * .../lib/python3.13. */
 static bool find_program(const char *python, char **words, char *found)
 {
-    char real[PATH_MAX], package[PATH_MAX];
+    char real[PATH_MAX], package[PATH_MAX], entry[PATH_MAX];
     struct stat facts;
     static const char name[] = "/python3.";
     const char *last = strrchr(python, '/');
@@ -477,10 +477,12 @@ static bool find_program(const char *python, char **words, char *found)
     int all = snprintf(package, PATH_MAX, "%.*s/../lib%s/site-packages/" PACKAGE, (int)(last - python), python, own);
     if (all < 0 || all >= PATH_MAX)
         return false;
-    if (find_bundle(package, own + strlen(name), &facts, words, found))
-        return true;
-    all = snprintf(found, PATH_MAX, "%s/" ENTRY, package);
-    return all > 0 && all < PATH_MAX && access(found, R_OK) == 0;
+    all = snprintf(entry, PATH_MAX, "%s/" ENTRY, package);
+    if (all < 0 || all >= PATH_MAX || access(entry, R_OK) != 0) /* pip leaves a .bundle there of what it has removed */
+        return false;
+    if (!find_bundle(package, own + strlen(name), &facts, words, found))
+        strcpy(found, entry);
+    return true;
 }
 
 /* The Python beside this file, whatever link led here; else the first in PATH. It is told where this file is. */

@@ -119,6 +119,17 @@ def test_an_older_one_leaves_all_to_the_newer_package(environment):
     assert done.stdout == f"{environment.shortest}changed\n"
 
 
+def test_one_that_is_left_of_what_has_been_removed(environment):
+    environment.use()
+    packages = environment.package.parents[1]
+    (elsewhere := environment.path / "elsewhere").mkdir()
+    shutil.copytree(packages / "pycgroups", elsewhere / "pycgroups")
+    for path in [*packages.glob("pycgroups/**/*.py")]:
+        path.unlink()
+    (packages / "__editable__.pycgroups-1.pth").write_text(f"{elsewhere}\n")
+    assert environment.use() == "began with -c\n"
+
+
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C.UTF-8"}, {"LC_ALL": ""}])
 def test_the_locale_is_the_callers_again(environment, locale):
     environment.change(LOCALE)
