@@ -108,7 +108,7 @@ class Bundle:
         """Load its modules, if there are any, and no others by now."""
         try:
             for name, source, code in self._modules():
-                if name != OWN:
+                if name != OWN and not _is_of_others(source):
                     _execute(name, place_of(source), code)
         except ImportError:  # of what is no longer installed: if it is needed, who needs it tells
             return
@@ -181,6 +181,11 @@ def _is_still(source: str, size: int, changed: int) -> bool:
     """Tell whether a source is what was compiled. Where it was copied to, times may have no fractions of a second."""
     now = facts(source)
     return now in {(size, changed), (size, changed - changed % 10**9)}
+
+
+def _is_of_others(source: str) -> bool:
+    """Tell whether it is a shared object of another environment that this package is in, too."""
+    return source.startswith("/") and source.rpartition("/")[0] not in sys.path
 
 
 def _execute(name: str, path: str, code: CodeType | None) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow_in_vm("nothing of the kernel's is in it")
 
 BEGINNING = "print('began with', open('/proc/self/cmdline').read().split(chr(0))[4].rpartition('/')[2])\n"
 LOCALE = "import os\nprint('LC_ALL is', os.environ.get('LC_ALL'), os.environ.get('PYCGROUPS_LC_ALL'))\n"
+BACKEND = "import _cffi_backend\nimport pycgroups._native.calls\nprint(_cffi_backend.__file__)\n"
 
 
 class Environment:
@@ -149,7 +150,7 @@ def test_one_that_is_moved(environment):
 
 
 def test_shared_objects_are_those_of_the_environment(environment):
-    environment.change("import _cffi_backend\nimport pycgroups._native.calls\nprint(_cffi_backend.__file__)\n")
+    environment.change(BACKEND)
     environment.use()
     (backend,) = environment.package.parents[1].glob("_cffi_backend*.so")
     assert (
@@ -162,3 +163,16 @@ def test_shared_objects_are_those_of_the_environment(environment):
     backend.symlink_to(other)
     environment.use()
     assert environment.bundle.stat().st_ino != made
+
+
+def test_environments_that_have_one_package_have_their_own_shared_objects(environment, tmp_path):
+    environment.change(BACKEND)
+    (tree := tmp_path / "tree").mkdir()
+    shutil.move(environment.package.parent, tree)
+    both = [environment, Environment(tmp_path / "other")]
+    shutil.rmtree(both[1].package.parent)
+    for each in both:
+        (each.package.parents[1] / "__editable__.pycgroups-1.pth").write_text(f"{tree}\n")
+    said = [each.use() for each in both * 2]
+    assert (tree / "pycgroups/oci_cli" / environment.bundle.relative_to(environment.package)).exists()
+    assert [os.fspath(each.path) in words for each, words in zip(both * 2, said, strict=True)] == [True] * 4
