@@ -158,7 +158,7 @@ def _current_entries(file: FileIO) -> list[Entry]:
 def head_of_python() -> bytes:
     """Return the beginning of the files of this Python: its magic number, when it was changed, and its size."""
     found = posix.stat(sys.executable)
-    return MAGIC_NUMBER + number(int(found.st_mtime)) + number(found.st_size)
+    return MAGIC_NUMBER + number(found.st_mtime_ns // 10**9) + number(found.st_size)
 
 
 def number(value: int) -> bytes:

@@ -176,3 +176,13 @@ def test_environments_that_have_one_package_have_their_own_shared_objects(enviro
     said = [each.use() for each in both * 2]
     assert (tree / "pycgroups/oci_cli" / environment.bundle.relative_to(environment.package)).exists()
     assert [os.fspath(each.path) in words for each, words in zip(both * 2, said, strict=True)] == [True] * 4
+
+
+def test_of_a_python_that_was_made_at_the_end_of_a_second(environment):
+    own, link = (environment.path / "bin" / name for name in (f"python3.{sys.version_info[1]}", "python3"))
+    for path in own, link:
+        path.unlink()
+    shutil.copy(os.path.realpath(sys.executable), own)
+    os.utime(own, ns=(0, 10**18 - 1))
+    link.symlink_to(own)
+    assert [environment.use() for _ in range(2)] == [LONGER, environment.shortest]
