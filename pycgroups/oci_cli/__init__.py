@@ -1,7 +1,7 @@
 """``pycgroups-oci``: the runtime as a command with runc's command line, for podman, containerd and their like.
 
     __init__.py     which commands there are
-    entry.py        where Python begins
+    entry.py        where Python begins, as long as it cannot with the file that bundle.py tells of
     line.py         the command line: flags before the command, which command; errors and exit codes
     command.py      what a command is
     bundle.py       the modules of a command in one file; bundler.py makes it
