@@ -156,5 +156,7 @@ def _send_away(home: Home) -> None:
         return
     try:
         os.write(fifo, _END)
+    except BrokenPipeError:  # it has just ended by itself
+        return
     finally:
         os.close(fifo)

@@ -31,7 +31,7 @@ from pycgroups.namespaces import create
 from pycgroups.namespaces.idmap import IdMap
 from pycgroups.oci.reading import read_spec
 from pycgroups.runtime import execution
-from pycgroups.runtime.state import start_of
+from pycgroups.runtime.state import Home, start_of
 from tests.integration.bundles import QUIET, executed, output
 from tests.waiting import wait_for
 
@@ -388,6 +388,19 @@ def test_who_is_killed_in_the_middle_leaves_what_can_be_deleted(bundle, command,
         if done.returncode == 0:
             return
     pytest.fail("it never came through")
+
+
+def test_what_a_killed_creator_leaves_may_end_as_it_is_sent_away(bundle, monkeypatch):
+    def without_reader(_):
+        read, write = os.pipe()
+        os.close(read)
+        return write
+
+    home = Home.make(os.fspath(bundle.state), "web")
+    home.close()
+    monkeypatch.setattr(Home, "open_fifo", without_reader)
+    runtime.get("web", root=bundle.state).delete()
+    assert nothing_is_left(bundle)
 
 
 @pytest.mark.requires("strace", "host", "root")
