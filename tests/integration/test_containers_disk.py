@@ -347,6 +347,7 @@ print("done")
 
 
 @ON_DISK
+@pytest.mark.slow_in_vm("a file system that is filled again and again")
 def test_a_full_store_loses_nothing_that_was_told_to_be_there(scratch):
     (scratch / "small").mkdir()
     (scratch / "noise").write_bytes(os.urandom(2**22))
