@@ -23,9 +23,11 @@
 #include "monitor.h"
 
 #include <asm/siginfo.h>
+#include <asm/statfs.h>
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
@@ -49,6 +51,9 @@ enum {
     KILLS_MOST = 5,            /* by the signal for that; then by SIGKILL */
     REAPING_MSEC = 1000,
     NO_STATUS = -1,
+    LOOKS = 10,                /* at its disk, in a second */
+    LEFT_BYTES = 1 << 20,      /* of an ext4 that has refused a write: it takes the pages of a large one all, or none, */
+    LEFT_PART = 16,            /* and of a small one this part at most */
 };
 
 static const struct monitor_plan *plan;
@@ -56,6 +61,7 @@ static struct report usage; /* REPORT_EXITED, once it has come */
 static int program_status = NO_STATUS;
 static uint64_t oom_kills;
 static int was_oom;
+static int was_full; /* the file system that has a limit */
 static uint64_t refused_forks; /* by the container's own limit */
 static int kills; /* of the container, since its keeper is gone */
 static uint32_t log_is_done;
@@ -173,6 +179,8 @@ static const char *reason(void)
         return "oom";
     if (program_status != 0 && refused_forks)
         return "pids";
+    if (program_status != 0 && was_full)
+        return "disk";
     return program_status & 0x7f ? "signal" : "exited";
 }
 
@@ -414,6 +422,35 @@ static int hear(void)
     return got == -EAGAIN;
 }
 
+static int is_disk_looked_at(void)
+{
+    return is_given(plan, MONITOR_DISK) && !was_full;
+}
+
+static int is_full(const struct statfs *facts)
+{
+    uint64_t left = (uint64_t)facts->f_bavail, most = (uint64_t)facts->f_blocks / LEFT_PART;
+    if (facts->f_type == TMPFS_MAGIC)
+        return left == 0;
+    return (facts->f_files && facts->f_ffree == 0) || (left < most && left * (uint64_t)facts->f_bsize < LEFT_BYTES);
+}
+
+/* The kernel does not count what it refuses. */
+static void look_at_disk(void)
+{
+    struct statfs facts;
+    if (is_disk_looked_at() && SYS(fstatfs, MONITOR_DISK, &facts) == 0)
+        was_full = is_full(&facts);
+}
+
+/* The file system goes with the container, before others hear of the end. */
+static void leave_disk(void)
+{
+    look_at_disk();
+    if (is_given(plan, MONITOR_DISK))
+        SYS(close, MONITOR_DISK);
+}
+
 static void kill_container(int attempt)
 {
     long signal = attempt < KILLS_MOST ? plan->end_signal : SIGKILL_;
@@ -454,14 +491,18 @@ static void wait_for_end(void)
     for (;;) {
         on[ON_CHECK] = (struct pollfd){.fd = check_pidfd, .events = POLLIN};
         struct { int64_t sec, nsec; } patience = {2, 0};
-        uint64_t now = clock_nsec(CLOCK_MONOTONIC), left = check_time > now ? check_time - now : 0;
+        uint64_t now = clock_nsec(CLOCK_MONOTONIC), due = is_disk_looked_at() ? now + NSEC / LOOKS : 0;
+        if (check_time && (!due || check_time < due))
+            due = check_time;
         if (kills == 0) {
+            uint64_t left = due > now ? due - now : 0;
             patience.sec = (int64_t)(left / NSEC);
             patience.nsec = (int64_t)(left % NSEC);
         }
-        long ready = SYS_RETRY(ppoll, on, ON, kills || check_time ? &patience : 0, 0, SIGNAL_SET_BYTES);
+        long ready = SYS_RETRY(ppoll, on, ON, kills || due ? &patience : 0, 0, SIGNAL_SET_BYTES);
         if (on[ON_PIDFD].revents)
             return;
+        look_at_disk();
         if (on[ON_CHECK].revents)
             end_check();
         if (check_time && clock_nsec(CLOCK_MONOTONIC) >= check_time)
@@ -555,6 +596,7 @@ static void write_exit(uint64_t finished, int goes_on, uint32_t delay_msec)
     to = put_line(to, "finished", finished);
     to = put_line(to, "oom", (uint64_t)was_oom);
     to = put_line(to, "pids", refused_forks);
+    to = put_line(to, "disk", (uint64_t)was_full);
     if (usage.kind == REPORT_EXITED) {
         to = put_line(to, "user_usec", usage.user_usec);
         to = put_line(to, "system_usec", usage.system_usec);
@@ -652,6 +694,7 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
     if (has_output() && start_thread(keep_log, 0) < 0) /* the container would wait for a reader, for ever */
         leave(125);
     wait_for_end();
+    leave_disk();
     give_up_check();
     uint64_t finished = clock_nsec(CLOCK_REALTIME);
     uint64_t settled = plan->settled_msec * (uint64_t)MSEC;

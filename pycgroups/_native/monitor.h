@@ -26,6 +26,7 @@ enum monitor_fd {
     MONITOR_CREATOR,   /* a pidfd: so is the end of this process */
     MONITOR_LENDER,    /* a datagram socket: who asks there gets a copy of the next; see enum monitor_wish */
     MONITOR_INPUT,     /* the write end of the program's stdin, or its pty's master */
+    MONITOR_DISK,      /* in the file system that takes what the container writes, if that has a limit */
     MONITOR_HELD,      /* files whose locks are to be held as long as the container runs: ids, image, volumes */
     MONITOR_HELD_LAST = MONITOR_HELD + 15,
     MONITOR_FDS,
@@ -63,7 +64,7 @@ enum { MONITOR_EARLY = 2 };
 struct monitor_plan {
     uint32_t magic;
     uint32_t size;         /* of the whole block */
-    uint32_t given;        /* bit N: there is a descriptor N */
+    uint64_t given;        /* bit N: there is a descriptor N */
     uint32_t form;
     uint64_t file_bytes;   /* a log gets no bigger, unless one record is; 0: no limit */
     uint32_t files;        /* and so many there are, the oldest goes */

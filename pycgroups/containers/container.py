@@ -285,9 +285,9 @@ class Container(Contents, Looking):
 
     @property
     def reason(self) -> Reason | None:
-        """What ended it: ``"exited"``, ``"signal"``, ``"oom"`` or ``"pids"``; None as `exit_code`.
+        """What ended it: ``"exited"``, ``"signal"``, ``"oom"``, ``"pids"`` or ``"disk"``; None as `exit_code`.
 
-        As in `pycgroups.Result`; a full disk is not told.
+        As in `pycgroups.Result`.
         """
         end = self._end()
         return None if end is None else end.reason

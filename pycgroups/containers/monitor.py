@@ -138,6 +138,7 @@ class Task:
             that is sent before lets the container go, and it stays.
         lender: a datagram socket, at which others ask for the input (`pycgroups.containers.lending`).
         input: the write end of the program's stdin, or its terminal's master; open until somebody asks to shut it.
+        disk: in the file system that takes what the container writes, if that has a limit.
         creator: with a keeper, the pidfd of that process; by default this one's.
         held: files whose locks are held as long as the container runs, `MOST_HELD` at most.
         status: the program's wait status, if its end has been heard of already (`Running.status`).
@@ -165,6 +166,7 @@ class Task:
     keeper: int | None = None
     lender: int | None = None
     input: int | None = None
+    disk: int | None = None
     creator: int | None = None
     held: Sequence[int] = ()
     status: int | None = None
@@ -200,6 +202,7 @@ class Exit(NamedTuple):
         oom: whether the kernel killed a process of it, since its memory was at the limit; one that was executed with a
             limit of its own, and was over that, is none.
         pids: how often the limit of its processes has refused a fork; that of an `exec` alone is none.
+        disk: whether what it may write to was full: ten times a second, and at the end.
         user_usec: processor time of all its processes, if there was an init; likewise the others.
         system_usec: the same for the kernel's part.
         maxrss_kib: the largest of its processes, KiB.
@@ -213,6 +216,7 @@ class Exit(NamedTuple):
     finished: int | None
     oom: bool = False
     pids: int = 0
+    disk: int = 0
     user_usec: int = 0
     system_usec: int = 0
     maxrss_kib: int = 0
@@ -227,10 +231,15 @@ class Exit(NamedTuple):
         return None if self.status is None else os.waitstatus_to_exitcode(self.status)
 
     @property
+    def hits(self) -> Hits:
+        """How often it has hit its limits."""
+        return Hits(oom=int(self.oom), pids=self.pids, disk=self.disk)
+
+    @property
     def reason(self) -> Reason | None:
         """What ended it; None when nobody knows."""
         code = self.returncode
-        return None if code is None else make_reason(code, Hits(oom=int(self.oom), pids=self.pids), timed_out=False)
+        return None if code is None else make_reason(code, self.hits, timed_out=False)
 
 
 LOST = Exit(status=None, finished=None)
@@ -390,6 +399,7 @@ def _descriptors(task: Task, state: int, gate: int, creator: int) -> list[int]:
         (lib.MONITOR_KEEPER, task.keeper),
         (lib.MONITOR_LENDER, task.lender),
         (lib.MONITOR_INPUT, task.input),
+        (lib.MONITOR_DISK, task.disk),
     ):
         fds[number] = -1 if fd is None else fd
     fds[lib.MONITOR_HELD : lib.MONITOR_HELD + len(task.held)] = task.held

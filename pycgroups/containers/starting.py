@@ -27,6 +27,7 @@ import time
 from contextlib import contextmanager
 from itertools import islice
 
+from pycgroups._native.calls import lib
 from pycgroups.cgroups import by_path
 from pycgroups.containers import ending, image_root, joining, lending, limited, monitor, restarting
 from pycgroups.containers.assemble import describe, listens
@@ -232,8 +233,9 @@ class Preparation:
             groups=described.groups,
             spaces=self.joining.fds,
             at_once=True,
-            # What has an input is lent by its monitor, and there is no terminal before the program runs.
-            meanwhile=None if terminal or self.record.stdin else self.hire,
+            # What has an input is lent by its monitor, and there is no terminal before the program runs, nor the disk
+            # that is made in the container.
+            meanwhile=None if terminal or self.record.stdin or described.config.disk is not None else self.hire,
         )
         with self.layer(described) as tops:
             wishes = wishes._replace(tops=tops)
@@ -255,6 +257,7 @@ class Preparation:
             maps = described.idmap.uids, described.idmap.gids
         with limited.mounted(self.home, maps if rootfs.idmapped else None) as fd:
             limited.give_back(self.home, fd)
+            self.fds["disk"] = os.dup(fd)
             yield (fd,)
 
     def stdin(self, *, terminal: bool) -> int:
@@ -297,6 +300,7 @@ class Preparation:
             creator=self.turn.creator,
             lender=self.fds.get("lender"),
             input=master if has_terminal else self.fds.get("input"),
+            disk=self.fds.get("disk", running.descriptors.get(lib.OP_SEND)),
             held=held,
             supervised=running.plan.supervised,
             form=log.form,

@@ -62,6 +62,53 @@ def test_what_is_written_is_limited(held):
     assert held.inspect()["state"]["unenforced"] == []
 
 
+ENDS = {
+    "of the host's own root": (
+        {"image": "host", "cwd": "/tmp"},
+        "busybox dd if=/dev/zero of=/tmp/full bs=64k count=1000",
+    ),
+    "in many files": ({}, "i=0; while echo $i >/$i; do i=$((i + 1)); done; exit 5"),
+    "in one": ({}, "busybox dd if=/dev/zero of=/full bs=64k count=1000"),
+    "byte by byte": ({}, "busybox dd if=/dev/zero of=/full bs=1000 count=10000"),
+    "for a while": ({}, "busybox dd if=/dev/zero of=/full bs=1000 count=10000; sleep 0.5; rm /full; exit 5"),
+}
+
+
+def ends_by(store, script, **options):
+    """Run a shell; why it has ended, and the same by the event."""
+    made = store.containers.create(["/bin/sh", "-c", script], **options)
+    made.start()
+    made.wait(60)
+    (died,) = [event for event in store.events.read() if event.action == "die" and event.id == made.id]
+    return made.reason, died.attributes["reason"], made.exit_code
+
+
+@pytest.mark.parametrize("size", ["1M", "8M"])
+@pytest.mark.parametrize("where", ENDS)
+def test_a_full_disk_is_the_reason_of_an_end(store, box, where, size):
+    options, script = ENDS[where]
+    reason, told, code = ends_by(store, script, **{"image": box, "disk": size, **options})
+    assert (reason, told) == ("disk", "disk")
+    assert code
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [("echo x >/x; exit 5", "exited"), (f"{FILL}; exit 0", "exited"), (f"{FILL}; kill -9 $$", "disk")],
+)
+def test_what_is_no_end_by_a_full_disk(store, box, script, reason):
+    assert ends_by(store, script, image=box, disk="2M")[:2] == (reason, reason)
+
+
+def test_one_that_is_started_again_after_a_full_disk(store, box):
+    script = "test -e /full && exit 0; busybox dd if=/dev/zero of=/full bs=64k count=1000"
+    made = store.containers.create(["/bin/sh", "-c", script], image=box, disk="1M", restart="on-failure:1")
+    made.start()
+    wait_for(lambda: made.restart_count == 1 and made.status == "stopped")
+    told = [event.attributes["reason"] for event in store.events.read() if event.action == "die"]
+    assert told == (["disk", "exited"] if made.inspect()["layer"] == "disk" else ["disk", "disk"])
+
+
 # -- on disk: a file system of its own
 
 
@@ -347,6 +394,7 @@ print("done")
 
 
 @ON_DISK
+@pytest.mark.slow_in_vm("a file system that is filled again and again")
 def test_a_full_store_loses_nothing_that_was_told_to_be_there(scratch):
     (scratch / "small").mkdir()
     (scratch / "noise").write_bytes(os.urandom(2**22))

@@ -106,6 +106,7 @@ def test_it_touches_nothing(everything, root):
 
 
 @pytest.mark.requires("strace")
+@pytest.mark.slow_in_vm("all of it is traced")
 def test_it_makes_no_system_call_that_changes_anything(root):
     code = """
 import sys, pycgroups as pc

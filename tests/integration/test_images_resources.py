@@ -132,5 +132,6 @@ print("done")
 """
 
 
+@pytest.mark.slow_in_vm("starts of Python")
 def test_few_descriptors(scratch, script):
     assert script(START + textwrap.dedent(FEW), scratch / "store", scratch) == "done\n"
