@@ -119,7 +119,7 @@ class Bundle:
             with open(self._path, "rb", buffering=0) as file:
                 for name, source, _, _, length in _current_entries(file):
                     yield name, source, marshal.loads(file.read(length)) if length else None  # noqa: S302 (as an import does)
-        except (OSError, EOFError, ValueError, TypeError):
+        except (OSError, EOFError, ValueError, TypeError, MemoryError):  # what is damaged may ask for 4 GiB
             return
         self.is_loaded = True
 
