@@ -31,7 +31,7 @@ from pycgroups.runtime.state import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Literal, Self, TypedDict
+    from typing import Any, Final, Literal, Self, TypeAlias, TypedDict
 
     from attrs import evolve
     from typing_extensions import Unpack
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from pycgroups.runtime.container import Container as Runtime
     from pycgroups.runtime.execution import Executed
 
+    Status: TypeAlias = Literal["creating", "created", "running", "paused", "stopped", "restarting", "damaged"]
+
     class Asked(TypedDict, total=False):
         """Of another program in it; see `Container.popen`."""
 
@@ -75,10 +77,10 @@ if TYPE_CHECKING:
 else:
     from pycgroups.frozen import evolve
 
-DAMAGED = "damaged"
+DAMAGED: Final = "damaged"
 """The status of a container whose record on disk cannot be read: it can only be removed, by force."""
 _LIVE = frozenset({"running", "paused"})
-RESTARTING = "restarting"
+RESTARTING: Final = "restarting"
 """The status of one that has ended, and goes on by its restart policy."""
 _GOES_ON = _LIVE | {RESTARTING}
 _SHORT = 12
@@ -211,7 +213,7 @@ class Container(Contents, Looking):
         return self._record().detach
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """``"created"``, ``"running"``, ``"paused"``, ``"stopped"``, as OCI has it; or ``"restarting"``, ``"damaged"``.
 
         One is restarting that has ended and is to be started again by its restart policy, or is being so.
@@ -222,7 +224,7 @@ class Container(Contents, Looking):
         with self._home() as home:
             return self._status(home)
 
-    def _status(self, home: Home) -> str:
+    def _status(self, home: Home) -> Status:
         try:
             restart = home.record().restart
         except InvalidConfig:
@@ -233,9 +235,9 @@ class Container(Contents, Looking):
             return RESTARTING
         return "stopped" if home.was_started else "created"
 
-    def _living(self, home: Home) -> str:
+    def _living(self, home: Home) -> Status:
         """Ask how a container is that may run."""
-        usual = "stopped"
+        usual: Status = "stopped"
         try:
             start = home.start()
             if start is None or not ending.is_alive(start):
@@ -245,7 +247,7 @@ class Container(Contents, Looking):
         except (NotFound, InvalidConfig, StateError):
             return usual
 
-    def _status_of_live(self, home: Home) -> str:
+    def _status_of_live(self, home: Home) -> Status:
         runtime = self._runtime()
         status = runtime.state().status
         if status != "paused" or not home.was_left_frozen:

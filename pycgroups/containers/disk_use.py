@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NamedTuple
 
-    from pycgroups.containers.container import Container
+    from pycgroups.containers.container import Container, Status
     from pycgroups.containers.store import Store
     from pycgroups.images.disk_use import ImageUse
 else:
@@ -36,7 +36,7 @@ class ContainerUse(NamedTuple):
 
     id: str
     name: str
-    status: str
+    status: Status
     image: str
     size: int
 

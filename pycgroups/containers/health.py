@@ -20,11 +20,16 @@ from pycgroups.oci.json_text import dumps, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Final, Literal, TypeAlias
 
     from pycgroups.containers.home import Start
 
-STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
+    State: TypeAlias = Literal["starting", "healthy", "unhealthy"]
+
+STARTING: Final = "starting"
+HEALTHY: Final = "healthy"
+UNHEALTHY: Final = "unhealthy"
+_STATES: Mapping[object, State] = {STARTING: STARTING, HEALTHY: HEALTHY, UNHEALTHY: UNHEALTHY}
 LONGEST_OUTPUT = 4096
 """Bytes that are kept of what a check writes."""
 _FILE = "health.json"
@@ -59,7 +64,7 @@ class Health(NamedTuple):
         log: the last five.
     """
 
-    status: str = STARTING
+    status: State = STARTING
     failing_streak: int = 0
     log: tuple[Checked, ...] = ()
 
@@ -100,7 +105,7 @@ def read(directory: int, start: Start | None) -> Health:
         if start is None or facts["started"] != start.started:
             return Health()
         log = tuple(Checked(**each) for each in facts["log"])
-        return Health(str(facts["status"]), int(facts["failing_streak"]), log)
+        return Health(_STATES[facts["status"]], int(facts["failing_streak"]), log)
     except (OSError, LookupError, TypeError, ValueError):
         return Health()
 

@@ -24,7 +24,9 @@ from pycgroups.oci.json_text import LARGEST_TEXT, dumps, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, NamedTuple, Self
+    from typing import Any, Literal, NamedTuple, Self, TypeAlias
+
+    Status: TypeAlias = Literal["creating", "created", "running", "paused", "stopped"]
 else:
     from pycgroups.records import NamedTuple
 
@@ -109,7 +111,7 @@ class State(NamedTuple):
     oci_version: str
     id: str
     pid: int
-    status: str
+    status: Status
     bundle: str
     rootfs: str
     created: str
@@ -436,7 +438,7 @@ def _stat(pid: int) -> list[bytes]:
         return []
 
 
-def status_of(home: Home, record: Record) -> str:
+def status_of(home: Home, record: Record) -> Status:
     """Tell the status, in runtime.md's words and with runc's "paused"."""
     if not record.started_at:
         return "creating"
@@ -449,7 +451,7 @@ def status_of(home: Home, record: Record) -> str:
     return "created" if home.is_waiting() else "running"
 
 
-def make_state(record: Record, status: str) -> State:
+def make_state(record: Record, status: Status) -> State:
     """Put together what others are told of a container."""
     return State(
         oci_version=record.oci_version,
