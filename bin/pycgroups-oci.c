@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -442,10 +443,11 @@ static bool is_bundle_of(const char *path, const struct stat *python)
     uint32_t head[4];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool is_whole = fd >= 0 && fstat(fd, &facts) == 0 && read(fd, head, sizeof head) == sizeof head &&
-                    head[3] == (uint32_t)facts.st_size;
+                    le32toh(head[3]) == (uint32_t)facts.st_size;
     if (fd >= 0)
         close(fd);
-    return is_whole && head[1] == (uint32_t)python->st_mtim.tv_sec && head[2] == (uint32_t)python->st_size;
+    return is_whole && le32toh(head[1]) == (uint32_t)python->st_mtim.tv_sec &&
+           le32toh(head[2]) == (uint32_t)python->st_size;
 }
 
 /* The .bundle of the command that these words ask for: the first word that is one. */

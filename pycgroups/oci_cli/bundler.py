@@ -42,6 +42,8 @@ def write(path: str, names: Iterable[str]) -> None:
     try:
         with open(beside, "xb", opener=_for_others_to_read) as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a command that is to start after a crash of the machine may find half of it
         os.replace(beside, path)
     except BaseException:
         os.unlink(beside)
