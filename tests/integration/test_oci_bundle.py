@@ -81,7 +81,7 @@ def test_python_begins_with_the_modules_that_the_first_use_has_kept(environment)
 @pytest.mark.requires("strace")
 def test_it_is_on_the_disk_before_it_has_its_name(environment, tmp_path):
     log = tmp_path / "log"
-    traced = ("strace", "-o", log, "--trace=fsync,rename", environment.program, "spec")
+    traced = ("strace", "-o", log, "--trace=fsync,/^rename", environment.program, "spec")
     subprocess.run(traced, cwd=tmp_path, check=True, capture_output=True, timeout=PATIENCE)
     calls = log.read_text().splitlines()
     (named,) = (number for number, call in enumerate(calls) if f'{environment.bundle.name}")' in call)
