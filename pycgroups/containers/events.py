@@ -185,9 +185,11 @@ class Events:
     ) -> Iterator[Event]:
         with io_errors("read events", self.path):
             try:
-                fd = self._open() if follow else os.open(self.path, _READ)
+                fd = os.open(self.path, _READ)  # the store may be read-only
             except FileNotFoundError:
-                return
+                if not follow:
+                    return
+                fd = self._open()
             try:
                 end = None if until is None else time.monotonic() + until - time.time()
                 start = os.fstat(fd).st_size if follow and since is None else 0

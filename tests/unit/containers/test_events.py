@@ -53,6 +53,17 @@ def test_filters_and_times(log):
     assert actions(log.read(until=between, follow=True, since=0)) == ["create"]
 
 
+@pytest.mark.requires("userns")
+def test_a_store_that_nobody_can_write_to_is_followed(log, tmp_path):
+    log.append("container", "create", id_="x")
+    now = time.time()
+    follow = f"import sys; from pycgroups.containers.events import Events; log = Events({str(tmp_path / 'store')!r})\n"
+    follow += f"print([event.action for event in log.read(since=0, until={now}, follow=True)])"
+    read_only = 'mount --bind $0 $0 && mount -o remount,bind,ro $0 && exec $1 -c "$2"'
+    words = ["unshare", "--mount", "--map-root-user", "sh", "-c", read_only, tmp_path, sys.executable, follow]
+    assert subprocess.check_output(words, text=True) == "['create']\n"
+
+
 def test_the_words_are_those_of_the_list():
     listed = re.findall(r"^``(\w+)``  ", events.__doc__, re.MULTILINE)
     assert sorted(listed) == sorted(events.ACTIONS)
