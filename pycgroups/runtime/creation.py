@@ -142,7 +142,8 @@ def create(
     if not any(space.type == "mount" and not _is_own(space.path) for space in spec.linux.namespaces):
         from pycgroups.runtime import in_place  # few have no mount namespace
 
-        spec, mounted = in_place.spec_in_place(spec), in_place.place(rootfs, root, id_)
+        spec, place = in_place.spec_in_place(spec), in_place.place(rootfs, root, id_)
+        rootfs, mounted = place.path, place  # where links lead: it is mounted over itself there
     manner = _manner(spec, wishes)
     with Home.make(root, id_) as home:
         try:

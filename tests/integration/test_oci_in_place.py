@@ -253,3 +253,12 @@ def test_root_of_a_user_namespace_may_mount_nothing_there(in_place, before):
         in_place.map_ids(100_000)
     with pytest.raises(Unsupported, match=r"user namespace.*mount namespace.*add"):
         in_place.create()
+
+
+@needs_root
+def test_a_root_that_a_link_leads_to(in_place, own_root, before, tmp_path):
+    (tmp_path / "link").symlink_to(own_root)
+    (tmp_path / "above").symlink_to(own_root.parent)
+    for path in (tmp_path / "link", tmp_path / "above" / own_root.name):
+        in_place.config["root"]["path"] = str(path)
+        assert output(in_place, "cat /marker") == "of the root"
