@@ -100,6 +100,7 @@ def test_what_is_no_end_by_a_full_disk(store, box, script, reason):
     assert ends_by(store, script, image=box, disk="2M")[:2] == (reason, reason)
 
 
+@pytest.mark.requires("uninstrumented")
 def test_one_that_is_started_again_after_a_full_disk(store, box):
     script = "test -e /full && exit 0; busybox dd if=/dev/zero of=/full bs=64k count=1000"
     made = store.containers.create(["/bin/sh", "-c", script], image=box, disk="1M", restart="on-failure:1")
