@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Spec
 
 
-@lru_cache(maxsize=64)  # a program may start the same container a thousand times
 def spec_text(spec: Spec) -> str:
     """Return the config.json, in ASCII; `pycgroups.oci.reading.read_spec` makes an equal Spec of it."""
     return json.dumps(spec.to_json(), indent="\t") + "\n"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64)  # a program may start the same container a thousand times
 def checked_text(spec: Spec) -> bytes:
     """Return the config.json of a Spec that may contradict itself.
 
