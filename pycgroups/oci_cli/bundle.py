@@ -69,9 +69,10 @@ def go_on() -> NoReturn:
             go_on_anew()
         from pycgroups.cli import leave
         from pycgroups.oci_cli.line import perform
-    except KeyboardInterrupt:  # before anything is done
+
+        leave(perform(sys.argv[1:], bundle.keep))
+    except KeyboardInterrupt:  # before a command begins, or when all is done
         posix._exit(_INTERRUPTED)  # noqa: SLF001 (it has no other name)
-    leave(perform(sys.argv[1:], bundle.keep))
 
 
 def _restore_locale() -> None:

@@ -81,9 +81,10 @@ def test_a_source_that_somebody_is_writing_fails_nothing(tree):
     assert list(tree.bundle.parent.glob("*.bundle*")) == []
 
 
-def test_an_interrupt_before_anything_is_done(tree):
+@pytest.mark.parametrize("where", ["raise KeyboardInterrupt", "def parse(*_): raise KeyboardInterrupt"])
+def test_an_interrupt_before_anything_is_done(tree, where):
     source = tree.package / "oci_cli/line.py"
-    source.write_text(source.read_text() + "\nraise KeyboardInterrupt\n")
+    source.write_text(f"{source.read_text()}\n{where}\n")
     tree.use(code=130)
     assert "Traceback" not in tree.said
 
