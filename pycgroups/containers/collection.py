@@ -112,7 +112,11 @@ class Containers:
             restart=policy,
             healthcheck=checks.settle(asked, defaults),
         )
-        with self._images.keeping(digest) if digest else nullcontext(), where.homes.making(record) as home:
+        with (
+            self._images.keeping(digest) if digest else nullcontext(),
+            where.volumes.keeping() if config.names_volumes else nullcontext(),
+            where.homes.making(record) as home,
+        ):
             if digest and config.disk is not None:
                 limited.make(home, config.disk, mode)
         made = _container(where, id_)

@@ -3,7 +3,8 @@
 On the disk::
 
     ROOT/volumes/             0700: what is below is nobody else's, whatever its modes
-      .lock                   held for as long as it takes to give a name, or to take one
+      .lock                   held for as long as it takes to give a name, or to take one; shared by who makes a
+                              container that has volumes, until its record says so: `Volumes.keeping`
       NAME/volume.json        when it was made, and its labels; never changed. Its lock is shared by who uses the
                               volume, and held alone by who fills or removes it
       NAME/data/              the files: what containers see
@@ -19,6 +20,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from contextlib import contextmanager
 
 from pycgroups.containers import options
 from pycgroups.containers.events import Events
@@ -36,7 +38,7 @@ from pycgroups.oci.json_text import dumps, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, NamedTuple
 else:
     from pycgroups.records import NamedTuple
@@ -160,8 +162,7 @@ class Volumes:
         """Make it, complete before it has its name; None when there is one."""
         root, made, created = self.root, None, time.time_ns()
         with io_errors("create volume", f"{root}/{name}"):
-            os.makedirs(os.path.dirname(root), mode=0o700, exist_ok=True)
-            os.makedirs(root, mode=0o700, exist_ok=True)
+            self._make_root()
             with Lock(f"{root}/.lock"):
                 self._sweep(_NEW)
                 if not os.path.lexists(f"{root}/{name}"):
@@ -178,6 +179,10 @@ class Volumes:
         if made is not None:
             self._events.append("volume", "create", id_=name, name=name)
         return made
+
+    def _make_root(self) -> None:
+        for path in (os.path.dirname(self.root), self.root):
+            os.makedirs(path, mode=0o700, exist_ok=True)
 
     def _sweep(self, beginning: str) -> None:
         """Remove what others have left."""
@@ -199,39 +204,49 @@ class Volumes:
             Error: a file cannot be removed; the volume is gone, and the next removal tries again.
         """
         called = name.name if isinstance(name, Volume) else options.name(name, "name")
-        containers = [] if force else users(os.path.dirname(self.root)).get(called, [])
+        with io_errors("remove volume", called):
+            if not os.path.isdir(self.root):
+                raise _none(called)
+            with Lock(f"{self.root}/.lock"):
+                if not force:
+                    self._check_unused(called)
+                gone = self._take_name(called, force=force)
+            self._events.append("volume", "remove", id_=called, name=called)
+            self.inside(remove, gone)
+            self._sweep(_GONE)
+
+    def _users(self) -> Mapping[str, Sequence[str]]:
+        """Say which containers have which volumes; with the lock, for as long as that is held."""
+        return users(os.path.dirname(self.root))
+
+    def _check_unused(self, name: str) -> None:
+        containers = self._users().get(name)
         if containers:
             raise StateError(
                 f"containers have it: {', '.join(containers)}",
                 operation="remove volume",
-                path=called,
+                path=name,
                 hint="remove them first; or volume rm --force, remove(force=True): they find it empty then",
             )
-        with io_errors("remove volume", called):
-            gone = self._take_name(called, force=force)
-            self.inside(remove, gone)
-            self._sweep(_GONE)
 
     def _take_name(self, name: str, *, force: bool) -> str:
-        """Take its name away; return where it is now."""
+        """Take its name away, with the lock; return where it is now."""
         path, gone = f"{self.root}/{name}", f"{self.root}/{_GONE}{secrets.token_hex(8)}"
         if not os.path.isdir(path):
-            raise NotFound("there is none", operation="remove volume", path=name)
-        with Lock(f"{self.root}/.lock"):
-            used = Lock(f"{path}/{_RECORD}")
-            try:
-                free = used.take(wait=False)
-            except FileNotFoundError:
-                raise NotFound("there is none", operation="remove volume", path=name) from None
-            if not free and not force:
-                hint = "it goes when the last container that uses it has ended; or force"
-                raise StateError("a container uses it", operation="remove volume", path=name, hint=hint)
-            try:
-                os.rename(path, gone)
-                _sync(self.root)
-            finally:
-                used.release()
-        self._events.append("volume", "remove", id_=name, name=name)
+            raise _none(name)
+        used = Lock(f"{path}/{_RECORD}")
+        try:
+            free = used.take(wait=False)
+        except FileNotFoundError:
+            raise _none(name) from None
+        if not free and not force:
+            hint = "it goes when the last container that uses it has ended; or force"
+            raise StateError("a container uses it", operation="remove volume", path=name, hint=hint)
+        try:
+            os.rename(path, gone)
+            _sync(self.root)
+        finally:
+            used.release()
         return gone
 
     def prune(self, *, labels: Mapping[str, str | None] | Sequence[str] | None = None) -> Pruned:
@@ -246,21 +261,29 @@ class Volumes:
         Raises:
             Error: a file cannot be removed.
         """
-        names, size = [], 0
-        used = users(os.path.dirname(self.root))
-        for volume in self.list(labels=labels):
-            if volume.name in used:
-                continue
-            try:
-                with io_errors("remove volume", volume.name):
-                    gone = self._take_name(volume.name, force=False)
-                    size += self.inside(measure, f"{gone}/{DATA}")
-                    self.inside(remove, gone)
-            except (StateError, NotFound):  # in use, or somebody was quicker
-                continue
-            names.append(volume.name)
+        size = 0
+        taken = self._take_unused(self.list(labels=labels))
+        for name, gone in taken.items():
+            self._events.append("volume", "remove", id_=name, name=name)
+            with io_errors("remove volume", name):
+                size += self.inside(measure, f"{gone}/{DATA}")
+                self.inside(remove, gone)
         self.sweep()
-        return Pruned(tuple(names), size)
+        return Pruned(tuple(taken), size)
+
+    def _take_unused(self, volumes: Sequence[Volume]) -> dict[str, str]:
+        """Take away the names of those that nobody has; where each is now. Whatever comes then finds none."""
+        taken: dict[str, str] = {}
+        if not volumes:
+            return taken
+        with io_errors("remove volume"), Lock(f"{self.root}/.lock"):
+            used = self._users()
+            for name in [volume.name for volume in volumes if volume.name not in used]:
+                try:
+                    taken[name] = self._take_name(name, force=False)
+                except (StateError, NotFound):  # a run uses it, or somebody was quicker
+                    continue
+        return taken
 
     @io_errors("clean up volumes")
     def sweep(self) -> None:
@@ -271,6 +294,16 @@ class Volumes:
             self._sweep(_GONE)
 
     # -- for containers -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep volumes from being removed, as long as the record of a container is made that has some from then on."""
+        with io_errors("keep volumes", self.root):
+            self._make_root()
+            lock = Lock(f"{self.root}/.lock", shared=True)
+            lock.take()
+        with lock:
+            yield
 
     def use(self, name: str, layers: tuple[str, ...] = (), at: str = "/") -> tuple[str, Lock]:
         """Return a volume's directory, and what keeps it until it is released. It is made when it is not there.
@@ -367,6 +400,10 @@ def _facts(record: bytes | None, directory: int) -> tuple[int, dict[str, str]]:
     except (InvalidConfig, LookupError, TypeError, AttributeError):
         pass
     return os.fstat(directory).st_mtime_ns, {}
+
+
+def _none(name: str) -> NotFound:
+    return NotFound("there is none", operation="remove volume", path=name)
 
 
 def _wanted(labels: Mapping[str, str | None] | Sequence[str] | None) -> dict[str, str | None]:

@@ -6,11 +6,13 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import pycgroups as pc
+from pycgroups.containers.volumes import collection
 from pycgroups.containers.volumes.collection import Volumes
 from pycgroups.containers.volumes.volume import measure
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError
@@ -303,3 +305,33 @@ def test_a_tree_of_any_depth_is_measured(volumes):
     os.close(here)
     assert 1 << 16 <= volumes.get("deep").size() < (1 << 17) + depth * (1 << 13)
     assert measure(f"{path}/none") == 0
+
+
+@pytest.mark.parametrize("how", ["remove", "prune"])
+@pytest.mark.parametrize("when", ["users", "measure"])
+def test_a_container_that_is_made_meanwhile_keeps_its_volume(volumes, tmp_path, monkeypatch, how, when):
+    """It finds one that stays, or none; and so does who has asked for the users of volumes a moment ago."""
+    for name in ("data", "other"):
+        volumes.create(name)
+    containers, there = pc.Store(volumes.root.removesuffix("/volumes")).containers, []
+
+    def make():
+        containers.create(["true"], rootfs=str(tmp_path), volumes=["other:/data"])
+        there.append("other" in names(volumes))
+
+    def meanwhile(*args):
+        found = real(*args)
+        if not making.ident:
+            making.start()
+            making.join(0.3)
+        return found
+
+    making, real = threading.Thread(target=make), getattr(collection, when)
+    monkeypatch.setattr(collection, when, meanwhile)
+    if how == "remove":
+        volumes.remove("other")
+    else:
+        volumes.prune()
+    if making.ident:
+        making.join(30)
+        assert there == ["other" in names(volumes)]
