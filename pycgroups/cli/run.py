@@ -89,11 +89,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _detach(words: dict[str, Any], own: dict[str, Any]) -> int:
-    from pycgroups import containers
+    from pycgroups.containers import collection
     from pycgroups.containers.config import ContainerConfig
 
     with_image(ContainerConfig(**words), quiet=bool(own.get("quiet")))
-    made = containers.create(
+    made = collection.default().started(
         detach=True,
         remove=bool(own.get("rm")),
         stdin_open=bool(own.get("interactive")),
@@ -101,11 +101,6 @@ def _detach(words: dict[str, Any], own: dict[str, Any]) -> int:
         healthcheck=health.asked(own),
         **words,
     )
-    try:
-        made.start()
-    except BaseException:
-        made.remove(force=True)
-        raise
     print(made.id)
     return 0
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.container import Container
     from pycgroups.containers.events import Events
     from pycgroups.containers.healthcheck import Healthcheck
+    from pycgroups.containers.home import Home
     from pycgroups.containers.place import Place
     from pycgroups.containers.vocabulary import Options, Path
     from pycgroups.images.collection import Images
@@ -90,6 +91,42 @@ class Containers:
             ImageNotFound, RegistryError: there is no such image.
         """
         check_options(Containers.create, options, OPTIONS)
+        made, home = self._make(
+            command,
+            detach=detach,
+            remove=remove,
+            stdin_open=stdin_open,
+            restart=restart,
+            healthcheck=healthcheck,
+            **options,
+        )
+        home.close()
+        return made
+
+    def started(self, command: Path | Sequence[Path] | None = None, **options: Any) -> Container:
+        """Not for users: make one, and start it, so that nobody prunes it in between. Nothing is left if that fails."""
+        made, home = self._make(command, **options)
+        try:
+            with home:
+                made.start_in(home)
+        except BaseException:
+            home.close()
+            made.remove(force=True)
+            raise
+        return made
+
+    def _make(
+        self,
+        command: Path | Sequence[Path] | None,
+        *,
+        detach: bool = False,
+        remove: bool = False,
+        stdin_open: bool = False,
+        restart: str = "no",
+        healthcheck: Healthcheck | Mapping[str, Any] | str | None = None,
+        **options: Unpack[Options],
+    ) -> tuple[Container, Home]:
+        """Make one; its home is locked."""
         policy = restarting.parse(restart, remove=remove)
         asked = checks.read(healthcheck)
         config = ContainerConfig(command=command, **options)
@@ -121,13 +158,12 @@ class Containers:
                 limited.make(home, config.disk, mode)
         made = _container(where, id_)
         try:
-            home.close()
             where.events.append("container", "create", id_=id_, name=record.name)
         except BaseException:  # Ctrl-C: nobody would know of it
             home.close()
             made.remove()
             raise
-        return made
+        return made, home
 
     def get(self, name: str) -> Container:
         """Find a container by its name, its id, or the beginning of that.
@@ -174,6 +210,8 @@ class Containers:
 
     def prune(self) -> List:
         """Remove all containers that do not run; returns them. What a crash has left goes as well.
+
+        One that is just being restarted, or started by who makes it, stays.
 
         Raises:
             Error: one cannot be removed; a damaged one is left alone.

@@ -145,7 +145,7 @@ class Container(Contents, Looking):
         for root, on a host that has loop devices and mkfs.ext4, and else to memory.
         """
         check_options(Container.__init__, options, OPTIONS)
-        made = collection.default().create(
+        made = collection.default().started(
             command,
             detach=detach,
             remove=remove,
@@ -155,11 +155,6 @@ class Container(Contents, Looking):
             **options,
         )
         self.id, self._place = made.id, made._place  # noqa: SLF001 (one of ours)
-        try:
-            self.start()
-        except BaseException:
-            self.remove(force=True)
-            raise
 
     @classmethod
     def of(cls, place: Place, id_: str) -> Self:
@@ -376,10 +371,14 @@ class Container(Contents, Looking):
         """
         with self._home() as home:
             home.lock()
-            record, status = home.record(), self._living(home)
-            if status in _LIVE:
-                raise StateError(f"it is {status} already", operation="start", path=self._shown)
-            starting.start(self._place, home, record, starting.Turn(-1 if record.detach else keeping.socket()))
+            self.start_in(home)
+
+    def start_in(self, home: Home) -> None:
+        """Not for users: do so, where its home is locked already."""
+        record, status = home.record(), self._living(home)
+        if status in _LIVE:
+            raise StateError(f"it is {status} already", operation="start", path=self._shown)
+        starting.start(self._place, home, record, starting.Turn(-1 if record.detach else keeping.socket()))
 
     def stop(self, timeout: float | None = None, *, signal: int | str | None = None) -> None:
         """Ask it to end, by its stop signal; then kill it. A stopped one stays as it is, and one that is restarting so.
@@ -530,9 +529,10 @@ class Container(Contents, Looking):
         Raises:
             Error: as `stop` and `start`.
         """
-        with self._home() as home, monitor.kept(home.fd):
-            self.stop(timeout)
-        self.start()
+        with self._home() as home, home.restarting():
+            with monitor.kept(home.fd):
+                self.stop(timeout)
+            self.start()
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended, and is not started again; its exit code, as in `exit_code`.
@@ -692,13 +692,16 @@ class Container(Contents, Looking):
         with self._home() as home:
             home.lock()
             status = self._status(home)
-            ids = forking.fork(self._place, home, names, freezes=status == "running")
-        made = [self.of(self._place, id_) for id_ in ids]
+            homes = forking.fork(self._place, home, names, freezes=status == "running")
+        made = [self.of(self._place, each.id) for each in homes]
         try:
-            for each in made if status in _LIVE else ():
-                each.start()
+            for each, its in zip(made, homes, strict=True):
+                with its:  # nobody prunes it in between
+                    if status in _LIVE:
+                        each.start_in(its)
         except BaseException:
-            for each in made:
+            for each, its in zip(made, homes, strict=True):
+                its.close()
                 each.remove(force=True)
             raise
         return made
@@ -710,7 +713,7 @@ class Container(Contents, Looking):
             force: kill it first, if it runs, or is restarting; and do so if its records are damaged.
 
         Raises:
-            StateError: it runs, or is restarting.
+            StateError: it runs, or is restarting; or somebody is about to start it by `restart`.
             NotFound: it has been removed.
         """
         with self._home() as home:
@@ -719,6 +722,8 @@ class Container(Contents, Looking):
             if status not in collection.IDLE and not force:
                 hint = "stop it, or remove it by force: rm --force, remove(force=True)"
                 raise StateError(f"it is {status}", operation="remove container", path=self._shown, hint=hint)
+            if home.is_restarted and not force:
+                raise StateError("it is being restarted", operation="remove container", path=self._shown)
             if status in _GOES_ON:
                 ending.end_restarts(home)
                 self._kill()

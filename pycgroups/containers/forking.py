@@ -33,8 +33,8 @@ _MOST_MOUNTED = 100
 """Layers at once; a plan has room for some more."""
 
 
-def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool) -> list[str]:
-    """Make containers; their ids. The home is locked.
+def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool) -> list[Home]:
+    """Make containers; their homes, which are locked, as this one is.
 
     Args:
         place: where it is.
@@ -64,15 +64,14 @@ def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool
             _copy(inside, homes[0], homes[1:])
         for made, its in zip(homes, records, strict=True):
             place.homes.finish(made, its)
+        for its in records:
+            place.events.append("container", "create", id_=its.id, name=its.name)
     except BaseException:
         _remove(place, homes)
-        raise
-    finally:
         for made in homes:
             made.close()
-    for its in records:
-        place.events.append("container", "create", id_=its.id, name=its.name)
-    return [its.id for its in records]
+        raise
+    return homes
 
 
 def names(name: object, count: int) -> list[str | None]:

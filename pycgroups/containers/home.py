@@ -13,6 +13,7 @@
             stopped          somebody has stopped it, and nobody has started it since
             restart          its restart policy was changed while it ran: `pycgroups.containers.monitor`
             kept, members    it is stopped to be started anew; it was renamed while it ran: likewise
+            anew             locked by whoever stops it to start it anew: `Home.restarting`
             log, log.1 ...   what it has written
             input            a socket, where its input is lent: `pycgroups.containers.lending`
             frozen           as long as who has the lock has it frozen; else that one has died meanwhile
@@ -56,6 +57,7 @@ START, STOPPED = "run.json", "stopped"
 TRACES = ("monitor", "exit")
 """What else a run leaves: `pycgroups.containers.monitor`."""
 FROZEN = "frozen"
+_ANEW = "anew"
 _NAMES = "names"
 _NEW, _GONE = ".new", ".gone"
 _HEX = frozenset("0123456789abcdef")
@@ -221,6 +223,22 @@ class Home:
             there = False
         if not there:
             raise _none(self.id)
+
+    # -- being stopped, and started anew --------------------------------------------------------------------------
+
+    @contextmanager
+    def restarting(self) -> Iterator[None]:
+        """Have it be one that is about to be started, as long as it is stopped in this block: nobody prunes it."""
+        lock = Lock(_ANEW, shared=True, dir_fd=self.fd)
+        with io_errors("restart container", self.path):
+            lock.take()
+        with lock:
+            yield
+
+    @property
+    def is_restarted(self) -> bool:
+        """Whether somebody does so."""
+        return _ANEW in os.listdir(self.fd) and not _is_free(_ANEW, self.fd)
 
     # -- being frozen by us ---------------------------------------------------------------------------------------
 
@@ -613,6 +631,15 @@ def _nobodys(path: str) -> Home:
         home.close()
         raise
     return home
+
+
+def _is_free(name: str, directory: int) -> bool:
+    """Tell whether nobody has the lock on a file."""
+    lock = Lock(name, dir_fd=directory)
+    try:
+        return lock.take(wait=False)
+    finally:
+        lock.release()
 
 
 def is_busy(path: str) -> bool:

@@ -571,6 +571,43 @@ def test_those_that_run_are_listed_and_the_others_pruned(store, make, run):
     assert store.containers.list(all=True) == [running]
 
 
+def test_one_that_is_being_restarted_is_not_pruned(store, run, monkeypatch):
+    held, pruned, stop = run(*SLEEP), [], pc.Container.stop
+
+    def stop_and_prune(self, timeout):
+        stop(self, timeout)
+        pruned.extend(store.containers.prune())
+        with pytest.raises(pc.StateError, match="is being restarted"):
+            held.remove()
+
+    monkeypatch.setattr(pc.Container, "stop", stop_and_prune)
+    held.restart(0)
+    assert (pruned, held.status) == ([], "running")
+    monkeypatch.undo()
+    held.stop(0)
+    assert store.containers.prune() == [held]
+
+
+@pytest.mark.parametrize("how", ["make", "fork"])
+def test_one_that_is_started_by_its_maker_is_not_pruned(store, monkeypatch, how):
+    """Somebody prunes as soon as it is told that there is one."""
+    box = put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
+    monkeypatch.setattr("pycgroups.containers.collection.default", lambda: store.containers)
+    held, append, pruned = pc.Container(SLEEP, image=box), Events.append, []
+    pruning = threading.Thread(target=lambda: pruned.extend(store.containers.prune()))
+
+    def prune_then(self, kind, action, **facts):
+        append(self, kind, action, **facts)
+        if action == "create":
+            pruning.start()
+            pruning.join(0.5)
+
+    monkeypatch.setattr(Events, "append", prune_then)
+    made = held.fork()[0] if how == "fork" else pc.Container(SLEEP, image=box)
+    pruning.join(PATIENCE)
+    assert (pruned, made.status) == ([], "running")
+
+
 @pytest.mark.parametrize(
     "options",
     [{"isolation": "process", "rootfs": None}, {"timeout": 5}],
