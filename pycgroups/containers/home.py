@@ -38,7 +38,7 @@ from pycgroups.containers import options
 from pycgroups.errors import AlreadyExists, Error, InvalidConfig, NotFound, StateError, shown
 from pycgroups.images.files import ANOTHER_STORE, io_errors
 from pycgroups.images.inside import Inside
-from pycgroups.images.locks import Lock
+from pycgroups.images.locks import Lock, holders, unlock
 from pycgroups.images.removing import remove
 from pycgroups.images.users import CONTAINERS, ID_LENGTH, RECORD, is_id
 from pycgroups.images.writing import read_file, replace, write_all
@@ -158,9 +158,10 @@ class Home:
         id: of the container.
         path: of the directory.
         fd: of the directory.
+        is_locked: it has the lock on it, or waits for that.
     """
 
-    __slots__ = ("fd", "id", "path")
+    __slots__ = ("__weakref__", "fd", "id", "is_locked", "path")
 
     def __init__(self, path: str) -> None:
         """Open it.
@@ -168,7 +169,7 @@ class Home:
         Raises:
             NotFound: there is no such container.
         """
-        self.fd = -1
+        self.fd, self.is_locked = -1, False
         self.path = path
         self.id = os.path.basename(path).partition(".")[0]
         try:
@@ -179,7 +180,17 @@ class Home:
             raise Error(operation="open container", path=path, errno=error.errno) from None
 
     def close(self) -> None:
-        """Let go of it, and of the lock."""
+        """Let go of it, and give back the lock."""
+        if not self.is_locked:
+            self.let_go()
+            return
+        fd, self.fd = self.fd, -1
+        holders.discard(self)
+        if fd >= 0:
+            unlock(fd)
+
+    def let_go(self) -> None:
+        """Let go of it, as a child that another thread has forked; the lock stays this process's."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -204,6 +215,8 @@ class Home:
             NotFound: it was removed meanwhile.
         """
         deadline = time.monotonic() + patience
+        self.is_locked = True
+        holders.add(self)
         while True:
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

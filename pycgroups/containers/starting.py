@@ -347,8 +347,8 @@ class Preparation:
                 os.close(fd)
             if self.range is not None:
                 self.range.let_go()
-            for lock in self.locks():
-                lock.release()
+            for lock in self.locks():  # the monitor has copies
+                lock.let_go()
 
 
 def settle(config: ContainerConfig, images: Images) -> tuple[ContainerConfig, str, int]:

@@ -1,14 +1,46 @@
-"""Locks between processes: flock(2) on a file, held by a descriptor, so that they end with the process."""
+"""Locks between processes: flock(2) on a file, held by a descriptor, so that they end with the process.
+
+The lock is the open file's: a child that another thread forks meanwhile has it as well. So it is given back by
+LOCK_UN, whoever else has the file open, and the child closes its copy at once, in case that this process is killed.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from weakref import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Protocol, Self
+
+    class Holder(Protocol):
+        """What holds a lock."""
+
+        def let_go(self) -> None:
+            """Close its descriptor, and leave the lock to whoever has a copy of it; may be called twice."""
+
+
+holders: WeakSet[Holder] = WeakSet()
+"""Those that have a lock, or wait for one."""
+
+
+def _close_in_child() -> None:
+    for holder in tuple(holders):
+        holder.let_go()
+    holders.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def unlock(fd: int) -> None:
+    """Give back the lock of a descriptor, and close that."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
 
 
 class Lock:
@@ -38,20 +70,19 @@ class Lock:
         """
         flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not to wait for a FIFO
         while True:
-            fd = os.open(self.path, flags, 0o600, dir_fd=self.dir_fd)
+            self.fd = os.open(self.path, flags, 0o600, dir_fd=self.dir_fd)
+            holders.add(self)
             try:
-                fcntl.flock(fd, (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-                still = self._is(fd)
+                fcntl.flock(self.fd, (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+                if self._is(self.fd):
+                    return True
             except BlockingIOError:
-                os.close(fd)
+                self.let_go()
                 return False
             except BaseException:
-                os.close(fd)
+                self.release()
                 raise
-            if still:
-                self.fd = fd
-                return True
-            os.close(fd)
+            self.release()
 
     def _is(self, fd: int) -> bool:
         """Tell whether the file has its name yet: whoever had the lock may have removed it."""
@@ -62,6 +93,13 @@ class Lock:
 
     def release(self) -> None:
         """Give it back; may be called twice."""
+        fd, self.fd = self.fd, -1
+        holders.discard(self)
+        if fd >= 0:
+            unlock(fd)
+
+    def let_go(self) -> None:
+        """Leave it to another process that was given a copy of the descriptor; likewise."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)

@@ -138,7 +138,7 @@ def check_id(id_: object) -> str:
 class Home:
     """The state directory of one container, held open."""
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("fd", "is_locked", "path")
 
     def __init__(self, path: str) -> None:
         """Open it.
@@ -146,7 +146,7 @@ class Home:
         Raises:
             NotFound: there is no such container.
         """
-        self.fd = -1
+        self.fd, self.is_locked = -1, False
         self.path = path
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -195,6 +195,7 @@ class Home:
         while True:
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.is_locked = True
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
@@ -317,7 +318,12 @@ class Home:
     def close(self) -> None:
         """Let go of it, and of the lock."""
         fd, self.fd = self.fd, -1
-        if fd >= 0:
+        if fd < 0:
+            return
+        try:
+            if self.is_locked:  # a child that another thread has forked meanwhile would keep the lock
+                fcntl.flock(fd, fcntl.LOCK_UN)
+        finally:
             os.close(fd)
 
     def __del__(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 import pycgroups as pc
 from pycgroups.containers import home
 from pycgroups.containers.home import START, Homes, Record, Start, new_id
+from pycgroups.images.locks import Lock
 from pycgroups.images.users import RECORD
 
 STARTED = Start(boot="b", started=1, pid=2, began=3, creator=4, creator_began=5, unenforced=("cpus",))
@@ -287,3 +288,44 @@ def test_who_waits_for_the_lock_of_a_removed_one_is_told(homes):
         one.close()
         with pytest.raises(pc.NotFound):
             other.lock(0)
+
+
+def taken(homes, tmp_path):
+    """Lock a container, and a file; what gives back each, and what takes it for a moment, or fails."""
+    record = made(homes)
+    held, lock = homes.open(record.id), Lock(str(tmp_path / "lock"))
+    held.lock()
+    lock.take()
+
+    def again():
+        with homes.open(record.id) as other:
+            other.lock(0)
+
+    def take():
+        other = Lock(str(tmp_path / "lock"))
+        assert other.take(wait=False)
+        other.release()
+
+    return [(held, held.close, again), (lock, lock.release, take)]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["home", "lock"])
+def test_a_child_that_is_forked_meanwhile_has_no_lock(homes, tmp_path, which):
+    """Neither when it is given back, though the child has a copy of the descriptor; nor has it one for long."""
+    held, give_back, take = taken(homes, tmp_path)[which]
+    copy = os.dup(held.fd)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(held.fd >= 0)
+    assert os.waitpid(pid, 0)[1] == 0
+    give_back()
+    take()
+    os.close(copy)
+
+
+def test_a_child_that_is_forked_has_what_is_not_locked(homes):
+    with homes.open(made(homes).id) as held:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(held.record().name != "web")
+        assert os.waitpid(pid, 0)[1] == 0
