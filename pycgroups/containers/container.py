@@ -727,7 +727,7 @@ class Container(Contents, Looking):
             if status in _GOES_ON:
                 ending.end_restarts(home)
                 self._kill()
-            ending.clean(self._place, home)
+            ending.clean(self._place, home, for_good=True)
             ending.drop_empty(self._place)
             name = self.name
             self._place.homes.remove(home)

@@ -95,8 +95,14 @@ def signal(start: Start | None, number: int) -> bool:
             os.close(pidfd)
 
 
-def clean(place: Place, home: Home) -> None:
+def clean(place: Place, home: Home, *, for_good: bool = False) -> None:
     """Remove what there still is of the last start of a container: it does not run any more, or never did.
+
+    Args:
+        place: where it is.
+        home: its directory, locked.
+        for_good: it is being removed. So what a start has left goes that was interrupted before it was noted, which
+            another start would take.
 
     Raises:
         CgroupError: its cgroup cannot be removed.
@@ -108,7 +114,7 @@ def clean(place: Place, home: Home) -> None:
         known = _is_known(there)
         there.delete(force=True)
     except NotFound:
-        known = not home.was_started
+        known = not (for_good or home.was_started)
     if not known:
         _clean_unknown(home)
     reap()
@@ -153,8 +159,7 @@ def _clean_unknown(home: Home) -> None:
         signal(home.start(), _SIGKILL)
     except InvalidConfig:  # damaged, too
         pass
-    with placed.open_(placing.planned(cgroup_of(home.id), home.id), to_enter=False) as group:
-        group.remove()
+    placed.remove(placing.planned(cgroup_of(home.id), home.id))
 
 
 def remember(pidfd: int) -> None:

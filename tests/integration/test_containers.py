@@ -19,6 +19,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import kernel, runtime
+from pycgroups.cgroups import places
 from pycgroups.containers import monitor
 from pycgroups.containers.events import Events
 from pycgroups.namespaces import ranges
@@ -606,6 +607,22 @@ def test_one_that_is_started_by_its_maker_is_not_pruned(store, monkeypatch, how)
     made = held.fork()[0] if how == "fork" else pc.Container(SLEEP, image=box)
     pruning.join(PATIENCE)
     assert (pruned, made.status) == ([], "running")
+
+
+@pytest.mark.requires("limits")
+def test_an_interrupt_when_a_cgroup_is_made_leaves_none(make, monkeypatch):
+    held, made, make_directory = make(), [], places.make_directory
+
+    def interrupted(path, *mode):
+        made.append(path)
+        make_directory(path, *mode)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(places, "make_directory", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        held.start()
+    held.remove()
+    assert [path for path in made if held.id in path and os.path.exists(path)] == []
 
 
 @pytest.mark.parametrize(
