@@ -725,7 +725,8 @@ class Container(Contents, Looking):
             if home.is_restarted and not force:
                 raise StateError("it is being restarted", operation="remove container", path=self._shown)
             if status in _GOES_ON:
-                ending.end_restarts(home)
+                with suppress(Error):  # a disk is full, or read-only: who would start it again finds it gone
+                    ending.end_restarts(home)
                 self._kill()
             ending.clean(self._place, home, for_good=True)
             ending.drop_empty(self._place)

@@ -33,7 +33,13 @@ os.register_at_fork(after_in_child=_reaping._at_fork_reinit)  # type: ignore[att
 
 
 def end_restarts(home: Home) -> None:
-    """See that a container, whose home is locked, is started by nobody but a user. If it runs, it goes on."""
+    """See that a container, whose home is locked, is started by nobody but a user. If it runs, it goes on.
+
+    Raises:
+        Error: that cannot be noted.
+    """
+    if home.record().restart == restarting.NEVER:
+        return
     home.note_stopped(stopped=True)
     last = home.start()
     if last is None or not is_alive(last):

@@ -11,6 +11,7 @@
             run.json         a `Start`: the last one
             monitor, exit    that it runs, and how it ended: `pycgroups.containers.monitor`
             stopped          somebody has stopped it, and nobody has started it since
+            unstopped        what becomes that, of one with a restart policy: it is renamed where no file can be made
             restart          its restart policy was changed while it ran: `pycgroups.containers.monitor`
             kept, members    it is stopped to be started anew; it was renamed while it ran: likewise
             anew             locked by whoever stops it to start it anew: `Home.restarting`
@@ -54,6 +55,7 @@ else:
     from pycgroups.records import NamedTuple
 
 START, STOPPED = "run.json", "stopped"
+_UNSTOPPED = "unstopped"
 TRACES = ("monitor", "exit")
 """What else a run leaves: `pycgroups.containers.monitor`."""
 FROZEN = "frozen"
@@ -320,16 +322,14 @@ class Home:
         return STOPPED in os.listdir(self.fd)
 
     def note_stopped(self, *, stopped: bool) -> None:
-        """Note that somebody stops it, or starts it."""
-        with io_errors("write", f"{self.path}/{STOPPED}"):
-            if stopped:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                os.close(os.open(STOPPED, flags, 0o600, dir_fd=self.fd))
-                return
+        """Note that somebody stops it, or starts it. On a disk that is full, what has been started can be stopped."""
+        before, after = (_UNSTOPPED, STOPPED) if stopped else (STOPPED, _UNSTOPPED)
+        with io_errors("write", f"{self.path}/{after}"):
             try:
-                os.unlink(STOPPED, dir_fd=self.fd)
+                os.rename(before, after, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             except FileNotFoundError:
-                pass
+                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                os.close(os.open(after, flags, 0o600, dir_fd=self.fd))
 
     def write_first(self, record: Record) -> None:
         """Write what was asked, of a new container: nobody reads it before its directory has its name."""

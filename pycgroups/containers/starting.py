@@ -475,7 +475,8 @@ def start(place: Place, home: Home, record: Record, turn: Turn) -> None:
     """
     ending.clean(place, home)
     monitor.finish(home.fd, ending.PATIENCE)
-    home.note_stopped(stopped=False)
+    if record.restart != restarting.NEVER or home.is_stopped:
+        home.note_stopped(stopped=False)
     try:
         _start(place, home, record, turn)
     except (LaunchError, Unsupported) as error:

@@ -404,6 +404,32 @@ def test_it_is_stopped_while_it_is_started_again(run):
     assert (held.status, held.restart_count) == ("stopped", 0)
 
 
+@pytest.mark.parametrize("policy", ["no", "always"])
+@pytest.mark.parametrize("how", ["stop", "kill", "remove"])
+def test_it_is_stopped_where_no_file_can_be_made(run, monkeypatch, policy, how):
+    held, really = run(detach=True, restart=policy), os.open
+
+    def full(path, flags, *rest, **options):
+        try:
+            return really(path, flags & ~os.O_CREAT, *rest, **options)
+        except FileNotFoundError:
+            if flags & os.O_CREAT:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from None
+            raise
+
+    with held._home() as home:
+        start = home.start()
+    monkeypatch.setattr(os, "open", full)
+    {"stop": lambda: held.stop(timeout=0), "kill": held.kill, "remove": lambda: held.remove(force=True)}[how]()
+    assert not ending.is_alive(start)
+    if how != "remove":
+        assert (held.status, held.restart_count) == ("stopped", 0)
+    monkeypatch.undo()
+    if how != "remove":
+        held.start()
+        held.stop(timeout=0)
+
+
 AT = (
     "clone,clone3,open_tree,mkdir,mkdirat,mknodat,rename,renameat,renameat2,unlink,unlinkat,write,sendto,sendmsg,flock,"
     "pipe2,socketpair,poll,recvmsg,waitid,pidfd_open"
