@@ -27,8 +27,11 @@ PATIENCE = 30.0
 """Seconds for the monitor of the last run to write down its end."""
 _children: set[int] = set()
 """Pidfds of containers that this process has started: it is their parent, and reaps them."""
-_reaping = threading.Lock()
-"Nobody else closes what one thread looks at: its number would be that of another container, which runs."
+_reaping = threading.RLock()
+"""Nobody else closes what one thread looks at: its number would be that of another container, which runs.
+
+A signal handler of that thread is somebody else, too.
+"""
 os.register_at_fork(after_in_child=_reaping._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
@@ -177,6 +180,8 @@ def reap() -> None:
     """Take the exit statuses of the containers that this process has started, as far as they have ended."""
     from pycgroups._native import spawning
 
+    if _reaping._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
+        return  # who was interrupted goes on with that
     with _reaping:
         ended = select.poll()
         for fd in tuple(_children):

@@ -33,3 +33,21 @@ def test_two_threads_do_not_reap_the_same(monkeypatch):
         os.fstat(ended)
     for fd in (running, other):
         os.close(fd)
+
+
+def test_a_signal_handler_does_not_wait_for_whom_it_interrupts(monkeypatch):
+    ended, writer = os.pipe()
+    os.close(writer)
+    reaped = []
+
+    def reap(fd):
+        reaped.append(fd)
+        ending.reap()
+
+    monkeypatch.setattr(ending, "_children", {ended})
+    monkeypatch.setattr(spawning, "reap", reap)
+    reaping = threading.Thread(target=ending.reap, daemon=True)  # it is left behind if it waits
+    reaping.start()
+    reaping.join(10)
+    assert not reaping.is_alive()
+    assert (reaped, ending._children) == ([ended], set())
