@@ -111,7 +111,7 @@ class Containers:
                 made.start_in(home)
         except BaseException:
             home.close()
-            made.remove(force=True)
+            made.discard()
             raise
         return made
 

@@ -702,7 +702,7 @@ class Container(Contents, Looking):
         except BaseException:
             for each, its in zip(made, homes, strict=True):
                 its.close()
-                each.remove(force=True)
+                each.discard()
             raise
         return made
 
@@ -1117,12 +1117,24 @@ class Container(Contents, Looking):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop and remove it, unless somebody has; kill and remove it if the stop is interrupted, as by Ctrl-C."""
-        with suppress(NotFound):
-            try:
+        """Stop and remove it, unless somebody has; kill and remove it if that is interrupted, as by Ctrl-C."""
+        try:
+            with suppress(NotFound):
                 self.stop()
-            finally:
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Not for users: kill and remove it, unless somebody has; also if that is interrupted, as by Ctrl-C."""
+        try:
+            with suppress(NotFound):
                 self.remove(force=True)
+        except Error:
+            raise
+        except BaseException:  # Ctrl-C
+            with suppress(NotFound):
+                self.remove(force=True)
+            raise
 
     @property
     def _shown(self) -> str:

@@ -20,7 +20,7 @@ import pytest
 import pycgroups as pc
 from pycgroups import kernel, runtime
 from pycgroups.cgroups import places
-from pycgroups.containers import monitor
+from pycgroups.containers import ending, monitor
 from pycgroups.containers.events import Events
 from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
@@ -221,6 +221,20 @@ def interrupted(*_args, **_options):
 def test_a_block_whose_end_is_interrupted_leaves_nothing(store, run, monkeypatch):
     monkeypatch.setattr(pc.Container, "stop", interrupted)
     with pytest.raises(KeyboardInterrupt), run():
+        pass
+    assert store.containers.list(all=True) == []
+
+
+def test_a_block_whose_removal_is_interrupted_leaves_nothing(store, make, monkeypatch):
+    clean, interrupts = ending.clean, [KeyboardInterrupt]
+
+    def interrupted_once(*args, **options):
+        if interrupts:
+            raise interrupts.pop()
+        clean(*args, **options)
+
+    monkeypatch.setattr(ending, "clean", interrupted_once)
+    with pytest.raises(KeyboardInterrupt), make():
         pass
     assert store.containers.list(all=True) == []
 
