@@ -199,7 +199,8 @@ class Home:
 
     def __del__(self) -> None:
         """Do so, where an exception has come between, as Ctrl-C in a `with` that has just begun or ended."""
-        self.close()
+        if hasattr(self, "is_locked"):  # or it came before the first line of `__init__`
+            self.close()
 
     def __enter__(self) -> Self:
         """Close it at the end of the block."""
@@ -609,23 +610,33 @@ class Homes:
         """Remove a container, which is locked: it is gone at once, its name is free, and then its files go."""
         gone = f"{self.path}/{home.id}{_GONE}"
         names = [name for name in self._names() if self._target(name) == home.id]
-        os.rename(home.path, gone)
+        for path in (home.path, f"{self.path}/{home.id}"):  # that, where it has just been finished, and interrupted
+            try:
+                os.rename(path, gone)
+                break
+            except FileNotFoundError:
+                continue
         home.path = gone
         for name in names:
             self._take_name(name, home.id)
         Inside()(remove, gone)
 
     @io_errors("clean up containers")
-    def sweep(self) -> None:
-        """Finish what those have begun who died over it."""
+    def sweep(self) -> Error | None:
+        """Finish what those have begun who died over it; why something of that stays, if it does."""
+        failed = None
         for name in self._unfinished():
             try:
                 with self._changing():
                     home = _nobodys(f"{self.path}/{name}")
             except (StateError, NotFound):  # it is being made, or removed
                 continue
-            with home:
-                self.remove(home)
+            try:
+                with home:
+                    self.remove(home)
+            except Error as error:  # what one file is in the way of keeps nobody from the rest
+                failed = error
+        return failed
 
     def _unfinished(self) -> Iterator[str]:
         try:

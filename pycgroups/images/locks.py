@@ -49,6 +49,8 @@ class Lock:
     It is not handed to programs that are started meanwhile: the descriptor is close-on-exec.
     """
 
+    fd = -1  # for `__del__`, where an exception comes before the first line of `__init__`
+
     def __init__(self, path: str, *, shared: bool = False, dir_fd: int | None = None) -> None:
         """Name the file; it is made when it is not there.
 
@@ -60,7 +62,6 @@ class Lock:
         self.path = path
         self.shared = shared
         self.dir_fd = dir_fd
-        self.fd = -1
 
     def take(self, *, wait: bool = True) -> bool:
         """Take it; tell whether that worked, which it always does when waiting.

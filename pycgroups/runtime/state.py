@@ -328,7 +328,8 @@ class Home:
 
     def __del__(self) -> None:
         """Do so, where an exception has come between, as Ctrl-C in a `with` that has just begun or ended."""
-        self.close()
+        if hasattr(self, "is_locked"):  # or it came before the first line of `__init__`
+            self.close()
 
     def __enter__(self) -> Self:
         """Close it at the end of the block."""

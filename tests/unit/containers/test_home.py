@@ -13,6 +13,7 @@ from pycgroups.containers import home
 from pycgroups.containers.home import START, Homes, Record, Start, new_id
 from pycgroups.images.locks import Lock
 from pycgroups.images.users import RECORD
+from pycgroups.runtime.state import Home as StateHome
 
 STARTED = Start(boot="b", started=1, pid=2, began=3, creator=4, creator_began=5, unenforced=("cpus",))
 
@@ -329,3 +330,26 @@ def test_a_child_that_is_forked_has_what_is_not_locked(homes):
         if pid == 0:
             os._exit(held.record().name != "web")
         assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.parametrize("at", ["rename", "_sync"])
+def test_an_interrupt_when_one_has_just_got_its_name_leaves_none(homes, monkeypatch, at):
+    where = home.os if at == "rename" else home
+    real = getattr(where, at)
+
+    def interrupted(*args, **options):
+        monkeypatch.undo()
+        real(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, at, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made(homes)
+    assert (homes.ids(), [*homes._unfinished()]) == ([], [])
+    made(homes)
+
+
+@pytest.mark.parametrize("kind", [home.Home, StateHome, Lock])
+def test_one_that_was_never_begun_ends_quietly(kind):
+    """An exception has come before the first line of its making."""
+    kind.__new__(kind).__del__()
