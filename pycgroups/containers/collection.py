@@ -214,10 +214,10 @@ class Containers:
         One that is just being restarted, or started by who makes it, stays.
 
         Raises:
-            Error: one cannot be removed; a damaged one is left alone.
+            Error: something cannot be removed; the others are. A damaged one is left alone.
         """
         where = self._place
-        where.homes.sweep()
+        failed = where.homes.sweep()
         ending.sweep(where)
         gone = []
         for container in self._everything():
@@ -227,6 +227,10 @@ class Containers:
                     gone.append(container)
             except (NotFound, StateError):  # somebody else has removed or started it
                 continue
+            except Error as error:
+                failed = error
+        if failed is not None:
+            raise failed
         return gone
 
 

@@ -77,7 +77,7 @@ class Store:
             What was removed.
 
         Raises:
-            Error: something cannot be removed; what went before is gone.
+            Error: something cannot be removed; the rest is.
         """
         from pycgroups.containers.pruning import prune
 

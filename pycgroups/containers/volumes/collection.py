@@ -184,11 +184,16 @@ class Volumes:
         for path in (os.path.dirname(self.root), self.root):
             os.makedirs(path, mode=0o700, exist_ok=True)
 
-    def _sweep(self, beginning: str) -> None:
-        """Remove what others have left."""
+    def _sweep(self, beginning: str) -> Error | None:
+        """Remove what others have left; why something of that stays, if it does."""
+        failed = None
         for name in os.listdir(self.root):
-            if name.startswith(beginning):
-                self.inside(remove, f"{self.root}/{name}")
+            try:
+                if name.startswith(beginning):
+                    self.inside(remove, f"{self.root}/{name}")
+            except Error as error:  # what one file is in the way of keeps nobody from the rest
+                failed = error
+        return failed
 
     def remove(self, name: str | Volume, *, force: bool = False) -> None:
         """Remove a volume with its files.
@@ -265,9 +270,7 @@ class Volumes:
         taken = self._take_unused(self.list(labels=labels))
         for name, gone in taken.items():
             self._events.append("volume", "remove", id_=name, name=name)
-            with io_errors("remove volume", name):
-                size += self.inside(measure, f"{gone}/{DATA}")
-                self.inside(remove, gone)
+            size += self.inside(measure, f"{gone}/{DATA}")
         self.sweep()
         return Pruned(tuple(taken), size)
 
@@ -287,11 +290,17 @@ class Volumes:
 
     @io_errors("clean up volumes")
     def sweep(self) -> None:
-        """Remove what those have left who died when they made or removed one."""
+        """Remove what those have left who died when they made or removed one.
+
+        Raises:
+            Error: something cannot be removed; the rest is.
+        """
         if os.path.isdir(self.root):
             with Lock(f"{self.root}/.lock"):
-                self._sweep(_NEW)
-            self._sweep(_GONE)
+                failed = self._sweep(_NEW)
+            failed = self._sweep(_GONE) or failed
+            if failed is not None:
+                raise failed
 
     # -- for containers -------------------------------------------------------------------------------------------
 

@@ -353,3 +353,29 @@ def test_an_interrupt_when_one_has_just_got_its_name_leaves_none(homes, monkeypa
 def test_one_that_was_never_begun_ends_quietly(kind):
     """An exception has come before the first line of its making."""
     kind.__new__(kind).__del__()
+
+
+def test_what_cannot_be_removed_is_in_the_way_of_nothing_else(tmp_path, monkeypatch):
+    store = pc.Store(tmp_path)
+    one, two, last = (store.containers.create(["true"], rootfs=str(tmp_path)) for _ in range(3))
+    real = home.remove
+
+    def refused(path):
+        if one.id in path:
+            raise pc.Error("refused", operation="remove", path=path)
+        real(path)
+
+    monkeypatch.setattr(home, "remove", refused)
+    with pytest.raises(pc.Error, match="refused"):
+        one.remove()
+    last.remove()
+    store.containers.create(["true"], rootfs=str(tmp_path)).remove()
+    volume = store.volumes.create("data")
+    with pytest.raises(pc.Error, match="refused"):
+        store.prune(volumes=True)
+    assert (store.containers.list(all=True), os.path.exists(volume.path)) == ([], False)
+    monkeypatch.undo()
+    store.prune()
+    assert not [*Homes(str(tmp_path))._unfinished()]
+    with pytest.raises(pc.NotFound):
+        _ = two.status

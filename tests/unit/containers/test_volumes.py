@@ -335,3 +335,27 @@ def test_a_container_that_is_made_meanwhile_keeps_its_volume(volumes, tmp_path, 
     if making.ident:
         making.join(30)
         assert there == ["other" in names(volumes)]
+
+
+def test_what_cannot_be_removed_is_in_the_way_of_nothing_else(volumes, monkeypatch):
+    for name in ("one", "two"):
+        volumes.create(name)
+    real, kept = collection.remove, []
+
+    def refused(path):
+        kept.append(path)
+        if path == kept[0]:
+            raise Error("refused", operation="remove", path=path)
+        real(path)
+
+    monkeypatch.setattr(collection, "remove", refused)
+    with pytest.raises(Error, match="refused"):
+        volumes.remove("one")
+    volumes.create("three")
+    volumes.remove("three")
+    with pytest.raises(Error, match="refused"):
+        volumes.prune()
+    assert left(volumes) == [os.path.basename(kept[0]), ".lock"]
+    monkeypatch.undo()
+    volumes.prune()
+    assert left(volumes) == [".lock"]
