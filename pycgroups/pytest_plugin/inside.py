@@ -149,8 +149,14 @@ class Reporter:
         self._send("problem", str(excrepr))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Tell that the test has ended the session."""
-        self._send("problem", f"it ended the session by {excinfo.exconly()}")
+        """Tell that the test has ended the session, and by what."""
+        raised = excinfo.value
+        if isinstance(raised, pytest.exit.Exception):
+            self._send("exit", [raised.msg, raised.returncode])
+        elif isinstance(raised, pytest.Session.Interrupted):
+            self._send("stop", str(raised))
+        else:
+            self._send("interrupt", str(getattr(excinfo.getrepr(), "reprcrash", "")))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Send a report."""

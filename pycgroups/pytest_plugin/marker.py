@@ -73,12 +73,14 @@ class Outcome(NamedTuple):
         verdict: the same, in words.
         reports: those of the test that have come, in their order.
         problem: why there are no more, as the inner pytest tells.
+        ended: what ends the session, which the test has raised; or None.
     """
 
     result: Result
     verdict: str
     reports: list[pytest.TestReport]
     problem: str
+    ended: BaseException | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -89,7 +91,12 @@ class Outcome(NamedTuple):
 def protocol(item: pytest.Item, nextitem: pytest.Item | None, names: tuple[str, ...]) -> None:
     """Run a test, and report; instead of pytest's own protocol."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in (*_reports(item, names), *_teardown(item, nextitem)):
+    reports, ended = _reports(item, names)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    if ended is not None:  # as from pytest's own protocol, which reports no more of the test
+        raise ended
+    for report in _teardown(item, nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
@@ -114,18 +121,22 @@ def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
 # -- reports -----------------------------------------------------------------------------------------------------------
 
 
-def _reports(item: pytest.Item, names: tuple[str, ...]) -> list[pytest.TestReport]:
+def _reports(item: pytest.Item, names: tuple[str, ...]) -> tuple[list[pytest.TestReport], BaseException | None]:
+    """Run the test; return its reports, and what it has raised that ends the session."""
     call = _call(lambda: _run(item, names), "call")
     if call.excinfo is not None:
-        return [_passed(item, "setup"), _report(item, call), _passed(item, "teardown")]
+        return [_passed(item, "setup"), _report(item, call), _passed(item, "teardown")], None
     outcome: Outcome = call.result
-    reports = outcome.reports if outcome.is_complete else [*outcome.reports, *_missing(item, outcome)]
+    reports = outcome.reports
+    if not outcome.is_complete and outcome.ended is None:
+        reports += _missing(item, outcome)
     # What the container and the inner pytest took to start is part of the set-up.
-    reports[0].duration += max(0.0, call.duration - sum(report.duration for report in reports))
+    for first in reports[:1]:
+        first.duration += max(0.0, call.duration - sum(report.duration for report in reports))
     for report in reports:
         if report.failed:
             report.sections.append(("sandbox", outcome.verdict))
-    return reports
+    return reports, outcome.ended
 
 
 def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]:
@@ -190,21 +201,35 @@ def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
 
 def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Outcome:
     reports: list[pytest.TestReport] = []
-    problems: list[str] = []
+    told: dict[str, list[Any]] = {"problem": [], "stop": [], "exit": [], "interrupt": []}
     try:
         for line in answer.splitlines():
             kind, value = json.loads(line)
             if kind == "report":
                 reports.append(_read_report(item, value))
-            elif kind == "problem":
-                problems.append(str(value))
             elif kind == "warning":
                 _warn(item, value)
             elif kind == "coverage":
                 _measured(item, value)
+            else:
+                told[kind].append(value)
+        ended = _ended(told["exit"], told["interrupt"])
     except Exception as error:  # noqa: BLE001 (what comes from inside may be anything)
-        problems.append(f"what it answered is not understood: {error}")
-    return Outcome(result, verdict, reports, "\n".join(problems))
+        told["problem"].append(f"what it answered is not understood: {error!r}")
+        ended = None
+    outcome = Outcome(result, verdict, reports, "\n".join(map(str, told["problem"] + told["stop"])), ended)
+    if told["stop"] and outcome.is_complete:
+        item.session.shouldstop = str(told["stop"][0])
+    return outcome
+
+
+def _ended(exits: list[Any], interrupts: list[Any]) -> BaseException | None:
+    """Return what the test raised to end the session, if it did."""
+    for message, code in exits:
+        return pytest.exit.Exception(str(message), code if isinstance(code, int) else None)
+    for place in interrupts:
+        return KeyboardInterrupt(str(place))
+    return None
 
 
 def _job(item: pytest.Item, timeout: float | None) -> inside.Job:

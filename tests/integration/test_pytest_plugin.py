@@ -182,9 +182,6 @@ def late():
 def test_in_the_end(late):
     pass
 
-def test_stops():
-    pytest.exit("enough")
-
 @pytest.mark.sandboxed(image="debian:13")
 def test_image():
     pass
@@ -203,7 +200,7 @@ def test_size():
 def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pytests):
     timeout = "40" if features.IN_VM else "4"
     result = pytests(test_it=BROKEN.replace("TIMEOUT", timeout))
-    result.assert_outcomes(passed=1, failed=7, errors=1)
+    result.assert_outcomes(passed=1, failed=6, errors=1)
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_in_the_end*",
@@ -215,7 +212,6 @@ def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pyte
             "*- sandbox -*",
             "exited with 3: the test did not come to its end",
             "killed by SIGSEGV: the test did not come to its end",
-            "it ended the session by *Exit: enough",
             "the test cannot be run in a container: *image*'debian:13'*",
             "the test cannot be run in a container: sandboxed() does not take colour: *",
             "the test cannot be run in a container: option memory: got 'lots'*",
@@ -223,6 +219,33 @@ def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pyte
     )
     assert "_pytest/runner.py" not in said(result)
     assert "INTERNALERROR" not in said(result)
+
+
+@slow_in_vm
+@pytest.mark.parametrize(
+    ("ends", "code", "passed", "told"),
+    [
+        ('pytest.exit("enough", returncode=7)', 7, 0, "!* _pytest.outcomes.Exit: enough !*"),
+        ("raise KeyboardInterrupt", 2, 0, "!* KeyboardInterrupt: *test_it.py:6: KeyboardInterrupt !*"),
+        ('request.session.shouldstop = "enough"', 2, 1, "!* Interrupted: enough !*"),
+    ],
+    ids=["exit", "interrupt", "stop"],
+)
+def test_what_ends_the_session_ends_it(ends, code, passed, told, pytester):
+    test = f"""
+    import pytest
+    @pytest.mark.sandboxed
+    def test_before(): pass
+    @pytest.mark.sandboxed
+    def test_ends(request):
+        {ends}
+    def test_after(): pass
+    """
+    pytester.makepyfile(test_it=test)
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest")
+    result.assert_outcomes(passed=1 + passed)
+    result.stdout.fnmatch_lines([told])
+    assert result.ret == code
 
 
 @pytest.mark.skipif(features.lack("limits") is None, reason="there are limits here")
