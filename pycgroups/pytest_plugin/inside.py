@@ -132,6 +132,14 @@ class Reporter:
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
         config.pluginmanager.register(type(reporter)(config, nowhere), "terminalreporter")
 
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> object:
+        """Have pytest-timeout end the test by a signal: a thread of its own would end all, without a report."""
+        if settings.method == "signal":
+            return None
+        hook = self._config.hook.pytest_timeout_set_timer
+        return hook(item=item, settings=settings._replace(method="signal"))
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave the one test."""
         found = [item for item in items if item.nodeid == self._node]

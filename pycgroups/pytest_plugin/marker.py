@@ -63,6 +63,7 @@ _PHASES = ("setup", "call", "teardown")
 _PACKAGES = tuple(f"{path}/" for module in (_pytest, pluggy) for path in module.__path__)
 _FRAMES = tuple(f'  File "{place}' for place in (*_PACKAGES, inside.__file__, "<string>"))
 _GRACE = 1.0  # seconds after the timeout, in which a test writes its tracebacks and ends
+_LATER = 10.0  # seconds after pytest-timeout's timer, which runs inside and needs not have worked
 
 
 class Outcome(NamedTuple):
@@ -88,10 +89,19 @@ class Outcome(NamedTuple):
         return bool(self.reports) and self.reports[-1].when == "teardown"
 
 
-def protocol(item: pytest.Item, nextitem: pytest.Item | None, names: tuple[str, ...]) -> None:
-    """Run a test, and report; instead of pytest's own protocol."""
+def protocol(
+    item: pytest.Item, nextitem: pytest.Item | None, names: tuple[str, ...], timer: float | None = None
+) -> None:
+    """Run a test, and report; instead of pytest's own protocol.
+
+    Args:
+        item: the test.
+        nextitem: the one after it.
+        names: of the options that the command line and the ini file have.
+        timer: seconds of pytest-timeout's timer, which is started inside; or None.
+    """
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports, ended = _reports(item, names)
+    reports, ended = _reports(item, names, timer)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     if ended is not None:  # as from pytest's own protocol, which reports no more of the test
@@ -121,9 +131,11 @@ def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
 # -- reports -----------------------------------------------------------------------------------------------------------
 
 
-def _reports(item: pytest.Item, names: tuple[str, ...]) -> tuple[list[pytest.TestReport], BaseException | None]:
+def _reports(
+    item: pytest.Item, names: tuple[str, ...], timer: float | None
+) -> tuple[list[pytest.TestReport], BaseException | None]:
     """Run the test; return its reports, and what it has raised that ends the session."""
-    call = _call(lambda: _run(item, names), "call")
+    call = _call(lambda: _run(item, names, timer), "call")
     if call.excinfo is not None:
         return [_passed(item, "setup"), _report(item, call), _passed(item, "teardown")], None
     outcome: Outcome = call.result
@@ -173,16 +185,22 @@ def _failed(item: pytest.Item, text: str, when: When) -> pytest.TestReport:
 # -- the container -----------------------------------------------------------------------------------------------------
 
 
-def _run(item: pytest.Item, names: tuple[str, ...]) -> Outcome:
+def _run(item: pytest.Item, names: tuple[str, ...], timer: float | None) -> Outcome:
     """Run the inner pytest, and read what it sends."""
     try:
         options = words.marked(item, words.defaults(item.config, names))
+        if timer is not None:
+            options = {**options, "timeout": _earlier(options.get("timeout"), timer + _LATER)}
         result, answer = _run_inside(item, options)
     except (Error, pytest.UsageError) as error:
         problem = str(error)
     else:
         return _read(item, answer, result, words.verdict(result, options))
     pytest.fail(f"the test cannot be run in a container: {problem}", pytrace=False)
+
+
+def _earlier(timeout: float | None, other: float) -> float:
+    return other if timeout is None else min(seconds(timeout, "timeout"), other)
 
 
 def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:

@@ -25,7 +25,7 @@ _TIMEOUT = 60.0
 # What a test needs to behave inside as it does outside, and nobody keeps secrets in.
 _HANDED_ON = (
     *("CI", "COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LC_*", "NO_COLOR", "PYTHON*", "PY_COLORS", "TERM", "TZ"),
-    *("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTEST_THEME*", "PYTEST_XDIST_*"),
+    *("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTEST_THEME*", "PYTEST_TIMEOUT", "PYTEST_XDIST_*"),
 )
 _STOPPED = {"oom": ("memory", "out of memory"), "pids": ("pids", "out of processes"), "disk": ("disk", "out of disk")}
 

@@ -221,6 +221,70 @@ def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pyte
     assert "INTERNALERROR" not in said(result)
 
 
+TIMED = """
+import pytest, signal, time
+
+@pytest.fixture
+def slow():
+    time.sleep(100)
+
+@pytest.fixture
+def ends():
+    yield
+    print("torn down")
+
+@pytest.mark.sandboxed
+@pytest.mark.timeout(1, method="METHOD")
+def test_in_call(ends):
+    print("printed before")
+    time.sleep(100)
+
+@pytest.mark.sandboxed
+@pytest.mark.timeout(1, method="METHOD", func_only=True)
+def test_function():
+    time.sleep(100)
+
+@pytest.mark.sandboxed(timeout=None)
+@pytest.mark.timeout(1, method="METHOD")
+def test_in_setup(slow): pass
+
+@pytest.mark.sandboxed
+@pytest.mark.timeout(1, method="METHOD")
+def test_plainly_ignored():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    time.sleep(100)
+
+def test_after(): pass
+"""
+
+
+@slow_in_vm
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_pytest_timeout_shows_where_the_test_was(method, pytests, monkeypatch):
+    monkeypatch.setattr(marker, "_LATER", 3.0)
+    result = pytests("-p", "timeout", test_it=TIMED.replace("METHOD", method))
+    result.assert_outcomes(passed=1, failed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py:5: Failed",
+            "*- sandbox -*",
+            ">       time.sleep(100)",
+            "E       Failed: Timeout (>1.0s) from pytest-timeout.",
+            "test_it.py:16: Failed",
+            "*- Captured stdout call -*",
+            "printed before",
+            "*- sandbox -*",
+            "exited with 0",
+            "*- Captured stdout teardown -*",
+            "torn down",
+            "test_it.py:21: Failed",
+            "timeout=4 seconds were over, and all its processes were killed: the test did not come to its end",
+            '  File "*test_it.py", line 31 in test_plainly_ignored',
+        ]
+    )
+    assert "containers/job.py" not in said(result)
+
+
 @slow_in_vm
 @pytest.mark.parametrize(
     ("ends", "code", "passed", "told"),
