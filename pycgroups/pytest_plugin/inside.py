@@ -15,6 +15,7 @@ import time
 from typing import Any, NamedTuple
 
 import pytest
+from _pytest.junitxml import xml_key  # there is no public name for what its fixtures write to
 
 OVER = signal.SIGRTMAX
 """What ends the test when its time is over; no usual signal, which may be the test's own."""
@@ -31,6 +32,7 @@ class Job(NamedTuple):
         coverage: keyword arguments of `coverage.Coverage`, or None.
         over: when it is to end, and the tracebacks of all threads be written, by `time.monotonic`; or None.
         worker: what pytest-xdist has told its worker, or None.
+        junit: the family of the file that ``--junitxml`` makes, or None.
     """
 
     node: str
@@ -39,6 +41,7 @@ class Job(NamedTuple):
     coverage: dict[str, Any] | None
     over: float | None
     worker: dict[str, Any] | None
+    junit: str | None
 
 
 def main(job: tuple[Any, ...], answer: int) -> None:
@@ -88,6 +91,10 @@ def _run(job: Job, channel: Channel) -> None:
         config = pytest.Config.fromdictargs(job.options, job.arguments)
         if job.worker is not None:
             config.workerinput = job.worker  # type: ignore[attr-defined]
+        if job.junit is not None:
+            junit: Any = JUnit(job.junit, channel)
+            config.stash[xml_key] = junit
+            config.pluginmanager.register(junit)  # pytest unregisters it in the end
         config.pluginmanager.register(Reporter(config, job.node, channel))
         config.hook.pytest_cmdline_main(config=config)
     except pytest.UsageError as error:
@@ -112,6 +119,34 @@ class Channel:
         """Write one line."""
         if os.getpid() == self._owner:
             self._file.write(json.dumps([kind, value], default=repr).encode() + b"\n")
+
+
+class JUnit:
+    """Stands for the `LogXML` of the session outside, for the fixtures that write to it."""
+
+    def __init__(self, family: str, channel: Channel) -> None:
+        """Send nothing yet."""
+        self.family = family
+        self._send = channel.send
+
+    def add_global_property(self, name: str, value: object) -> None:
+        """Send what `record_testsuite_property` is given.
+
+        Raises:
+            TypeError: the name is no text.
+        """
+        __tracebackhide__ = True
+        if not isinstance(name, str):
+            raise TypeError(f"name parameter needs to be a string, but {type(name).__name__} given")
+        self._send("property", [name, str(value)])
+
+    def node_reporter(self, _of_the_test: object) -> JUnit:
+        """Return what has `add_attribute`."""
+        return self
+
+    def add_attribute(self, name: str, value: object) -> None:
+        """Send what `record_xml_attribute` is given."""
+        self._send("attribute", [str(name), str(value)])
 
 
 class Reporter:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import _pytest
 import pluggy
 import pytest
+from _pytest.junitxml import xml_key
 
 from pycgroups.containers.python import run_python
 from pycgroups.containers.streams import PIPE, STDOUT
@@ -229,6 +230,8 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
                 _warn(item, value)
             elif kind == "coverage":
                 _measured(item, value)
+            elif kind in {"property", "attribute"}:
+                _noted(item, kind, *value)
             else:
                 told[kind].append(value)
         ended = _ended(told["exit"], told["interrupt"])
@@ -261,6 +264,7 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
         "override_ini": [*(config.option.override_ini or ()), *elsewhere],
     }
     worker = getattr(config, "workerinput", None)
+    xml = config.stash.get(xml_key, None)
     place = "::".join((str(item.path), *item.nodeid.split("::")[1:]))
     return inside.Job(
         node=item.nodeid,
@@ -268,6 +272,7 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
         options=options,
         coverage=_coverage(),
         over=None if timeout is None else time.monotonic() + timeout,
+        junit=None if xml is None else xml.family,
         worker=None if worker is None else {name: value for name, value in worker.items() if _is_plain(value)},
     )
 
@@ -300,6 +305,17 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     report.user_properties = [(str(name), value) for name, value in report.user_properties]
     assert isinstance(report.longreprtext, str)  # whoever shows it does this
     return report
+
+
+def _noted(item: pytest.Item, kind: str, name: Any, value: Any) -> None:
+    """Write what the fixtures of ``--junitxml`` were given; nothing, if the session makes no such file."""
+    xml = item.config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    if kind == "property":
+        xml.add_global_property(str(name), str(value))
+    else:
+        xml.node_reporter(getattr(item, "id", item.nodeid)).add_attribute(str(name), str(value))
 
 
 def _warn(item: pytest.Item, told: list[Any]) -> None:

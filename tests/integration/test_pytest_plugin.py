@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -121,6 +122,30 @@ def test_a_sandboxed_test_is_reported_as_any_other(pytests, pytester, monkeypatc
         "test_it.py",
         "tox.ini",
     ]
+
+
+@slow_in_vm
+def test_what_is_recorded_for_junit_is_in_its_file(pytests, pytester):
+    code = """
+    import pytest
+
+    @pytest.mark.sandboxed
+    @pytest.mark.parametrize("word", ["a::b"])
+    def test_it(word, record_testsuite_property, record_xml_attribute, record_property):
+        record_testsuite_property("suite", "<&>")
+        record_xml_attribute("assertions", 3)
+        record_property("word", word)
+        with pytest.raises(TypeError, match="name parameter"):
+            record_testsuite_property(3, 3)
+    """
+    pytests("--junitxml=junit.xml", "-o", "junit_family=xunit1", test_it=code).assert_outcomes(passed=1, warnings=1)
+    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]
+    assert [one.attrib for one in suite.findall("properties/property")] == [{"name": "suite", "value": "<&>"}]
+    (case,) = suite.findall("testcase")
+    assert case.attrib["assertions"] == "3"
+    assert [one.attrib for one in case.findall("properties/property")] == [{"name": "word", "value": "a::b"}]
+    assert suite.attrib["tests"] == "1"
+    pytests().assert_outcomes(passed=1, warnings=1)
 
 
 @slow_in_vm
