@@ -7,15 +7,21 @@ is called, and `pycgroups.pytest_plugin.marker` for what reads this: lines of JS
 from __future__ import annotations
 
 import faulthandler
+import io
 import json
 import os
 import signal
 import struct
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
+from _pytest.config import create_terminal_writer
 from _pytest.junitxml import xml_key  # there is no public name for what its fixtures write to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
 
 OVER = signal.SIGRTMAX
 """What ends the test when its time is over; no usual signal, which may be the test's own."""
@@ -121,6 +127,19 @@ class Channel:
             self._file.write(json.dumps([kind, value], default=repr).encode() + b"\n")
 
 
+class Shown(io.TextIOBase):
+    """A file: what is written to it is for the terminal."""
+
+    def __init__(self, send: Callable[[str, Any], None]) -> None:
+        """Send nothing yet."""
+        self._send = send
+
+    def write(self, text: str) -> int:
+        """Send it."""
+        self._send("shown", text)
+        return len(text)
+
+
 class JUnit:
     """Stands for the `LogXML` of the session outside, for the fixtures that write to it."""
 
@@ -166,6 +185,9 @@ class Reporter:
         reporter: Any = config.pluginmanager.unregister(name="terminalreporter")
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
         config.pluginmanager.register(type(reporter)(config, nowhere), "terminalreporter")
+        # What others write in the course of the test, as --setup-show does.
+        writer = create_terminal_writer(config, cast("TextIO", Shown(self._send)))
+        config.get_terminal_writer = lambda: writer  # type: ignore[method-assign]
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> object:

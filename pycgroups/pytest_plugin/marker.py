@@ -232,6 +232,8 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
                 _measured(item, value)
             elif kind in {"property", "attribute"}:
                 _noted(item, kind, *value)
+            elif kind == "shown":
+                _show(item, value)
             else:
                 told[kind].append(value)
         ended = _ended(told["exit"], told["interrupt"])
@@ -305,6 +307,12 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     report.user_properties = [(str(name), value) for name, value in report.user_properties]
     assert isinstance(report.longreprtext, str)  # whoever shows it does this
     return report
+
+
+def _show(item: pytest.Item, text: str) -> None:
+    """Write what the inner pytest writes in the course of a test: fixtures, for --setup-show."""
+    if item.config.pluginmanager.has_plugin("terminalreporter"):
+        item.config.get_terminal_writer().write(str(text))
 
 
 def _noted(item: pytest.Item, kind: str, name: Any, value: Any) -> None:

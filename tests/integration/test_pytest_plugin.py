@@ -149,6 +149,28 @@ def test_what_is_recorded_for_junit_is_in_its_file(pytests, pytester):
 
 
 @slow_in_vm
+@pytest.mark.parametrize("flag", ["--setup-show", "--setup-only", "--setup-plan"])
+def test_fixtures_of_a_sandboxed_test_are_shown(flag, pytests):
+    code = """
+    import pytest
+    @pytest.fixture(scope="session")
+    def of_session(): pass
+    @pytest.fixture(params=[7])
+    def of_test(request, of_session): pass
+    MARKER
+    def test_it(of_test): pass
+    """
+
+    def shown(marker):
+        lines = pytests(flag, test_it=code.replace("MARKER", marker)).outlines
+        return [line.rstrip(" .") for line in lines if re.match(r"(SETUP|TEARDOWN| )", line)]
+
+    plain = shown("")
+    assert len(plain) == 5
+    assert shown("@pytest.mark.sandboxed") == plain
+
+
+@slow_in_vm
 @pytest.mark.requires("limits")
 def test_a_limit_is_told_in_the_failure(pytests):
     code = """
