@@ -97,6 +97,9 @@ def _run(job: Job, channel: Channel) -> None:
         config = pytest.Config.fromdictargs(job.options, job.arguments)
         if job.worker is not None:
             config.workerinput = job.worker  # type: ignore[attr-defined]
+        reruns = config.pluginmanager.get_plugin("rerunfailures")
+        if reruns is not None:  # it counts for itself: the server of its session, which it would ask, is not in here
+            reruns.HAS_PYTEST_HANDLECRASHITEM = False
         if job.junit is not None:
             junit: Any = JUnit(job.junit, channel)
             config.stash[xml_key] = junit

@@ -24,6 +24,7 @@ import _pytest
 import pluggy
 import pytest
 from _pytest.junitxml import xml_key
+from _pytest.skipping import evaluate_xfail_marks, xfailed_key
 
 from pycgroups.containers.python import run_python
 from pycgroups.containers.streams import PIPE, STDOUT
@@ -85,9 +86,21 @@ class Outcome(NamedTuple):
     ended: BaseException | None = None
 
     @property
+    def last(self) -> list[pytest.TestReport]:
+        """The reports of the last attempt: pytest-rerunfailures makes more, of which each but the last says "rerun"."""
+        start = max((at for at, report in enumerate(self.reports) if report.when == "setup"), default=0)
+        reports = self.reports[start:]
+        is_over = bool(reports) and reports[-1].when == "teardown"
+        return [] if is_over and any(map(_is_rerun, reports)) else reports
+
+    @property
     def is_complete(self) -> bool:
         """Whether the test was run to its end."""
-        return bool(self.reports) and self.reports[-1].when == "teardown"
+        return bool(self.last) and self.last[-1].when == "teardown"
+
+
+def _is_rerun(report: pytest.TestReport) -> bool:
+    return report.outcome not in _OUTCOMES
 
 
 def protocol(
@@ -125,7 +138,10 @@ def _call(what: Callable[[], Any], when: When) -> pytest.CallInfo[Any]:
 
 
 def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
-    made: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    try:
+        made: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    except Exception:  # noqa: BLE001 (hooks of others, which may look for what was set up inside)
+        return pytest.TestReport.from_item_and_call(item, call)
     return made
 
 
@@ -154,11 +170,12 @@ def _reports(
 
 def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]:
     """Make the reports that did not come: the phase that was under way has failed."""
-    come = {report.when for report in outcome.reports}
+    come = {report.when for report in outcome.last}
     broken: When = "teardown" if "call" in come else "call"
     text = outcome.problem
     if not text or outcome.result.reason != "exited":
         text = f"{outcome.verdict.splitlines()[0]}: the test did not come to its end\n{text}".rstrip()
+    item.stash[xfailed_key] = evaluate_xfail_marks(item)  # as pytest does when it sets up the test
     if "setup" not in come:
         yield _passed(item, "setup")
     failed = _failed(item, text, broken)
@@ -294,7 +311,8 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
         Exception: it is not.
     """
     report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
-    if report.nodeid != item.nodeid or report.when not in _PHASES or report.outcome not in _OUTCOMES:
+    outcomes = (*_OUTCOMES, "rerun") if item.config.pluginmanager.has_plugin("rerunfailures") else _OUTCOMES
+    if report.nodeid != item.nodeid or report.when not in _PHASES or report.outcome not in outcomes:
         raise ValueError("a report of something else")
     report.location = item.location
     report.keywords = dict(report.keywords)

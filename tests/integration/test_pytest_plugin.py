@@ -268,6 +268,37 @@ def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pyte
     assert "INTERNALERROR" not in said(result)
 
 
+@slow_in_vm
+def test_what_is_killed_may_be_expected_to_fail_and_hooks_look_for_its_fixtures_in_vain(pytests, pytester):
+    pytester.makeconftest(
+        """
+        import pytest
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item):
+            report = yield
+            if report.failed:
+                item.funcargs["tmp_path"]
+            return report
+        """
+    )
+    code = """
+    import os, pytest
+    pytestmark = pytest.mark.sandboxed
+
+    def test_dies(tmp_path): os._exit(3)
+    @pytest.mark.xfail(reason="known")
+    def test_known(): os._exit(3)
+    @pytest.mark.xfail(raises=ValueError)
+    def test_other(): os._exit(3)
+    def test_after(): pass
+    """
+    result = pytests("-rx", test_it=code)
+    result.assert_outcomes(passed=1, failed=2, xfailed=1)
+    result.stdout.fnmatch_lines(
+        ["exited with 3: the test did not come to its end", "XFAIL test_it.py::test_known - known*"]
+    )
+
+
 TIMED = """
 import pytest, signal, time
 
