@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import json
+import logging
 import os
 import signal
 import struct
@@ -16,7 +17,6 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
-from _pytest.config import create_terminal_writer
 from _pytest.junitxml import xml_key  # there is no public name for what its fixtures write to
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Job(NamedTuple):
         over: when it is to end, and the tracebacks of all threads be written, by `time.monotonic`; or None.
         worker: what pytest-xdist has told its worker, or None.
         junit: the family of the file that ``--junitxml`` makes, or None.
+        logs: whether there is a file of ``--log-file``.
     """
 
     node: str
@@ -48,6 +49,7 @@ class Job(NamedTuple):
     over: float | None
     worker: dict[str, Any] | None
     junit: str | None
+    logs: bool
 
 
 def main(job: tuple[Any, ...], answer: int) -> None:
@@ -104,7 +106,7 @@ def _run(job: Job, channel: Channel) -> None:
             junit: Any = JUnit(job.junit, channel)
             config.stash[xml_key] = junit
             config.pluginmanager.register(junit)  # pytest unregisters it in the end
-        config.pluginmanager.register(Reporter(config, job.node, channel))
+        config.pluginmanager.register(Reporter(config, job, channel))
         config.hook.pytest_cmdline_main(config=config)
     except pytest.UsageError as error:
         channel.send("problem", "\n".join(map(str, error.args)))
@@ -131,15 +133,16 @@ class Channel:
 
 
 class Shown(io.TextIOBase):
-    """A file: what is written to it is for the terminal."""
+    """A file: what is written to it is for the session outside."""
 
-    def __init__(self, send: Callable[[str, Any], None]) -> None:
+    def __init__(self, kind: str, send: Callable[[str, Any], None]) -> None:
         """Send nothing yet."""
+        self._kind = kind
         self._send = send
 
     def write(self, text: str) -> int:
         """Send it."""
-        self._send("shown", text)
+        self._send(self._kind, text)
         return len(text)
 
 
@@ -174,23 +177,45 @@ class JUnit:
 class Reporter:
     """A plugin that sends what pytest reports."""
 
-    def __init__(self, config: pytest.Config, node: str, channel: Channel) -> None:
+    def __init__(self, config: pytest.Config, job: Job, channel: Channel) -> None:
         """Send nothing yet."""
         self._config = config
-        self._node = node
+        self._node = job.node
+        self._logs = job.logs
         self._send = channel.send
+        self._is_under_way = False
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Have pytest write nothing for people: the one outside does."""
+        logs: Any = config.pluginmanager.get_plugin("logging-plugin")
+        if logs is not None and self._logs:
+            logs.log_file_handler.setStream(Shown("logged", self._send_meanwhile))
         if not config.pluginmanager.has_plugin("terminalreporter"):
             return
         reporter: Any = config.pluginmanager.unregister(name="terminalreporter")
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
         config.pluginmanager.register(type(reporter)(config, nowhere), "terminalreporter")
-        # What others write in the course of the test, as --setup-show does.
-        writer = create_terminal_writer(config, cast("TextIO", Shown(self._send)))
-        config.get_terminal_writer = lambda: writer  # type: ignore[method-assign]
+        # What others write in the course of the test, as --setup-show does, and live logs.
+        shown: Any = type(reporter)(config, cast("TextIO", Shown("shown", self._send_meanwhile)))
+        config.get_terminal_writer = lambda: shown._tw  # type: ignore[method-assign]  # noqa: SLF001
+        if logs is not None and isinstance(logs.log_cli_handler, logging.StreamHandler):
+            logs.log_cli_handler.setStream(shown)
+
+    def _send_meanwhile(self, kind: str, value: Any) -> None:
+        """Send what is of the test; what is of the session is told outside."""
+        if self._is_under_way:
+            self._send(kind, value)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self) -> None:
+        """Send what is written from now on."""
+        self._is_under_way = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self) -> None:
+        """Send no more of it."""
+        self._is_under_way = False
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> object:

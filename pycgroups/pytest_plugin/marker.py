@@ -251,6 +251,8 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
                 _noted(item, kind, *value)
             elif kind == "shown":
                 _show(item, value)
+            elif kind == "logged":
+                _log(item.config, value)
             else:
                 told[kind].append(value)
         ended = _ended(told["exit"], told["interrupt"])
@@ -291,6 +293,7 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
         options=options,
         coverage=_coverage(),
         over=None if timeout is None else time.monotonic() + timeout,
+        logs=_log_file(config) is not None,
         junit=None if xml is None else xml.family,
         worker=None if worker is None else {name: value for name, value in worker.items() if _is_plain(value)},
     )
@@ -331,6 +334,21 @@ def _show(item: pytest.Item, text: str) -> None:
     """Write what the inner pytest writes in the course of a test: fixtures, for --setup-show."""
     if item.config.pluginmanager.has_plugin("terminalreporter"):
         item.config.get_terminal_writer().write(str(text))
+
+
+def _log_file(config: pytest.Config) -> Any:
+    """Return what writes the file of ``--log-file``, if there is one."""
+    logs: Any = config.pluginmanager.get_plugin("logging-plugin")
+    if logs is None or logs.log_file_handler.baseFilename == os.devnull:
+        return None
+    return logs.log_file_handler
+
+
+def _log(config: pytest.Config, text: str) -> None:
+    handler = _log_file(config)
+    if handler is not None:
+        handler.stream.write(str(text))
+        handler.flush()
 
 
 def _noted(item: pytest.Item, kind: str, name: Any, value: Any) -> None:

@@ -299,6 +299,35 @@ def test_what_is_killed_may_be_expected_to_fail_and_hooks_look_for_its_fixtures_
     )
 
 
+@slow_in_vm
+def test_logs_are_shown_live_and_written_to_the_file(pytests, pytester):
+    code = """
+    import logging
+    import pytest
+    @pytest.fixture
+    def made():
+        logging.info("set up")
+    MARKER
+    def test_it(made, caplog):
+        logging.getLogger("a").info("seen")
+        logging.getLogger("a").debug("unseen")
+        assert "seen" in caplog.text
+    """
+    pytester.makeconftest("import logging\ndef pytest_sessionstart(): logging.getLogger('c').warning('starts')")
+    flags = ("--log-level=DEBUG", "--log-cli-level=INFO", "--log-file=log", "--log-file-level=INFO")
+
+    def logged(marker):
+        lines = pytests(*flags, test_it=code.replace("MARKER", marker)).outlines
+        shown = [line for line in lines if re.match(r"-+ live log|INFO|WARNING|PASSED|test_it.py::", line)]
+        return shown, (pytester.path / "log").read_text()
+
+    plain = [re.sub(r"test_it.py:\d+", "test_it.py", part) for part in map(str, logged(""))]
+    assert "live log setup" in plain[0]
+    assert "set up" in plain[1]
+    marked = map(str, logged("@pytest.mark.sandboxed"))
+    assert [re.sub(r"test_it.py:\d+", "test_it.py", part) for part in marked] == plain
+
+
 TIMED = """
 import pytest, signal, time
 
