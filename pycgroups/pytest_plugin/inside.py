@@ -225,6 +225,10 @@ class Reporter:
         hook = self._config.hook.pytest_timeout_set_timer
         return hook(item=item, settings=settings._replace(method="signal"))
 
+    def pytest_enter_pdb(self) -> None:
+        """Refuse to wait for somebody who cannot answer."""
+        pytest.fail("no debugger reaches a sandboxed test", pytrace=False)
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave the one test."""
         found = [item for item in items if item.nodeid == self._node]

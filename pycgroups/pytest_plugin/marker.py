@@ -325,6 +325,10 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     if isinstance(where, list):
         report.longrepr = (str(where[0]), int(where[1]), str(where[2]))
     report.sections = [(str(name), str(text)) for name, text in report.sections]
+    # pytest quotes the words of a subtest whenever they are read.
+    context = getattr(report, "context", None)
+    if context is not None:
+        object.__setattr__(context, "kwargs", dict(data["_subtest.context"]["kwargs"]))
     report.user_properties = [(str(name), value) for name, value in report.user_properties]
     assert isinstance(report.longreprtext, str)  # whoever shows it does this
     return report

@@ -328,6 +328,27 @@ def test_logs_are_shown_live_and_written_to_the_file(pytests, pytester):
     assert [re.sub(r"test_it.py:\d+", "test_it.py", part) for part in marked] == plain
 
 
+@slow_in_vm
+def test_subtests_and_a_breakpoint(pytests):
+    code = """
+    import pytest
+    pytestmark = pytest.mark.sandboxed
+    def test_parts(subtests):
+        with subtests.test("part", number=1):
+            assert False
+    def test_stops():
+        breakpoint()
+    """
+    result = pytests(test_it=code)
+    result.stdout.fnmatch_lines(
+        [
+            "SUBFAILED[[]part[]] (number=1) test_it.py::test_parts - assert False",
+            "FAILED test_it.py::test_parts - contains 1 failed subtest",
+            "FAILED test_it.py::test_stops - Failed: no debugger reaches a sandboxed test",
+        ]
+    )
+
+
 TIMED = """
 import pytest, signal, time
 
