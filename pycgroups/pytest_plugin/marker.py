@@ -286,9 +286,10 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
     }
     worker = getattr(config, "workerinput", None)
     xml = config.stash.get(xml_key, None)
-    place = "::".join((str(item.path), *item.nodeid.split("::")[1:]))
+    node = _node(item)
+    place = "::".join((str(item.path), *node.split("::")[1:]))
     return inside.Job(
-        node=item.nodeid,
+        node=node,
         arguments=[*(f"-p{name}" for name in config.option.plugins), place],
         options=options,
         coverage=_coverage(),
@@ -297,6 +298,12 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
         junit=None if xml is None else xml.family,
         worker=None if worker is None else {name: value for name, value in worker.items() if _is_plain(value)},
     )
+
+
+def _node(item: pytest.Item) -> str:
+    """Return the id that the test has inside: without the group that a worker of pytest-xdist adds to it."""
+    own = "" if item.parent is None else f"{item.parent.nodeid}::{item.name}"
+    return own if own and item.nodeid.startswith(f"{own}@") else item.nodeid
 
 
 def _is_plain(value: Any) -> bool:
@@ -315,8 +322,10 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     """
     report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
     outcomes = (*_OUTCOMES, "rerun") if item.config.pluginmanager.has_plugin("rerunfailures") else _OUTCOMES
-    if report.nodeid != item.nodeid or report.when not in _PHASES or report.outcome not in outcomes:
+    if report.nodeid != _node(item) or report.when not in _PHASES or report.outcome not in outcomes:
         raise ValueError("a report of something else")
+    if report.nodeid != item.nodeid:
+        report.nodeid = item.nodeid
     report.location = item.location
     report.keywords = dict(report.keywords)
     report.duration = float(report.duration)
