@@ -248,10 +248,12 @@ class Reporter:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell that the test has ended the session, and by what."""
         raised = excinfo.value
-        if isinstance(raised, pytest.exit.Exception):
-            self._send("exit", [raised.msg, raised.returncode])
-        elif isinstance(raised, pytest.Session.Interrupted):
+        if isinstance(raised, pytest.Session.Interrupted):
             self._send("stop", str(raised))
+        elif not self._is_under_way:  # not the test, but what makes it ready in here
+            self._send("problem", f"it ended the session by {excinfo.exconly()}")
+        elif isinstance(raised, pytest.exit.Exception):
+            self._send("exit", [raised.msg, raised.returncode])
         else:
             self._send("interrupt", str(getattr(excinfo.getrepr(), "reprcrash", "")))
 

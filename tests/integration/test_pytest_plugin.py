@@ -440,6 +440,21 @@ def test_what_ends_the_session_ends_it(ends, code, passed, told, pytester):
     assert result.ret == code
 
 
+@slow_in_vm
+def test_a_session_that_does_not_begin_inside_is_a_failed_test(pytests, pytester):
+    pytester.makeconftest(
+        f"""
+        import os, pytest
+        def pytest_sessionstart():
+            if os.getpid() != {os.getpid()}:
+                pytest.exit("no server")
+        """
+    )
+    result = pytests(test_it="import pytest\n@pytest.mark.sandboxed\ndef test_it(): pass\ndef test_next(): pass")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["it ended the session by *Exit: no server"])
+
+
 @pytest.mark.skipif(features.lack("limits") is None, reason="there are limits here")
 def test_a_limit_that_this_host_cannot_enforce_is_a_failure_unless_told(pytests):
     code = """
