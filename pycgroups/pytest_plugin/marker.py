@@ -77,13 +77,15 @@ class Outcome(NamedTuple):
         reports: those of the test that have come, in their order.
         problem: why there are no more, as the inner pytest tells.
         ended: what ends the session, which the test has raised; or None.
+        shown: what the inner pytest wrote for the terminal, by how many reports came before.
     """
 
     result: Result
     verdict: str
     reports: list[pytest.TestReport]
     problem: str
-    ended: BaseException | None = None
+    ended: BaseException | None
+    shown: dict[int, str]
 
     @property
     def last(self) -> list[pytest.TestReport]:
@@ -115,11 +117,14 @@ def protocol(
         timer: seconds of pytest-timeout's timer, which is started inside; or None.
     """
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports, ended = _reports(item, names, timer)
-    for report in reports:
+    reports, outcome = _reports(item, names, timer)
+    shown = {} if outcome is None else outcome.shown
+    for count, report in enumerate(reports):
+        _show(item, shown.get(count, ""))
         item.ihook.pytest_runtest_logreport(report=report)
-    if ended is not None:  # as from pytest's own protocol, which reports no more of the test
-        raise ended
+    _show(item, shown.get(len(reports), ""))
+    if outcome is not None and outcome.ended is not None:  # pytest's own protocol reports no more of the test either
+        raise outcome.ended
     for report in _teardown(item, nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -150,8 +155,8 @@ def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
 
 def _reports(
     item: pytest.Item, names: tuple[str, ...], timer: float | None
-) -> tuple[list[pytest.TestReport], BaseException | None]:
-    """Run the test; return its reports, and what it has raised that ends the session."""
+) -> tuple[list[pytest.TestReport], Outcome | None]:
+    """Run the test; return its reports, and what came out of the container, if there was one."""
     call = _call(lambda: _run(item, names, timer), "call")
     if call.excinfo is not None:
         return [_passed(item, "setup"), _report(item, call), _passed(item, "teardown")], None
@@ -165,7 +170,7 @@ def _reports(
     for report in reports:
         if report.failed:
             report.sections.append(("sandbox", outcome.verdict))
-    return reports, outcome.ended
+    return reports, outcome
 
 
 def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]:
@@ -237,6 +242,7 @@ def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
 
 def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Outcome:
     reports: list[pytest.TestReport] = []
+    shown: dict[int, str] = {}
     told: dict[str, list[Any]] = {"problem": [], "stop": [], "exit": [], "interrupt": []}
     try:
         for line in answer.splitlines():
@@ -250,7 +256,7 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
             elif kind in {"property", "attribute"}:
                 _noted(item, kind, *value)
             elif kind == "shown":
-                _show(item, value)
+                shown[len(reports)] = shown.get(len(reports), "") + value
             elif kind == "logged":
                 _log(item.config, value)
             else:
@@ -259,7 +265,7 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
     except Exception as error:  # noqa: BLE001 (what comes from inside may be anything)
         told["problem"].append(f"what it answered is not understood: {error!r}")
         ended = None
-    outcome = Outcome(result, verdict, reports, "\n".join(map(str, told["problem"] + told["stop"])), ended)
+    outcome = Outcome(result, verdict, reports, "\n".join(map(str, told["problem"] + told["stop"])), ended, shown)
     if told["stop"] and outcome.is_complete:
         item.session.shouldstop = str(told["stop"][0])
     return outcome
@@ -345,8 +351,8 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
 
 def _show(item: pytest.Item, text: str) -> None:
     """Write what the inner pytest writes in the course of a test: fixtures, for --setup-show."""
-    if item.config.pluginmanager.has_plugin("terminalreporter"):
-        item.config.get_terminal_writer().write(str(text))
+    if text and item.config.pluginmanager.has_plugin("terminalreporter"):
+        item.config.get_terminal_writer().write(text)
 
 
 def _log_file(config: pytest.Config) -> Any:

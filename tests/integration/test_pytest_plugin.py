@@ -163,10 +163,10 @@ def test_fixtures_of_a_sandboxed_test_are_shown(flag, pytests):
 
     def shown(marker):
         lines = pytests(flag, test_it=code.replace("MARKER", marker)).outlines
-        return [line.rstrip(" .") for line in lines if re.match(r"(SETUP|TEARDOWN| )", line)]
+        return [line for line in lines if re.match(r"(SETUP|TEARDOWN| |\.)", line)]
 
     plain = shown("")
-    assert len(plain) == 5
+    assert len(plain) >= 5
     assert shown("@pytest.mark.sandboxed") == plain
 
 
