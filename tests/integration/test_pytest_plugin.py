@@ -516,6 +516,22 @@ def test_strict_sessions_with_plugins_left_out(plugins, strict, pytests):
 
 
 @slow_in_vm
+def test_hypothesis_has_a_place_to_write_to(pytester):
+    code = """
+    import pytest
+    from hypothesis import given, strategies
+    @pytest.mark.sandboxed
+    @given(strategies.integers())
+    def test_it(number):
+        assert number < 100
+    """
+    pytester.makepyfile(test_it=code)
+    result = pytester.runpytest_subprocess("-W", "error")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E   *assert 100 < 100"])
+
+
+@slow_in_vm
 def test_the_test_is_alone_in_its_process(pytests):
     code = """
     import os, signal
