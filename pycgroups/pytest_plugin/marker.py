@@ -272,9 +272,9 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
 
 
 def _ended(exits: list[Any], interrupts: list[Any]) -> BaseException | None:
-    """Return what the test raised to end the session, if it did."""
+    """Return what the test raised to end the session, if it did; that all is well is not for it to say."""
     for message, code in exits:
-        return pytest.exit.Exception(str(message), code if isinstance(code, int) else None)
+        return pytest.exit.Exception(str(message), code if isinstance(code, int) and code else None)
     for place in interrupts:
         return KeyboardInterrupt(str(place))
     return None
