@@ -6,6 +6,8 @@ import io
 import json
 import os
 import socket
+import stat
+import subprocess
 import sys
 import tarfile
 import time
@@ -307,6 +309,26 @@ def test_files(command, store, own_root, tmp_path):
     for words in (["diff", "web"], ["commit", "web"]):
         code, _, error = command(*words)
         assert (code, "not made of an image" in error) == (1, True)
+
+
+def test_export_writes_into_what_is_special(command, store, own_root, tmp_path):
+    """And follows links, as the shell does."""
+    store.containers.create(["true"], rootfs=own_root, name="web")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_text("old")
+    for name in ("fifo", "file"):
+        os.symlink(name, tmp_path / f"to-{name}")
+    for name in ("fifo", "to-fifo"):
+        with open(tmp_path / "read", "w+b") as file, subprocess.Popen(["cat", tmp_path / name], stdout=file) as cat:
+            assert command("export", "-o", str(tmp_path / name), "web") == (0, "", "")
+            cat.wait()
+            tarfile.open(tmp_path / "read").close()
+    assert command("export", "-o", str(tmp_path / "to-file"), "web") == (0, "", "")
+    tarfile.open(tmp_path / "file").close()
+    assert [os.readlink(tmp_path / f"to-{name}") for name in ("fifo", "file")] == ["fifo", "file"]
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "file", "read", "to-fifo", "to-file"]
+    assert command("cp", "web:/etc/hostname", str(tmp_path / "fifo"))[0] == 1
+    assert stat.S_ISFIFO(os.lstat(tmp_path / "fifo").st_mode)
 
 
 def test_changes(command, store):
