@@ -653,9 +653,38 @@ def test_what_the_kernel_makes(bundle, own_root, scratch):
         for path in ("/proc/kcore", "/dev/zero"):
             with pytest.raises(pc.Error):
                 files.copy_out(path, scratch / "out")
+        files.copy_out("/proc/version", scratch / "version")
+        assert (scratch / "version").read_text() == Path("/proc/version").read_text()
+        files.copy_in("/proc/version", "/tmp/version")
+        assert files.read_text("/tmp/version") == Path("/proc/version").read_text()
+        with pytest.raises(pc.Error, match="copy from the container /proc/1/mem"):
+            files.copy_out("/proc/1/mem", scratch / "out")
         files.copy_out("/", scratch / "all")
     assert os.listdir(scratch / "all/proc") == os.listdir(scratch / "all/sys") == []
     assert (scratch / "all/etc/passwd").exists()
+
+
+def test_a_file_that_becomes_shorter_meanwhile(files, own_root, scratch):
+    """Of what has gone there are zeros, as with tar(1)."""
+    (own_root / "tmp/a").mkdir()
+    (own_root / "tmp/a/b").write_bytes(b"x" * 2**20)
+    chunks = files.export()
+    for chunk in chunks:
+        if b"tmp/a/b" in chunk:
+            os.truncate(own_root / "tmp/a/b", 1000)
+    (own_root / "tmp/a/b").write_bytes(b"x" * 2**20)
+
+    class Cutting(io.BytesIO):
+        def write(self, data):
+            if os.stat(own_root / "tmp/a/b").st_size > 1000:
+                os.truncate(own_root / "tmp/a/b", 1000)
+            return super().write(data)
+
+    tar = Cutting()
+    files.copy_out("/tmp/a/b", tar)
+    tar.seek(0)
+    with tarfile.open(fileobj=tar) as archive:
+        assert len(archive.extractfile("b").read()) == 2**20
 
 
 def test_what_is_mounted_is_written_to_and_stays(bundle, own_root, scratch):
