@@ -115,6 +115,21 @@ def test_a_table_on_a_terminal_that_ctrl_c_ends(run, elsewhere):
         assert session.end() == 0
 
 
+@pytest.mark.parametrize(("term", "width"), [("dumb", 120), ("xterm", 40), ("xterm", 10)])
+def test_a_table_on_a_terminal_that_can_do_little(run, elsewhere, term, width):
+    held = run(name="web-with-a-name")
+    environ = elsewhere | {"TERM": term}
+    with Session(*COMMAND, "stats", "--interval", "20ms", env=environ, size=(24, width)) as session:
+        for _ in range(2):
+            session.expect("CONTA" if width < 40 else "CONTAINER ID")
+            session.expect(held.id[:3] if width < 40 else rf"{held.id[:12]} +web-with-a-name")
+        session.type("\x03")
+        session.end()
+    with Session(*COMMAND, "ps", env=environ, size=(24, width)) as session:
+        session.expect(rf"{held.id[:12]} .*web-with-a-name\r\n")
+        assert session.end() == 0
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_picture_is_drawn_when_it_is_interrupted(run, elsewhere, tmp_path, ending):
     run(name="web")
@@ -198,6 +213,7 @@ def test_each_as_a_template_has_it(command, run):
     wait_for(lambda: "die" in command(*words, form)[1])
     shown = ["container\tcreate web ", "container\tstart web ", "container\tdie web 3"]
     assert command(*words, form) == (0, "\n".join([*shown, ""]), "")
+    assert command(*words, "{{.Actor.Attributes.exit_code}}") == (0, "\n\n3\n", "")
     code, out, err = command(*words, "{{.When}}")
     assert (code, out, "Time, TimeNano" in err) == (125, "", True)
 
@@ -212,4 +228,4 @@ def test_what_other_processes_do_is_told_at_once(make, elsewhere):
         assert "exit_code=137" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=PATIENCE)[0] == ""
-    assert process.returncode == 0
+    assert process.returncode == 128 + signal.SIGINT
