@@ -51,6 +51,11 @@ def test_a_life(command, store):
     assert command("start", "web") == (0, "web\n", "")
     wait_for(lambda: command("logs", "web") == (0, "hi\n", ""))
     assert "running" in command("ps")[1]
+    assert command("start", "web") == (0, "web\n", "")
+    assert command("logs", "-n", "-1", "web") == command("logs", "--tail", "-1", "web") == (0, "hi\n", "")
+    assert command("ps", "-q", "--filter", "before=web") == command("ps", "-q", "--filter", "since=web") == (0, "", "")
+    assert command("ps", "-q", "--filter", "network=none", "--filter", "health=none")[1].strip() == held.id[:12]
+    assert command("ps", "--filter", "before=nobody")[0] == 1
     assert command("exec", "-e", "A=5", "web", "sh", "-c", "echo $A; exit 3") == (3, "5\n", "")
     assert command("exec", "web", "--", "echo", "--", "word") == (0, "-- word\n", "")
     assert command("rename", "web", "site")[0] == 0
@@ -309,6 +314,15 @@ def test_files(command, store, own_root, tmp_path):
     for words in (["diff", "web"], ["commit", "web"]):
         code, _, error = command(*words)
         assert (code, "not made of an image" in error) == (1, True)
+
+
+def test_one_that_ends_when_it_likes_is_waited_for(command, store):
+    script = "trap 'sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    held = store.containers.create(["sh", "-c", script], name="web", image="host", stop_timeout=0.1)
+    held.start()
+    wait_for(lambda: command("logs", "web")[1] == "ready\n")
+    assert command("stop", "-t", "-1", "web") == (0, "web\n", "")
+    assert held.exit_code == 3
 
 
 def test_export_writes_into_what_is_special(command, store, own_root, tmp_path):
