@@ -929,6 +929,7 @@ class Container(Contents, Looking):
         is_told: bool = True,
         limits: Limits | None = None,
         require_limits: bool = True,
+        deadline: float | None = None,
         **asked: Unpack[Asked],
     ) -> Executed:
         """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; with events or not."""
@@ -950,6 +951,7 @@ class Container(Contents, Looking):
                         limits=limits,
                         require_limits=require_limits,
                         confines=inner.confines(record.config),
+                        deadline=deadline,
                         # As long as its start is not noted, the runtime may know one whose root is still the host's.
                         first=(start.pid, start.began),
                     )

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Generic
 
-from pycgroups.clock import seconds_until
+from pycgroups.clock import milliseconds, seconds_until
 from pycgroups.containers.inner import returncode_of
 from pycgroups.containers.options import signal_number, terminal_size
 from pycgroups.containers.result import TimeoutExpired
@@ -258,8 +258,7 @@ class Popen(Generic[AnyStr]):
         if self._rest is not None and self.stdin is not None:
             poll.register(self.stdin.fileno(), select.POLLOUT)
         while files or self._rest is not None:
-            seconds = seconds_until(deadline)
-            ready = poll.poll(None if seconds is None else seconds * 1000 + 0.5)
+            ready = poll.poll(milliseconds(seconds_until(deadline)))
             if not ready:
                 raise self._expired(timeout)
             for fd, _ in ready:

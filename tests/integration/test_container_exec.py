@@ -16,7 +16,7 @@ import pytest
 import pycgroups as pc
 from pycgroups._native import spawning
 from pycgroups.cgroups import by_path, within
-from pycgroups.containers import inner
+from pycgroups.containers import ending, inner
 from pycgroups.namespaces import files
 from pycgroups.runtime import execution, launch
 from tests.processes import descendants
@@ -226,6 +226,68 @@ def test_a_timeout_passes_while_the_container_is_paused(held, options):
     wait_for(lambda: is_alone(held))
 
 
+@pytest.fixture
+def paused_in_between(held, monkeypatch):
+    """Pause the container when it was found not to be, and a program is about to be started in it."""
+    launched = launch.launch
+
+    def launch_late(*args, **options):
+        held.pause()
+        launched(*args, **options)
+
+    monkeypatch.setattr(launch, "launch", launch_late)
+    yield held
+    monkeypatch.undo()
+    held.resume()
+    wait_for(lambda: is_alone(held))
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{}, {"memory": "64M"}, {"tty": True}])
+def test_a_timeout_passes_while_the_program_has_not_begun(paused_in_between, options):
+    before = sorted(os.listdir("/proc/self/fd"))
+    result = paused_in_between.exec(SLEEPS, timeout=0.5, **options)
+    assert (result.returncode, result.reason) == (-9, "timeout")
+    paused_in_between.resume()
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
+    paused_in_between.pause()
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{"tty": True}, {"timeout": 60}, {"memory": "64M"}])
+def test_a_call_that_is_interrupted_before_the_program_has_begun(paused_in_between, options):
+    before = sorted(os.listdir("/proc/self/fd"))
+    timer = threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        paused_in_between.exec(SLEEPS, **options)
+    paused_in_between.resume()
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
+    paused_in_between.pause()
+
+
+@pytest.mark.requires("root", "cgroup_v1")
+@pytest.mark.parametrize("options", [{"tty": True}, {"timeout": 60}, {"memory": "64M"}])
+def test_a_call_that_is_interrupted_before_the_program_has_begun_on_v1(held, monkeypatch, options):
+    """What that freezes it does not let die."""
+    group = f"/sys/fs/cgroup/freezer{ending.cgroup_of(held.id)}"
+    before = sorted(os.listdir("/proc/self/fd"))
+    launched = launch.launch
+
+    def launch_late(*args, **kwargs):
+        Path(group, "freezer.state").write_text("FROZEN")
+        launched(*args, **kwargs)
+
+    monkeypatch.setattr(launch, "launch", launch_late)
+    timer = threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        held.exec(SLEEPS, **options)
+    Path(group, "freezer.state").write_text("THAWED")
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
+    wait_for(lambda: is_alone(held))
+
+
 @pytest.mark.requires("root")
 @pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"memory": "64M"}])
 def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypatch, options):
@@ -269,7 +331,7 @@ with pc.Store(place).containers.create(["sleep", "1000"], rootfs=root) as held:
 
 
 def test_a_call_that_is_interrupted_before_it_has_heard_of_its_program(held, monkeypatch):
-    def interrupted(_):
+    def interrupted(*_):
         wait_for(lambda: any("983" in process.command for process in held.top()))
         raise KeyboardInterrupt
 
