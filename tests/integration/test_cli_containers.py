@@ -248,7 +248,7 @@ def test_at_a_terminal(run, store):
     with Session(sys.executable, "-m", "pycgroups", "logs", "-f", "web", env=env) as session:
         session.expect("ready")
         session.type("\3")
-        assert (session.end(), "interrupted" in session.seen) == (0, False)
+        assert (session.end(), "interrupted" in session.seen) == (130, False)
     with Session(sys.executable, "-m", "pycgroups", "cp", "web:/etc/passwd", "-", env=env) as session:
         session.expect("stdout is a terminal")
         assert session.end() == 1

@@ -178,6 +178,21 @@ def test_processes_and_what_would_steer_a_terminal(command, run):
     assert [(each["inner_pid"], each["user"]) for each in listed] == [(1, "root"), (2, "root"), (3, "root")]
 
 
+def test_a_log_that_is_followed_ends_by_ctrl_c_as_dockers(run, elsewhere):
+    run("sh", "-c", "echo ready; exec sleep 1000", name="web")
+    with subprocess.Popen(
+        [*COMMAND, "logs", "-f", "web"], env=elsewhere, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE) == ("", "")
+    assert process.returncode == 128 + signal.SIGINT
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "logs", "web"], env=elsewhere, capture_output=True, check=False
+    )
+    assert (done.returncode, b"Bad file descriptor" in done.stderr) == (1, True)
+
+
 # -- events -----------------------------------------------------------------------------------------------------------
 
 
