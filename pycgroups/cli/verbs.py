@@ -36,7 +36,7 @@ def _seconds(text: str) -> float:
         number = float(text)
     except ValueError:
         raise ValueError("a number of seconds, or -1 for no end") from None
-    return number if number >= 0 else _FOR_EVER
+    return _FOR_EVER if number < 0 else number
 
 
 def _start(held: Container) -> None:

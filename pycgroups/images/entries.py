@@ -15,7 +15,7 @@ import stat
 from itertools import islice
 
 from pycgroups._native import vfs
-from pycgroups.errors import ImageError
+from pycgroups.errors import Error, ImageError
 from pycgroups.images import xattrs
 from pycgroups.images.tar.entry import BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, Entry
 
@@ -243,7 +243,7 @@ def _whole(seen: Seen) -> bytes | None:
     finally:
         os.close(fd)
     if len(read) > _MOST_UNKNOWN:
-        raise _UnreadableError(errno.EFBIG, os.strerror(errno.EFBIG), seen.path or seen.name)
+        raise Error(f"tells no size, and has more than {_MOST_UNKNOWN} bytes", operation="read", path=seen.name)
     return bytes(read)
 
 
