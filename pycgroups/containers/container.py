@@ -391,15 +391,15 @@ class Container(Contents, Looking):
             signal: what asks it, a number or a name; by default its option ``stop_signal``.
 
         Raises:
-            InvalidConfig: `timeout` or `signal` is none; nothing was done.
+            InvalidConfig: `timeout` or `signal` is none, or it is damaged; nothing was done.
             NotFound: it has been removed.
             Error: it may not be killed.
         """
         limit = None if timeout is None else seconds(timeout, "timeout", zero=True)
         asked = None if signal is None else signal_number(signal, "signal")
-        if self.status not in _GOES_ON:
+        status, record = self.status, self._record()
+        if status not in _GOES_ON:
             return
-        record = self._record()
         if record.restart != restarting.NEVER:
             self._end_restarts()
             if self.status not in _LIVE:
