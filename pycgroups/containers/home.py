@@ -185,13 +185,9 @@ class Home:
 
     def close(self) -> None:
         """Let go of it, and give back the lock."""
-        if not self.is_locked:
-            self.let_go()
-            return
-        fd, self.fd = self.fd, -1
-        holders.discard(self)
-        if fd >= 0:
-            unlock(fd)
+        if self.is_locked and self.fd >= 0:
+            unlock(self.fd)
+        self.let_go()
 
     def let_go(self) -> None:
         """Let go of it, as a child that another thread has forked; the lock stays this process's."""

@@ -36,11 +36,11 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 def unlock(fd: int) -> None:
-    """Give back the lock of a descriptor, and close that."""
+    """Give back the lock of a descriptor, which is closed next: first this, for an exception may come in between."""
     try:
         fcntl.flock(fd, fcntl.LOCK_UN)
-    finally:
-        os.close(fd)
+    except OSError:  # then it goes with the descriptor
+        pass
 
 
 class Lock:
@@ -94,10 +94,9 @@ class Lock:
 
     def release(self) -> None:
         """Give it back; may be called twice."""
-        fd, self.fd = self.fd, -1
-        holders.discard(self)
-        if fd >= 0:
-            unlock(fd)
+        if self.fd >= 0:
+            unlock(self.fd)
+        self.let_go()
 
     def let_go(self) -> None:
         """Leave it to another process that was given a copy of the descriptor; likewise."""

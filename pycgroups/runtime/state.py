@@ -317,13 +317,13 @@ class Home:
 
     def close(self) -> None:
         """Let go of it, and of the lock."""
+        if self.is_locked and self.fd >= 0:  # a child that another thread has forked meanwhile would keep the lock
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_UN)
+            except OSError:  # then it goes with the descriptor
+                pass
         fd, self.fd = self.fd, -1
-        if fd < 0:
-            return
-        try:
-            if self.is_locked:  # a child that another thread has forked meanwhile would keep the lock
-                fcntl.flock(fd, fcntl.LOCK_UN)
-        finally:
+        if fd >= 0:
             os.close(fd)
 
     def __del__(self) -> None:
