@@ -60,7 +60,7 @@ _CHANGED, _KEPT, _MEMBERS = "restart", "kept", "members"
 _NEW = "monitor.new"
 _RESERVED = b" " * 512  # more than an exit has: on a disk that is full meanwhile there is space for it
 _LARGEST_MEMBERS = 2000  # bytes; an event is written in one piece
-_MOST_FILES = 999
+MOST_FILES = 999
 MOST_HELD: int = lib.MONITOR_HELD_LAST - lib.MONITOR_HELD + 1
 _SIGKILL = 9
 # Seconds between looks. Most wait for the end who know that the first process has ended: it comes within milliseconds,
@@ -407,8 +407,8 @@ def _descriptors(task: Task, state: int, gate: int, creator: int) -> list[int]:
 
 
 def _encode(task: Task) -> bytes:
-    if not 1 <= task.max_files <= _MOST_FILES:
-        raise invalid("max_files", task.max_files, f"1 to {_MOST_FILES}")
+    if not 1 <= task.max_files <= MOST_FILES:
+        raise invalid("max_files", task.max_files, f"1 to {MOST_FILES}")
     creator = -1 if task.keeper is None else 0
     given = sum(1 << number for number, fd in enumerate(_descriptors(task, 0, 0, creator)) if fd >= 0)
     # The monitor adds attributes, and the end.
