@@ -7,9 +7,11 @@ record, such as the last one of a monitor that was killed, is passed over.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -269,11 +271,15 @@ def _highest(directory: int) -> int:
 
 def _open(directory: int, name: str) -> int:
     try:
-        return os.open(name, _FLAGS, dir_fd=directory)
+        fd = os.open(name, _FLAGS, dir_fd=directory)
     except FileNotFoundError:
         return -1
     except OSError as error:
         raise Error(operation="open", path=name, errno=error.errno) from None
+    if not stat.S_ISREG(mode := os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Error(operation="open", path=name, errno=errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO)
+    return fd
 
 
 def _newest(directory: int) -> int:

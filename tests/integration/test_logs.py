@@ -297,6 +297,12 @@ def test_a_link_is_no_log(directory, tmp_path):
         data(directory)
 
 
+def test_a_directory_is_no_log(directory, tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(Error, match="log"):
+        data(directory)
+
+
 # -- following -------------------------------------------------------------------------------------------------------
 
 
