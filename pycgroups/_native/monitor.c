@@ -335,6 +335,14 @@ static int point_to(const char **to, uint32_t count, const char **text)
     return 1;
 }
 
+/* Those that wait because they are blocked: they were not meant for what comes. */
+static void forget_signals(void)
+{
+    static const uint64_t ignored[4] = {1}; /* SIG_IGN: sigaction(2) discards what waits */
+    for (int signal = 1; signal <= 64; signal++)
+        SYS(rt_sigaction, signal, ignored, 0, SIGNAL_SET_BYTES);
+}
+
 /* Execute the command whose words come after so many others, with /dev/null and no signal blocked. It returns only when
  * that failed. The descriptors 0 to 2 are closed. */
 static void execute(uint32_t before, uint32_t argc, uint32_t envc)
@@ -349,6 +357,7 @@ static void execute(uint32_t before, uint32_t argc, uint32_t envc)
     if (SYS(openat, AT_FDCWD, "/dev/null", O_RDWR, 0) == 0)
         for (int fd = 1; fd < 3; fd++)
             SYS(dup3, 0, fd, 0);
+    forget_signals();
     reset_signals();
     mask_signals(0);
     SYS(execve, argv[0], argv, envp);

@@ -404,6 +404,17 @@ def test_it_is_stopped_while_it_is_started_again(run):
     assert (held.status, held.restart_count) == ("stopped", 0)
 
 
+def test_signals_that_the_monitor_does_not_hear_are_not_heard_by_what_it_becomes(store, run, monitors):
+    again = run("sh", "-c", "sleep 0.3; exit 3", detach=True, restart="on-failure:1")
+    away = run("sleep", "0.3", detach=True, remove=True)
+    for pid in monitors:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ, signal.SIGRTMIN):
+            os.kill(pid, number)
+    wait_for(lambda: again.restart_count == 1)
+    wait_for(lambda: away not in store.containers.list(all=True))
+    assert again.wait(timeout=60) == 3
+
+
 AT = (
     "clone,clone3,open_tree,mkdir,mkdirat,mknodat,rename,renameat,renameat2,unlink,unlinkat,write,sendto,sendmsg,flock,"
     "pipe2,socketpair,poll,recvmsg,waitid,pidfd_open"
