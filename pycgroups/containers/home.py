@@ -62,6 +62,7 @@ _HEX = frozenset("0123456789abcdef")
 _BOOT_ID_LENGTH = 37  # a UUID, and the end of the line
 # Another command may be at work on the container; it holds the lock for as long as a start takes (seconds).
 _PATIENCE = 30.0
+FOR_EVER = float("inf")
 _PAUSE = 0.01
 STARTS_IT = "start it: start(), pycgroups start"
 """What to do with one that does not run."""

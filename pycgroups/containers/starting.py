@@ -421,8 +421,7 @@ def command_after(place: Place, record: Record, turn: Turn) -> monitor.Command:
     """Say what comes after the end of a container: it is removed, started again, or left as it is."""
     environment = _environment(place)
     if record.remove:
-        # Not by force: somebody may have started it meanwhile.
-        return monitor.Command([*_PYTHON, "pycgroups", "rm", record.id], environment)
+        return monitor.Command([*_PYTHON, "pycgroups.containers.away", record.id], environment)
     again = [*_PYTHON, "pycgroups.containers.again", record.id]
     return restarting.command(record.restart, turn.restarts, turn.waited, again, environment)
 

@@ -404,6 +404,20 @@ def test_it_is_stopped_while_it_is_started_again(run):
     assert (held.status, held.restart_count) == ("stopped", 0)
 
 
+@pytest.mark.long
+def test_whoever_is_at_work_on_it_for_long_does_not_end_it(store, run):
+    again = run("sh", "-c", "sleep 0.3; exit 3", detach=True, restart="always")
+    away = run("sleep", "0.3", detach=True, remove=True)
+    with again._home() as one, away._home() as other:
+        one.lock()
+        other.lock()
+        time.sleep(35)  # longer than a command waits for a lock
+        assert (again.status, again.restart_count) == ("restarting", 0)
+    wait_for(lambda: again.restart_count > 0)
+    wait_for(lambda: away not in store.containers.list(all=True))
+    again.stop(timeout=0)
+
+
 def test_signals_that_the_monitor_does_not_hear_are_not_heard_by_what_it_becomes(store, run, monitors):
     again = run("sh", "-c", "sleep 0.3; exit 3", detach=True, restart="on-failure:1")
     away = run("sleep", "0.3", detach=True, remove=True)
