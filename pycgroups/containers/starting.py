@@ -74,8 +74,12 @@ else:
 
 COPY = "root"
 """In the container's directory: the files of its image, where overlayfs is not to be had."""
-_PYTHON = (sys.executable, "-P", "-m")
-"""What the monitor executes; it is in the root directory, and nobody means that for modules."""
+_MAIN = "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+_PYTHON = (sys.executable, "-P", "-c", _MAIN, os.path.abspath(f"{__file__}/../../.."))
+"""What the monitor executes, with a module and its arguments: in the root directory, which nobody means for modules.
+
+The package is where it is here if nothing else tells of it, as when this program has changed ``sys.path``.
+"""
 _LONGEST_ERROR = 250  # characters, which an event has room for
 
 
@@ -443,6 +447,9 @@ def _environment(place: Place) -> dict[str, str]:
     """Return what a command of the monitor's needs to find the store, and its cgroups."""
     names = ("PATH", "HOME", "XDG_RUNTIME_DIR", "PYTHONPATH", "DBUS_SESSION_BUS_ADDRESS", snapshots.VARIABLE)
     environment = {name: os.environ[name] for name in names if name in os.environ}
+    if "PYTHONPATH" in environment:
+        paths = filter(None, environment["PYTHONPATH"].split(os.pathsep))
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
     return {**environment, "PYCGROUPS_STORE": os.path.dirname(place.homes.path)}
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -427,6 +428,33 @@ def test_signals_that_the_monitor_does_not_hear_are_not_heard_by_what_it_becomes
     wait_for(lambda: again.restart_count == 1)
     wait_for(lambda: away not in store.containers.list(all=True))
     assert again.wait(timeout=60) == 3
+
+
+ELSEWHERE = """
+import sys
+sys.path.insert(0, "tree")
+sys.executable = sys.argv[3]
+import pycgroups as pc
+containers = pc.Store(sys.argv[1]).containers
+for name, options in (("again", {"restart": "on-failure:1"}), ("away", {"remove": True})):
+    containers.create(["false"], rootfs=sys.argv[2], name=name, detach=True, **options).start()
+"""
+
+
+def test_the_package_is_found_where_only_its_user_has_looked(store, root, tmp_path):
+    """By a path that is relative, and by a change of sys.path."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # so that it is installed nowhere
+    python.chmod(0o755)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/pycgroups").symlink_to(Path(pc.__file__).parent)
+    (tmp_path / "site").symlink_to(sysconfig.get_path("platlib"))
+    command = [python, "-c", ELSEWHERE, store.containers._root, root, python]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": "site"}, check=True)
+    again = store.containers.get("again")
+    assert again.wait(timeout=60) == 1
+    assert again.restart_count == 1
+    wait_for(lambda: store.containers.list(all=True) == [again], timeout=20)
 
 
 AT = (
