@@ -50,6 +50,7 @@ enum {
     EVENT_BYTES = 4096,        /* so much is appended by one write as a whole */
     KILLS_MOST = 5,            /* by the signal for that; then by SIGKILL */
     REAPING_MSEC = 1000,
+    LEFT_LOOKS = 100,          /* at those that an init has left, 10 ms each */
     NO_STATUS = -1,
     LOOKS = 10,                /* at its disk, in a second */
     LEFT_BYTES = 1 << 20,      /* of an ext4 that has refused a write: it takes the pages of a large one all, or none, */
@@ -530,6 +531,37 @@ static void wait_for_end(void)
     }
 }
 
+/* Those of a group of v1 that this process sees, by their pids. How many there were. */
+static int kill_listed(const char *text, size_t length)
+{
+    int count = 0;
+    long pid = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            pid = pid * 10 + text[i] - '0';
+            continue;
+        }
+        count += pid > 1 && SYS(kill, pid, SIGKILL_) == 0;
+        pid = 0;
+    }
+    return count;
+}
+
+/* An init that was killed could not kill the others, and without a pid namespace the kernel does not. */
+static void kill_left(void)
+{
+    char text[4096];
+    struct { int64_t sec, nsec; } pause = {0, 10 * MSEC};
+    if (!is_given(plan, MONITOR_PROCS) || SYS(write, MONITOR_PROCS, "1", 1) == 1)
+        return;
+    for (int i = 0; i < LEFT_LOOKS; i++) {
+        long got = SYS_RETRY(pread64, MONITOR_PROCS, text, sizeof text, 0);
+        if (got <= 0 || !kill_listed(text, (size_t)got))
+            return;
+        SYS(nanosleep, &pause, 0);
+    }
+}
+
 /* The init has told it, or the process was the program itself. An init that has ended without a word was killed, and took
  * the program with it: all other signals wait for it, and it has its socket for as long as we do. Who reaps it, and when,
  * need not be known then. */
@@ -540,6 +572,7 @@ static void find_status(void)
     if (program_status != NO_STATUS)
         return;
     if (is_given(plan, MONITOR_CONTROL)) {
+        kill_left();
         program_status = SIGKILL_;
         return;
     }

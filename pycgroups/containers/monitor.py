@@ -139,6 +139,7 @@ class Task:
         lender: a datagram socket, at which others ask for the input (`pycgroups.containers.lending`).
         input: the write end of the program's stdin, or its terminal's master; open until somebody asks to shut it.
         disk: in the file system that takes what the container writes, if that has a limit.
+        procs: of one that is supervised, ``cgroup.kill`` (cgroup v2), opened for writing, or ``cgroup.procs`` (v1).
         creator: with a keeper, the pidfd of that process; by default this one's.
         held: files whose locks are held as long as the container runs, `MOST_HELD` at most.
         status: the program's wait status, if its end has been heard of already (`Running.status`).
@@ -167,6 +168,7 @@ class Task:
     lender: int | None = None
     input: int | None = None
     disk: int | None = None
+    procs: int | None = None
     creator: int | None = None
     held: Sequence[int] = ()
     status: int | None = None
@@ -400,6 +402,7 @@ def _descriptors(task: Task, state: int, gate: int, creator: int) -> list[int]:
         (lib.MONITOR_LENDER, task.lender),
         (lib.MONITOR_INPUT, task.input),
         (lib.MONITOR_DISK, task.disk),
+        (lib.MONITOR_PROCS, task.procs),
     ):
         fds[number] = -1 if fd is None else fd
     fds[lib.MONITOR_HELD : lib.MONITOR_HELD + len(task.held)] = task.held

@@ -281,6 +281,8 @@ class Preparation:
         for name, path in (("directory", "."), ("events", "..")):
             self.fds[name] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.home.fd)
         self.open_counts(cgroups)
+        if running.plan.supervised:
+            self.open_processes(cgroups)
         self.monitor = monitor.prepare(self.task(running, master))
         return self.monitor
 
@@ -304,6 +306,7 @@ class Preparation:
             creator=self.turn.creator,
             lender=self.fds.get("lender"),
             input=master if has_terminal else self.fds.get("input"),
+            procs=self.fds.get("procs"),
             disk=self.fds.get("disk", running.descriptors.get(lib.OP_SEND)),
             held=held,
             supervised=running.plan.supervised,
@@ -330,9 +333,17 @@ class Preparation:
             if not self._open_if_there("pids", f"{path}/pids.events.local"):
                 self._open_if_there("pids", f"{path}/pids.events")
 
-    def _open_if_there(self, name: str, path: str) -> bool:
+    def open_processes(self, cgroups: Sequence[str]) -> None:
+        """Open what kills all that are in its group, whose init may be killed."""
+        for path in cgroups:
+            if self._open_if_there("procs", f"{path}/cgroup.kill", os.O_WRONLY) or self._open_if_there(
+                "procs", f"{path}/cgroup.procs"
+            ):
+                return
+
+    def _open_if_there(self, name: str, path: str, flags: int = os.O_RDONLY) -> bool:
         try:
-            self.fds[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.fds[name] = os.open(path, flags | os.O_CLOEXEC)
         except OSError:
             return False
         return True

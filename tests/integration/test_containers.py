@@ -25,6 +25,7 @@ from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
 from tests.images import Image
+from tests.processes import descendants, is_alive
 from tests.waiting import PATIENCE, wait_for
 from tests.worlds import features
 
@@ -632,6 +633,37 @@ def test_one_that_is_not_detached_ends_with_its_creator(store, root, how, init):
         assert held.wait(timeout=60) == -9
     held.start()
     assert held.status == "running"
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_among_the_processes_of_the_host_it_ends_with_its_init(run, detach):
+    held = run("sh", "-c", "sleep 1000 & exec sleep 1001", detach=detach, namespaces={"pid": "host"})
+    wait_for(lambda: len(descendants(held.pid)) == 2)
+    below = descendants(held.pid)
+    os.kill(held.pid, signal.SIGKILL)
+    assert held.wait(timeout=60) == -9
+    wait_for(lambda: not is_alive(below[0]), timeout=20)
+    if os.geteuid() == 0:  # else it may have no group by which the others are found
+        wait_for(lambda: not any(map(is_alive, below)), timeout=20)
+    else:
+        os.kill(below[1], signal.SIGKILL)
+    held.remove()
+
+
+@pytest.mark.requires("root")
+def test_a_paused_one_among_the_processes_of_the_host_ends_with_its_creator(store, root):
+    creator = elsewhere(
+        store,
+        f"c = containers.create(['sh', '-c', 'sleep 1000 & exec sleep 1001'], rootfs={str(root)!r}, name='d',"
+        " namespaces={'pid': 'host'})\n"
+        "c.start(); time.sleep(0.5); c.pause(); print(c.pid, flush=True); time.sleep(1000)",
+    )
+    below = descendants(int(creator.stdout.readline()))
+    assert below
+    creator.kill()
+    creator.communicate(timeout=120)
+    wait_for(lambda: not any(map(is_alive, below)), timeout=60)
+    wait_for(lambda: store.containers.get("d").status == "stopped")
 
 
 def test_one_whose_monitor_is_killed_ends(run, monkeypatch):
