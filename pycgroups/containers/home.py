@@ -240,7 +240,7 @@ class Home:
     @property
     def is_frozen_by_us(self) -> bool:
         """Whether it is noted that it is to be, be it that who has noted that has died."""
-        return FROZEN in os.listdir(self.fd)
+        return os.access(FROZEN, os.F_OK, dir_fd=self.fd)
 
     @property
     def was_left_frozen(self) -> bool:

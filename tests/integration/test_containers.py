@@ -253,6 +253,41 @@ def test_output_that_nobody_reads_is_not_held(run):
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
+FREEZES = """
+from pycgroups.containers import committing
+c = containers.get("d")
+with c._home() as home:
+    home.lock()
+    with committing.paused(c._place, home, must=True):
+        print(flush=True)
+        time.sleep(1000)
+"""
+
+
+@pytest.mark.requires("root")
+def test_who_has_frozen_it_to_copy_its_files_is_killed(store, run):
+    held = run("sh", "-c", "read word; exit 7", detach=True, name="d", stdin_open=True)
+
+    def freeze():
+        other = elsewhere(store, FREEZES)
+        assert other.stdout.readline()
+        return other
+
+    def kill(other):
+        other.kill()
+        other.communicate(timeout=60)
+
+    kill(freeze())
+    assert held.exec(["true"], timeout=60).returncode == 0
+    frozen = freeze()
+    with held.attach() as joined:
+        joined.write(b"word\n")
+    timer = threading.Timer(1, kill, [frozen])  # while it is waited for
+    timer.start()
+    assert held.wait(timeout=60) == 7
+    timer.join()
+
+
 @pytest.mark.requires("root")
 def test_a_paused_one_hears_that_it_is_to_stop(run):
     held = run("sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
