@@ -52,6 +52,8 @@ enum {
     REAPING_MSEC = 1000,
     LEFT_LOOKS = 100,          /* at those that an init has left, 10 ms each */
     NO_STATUS = -1,
+    LOCK_EX_ = 2,              /* flock(2) */
+    LOCK_NB_ = 4,
     LOOKS = 10,                /* at its disk, in a second */
     LEFT_BYTES = 1 << 20,      /* of an ext4 that has refused a write: it takes the pages of a large one all, or none, */
     LEFT_PART = 16,            /* and of a small one this part at most */
@@ -676,13 +678,39 @@ static int is_absent(const char *name)
     return SYS(faccessat, MONITOR_DIRECTORY, name, 0) == -ENOENT;
 }
 
+static long open_kept(void)
+{
+    return SYS(openat, MONITOR_DIRECTORY, "kept", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+}
+
+/* Somebody stops the container to start it anew, and lives. */
+static int is_kept(void)
+{
+    long fd = open_kept(), ret = fd < 0 ? fd : SYS(flock, fd, LOCK_EX_ | LOCK_NB_);
+    if (fd >= 0)
+        SYS(close, fd);
+    return ret == -EAGAIN;
+}
+
+/* Wait for that one. Whether it has died over it: else it has removed the file, or the start has. */
+static int is_kept_in_vain(void)
+{
+    SYS(close_range, MONITOR_GATE, ~0U, 0); /* what the container has held is for the start */
+    long fd = open_kept();
+    if (fd < 0)
+        return 0;
+    SYS_RETRY(flock, fd, LOCK_EX_);
+    SYS(close, fd);
+    return !is_absent("kept");
+}
+
 static int wants_command(void)
 {
     uint32_t asked = asked_of_command();
     if (plan->argc == 0 || (asked & MONITOR_IF_FAILED && program_status == 0))
         return 0;
     if (!(plan->command & MONITOR_AGAIN))
-        return is_absent("kept");
+        return !is_kept();
     return asked & MONITOR_AGAIN && kills == 0 && is_absent("stopped");
 }
 
@@ -754,5 +782,7 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
         if (wants_command())
             become_command();
     }
+    if (plan->argc > 0 && !(plan->command & MONITOR_AGAIN) && is_kept_in_vain())
+        become_command();
     leave(0);
 }

@@ -534,7 +534,7 @@ class Container(Contents, Looking):
         """
         with self._home() as home, monitor.kept(home.fd):
             self.stop(timeout)
-        self.start()
+            self.start()
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended, and is not started again; its exit code, as in `exit_code`.

@@ -12,7 +12,7 @@
             monitor, exit    that it runs, and how it ended: `pycgroups.containers.monitor`
             stopped          somebody has stopped it, and nobody has started it since
             restart          its restart policy was changed while it ran: `pycgroups.containers.monitor`
-            kept, members    it is stopped to be started anew; it was renamed while it ran: likewise
+            kept, members    who stops it to start it anew has it locked; it was renamed while it ran: likewise
             log, log.1 ...   what it has written
             input            a socket, where its input is lent: `pycgroups.containers.lending`
             frozen           as long as who has the lock has it frozen; else that one has died meanwhile

@@ -8,7 +8,7 @@ the container's directory there are
     exit            the end, once it is there: lines ``key value``. Only then is the log complete
     stopped         somebody has stopped it: what would start it again does not. Not the monitor's own
     restart         somebody has changed whether it is started again: `change`. Likewise
-    kept            somebody stops it to start it anew: what would remove it does not. Likewise
+    kept            locked as long as somebody stops it to start it anew: what would remove it does not. Likewise
     members         somebody has renamed it: what its events have instead. Likewise
 
 where ``exit`` stays locked as long as the command that comes after the end is to come, or runs;
@@ -84,7 +84,7 @@ class Command(NamedTuple):
         settled: seconds; 0 for never. After a container that has run for so long the delay is
         first: this one.
         again: the container goes on by it. It does not come if there is the file ``stopped``, or the keeper is gone;
-            another one does not if there is the file ``kept``.
+            another one does not as long as somebody has locked the file ``kept``.
         if_failed: it does not come if the program has exited 0.
     """
 
@@ -478,19 +478,25 @@ def change(directory: int, command: Command) -> None:
 
 @contextmanager
 def kept(directory: int) -> Iterator[None]:
-    """See that a container that ends in this block is still there, whatever comes after its end; until the next start.
+    """See that a container that ends in this block is still there, whatever comes after its end, and is started in it.
+
+    If this process dies over that, what comes after its end does come.
 
     Raises:
         Error: that cannot be noted.
     """
     with io_errors("keep the container"):
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        os.close(os.open(_KEPT, flags, 0o600, dir_fd=directory))
+        fd = os.open(_KEPT, flags, 0o600, dir_fd=directory)
     try:
+        with io_errors("keep the container"):
+            fcntl.flock(fd, fcntl.LOCK_SH)
         yield
     except BaseException:
         _remove(_KEPT, directory)
         raise
+    finally:
+        os.close(fd)
 
 
 def is_changed(directory: int) -> bool:

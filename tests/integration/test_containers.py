@@ -19,7 +19,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups import kernel, runtime
-from pycgroups.containers import monitor
+from pycgroups.containers import ending, monitor
 from pycgroups.containers.events import Events
 from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
@@ -496,6 +496,31 @@ def test_one_that_nobody_needs_afterwards_is_restarted_all_the_same(store, run):
         held.restart(timeout=-1)
     held.stop(timeout=0)
     wait_for(lambda: store.containers.list(all=True) == [])
+    wait_for(lambda: not list(held._place.homes._unfinished()))
+
+
+@pytest.mark.requires("uninstrumented")
+@pytest.mark.slow_in_vm("starts a Python to remove it")
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_who_restarts_one_that_nobody_needs_afterwards_is_killed(store, run, is_stopped):
+    held = run("sh", "-c", "trap '' TERM; echo up; while test ! -e /run/end; do sleep 0.05; done",
+               detach=True, remove=True, name="d", mounts=[pc.Mount.tmpfs("/run")])  # fmt: skip
+    wait_for(lambda: log(held))
+    other = elsewhere(
+        store,
+        "from pycgroups.containers import monitor\nc = containers.get('d')\n"
+        "with c._home() as home, monitor.kept(home.fd):\n"
+        f"    {'c.stop(0)' if is_stopped else 'pass'}; print(flush=True); time.sleep(1000)",
+    )
+    assert other.stdout.readline()
+    time.sleep(0.5)
+    assert held.status == ("stopped" if is_stopped else "running")
+    other.kill()
+    other.communicate(timeout=60)
+    if not is_stopped:
+        held.exec(["touch", "/run/end"])
+    wait_for(lambda: store.containers.list(all=True) == [], timeout=20)
+    ending.reap()
     wait_for(lambda: not list(held._place.homes._unfinished()))
 
 
