@@ -38,8 +38,17 @@ def peak(directory: Path) -> Path:
 
 
 def ways(directory: Path) -> tuple[Path, Path]:
-    """The program ways.c, and its helper, built as the library's own is."""
+    """The program ways.c, and its helper."""
+    return build("ways.c", directory / "ways"), _bare("ways_helper.c", directory / "ways-helper")
+
+
+def floor_watch(directory: Path) -> Path:
+    """The program floor_watch.c."""
+    return _bare("floor_watch.c", directory / "floor-watch")
+
+
+def _bare(source: str, output: Path) -> Path:
+    """Compile without a C library, as the library's own helpers are."""
     bare = ("-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector")
     link = ("-fno-asynchronous-unwind-tables", "-Wl,-z,noseparate-code,--build-id=none", "-s")
-    native = f"-I{HERE.parent / 'pycgroups/_native'}"
-    return build("ways.c", directory / "ways"), build("ways_helper.c", directory / "ways-helper", *bare, *link, native)
+    return build(source, output, *bare, *link, f"-I{HERE.parent / 'pycgroups/_native'}")

@@ -23,7 +23,8 @@
  *
  * With --hold it starts sleepers instead, keeps them all, and prints those times once the last one runs. At the end of its
  * input it kills and reaps them, removes their cgroups, and prints how long that took. They die with it, however it ends;
- * what it could not remove then are cgroups, named after its process.
+ * what it could not remove then are cgroups, named after its process. With --every each is in a cgroup of every hierarchy;
+ * with --watch PROGRAM each has an init, which forks it, and a process beside it that is nobody's child and executes PROGRAM.
  *
  * No pipes, no checks of what is mounted, no answer but the exit status: a library that does these needs more.
  */
@@ -66,11 +67,13 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define STACK_SIZE (64 * 1024)
+#define MOST_GROUPS 16
 
 /* What was asked for on the command line. */
 static struct {
-	bool net, oci, overlay, limits, userns, hold;
+	bool net, oci, overlay, limits, userns, hold, every;
 	int count, threads;
+	const char *watch;
 	pid_t inside;                   /* --exec */
 	const char *rootfs;
 	char **groups;
@@ -82,11 +85,12 @@ struct start {
 	atomic_int shared;              /* 0 when the child has left this memory */
 	int tree;                       /* the rootfs, id-mapped, as a detached mount */
 	char group_name[64];            /* of its cgroups */
-	int group[2];                   /* directories of its cgroups, one in each hierarchy */
+	int group[MOST_GROUPS];         /* directories of its cgroups, one in each hierarchy */
 	char *stack;
 	pid_t pid;
 	int container;                  /* a pidfd of its process */
 	int place;                      /* the cgroup of v2 that a process is born in, or -1 */
+	int watched[2];                 /* what the process beside it waits for the end of */
 };
 
 static _Noreturn void die(const char *step)
@@ -138,6 +142,7 @@ static struct hierarchy v2[] = {
 	 .settings = {{"memory.max", "67108864"}, {"memory.swap.max", "0"}, {"pids.max", "64"}},
 	 .answers = {"memory.peak", "memory.events", "pids.events", "cpu.stat"}},
 };
+static struct hierarchy every[MOST_GROUPS];
 static struct hierarchy *hierarchies;
 static size_t hierarchy_count;
 
@@ -191,6 +196,37 @@ static void find_hierarchies(void)
 	}
 }
 
+/* Of v1: those that limit, and all others, that of v2 included. */
+static void find_others(void)
+{
+	char text[8192], path[PATH_MAX];
+	memcpy(every, v1, sizeof v1);
+	hierarchies = every;
+	read_file(AT_FDCWD, "/proc/self/cgroup", text, sizeof text);
+	for (char *line = strtok(text, "\n"); line && hierarchy_count < MOST_GROUPS; line = strtok(NULL, "\n")) {
+		char *names = strchr(line, ':') + 1, *own = strchr(names, ':');
+		*own++ = 0;
+		if (!strcmp(names, "memory") || !strcmp(names, "pids"))
+			continue;
+		const char *mount = *names ? names + (strncmp(names, "name=", 5) ? 0 : 5) : "unified";
+		struct hierarchy *h = &every[hierarchy_count++];
+		snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s", mount, own);
+		h->controller = strdup(names);
+		h->base = must(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), path);
+	}
+}
+
+/* A new group of cpuset has neither processors nor memory. */
+static void inherit(const struct hierarchy *h, int group)
+{
+	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+	char text[4096];
+	for (size_t i = 0; i < LENGTH(files) && !strcmp(h->controller, "cpuset"); i++) {
+		read_file(h->base, files[i], text, sizeof text);
+		write_file(group, files[i], text);
+	}
+}
+
 static void create_groups(struct start *s)
 {
 	for (size_t i = 0; i < hierarchy_count; i++) {
@@ -201,14 +237,16 @@ static void create_groups(struct start *s)
 		for (size_t k = 0; k < LENGTH(h->settings) && h->settings[k][0]; k++)
 			if (k == 0 || !strstr(h->settings[k][0], "sw") || !faccessat(s->group[i], h->settings[k][0], F_OK, 0))
 				write_file(s->group[i], h->settings[k][0], h->settings[k][1]);
+		inherit(h, s->group[i]);
 	}
 }
 
 /* The writer of "0" joins by itself: `tasks` has no machine-wide lock, unlike cgroup.procs. */
 static void join_groups(const struct start *s)
 {
-	for (size_t i = 0; i < hierarchy_count && !is_v2(); i++)
-		write_file(s->group[i], "tasks", "0");
+	for (size_t i = 0; i < hierarchy_count; i++)
+		if (*hierarchies[i].controller)
+			write_file(s->group[i], "tasks", "0");
 }
 
 static void remove_groups(struct start *s)
@@ -527,11 +565,38 @@ static void open_gate(struct start *s)
 	futex(&s->gate, FUTEX_WAKE_PRIVATE, 1);
 }
 
-static _Noreturn void child(void *argument)
+static long clone_into(struct clone_args *args, void (*run)(void *), void *argument);
+
+static _Noreturn void execute(void *argument)
 {
 	static char *const once[] = {"/bin/true", NULL}, *const for_long[] = {"/bin/sleep", "1000000", NULL};
 	static char *const environment[] = {"PATH=/bin", NULL};
 	char *const *arguments = asked.hold ? for_long : once;
+	(void)argument;
+	if (asked.oci)
+		restrict_process();
+	execve(arguments[0], arguments, environment);
+	die(arguments[0]);
+}
+
+/* An init, which stays in this memory: process 1 that forks the program, and has no more to do. */
+static _Noreturn void be_init(struct start *s)
+{
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)s->stack, /* ours is at its other end */
+		.stack_size = STACK_SIZE / 2,
+	};
+	must(clone_into(&args, execute, s), "clone3");
+	atomic_store(&s->shared, 0);
+	futex(&s->shared, FUTEX_WAKE, 1);
+	for (;;)
+		syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+}
+
+static _Noreturn void child(void *argument)
+{
 	struct start *s = argument;
 	if (asked.userns)
 		wait_for_gate(s);
@@ -539,10 +604,9 @@ static _Noreturn void child(void *argument)
 		join_groups(s);
 	mount_root(s);
 	pivot();
-	if (asked.oci)
-		restrict_process();
-	execve(arguments[0], arguments, environment);
-	die(arguments[0]);
+	if (asked.watch)
+		be_init(s);
+	execute(s);
 }
 
 /* clone3 with a stack: the child begins in `run`, the parent comes back with its pid. libc has no such call. */
@@ -596,11 +660,55 @@ static pid_t spawn(struct start *s)
 	};
 	/* With a user namespace the parent has to map ids meanwhile, so it may not be suspended. */
 	args.flags |= asked.userns ? CLONE_NEWUSER : CLONE_VFORK;
-	if (asked.limits && is_v2()) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = s->group[0];
-	}
+	for (size_t i = 0; i < hierarchy_count; i++)
+		if (!*hierarchies[i].controller) {
+			args.flags |= CLONE_INTO_CGROUP;
+			args.cgroup = s->group[i];
+		}
 	return must(clone_into(&args, child, s), "clone3");
+}
+
+/* ---- what stays beside one that is held ---- */
+
+static _Noreturn void watch(void *argument)
+{
+	struct start *s = argument;
+	char *const arguments[] = {(char *)asked.watch, NULL}, *const environment[] = {NULL};
+	must(syscall(SYS_dup3, s->watched[0], STDIN_FILENO, 0), "dup3");
+	must(syscall(SYS_close_range, 3, ~0U, 0), "close_range");
+	execve(asked.watch, arguments, environment);
+	die(asked.watch);
+}
+
+static _Noreturn void orphan(void *argument)
+{
+	struct start *s = argument;
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)s->stack,
+		.stack_size = STACK_SIZE / 2, /* ours is in the other half */
+	};
+	must(clone_into(&args, watch, s), "clone3");
+	_exit(0);
+}
+
+static int reap(pid_t pid);
+
+static void hire(struct start *s)
+{
+	struct start apart = {.stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)apart.stack,
+		.stack_size = STACK_SIZE,
+	};
+	must(pipe2(s->watched, O_CLOEXEC), "pipe2");
+	apart.watched[0] = s->watched[0];
+	reap(must(clone_into(&args, orphan, &apart), "clone3"));
+	close(s->watched[0]);
+	munmap(apart.stack, STACK_SIZE);
 }
 
 /* ---- into a container that is there ---- */
@@ -782,8 +890,12 @@ static void hold_all(struct start *starts, int64_t *times)
 		struct start *s = &starts[i];
 		s->stack = stack;
 		snprintf(s->group_name, sizeof s->group_name, "pycgroups-floor-%d-%d", getpid(), i);
+		if (asked.watch)
+			s->stack = new_stack();
 		int64_t begun = now();
 		begin(s);
+		if (asked.watch)
+			hire(s);
 		wait_for_exec(s);
 		times[i] = now() - begun;
 		if (asked.userns)
@@ -851,7 +963,8 @@ static void parse(int argc, char **argv)
 		{"overlay", no_argument, NULL, 'v'},       {"limits", no_argument, NULL, 'l'},
 		{"userns", no_argument, NULL, 'u'},        {"threads", required_argument, NULL, 't'},
 		{"count", required_argument, NULL, 'c'},   {"exec", required_argument, NULL, 'e'},
-		{"hold", no_argument, NULL, 'h'},          {0},
+		{"hold", no_argument, NULL, 'h'},          {"every", no_argument, NULL, 'a'},
+		{"watch", required_argument, NULL, 'w'},   {0},
 	};
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -861,6 +974,8 @@ static void parse(int argc, char **argv)
 		case 'l': asked.limits = true; break;
 		case 'u': asked.userns = true; break;
 		case 'h': asked.hold = true; break;
+		case 'a': asked.every = true; break;
+		case 'w': asked.watch = optarg; break;
 		case 't': asked.threads = atoi(optarg); break;
 		case 'c': asked.count = atoi(optarg); break;
 		case 'e': asked.inside = atoi(optarg); break;
@@ -872,7 +987,7 @@ static void parse(int argc, char **argv)
 	bool can_hold = asked.oci && asked.threads == 1; /* --oci has them die with this process */
 	if (optind != argc - 1 || !asked.net || asked.threads < 1 || asked.count < 1 || (asked.hold && !can_hold)) {
 		fputs("usage: floor --net|--oci [--overlay] [--limits] [--userns] [--threads N] [--count N] ROOTFS\n"
-		      "       floor --hold --oci [--overlay] [--limits] [--userns] [--count N] ROOTFS\n"
+		      "       floor --hold --oci [--overlay] [--limits [--every]] [--userns] [--watch PROGRAM] [--count N] ROOTFS\n"
 		      "       floor --exec PID [--userns] [--count N] CGROUP...\n", stderr);
 		exit(2);
 	}
@@ -890,6 +1005,8 @@ int main(int argc, char **argv)
 	compile_filter();
 	if (asked.limits)
 		find_hierarchies();
+	if (asked.every && !is_v2())
+		find_others();
 	if (asked.hold) {
 		hold(times);
 	} else {

@@ -2,7 +2,8 @@
 
 The floor (floor.c, ``--hold``) starts sleepers with the namespaces and rules of the OCI specification, ids of their own
 and limits of memory and processes, and keeps them. Each of ours has a monitor and an init besides, a record, a log, and
-a cgroup in every hierarchy, as crun's has; podman's have conmon.
+a cgroup in every hierarchy, as crun's has; podman's have conmon. The second floor has all of that but record and log:
+its init and what stays beside it have nothing to do.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ FEW = 30
 STOPPERS = 8
 """Threads that end containers: the kernel takes its time to end the namespaces of each."""
 OURS, FLOOR, CRUN, PODMAN = "Container", "floor+OCI+limits+userns", "crun", "podman"
+WATCHED = "floor, with init, monitor and all cgroups"
 KERNEL = ("Slab", "KernelStack", "PageTables", "Percpu")
 """Of proc_meminfo(5): objects, as mounts, namespaces, processes, inodes and cgroups; stacks of threads; page tables;
 and what cgroups and network namespaces have of each processor. VmallocUsed has the stacks again, and hardly more."""
@@ -118,10 +120,12 @@ class Many:
     kernel: float | None = None
 
 
-def kinds(program: Path, rootfs: Path, work: Path) -> list[Kind]:
+def kinds(program: Path, watch: Path, rootfs: Path, work: Path) -> list[Kind]:
     """All of them."""
+    watched = "--every", "--watch", os.fspath(watch)
     return [
         Kind(name=FLOOR, kind="floor", hold=lambda count: hold_floor(program, rootfs, count)),
+        Kind(name=WATCHED, kind="floor", hold=lambda count: hold_floor(program, rootfs, count, *watched)),
         Kind(
             name=OURS,
             kind="ours",
@@ -141,9 +145,9 @@ def kinds(program: Path, rootfs: Path, work: Path) -> list[Kind]:
 
 
 @contextmanager
-def hold_floor(program: Path, rootfs: Path, count: int) -> Iterator[Held]:
+def hold_floor(program: Path, rootfs: Path, count: int, *flags: str) -> Iterator[Held]:
     """The floor's. It ends at the end of its input, and not by an interrupt from the terminal, which is for us."""
-    command: list[str | Path] = [program, "--hold", *floor.FLOORS[FLOOR], "--count", str(count), rootfs]
+    command: list[str | Path] = [program, "--hold", *floor.FLOORS[FLOOR], *flags, "--count", str(count), rootfs]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
 

@@ -209,7 +209,7 @@ def _measure_exec(b: Bench, report: Report) -> None:
 
 
 def _measure_many(b: Bench, report: Report) -> None:
-    found = many.measure(many.kinds(b.floor, b.rootfs, b.work), b.effort.repeats)
+    found = many.measure(many.kinds(b.floor, compiled.floor_watch(b.work), b.rootfs, b.work), b.effort.repeats)
     report.add({kind.row.name: kind.row for kind in found.values()})
     mine = found.pop(many.OURS)
     for what, value, factor, unit, target, aim in (

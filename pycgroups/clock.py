@@ -14,3 +14,8 @@ def seconds_until(deadline: float | None) -> float | None:
         deadline: by `time.monotonic`; None for never.
     """
     return None if deadline is None else min(max(0.0, deadline - time.monotonic()), _LONGEST)
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    """So long as poll(2) takes it, which rounds down, and would look at the clock too early; None for ever."""
+    return None if seconds is None else seconds * 1000 + 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 TYPE_CHECKING = False
@@ -37,8 +38,13 @@ class Thread:
         return self._is_cancelled
 
     def join(self, timeout: float | None = None) -> bool:
-        """Cancel it, or wait until it has ended; False if it goes on after so many seconds."""
+        """Cancel it, or wait until it has ended; False if it goes on after so many seconds, or for ever.
+
+        At the interpreter's end, where a generator may be closed that waits for it, none of these runs any more.
+        """
         if self.cancel():
             return True
+        if sys.is_finalizing():
+            return False
         self._thread.join(timeout)
         return not self._thread.is_alive()

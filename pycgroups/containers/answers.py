@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pycgroups.containers.connecting import Sockets
 
 _PORTS = {"http": 80, "https": 443}
+_NOBODY = "nobody listens"
 
 
 class Target(NamedTuple):
@@ -29,7 +30,7 @@ class Target(NamedTuple):
     Attributes:
         address: an IP address; "" for one that listens.
         port: likewise.
-        host: for the server, as it was given.
+        host: for the server, with a port that is not the usual one.
         path: with the query.
         scheme: ``"http"`` or ``"https"``.
     """
@@ -67,17 +68,23 @@ def target(url: str, port: int | None) -> Target:
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
         raise wrong
     if url.startswith("/"):
-        return Target("", port or _PORTS["http"], "localhost", url)
+        return Target("", port or _PORTS["http"], _host("localhost", "http", port), url)
     try:
         parts = urlsplit(url)
         name, number = parts.hostname or "", parts.port or port or _PORTS[parts.scheme]
         address = "" if name == "localhost" else _address(name)
+        host = parts.netloc if parts.port else _host(parts.netloc, parts.scheme, port)
     except (LookupError, ValueError):
         raise wrong from None
     if parts.scheme not in _PORTS or "@" in parts.netloc:
         raise wrong
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(address, number, parts.netloc, path, parts.scheme)
+    return Target(address, number, host, path, parts.scheme)
+
+
+def _host(name: str, scheme: str, port: int | None) -> str:
+    """Name a host, with a port that is not the usual one; RFC 9110, 7.2."""
+    return name if port is None or port == _PORTS[scheme] else f"{name}:{port}"
 
 
 def _address(name: str) -> str:
@@ -117,7 +124,7 @@ class Answers:
         self._sockets = sockets
         self._asked = asked
         self._deadline = deadline
-        self._last: int | None = None
+        self._last = _NOBODY
 
     def __call__(self) -> bool:
         """Ask."""
@@ -133,9 +140,14 @@ class Answers:
         connection = self._sockets.take(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             found = self._STATUS.match(self._line(connection, address))
-        except OSError:  # nobody is there, it takes too long, or TLS is not what is spoken
+        except (BlockingIOError, TimeoutError):  # what was said before says more
+            self._last = "no answer" if self._last == _NOBODY else self._last
             return False
-        self._last = self._last if found is None else int(found[1])
+        except OSError as error:  # nobody is there, or TLS is not what is spoken
+            reason = getattr(error, "reason", None)  # of OpenSSL: WRONG_VERSION_NUMBER
+            self._last = f"TLS: {reason.replace('_', ' ').lower()}" if reason else error.strerror or str(error)
+            return False
+        self._last = "the answer is not HTTP" if found is None else f"answered by {int(found[1])}"
         return found is not None and int(found[1]) < self._FIRST_BAD
 
     def _line(self, connection: socket.socket, address: str) -> bytes:
@@ -157,6 +169,5 @@ class Answers:
         return line
 
     def __str__(self) -> str:
-        """Name it, and what it was answered."""
-        answered = "" if self._last is None else f" (answered by {self._last})"
-        return f"{self._asked.scheme}://{self._asked.host}{self._asked.path}{answered}"
+        """Name it, and what came of the last time."""
+        return f"{self._asked.scheme}://{self._asked.host}{self._asked.path} ({self._last})"

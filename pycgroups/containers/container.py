@@ -393,15 +393,15 @@ class Container(Contents, Looking):
             signal: what asks it, a number or a name; by default its option ``stop_signal``.
 
         Raises:
-            InvalidConfig: `timeout` or `signal` is none; nothing was done.
+            InvalidConfig: `timeout` or `signal` is none, or it is damaged; nothing was done.
             NotFound: it has been removed.
             Error: it may not be killed.
         """
         limit = None if timeout is None else seconds(timeout, "timeout", zero=True)
         asked = None if signal is None else signal_number(signal, "signal")
-        if self.status not in _GOES_ON:
+        status, record = self.status, self._record()
+        if status not in _GOES_ON:
             return
-        record = self._record()
         if record.restart != restarting.NEVER:
             self._end_restarts()
             if self.status not in _LIVE:
@@ -939,6 +939,7 @@ class Container(Contents, Looking):
         is_told: bool = True,
         limits: Limits | None = None,
         require_limits: bool = True,
+        deadline: float | None = None,
         **asked: Unpack[Asked],
     ) -> Executed:
         """Not for users: start what `exec`, `popen` and `exec_detached` do, with descriptors; with events or not."""
@@ -961,6 +962,7 @@ class Container(Contents, Looking):
                         limits=limits,
                         require_limits=require_limits,
                         confines=inner.confines(record.config),
+                        deadline=deadline,
                         # As long as its start is not noted, the runtime may know one whose root is still the host's.
                         first=(start.pid, start.began),
                     )

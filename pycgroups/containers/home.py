@@ -66,6 +66,8 @@ FOR_EVER = float("inf")
 _PAUSE = 0.01
 STARTS_IT = "start it: start(), pycgroups start"
 """What to do with one that does not run."""
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What keeps this process from reading a record that is as it should be."""
 _NO_RECORD = "remove it by force: pycgroups rm --force, or remove(force=True)"
 
 
@@ -262,6 +264,7 @@ class Home:
 
         Raises:
             InvalidConfig: container.json is damaged, or not there.
+            Error: there are too many open files.
         """
         found: Record | None = self._read(RECORD)
         if found is None or found.id != self.id:
@@ -339,6 +342,8 @@ class Home:
         try:
             return read_file(name, dir_fd=self.fd, most=most)
         except OSError as error:
+            if error.errno in _OURS:
+                raise Error(operation="read", path=f"{self.path}/{name}", errno=error.errno) from None
             raise self._damaged(name, error.strerror or str(error)) from None
 
     def _damaged(self, name: str, why: str) -> InvalidConfig:

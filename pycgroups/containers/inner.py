@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pycgroups.cgroups.limits import NO_LIMITS, Limits
-from pycgroups.clock import seconds_until
+from pycgroups.clock import milliseconds, seconds_until
 from pycgroups.containers import options, values
 from pycgroups.containers.identity import identify
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
@@ -180,9 +180,10 @@ def run(
     """
     begun = time.monotonic()  # not once it has started: it may be about to end then
     try:
-        executed = start(streams.child, supervised=timeout is not None)
+        deadline = None if timeout is None else begun + timeout
+        executed = start(streams.child, supervised=timeout is not None, deadline=deadline)
         try:
-            return executed, complete(executed, streams, timeout, begun)
+            return executed, complete(executed, streams, deadline, begun)
         finally:
             executed.close()
     finally:
@@ -191,20 +192,20 @@ def run(
 
 @own_errors("wait")
 def complete(
-    executed: Executed, streams: Streams, timeout: float | None, begun: float
+    executed: Executed, streams: Streams, deadline: float | None, begun: float
 ) -> tuple[int, Reason, Hits, Usage]:
     """Serve the streams until the program has ended; then it is given back.
 
     Args:
-        executed: what runs; with a timeout it is supervised.
+        executed: what runs; with a deadline it is supervised.
         streams: its own.
-        timeout: seconds until it, and all that it has started, is killed.
+        deadline: when it, and all that it has started, is killed, by the monotonic clock.
         begun: when it was begun to start it, by the monotonic clock.
 
     Returns:
         Its exit status, why it ended, which of its own limits it has hit, and what it used.
     """
-    timed_out, deadline = False, None if timeout is None else time.monotonic() + timeout
+    timed_out = False
     streams.started()
     if executed.master >= 0 or streams.feed >= 0 or not _ends_soon(executed):
         timed_out = _serve(executed, streams, deadline)
@@ -236,8 +237,7 @@ def _serve(executed: Executed, streams: Streams, deadline: float | None) -> bool
         os.set_blocking(executed.master, False)
         streams.use_terminal(executed.master)
     while True:
-        seconds = seconds_until(_earlier(deadline, streams.due))
-        ready = dict(poll.poll(None if seconds is None else seconds * 1000 + 0.5))
+        ready = dict(poll.poll(milliseconds(seconds_until(_earlier(deadline, streams.due)))))
         if ended in ready:
             return timed_out
         now = time.monotonic()

@@ -8,7 +8,7 @@ import time
 
 from pycgroups._native.calls import lib
 from pycgroups.cgroups.limits import NO_LIMITS
-from pycgroups.clock import seconds_until
+from pycgroups.clock import milliseconds, seconds_until
 from pycgroups.containers import assemble, ids, joining
 from pycgroups.containers.verdict import make_hits, make_reason, make_usage
 from pycgroups.errors import Error, InvalidConfig, LaunchError, Unsupported, invalid, own_errors
@@ -334,7 +334,7 @@ class Job:
         if self.config.disk is not None and not self._disk_full:
             self._look_at_disk(running)
             seconds = _DISK_INTERVAL if seconds is None else min(seconds, _DISK_INTERVAL)
-        return None if seconds is None else seconds * 1000 + 0.5
+        return milliseconds(seconds)
 
     def _look_at_disk(self, running: launch.Running) -> None:
         running.hear()

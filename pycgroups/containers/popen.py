@@ -9,20 +9,21 @@ import select
 import termios
 import threading
 import time
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Generic
 
-from pycgroups.clock import seconds_until
+from pycgroups.clock import milliseconds, seconds_until
 from pycgroups.containers.inner import returncode_of
 from pycgroups.containers.options import signal_number, terminal_size
 from pycgroups.containers.result import TimeoutExpired
 from pycgroups.containers.run import encoded
 from pycgroups.containers.streams import DEVNULL, PIPE, STDOUT, inherited
 from pycgroups.containers.verdict import Hits, make_hits, make_reason
-from pycgroups.errors import InvalidConfig, invalid
+from pycgroups.errors import InvalidConfig, invalid, own_errors
 from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from typing import NoReturn, Self
 
     from pycgroups.containers.streams import Stream
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _SIGTERM, _SIGKILL = 15, 9
 _CHUNK = 65536
+_AFTER_CTRL_C = 0.25  # seconds, as subprocess has it
 _CLOSED = "DEVNULL, PIPE, or a descriptor that is open"
 
 
@@ -42,11 +44,13 @@ class Ends:
         ours: for each, our end of a pipe, or -1.
     """
 
+    @own_errors("open the streams")
     def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
         """Make the pipes.
 
         Raises:
             InvalidConfig: a stream is none of those of subprocess.
+            LaunchError: there are no descriptors left for them.
         """
         self.child: list[int] = []
         self.ours: list[int] = []
@@ -252,48 +256,90 @@ class Popen(Generic[AnyStr]):
         deadline = None if timeout is None else time.monotonic() + timeout
         self._begin(input)
         files = {file.fileno(): file for file in (self.stdout, self.stderr) if file is not None and not file.closed}
+        if deadline is None and len(files) == 1 and not (self._is_terminal or self._rest or self._read):
+            return self._read_alone()
+        self._take_what_was_read_ahead(files)
+        with self._never_blocking():
+            self._transfer(files, timeout, deadline)
+        if not self._ended.wait(seconds_until(deadline)):
+            raise self._expired(timeout)
+        self.wait()
+        return self._taken(self.stdout), self._taken(self.stderr)
+
+    def _read_alone(self) -> tuple[Any, Any]:
+        """Read the one stream that there is to its end, with what it has read ahead: of text only it knows that."""
+        found = [None if file is None or file.closed else file.read() for file in (self.stdout, self.stderr)]
+        for file in (self.stdout, self.stderr):
+            if file is not None:
+                file.close()
+        self.wait()
+        return found[0], found[1]
+
+    def _take_what_was_read_ahead(self, files: Mapping[int, IO[Any]]) -> None:
+        """Begin with what streams of bytes have read that nobody has got; subprocess loses it."""
+        for fd, file in files.items():
+            if isinstance(file, io.BufferedReader) and (ahead := _read_ahead(file)):
+                self._read.setdefault(fd, bytearray()).extend(ahead)
+
+    @contextmanager
+    def _never_blocking(self) -> Iterator[None]:
+        """See that a terminal takes of the input what there is room for: poll(2) tells of some, and not how much."""
+        if not self._is_terminal or self.stdin is None or self.stdin.closed:
+            yield
+            return
+        fd = self.stdin.fileno()
+        os.set_blocking(fd, False)
+        try:
+            yield
+        finally:
+            os.set_blocking(fd, True)
+
+    def _transfer(self, files: dict[int, IO[Any]], timeout: float | None, deadline: float | None) -> None:
+        """Write the input and read the output, until there is no more of either."""
         poll = select.poll()
         for fd in files:
             poll.register(fd, select.POLLIN)
         if self._rest is not None and self.stdin is not None:
             poll.register(self.stdin.fileno(), select.POLLOUT)
         while files or self._rest is not None:
-            seconds = seconds_until(deadline)
-            ready = poll.poll(None if seconds is None else seconds * 1000 + 0.5)
+            ready = poll.poll(milliseconds(seconds_until(deadline)))
             if not ready:
                 raise self._expired(timeout)
-            for fd, _ in ready:
+            for fd, events in ready:
                 if fd in files and not self._take(fd):
                     poll.unregister(fd)
                     del files[fd]
-                elif fd not in files and not self._feed():
+                elif fd not in files and not self._feed(is_over=bool(events & select.POLLHUP)):
                     poll.unregister(fd)
-        if not self._ended.wait(seconds_until(deadline)):
-            raise self._expired(timeout)
-        self.wait()
-        return self._taken(self.stdout), self._taken(self.stderr)
 
     def _begin(self, given: Any) -> None:
         if self.stdin is None or self.stdin.closed:
             return
         if self._rest is None and given:
             data = _encoded(self.stdin, given)
-            self.stdin.flush()
+            try:
+                self.stdin.flush()
+            except BrokenPipeError:
+                data = b""
             self._rest = memoryview(data)
         elif self._rest is None and not self._is_terminal:
             self._close_input()
 
-    def _feed(self) -> bool:
-        """Write some input; False when that was the last of it."""
+    def _feed(self, *, is_over: bool) -> bool:
+        """Write some input, unless nobody has the other end of the terminal any more; False when that was the last."""
         assert self.stdin is not None
         assert self._rest is not None
-        try:
-            self._rest = self._rest[os.write(self.stdin.fileno(), self._rest[: select.PIPE_BUF]) :]
-        except BrokenPipeError:
-            self._rest = self._rest[:0]
-        if self._rest:
+        rest = self._rest[:0]
+        if not is_over:
+            try:
+                rest = self._rest[os.write(self.stdin.fileno(), self._rest[: select.PIPE_BUF]) :]
+            except BlockingIOError:
+                return True
+            except BrokenPipeError:
+                pass
+        self._rest = rest or None
+        if rest:
             return True
-        self._rest = None
         if not self._is_terminal:
             self._close_input()
         return False
@@ -309,6 +355,8 @@ class Popen(Generic[AnyStr]):
         """Read some output; False at the end."""
         try:
             chunk = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return True
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
@@ -333,12 +381,12 @@ class Popen(Generic[AnyStr]):
         """Send it a signal, unless it has ended.
 
         Args:
-            sig: a number or a name, such as ``"TERM"``.
+            sig: a number or a name, such as ``"TERM"``; 0 is none, and nothing is sent.
 
         Raises:
             InvalidConfig: there is no such signal.
         """
-        number = signal_number(sig, "sig")
+        number = 0 if sig == 0 else signal_number(sig, "sig")
         with self._lock:
             if not self._ended.is_set():
                 self._executed.signal(number)
@@ -369,16 +417,19 @@ class Popen(Generic[AnyStr]):
         raise TypeError(f"cannot pickle or copy {self!r}, which holds descriptors")
 
     def __enter__(self) -> Self:
-        """Close its streams and wait for it at the end of the block, as subprocess does."""
+        """Close its streams and wait for it at the end of the block, as subprocess does: a moment only by Ctrl-C."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Do so."""
         for file in (self.stdout, self.stderr):
             if file is not None:
                 file.close()
         if self.stdin is not None:
             self._close_input()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._ended.wait(_AFTER_CTRL_C)
+            return
         self.wait()
 
     def __repr__(self) -> str:
@@ -390,6 +441,19 @@ def _encoded(file: IO[Any], given: Any) -> bytes | memoryview:
     if isinstance(file, io.TextIOWrapper):
         return encoded(given, file.encoding, file.errors, is_text=True) or b""
     return encoded(given, None, None, is_text=False) or b""
+
+
+def _read_ahead(file: io.BufferedReader) -> bytes:
+    """Take what a reader has in its buffer, and what there is to read at once."""
+    fd = file.fileno()
+    was_blocking = os.get_blocking(fd)
+    os.set_blocking(fd, False)
+    try:
+        return file.read1()
+    except BlockingIOError:
+        return b""
+    finally:
+        os.set_blocking(fd, was_blocking)
 
 
 def _file(raw: Any, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> IO[Any]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pycgroups._native import vfs
 from pycgroups.containers.limited import synced
 from pycgroups.errors import Error, NotFound, Unsupported
+from pycgroups.images.files import io_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ def open_of_process(pidfd: int) -> tuple[int, int]:
 
 def _pid(pidfd: int) -> int:
     """Return what /proc says of a pidfd: -1 when its process was reaped; pidfd_open(2)."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+    path = f"/proc/self/fdinfo/{pidfd}"
+    with io_errors("read", path), open(path, encoding="ascii") as file:
         return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pycgroups.cgroups import placed, placing
 from pycgroups.cgroups.unenforced import DOCTOR
-from pycgroups.clock import seconds_until
+from pycgroups.clock import milliseconds, seconds_until
 from pycgroups.containers import ending
 from pycgroups.containers.home import STARTS_IT
 from pycgroups.errors import CgroupError, InvalidConfig, NotFound, StateError, Unsupported
@@ -189,7 +189,7 @@ class Sampler:
         """Wait for its end; False when the time is over."""
         ends = select.poll()
         ends.register(self._pidfd, select.POLLIN)
-        return bool(ends.poll(seconds and seconds * 1000 + 0.5))  # poll(2) rounds down
+        return bool(ends.poll(milliseconds(seconds)))
 
     def every(self, interval: float) -> Iterator[ContainerStats]:
         """Take a sample now, and then one each so many seconds, until it ends. What came too late is left out."""

@@ -292,6 +292,7 @@ class Container:
         limits: Limits | None = None,
         require_limits: bool = True,
         confines: Confines | None = None,
+        deadline: float | None = None,
         first: tuple[int, int] | None = None,
     ) -> Executed:
         """Start another process in it.
@@ -313,6 +314,8 @@ class Container:
                 has started ends with it, unless it is detached.
             require_limits: raise if one of them cannot be enforced; if False, it is in `Executed.unenforced`.
             confines: what it is under, as the container's own process is, and no Spec has words for.
+            deadline: of one that is supervised, by the monotonic clock: it may not have begun then, and is to be killed
+                as one that has.
             first: only if its first process is still this one: its pid, and when it began; proc_pid_stat(5), (22). It
                 has been created then, and what is known of it does not change any more.
 
@@ -337,6 +340,7 @@ class Container:
             limits=limits,
             require_limits=require_limits,
             confines=program.Confines() if confines is None else confines,
+            deadline=deadline,
         )
         record, spec = _known(self.directory, None) if first is None else _kept(self.directory, first)
         return execution.execute(self.directory, record, spec, process, wishes)

@@ -57,6 +57,7 @@ class Wishes(NamedTuple):
     limits: Limits | None = None
     require_limits: bool = True
     confines: Confines = Confines()
+    deadline: float | None = None
 
 
 class Executed:
@@ -365,7 +366,10 @@ def _execute_in_group(target: _Target, process: Process, wishes: Wishes, limits:
                 raise
         return _execute(target, process, wishes._replace(supervised=False), limited)
     except BaseException:
-        limited.end()
+        try:
+            limited.end()
+        except CgroupError:  # the next who executes something in the container will try again
+            limited.let_go()
         raise
 
 
@@ -396,18 +400,26 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
             if profile is not None and listener >= 0:
                 handed, listener = listener, -1
                 confinement.hand_on(running, handed, profile, make_state(record, "running"))
-            running.until_started()
+            running.until_started(wishes.deadline)
             if limited is not None:
                 limited.began(supervisor=manner.init)
             master = terminals.hand_on(terminals.made(running), console)
             return _executed(running, process, grantable, record, wishes, master=master, group=limited)
         except BaseException:
-            running.close()
+            _give_up(running, process, record)
             raise
     finally:
         for fd in (console, listener):
             if fd >= 0:
                 os.close(fd)
+
+
+def _give_up(running: launch.Running, process: Process, record: Record) -> None:
+    """End what has not begun, or leave it to a thread: what a freezer of v1 holds does not die."""
+    if by_path.is_frozen(record.cgroups):
+        Executed(running, process.args, -1, [], record.cgroups, None).abandon()
+    else:
+        running.close()
 
 
 def _executed(
@@ -510,6 +522,7 @@ def _launch(
                     cgroup=group.clone_fd,
                     given=[*group.join_fds, *([pidfd] if kinds else ()), *wishes.preserved.fds],
                     placed=_classifier(record),
+                    deadline=wishes.deadline,
                 )
             except LaunchError as error:
                 # Somebody has just moved the container's processes out of the way: `pycgroups.cgroups.within`.

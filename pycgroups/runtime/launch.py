@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import select
+import time
 
 from pycgroups._native import spawning
 from pycgroups._native.calls import lib
+from pycgroups.clock import milliseconds, seconds_until
 from pycgroups.errors import CommandNotExecutable, CommandNotFound, Error, LaunchError
 from pycgroups.runtime import rlimits
 from pycgroups.runtime.signals import send_signal
@@ -176,8 +178,11 @@ class Running:
         if self.failure is not None:
             raise self.failure
 
-    def until_started(self) -> None:
+    def until_started(self, deadline: float | None = None) -> None:
         """Listen until the program runs, and no further: who takes over from us hears how it ends.
+
+        Args:
+            deadline: a time of the monotonic clock, after which it may not run yet.
 
         Raises:
             LaunchError: it does not run.
@@ -186,9 +191,11 @@ class Running:
         poll = select.poll()
         # Without an init an exec, or a failure, ends the conversation: what comes before can wait, and wakes nobody up.
         poll.register(self.control, select.POLLIN if self.plan.init or self.maps else 0)
-        poll.poll()
+        poll.poll(milliseconds(seconds_until(deadline)))
         while self.hear(most=1) and not self.started and self.failure is None:
-            poll.poll()
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            poll.poll(milliseconds(seconds_until(deadline)))
         if self.failure is not None:
             raise self.failure
         if not self.started:
@@ -209,7 +216,10 @@ class Running:
         Where there is none, it is the supervisor who kills all others, and that takes time: ask again after `GRACE`.
         """
         self._ends += 1
-        if self.plan.supervised and self.told and self._ends < _ATTEMPTS:
+        if self.plan.forks and not self.has_forked:
+            self.hear()  # else it is no supervisor yet, and would become one whom nobody has told to end
+        begun = self.told and (self.has_forked or not self.plan.forks)
+        if self.plan.supervised and begun and self._ends < _ATTEMPTS:
             self.signal(_SIGCONT)
             self.signal(END)
         else:
@@ -310,6 +320,7 @@ def launch(
     uid_mappings: tuple[IdMapping, ...] = (),
     gid_mappings: tuple[IdMapping, ...] = (),
     placed: Callable[[int], None] | None = None,
+    deadline: float | None = None,
 ) -> None:
     """Start the process of a plan. It has been given all it needs; `Running.hear` tells how it goes.
 
@@ -325,6 +336,8 @@ def launch(
         uid_mappings: the map of the new user namespace.
         gid_mappings: the same for groups.
         placed: called with the helper's pid before it does anything.
+        deadline: a time of the monotonic clock, until which a helper is waited for whose cgroup is frozen; all goes on
+            as if it ran then.
 
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
@@ -341,7 +354,7 @@ def launch(
         early = 0 if uid_mappings or placed or idmapped or limits else spawning.go_early(spawned)
         _check_step(running, early)
         running.told = bool(early)
-        _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
+        _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0, deadline)
         if uid_mappings:
             _map_ids(spawned, uid_mappings, gid_mappings)
         rlimits.allow(spawned.pid, limits)
@@ -364,12 +377,19 @@ def launch(
                 os.close(fd)
 
 
-def _spawn(spawned: spawning.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
+def _spawn(  # noqa: PLR0917 (those of the C function)
+    spawned: spawning.Spawned,
+    namespaces: int,
+    cgroup: int,
+    stdio: Sequence[int],
+    keep_caps: int,
+    deadline: float | None = None,
+) -> None:
     executable = spawning.helper()
     if executable < 0:
         raise _refused("memfd_create", -executable)
     try:
-        result, failed = spawning.child(spawned, namespaces, cgroup, stdio, keep_caps, executable)
+        result, failed = spawning.child(spawned, namespaces, cgroup, stdio, keep_caps, executable, deadline)
     finally:
         os.close(executable)
     _check_spawn(result, failed)

@@ -427,15 +427,21 @@ def _stat(pid: int) -> list[bytes]:
     """Read what the kernel tells of a process from its state on, proc_pid_stat(5), (3); nothing if it is gone.
 
     Nor if it is hidden, which hidepid=1 tells by another error than hidepid=2, as of one that is ending; proc(5).
+
+    Raises:
+        Error: it cannot be read: there are too many open files.
     """
+    path = f"/proc/{pid}/stat"
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return os.read(fd, _CHUNK).rpartition(b") ")[2].split()  # one line, which comes as a whole
         finally:
             os.close(fd)
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return []
+    except OSError as error:
+        raise Error(operation="read", path=path, errno=error.errno) from None
 
 
 def status_of(home: Home, record: Record) -> Status:

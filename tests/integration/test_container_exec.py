@@ -16,7 +16,7 @@ import pytest
 import pycgroups as pc
 from pycgroups._native import spawning
 from pycgroups.cgroups import by_path, within
-from pycgroups.containers import inner
+from pycgroups.containers import ending, inner
 from pycgroups.namespaces import files
 from pycgroups.runtime import execution, launch
 from tests.processes import descendants
@@ -226,6 +226,59 @@ def test_a_timeout_passes_while_the_container_is_paused(held, options):
     wait_for(lambda: is_alone(held))
 
 
+def before_launch(monkeypatch, act):
+    """Do something when a container was found to go on, and a program is about to be started in it."""
+    launched = launch.launch
+
+    def launch_late(*args, **options):
+        act()
+        launched(*args, **options)
+
+    monkeypatch.setattr(launch, "launch", launch_late)
+
+
+def interrupt_soon():
+    threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{}, {"memory": "64M"}, {"tty": True}])
+def test_a_timeout_passes_while_the_program_has_not_begun(held, monkeypatch, options):
+    before = sorted(os.listdir("/proc/self/fd"))
+    before_launch(monkeypatch, held.pause)
+    result = held.exec(SLEEPS, timeout=0.5, **options)
+    assert (result.returncode, result.reason) == (-9, "timeout")
+    held.resume()
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
+    wait_for(lambda: is_alone(held))
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize("options", [{"tty": True}, {"timeout": 60}, {"memory": "64M"}])
+def test_a_call_that_is_interrupted_before_the_program_has_begun(held, monkeypatch, options):
+    before = sorted(os.listdir("/proc/self/fd"))
+    before_launch(monkeypatch, lambda: (held.pause(), interrupt_soon()))
+    with pytest.raises(KeyboardInterrupt):
+        held.exec(SLEEPS, **options)
+    held.resume()
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
+    wait_for(lambda: is_alone(held))
+
+
+@pytest.mark.requires("root", "cgroup_v1")
+@pytest.mark.parametrize("options", [{"tty": True}, {"timeout": 60}, {"memory": "64M"}])
+def test_a_call_that_is_interrupted_before_the_program_has_begun_on_v1(held, monkeypatch, options):
+    """What that freezes it does not let die."""
+    state = Path(f"/sys/fs/cgroup/freezer{ending.cgroup_of(held.id)}/freezer.state")
+    before = sorted(os.listdir("/proc/self/fd"))
+    before_launch(monkeypatch, lambda: (state.write_text("FROZEN"), interrupt_soon()))
+    with pytest.raises(KeyboardInterrupt):
+        held.exec(SLEEPS, **options)
+    state.write_text("THAWED")
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
+    wait_for(lambda: is_alone(held))
+
+
 @pytest.mark.requires("root")
 @pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"memory": "64M"}])
 def test_a_call_that_is_interrupted_while_the_container_is_paused(held, monkeypatch, options):
@@ -269,7 +322,7 @@ with pc.Store(place).containers.create(["sleep", "1000"], rootfs=root) as held:
 
 
 def test_a_call_that_is_interrupted_before_it_has_heard_of_its_program(held, monkeypatch):
-    def interrupted(_):
+    def interrupted(*_):
         wait_for(lambda: any("983" in process.command for process in held.top()))
         raise KeyboardInterrupt
 
@@ -349,6 +402,52 @@ def test_what_has_come_is_told_when_the_time_is_over(held, options):
     os.close(writer)
     whole = running.communicate(timeout=60)
     assert whole == (("first\nsecond\n", "err\n") if options else (b"first\nsecond\n", b"err\n"))
+
+
+@pytest.mark.parametrize("options", [{}, {"text": True}, {"stderr": pc.PIPE}, {"stderr": pc.STDOUT}])
+def test_communicate_goes_on_behind_what_was_read(held, options):
+    """With text and two pipes that is lost, as with subprocess."""
+    running = held.popen(["printf", "a\\nb\\nc\\n"], stdout=pc.PIPE, **options)
+    first, (rest, errors) = running.stdout.readline(), running.communicate()
+    assert (first, rest) == (("a\n", "b\nc\n") if "text" in options else (b"a\n", b"b\nc\n"))
+    assert errors == (b"" if options.get("stderr") == pc.PIPE else None)
+    assert running.stdout.closed
+
+
+@pytest.mark.parametrize("options", [{}, {"text": True}])
+def test_communicate_with_who_reads_nothing(held, options):
+    running = held.popen(["true"], stdin=pc.PIPE, **options)
+    running.stdin.write("x" if options else b"x")
+    assert running.wait(timeout=60) == 0
+    assert running.communicate("y" if options else b"y") == (None, None)
+
+
+def test_communicate_by_a_terminal_that_is_full(held):
+    """Who writes on waits for who reads; poll(2) tells that there is some room, and not how much."""
+    lines = b"hi\n" * 20_000
+    with held.popen(["cat"], tty=True) as running:
+        out, _ = running.communicate(lines + b"\x04", timeout=60)
+    assert out.count(b"hi\r\n") > 20_000  # written, and echoed as far as there was room
+    with held.popen(["sleep", "1000"], tty=True) as running:
+        with pytest.raises(pc.TimeoutExpired):
+            running.communicate(lines, timeout=0.3)
+        running.kill()
+        running.communicate()
+
+
+def test_ctrl_c_in_its_block_waits_for_a_moment_only(held):
+    with pytest.raises(KeyboardInterrupt), held.popen(["sleep", "983"]) as running:
+        raise KeyboardInterrupt
+    assert running.poll() is None
+    running.kill()
+    assert running.wait(timeout=60) == -9
+
+
+def test_signal_0_is_none(held):
+    with held.popen(["sleep", "1000"]) as running:
+        running.send_signal(0)
+        assert running.poll() is None
+        running.kill()
 
 
 def test_input_is_text_or_bytes_as_the_streams_are(held):

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import pickle
+import resource
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,18 @@ def log(held):
     path = Path(held.inspect()["directory"], "log")
     text = path.read_text() if path.exists() else ""
     return "".join(json.loads(line)["log"] for line in text.splitlines())
+
+
+@contextlib.contextmanager
+def descriptors_left(count):
+    """So many numbers of descriptors are left to this process, at most."""
+    limits, fd = resource.getrlimit(resource.RLIMIT_NOFILE), os.open("/dev/null", os.O_RDONLY)
+    os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fd + count, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def elsewhere(store, code):
@@ -788,6 +801,36 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(run):
     finally:
         other.kill()
         other.wait()
+
+
+def test_who_has_no_descriptors_left_takes_none_for_damaged(run, store):
+    held = run("sleep", "1000")
+    with descriptors_left(1):
+        for ask in (lambda: held.status, held.stop, lambda: held.config, store.containers.list):
+            with pytest.raises(pc.Error, match="Too many open files") as raised:
+                ask()
+            assert not isinstance(raised.value, pc.InvalidConfig)
+    for ask in (
+        lambda: held.popen("true", stdin=pc.PIPE, stdout=pc.PIPE).communicate(),
+        held.stats,
+        lambda: held.write_text("/tmp/a", "text"),
+    ):
+        ask()  # with all modules that it needs
+        for most in range(2, 9):
+            with descriptors_left(most), contextlib.suppress(pc.Error):  # and nothing else
+                ask()
+    assert held.status == "running"
+
+
+def test_a_damaged_one_that_runs_is_not_stopped_without_a_word(run):
+    held = run("sleep", "1000")
+    path = Path(held.directory, "container.json")
+    kept = path.read_bytes()
+    path.write_bytes(b"")
+    with pytest.raises(pc.InvalidConfig, match="damaged"):
+        held.stop()
+    path.write_bytes(kept)
+    assert held.status == "running"
 
 
 @pytest.mark.requires("root")

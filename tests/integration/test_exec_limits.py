@@ -107,10 +107,10 @@ def test_what_starts_the_program_does_not_count(run, monkeypatch):
     assert (result.returncode, result.hits["pids"]) == (0, 0)
     ends = os.pipe()
 
-    def late(running):
+    def late(running, deadline):
         os.close(ends[1])
         assert os.read(ends[0], 9) == b"0\n"
-        real(running)
+        real(running, deadline)
 
     monkeypatch.setattr(launch.Running, "until_started", late)
     result = held.exec(["sh", "-c", "/bin/true & wait $!; echo $?"], pids=2, stdout=ends[1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -373,3 +375,16 @@ def test_events_are_followed(make):
     held.kill()
     assert next(followed).action == "die"
     followed.close()
+
+
+def test_a_recording_that_nobody_has_ended_holds_no_interpreter_up(run):
+    held = run("sleep", "1000", detach=True)
+    script = (
+        "import sys, pycgroups as pc; "
+        "block = pc.Store(root=sys.argv[1]).containers.get(sys.argv[2]).history(interval=0.01); "
+        "print(block.__enter__().samples[0].pids.current > 0)"
+    )
+    root = Path(held.directory).parents[1]
+    words = [sys.executable, "-c", script, str(root), held.id]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("True\n", "")

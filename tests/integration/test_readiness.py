@@ -106,7 +106,7 @@ def test_an_answer_is_waited_for_and_a_bad_one_is_none(server):
         return str(raised.value)
 
     said = in_time(attempt, lambda said: "answered" in said)
-    assert "there is no http://localhost/healthz (answered by 404)" in said
+    assert "there is no http://localhost:8080/healthz (answered by 404)" in said
     server.write_text("/tmp/healthz", "fine")
     soon(server, http="/healthz", port=8080)
     soon(server, http="http://127.0.0.1:8080/healthz?q=1")
@@ -131,6 +131,8 @@ def test_an_answer_over_tls_is_one_whoever_has_signed_for_it(run, tmp_path):
     held = run(*command, "-accept", "8443", rootfs=None, image="host", volumes={str(tmp_path): "/in:ro"})
     soon(held, http="https://localhost:8443/")
     soon(held, http="https://127.0.0.1/", port=8443)
+    with pytest.raises(pc.TimedOut, match=r" http://localhost:8444/ \(nobody listens\)"):
+        held.wait_for(http="/", port=8444, timeout=0.3)
     with pytest.raises(pc.TimedOut, match="no http://localhost:8443/"):
         held.wait_for(http="http://localhost:8443/", timeout=1)
 
@@ -150,7 +152,7 @@ def test_who_answers_badly_holds_nobody_up(run, answer, scheme):
     held = run("busybox", "nc", "-ll", "-p", "8080", "-e", "sh", "-c", answer)
     soon(held, port=8080)
     begun = time.monotonic()
-    with pytest.raises(pc.TimedOut):
+    with pytest.raises(pc.TimedOut, match=rf"no {scheme}://localhost:8080/ \([a-zA-Z]"):
         held.wait_for(http=f"{scheme}://localhost:8080/", timeout=1)
     assert time.monotonic() - begun < PATIENCE / 4
 

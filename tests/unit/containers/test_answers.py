@@ -12,12 +12,14 @@ from pycgroups.errors import InvalidConfig
     ("url", "port", "expected"),
     [
         ("/", None, Target("", 80, "localhost", "/")),
-        ("/healthz?a=b", 8080, Target("", 8080, "localhost", "/healthz?a=b")),
+        ("/healthz?a=b", 8080, Target("", 8080, "localhost:8080", "/healthz?a=b")),
+        ("/", 80, Target("", 80, "localhost", "/")),
         ("http://localhost", None, Target("", 80, "localhost", "/")),
         ("http://localhost:81/a", 8080, Target("", 81, "localhost:81", "/a")),
-        ("http://127.0.0.1/a?b#c", 8080, Target("127.0.0.1", 8080, "127.0.0.1", "/a?b")),
+        ("http://127.0.0.1/a?b#c", 8080, Target("127.0.0.1", 8080, "127.0.0.1:8080", "/a?b")),
         ("https://localhost/a", None, Target("", 443, "localhost", "/a", "https")),
-        ("https://127.0.0.1/", 8443, Target("127.0.0.1", 8443, "127.0.0.1", "/", "https")),
+        ("https://127.0.0.1/", 8443, Target("127.0.0.1", 8443, "127.0.0.1:8443", "/", "https")),
+        ("https://127.0.0.1/", 443, Target("127.0.0.1", 443, "127.0.0.1", "/", "https")),
         ("HTTP://[0:0::1]:81", None, Target("::1", 81, "[0:0::1]:81", "/")),
     ],
 )
