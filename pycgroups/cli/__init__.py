@@ -57,7 +57,9 @@ if TYPE_CHECKING:
 
 # docker-run(1), "Exit Status"; timeout(1) has 124. Docker's other commands end with 1.
 OURS, NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT, BY_SIGNAL, FAILED = 125, 126, 127, 124, 128, 1
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
+_LENDING = frozenset({"run", "exec", "record"})
+"Commands whose streams are those of a program."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,15 +72,22 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is not None:
         return perform(arguments)
     if None in {sys.stdin, sys.stdout, sys.stderr}:
-        _open_closed()
+        _open_closed(sys.argv[1:3])
     return leave(perform(sys.argv[1:]))
 
 
-def _open_closed() -> None:
-    """Open /dev/null for what is closed of 0, 1 and 2: a file of ours would get the number, and be the program's."""
+def _open_closed(words: list[str]) -> None:
+    """Open /dev/null for what is closed of 0, 1 and 2: a file of ours would get the number, and be the program's.
+
+    What a command itself tells cannot be written there, and it fails, unless its words are those of a program's.
+    """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(fd, True)
     os.close(fd)
+    if sys.stdout is None and not _LENDING.intersection(words):
+        unwritable = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        os.dup2(unwritable, _STDOUT)
+        os.close(unwritable)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 (it stays)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115

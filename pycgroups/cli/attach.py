@@ -95,7 +95,7 @@ def join(held: Container, wishes: Wishes) -> int:
     if wishes.interactive and facts["stdin_open"] and facts["config"].get("tty"):
         require_keyboard()
     with signals.held_back():
-        joined = held.attach(start=wishes.start)
+        joined = held.attach(start=wishes.start and facts["state"]["status"] != "running")
         typing = wishes.interactive and joined.interactive
         _settle_signals(held, proxy=wishes.sig_proxy and not joined.tty)
     try:

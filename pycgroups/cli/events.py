@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from signal import SIGINT
+
 from pycgroups.cgroups.limits import WORDS
 from pycgroups.cli import BY_SIGNAL, shell_code
 from pycgroups.cli.flags import Flag, pair_of
@@ -85,7 +87,7 @@ def main(arguments: list[str]) -> int:
             if not things or _is_one(event, things):
                 print(show(_told(event)), flush=True)
     except KeyboardInterrupt:  # the usual end
-        return 0
+        return BY_SIGNAL + SIGINT
     return 0
 
 
@@ -127,7 +129,9 @@ def _shown(form: str) -> Callable[[Event], str]:
 
 def _row(event: Event) -> dict[str, Any]:
     """Return what there is of an event for a template, by the names that docker gives to it."""
-    attributes = {"name": event.name, **event.attributes}
+    from pycgroups.cli.templates import Keys
+
+    attributes = Keys({"name": event.name, **event.attributes})
     return {
         "Type": event.type,
         "Action": event.action,

@@ -9,10 +9,20 @@ from pycgroups.cli.flags import Flag
 from pycgroups.cli.usage import Usage
 from pycgroups.errors import StateError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 USAGE = Usage(
     "export [FLAGS] CONTAINER",
     "Write a tar of all files of a container, without what is mounted in it; the same files make the same tar.",
-    (Flag("--output -o", "the file; it is replaced when the new one is whole; by default stdout", value="FILE"),),
+    (
+        Flag(
+            "--output -o",
+            "the file, replaced when the new one is whole; a device or a FIFO is written to; by default stdout",
+            value="FILE",
+        ),
+    ),
     least=1,
     most=1,
 )
@@ -37,13 +47,25 @@ def main(arguments: list[str]) -> int:
     if target is None:
         sys.stdout.buffer.writelines(chunks)
         return 0
-    half = f"{target}.part{os.getpid()}"
+    _write(target, chunks)
+    return 0
+
+
+def _write(target: str, chunks: Iterator[bytes]) -> None:
+    """Write a file beside its place, which it takes when it is whole; a device or a FIFO is written to."""
+    from pycgroups.images.writing import is_special, written_at
+
+    path = written_at(target)
+    if is_special(path):
+        with open(path, "wb") as file:
+            file.writelines(chunks)
+        return
+    half = f"{path}.part{os.getpid()}"
     try:
         with open(half, "xb") as file:
             file.writelines(chunks)
-        os.replace(half, target)
+        os.replace(half, path)
     except BaseException:
         if os.path.lexists(half):
             os.unlink(half)
         raise
-    return 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _DOCKERS = {"exited": "stopped"}
 _STATUSES = ("created", "running", "paused", "restarting", "stopped", "exited", "damaged")
+_HEALTHS = ("starting", "healthy", "unhealthy", "none")
 _LABELS = "label"
 
 
@@ -26,6 +27,17 @@ def _labels(facts: Facts) -> dict[str, str]:
     return dict(facts.get("config", {}).get("labels", {}))
 
 
+def _health(facts: Facts) -> str:
+    return (facts["state"].get("health") or {}).get("status", "none") if "config" in facts else ""
+
+
+def _has_volume(facts: Facts, wanted: str) -> bool:
+    """Tell whether something is mounted by that name, or there."""
+    config = facts.get("config", {})
+    mounts = (*config.get("mounts", ()), *config.get("volumes", ()))
+    return any(wanted in {mount.get("source"), mount.get("destination")} for mount in mounts)
+
+
 _TESTS: dict[str, Callable[[Facts, str], bool]] = {
     "id": lambda facts, wanted: facts["id"].startswith(wanted),
     "name": lambda facts, wanted: patterns.is_called(facts["name"], wanted),
@@ -36,9 +48,16 @@ _TESTS: dict[str, Callable[[Facts, str], bool]] = {
         wanted in {facts.get("config", {}).get("image"), facts.get("image")}
         or str(facts.get("config", {}).get("image")).partition(":")[0] == wanted
     ),
+    "health": lambda facts, wanted: _health(facts) == wanted,
+    "volume": _has_volume,
+    "network": lambda facts, wanted: "config" in facts and (facts["config"].get("network") or "none") == wanted,
+    "before": lambda facts, wanted: "config" in facts and facts["created"] < wanted,
+    "since": lambda facts, wanted: "config" in facts and facts["created"] > wanted,
 }
+MOMENTS = ("before", "since")
+"""Filters by another container, whose moment of creation is to stand for it."""
 WORDS = tuple(_TESTS)
-_pair = pair_of(WORDS, {"status": _STATUSES})
+_pair = pair_of(WORDS, {"status": _STATUSES, "health": _HEALTHS})
 
 
 def read(text: str) -> tuple[str, str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from signal import SIGINT
 
+from pycgroups.cli import BY_SIGNAL
 from pycgroups.cli.flags import Flag
 from pycgroups.cli.times import moment
 from pycgroups.cli.usage import Usage
 
 
 def _count(text: str) -> int | None:
-    if text == "all":
+    digits = text.removeprefix("-")
+    if text == "all" or (digits != text and digits.isdecimal()):
         return None
     if not (text.isascii() and text.isdigit()):
         raise ValueError("a number of lines, or all")
@@ -25,7 +28,7 @@ Show what a container has written, each stream to our own.
 TIME is seconds since 1970, a date as 2026-01-31T12:00:00Z (local time without the Z), or how long ago, as 10m.""",
     (
         Flag("--follow -f", "wait for more, until it has ended"),
-        Flag("--tail -n", "the last lines only", value="LINES", read=_count),
+        Flag("--tail -n", "the last lines only; all, or -1: all of them", value="LINES", read=_count),
         Flag("--since", "only lines at or after TIME", value="TIME", read=moment),
         Flag("--until", "only lines at or before TIME", value="TIME", read=moment),
         Flag("--timestamps -t", "when each line was written"),
@@ -62,4 +65,5 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         if not found.get("follow"):
             raise
+        return BY_SIGNAL + SIGINT  # the usual end
     return 0

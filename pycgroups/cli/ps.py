@@ -85,6 +85,10 @@ def _chosen(found: dict[str, Any]) -> list[dict[str, Any]]:
     from pycgroups import containers
 
     wanted, last = found.get("filters", ()), 1 if found.get("latest") else found.get("last")
+    wanted = [
+        (word, containers.get(value).inspect()["created"] if word in filters.MOMENTS else value)
+        for word, value in wanted
+    ]
     everything = bool(found.get("all") or last or filters.wants_all(wanted))
     known = (facts for held in containers.list(all=everything) if (facts := _facts(held)) is not None)
     return [facts for facts in known if filters.matches(facts, wanted)][:last]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 from pycgroups.cli import progress
 from pycgroups.cli.flags import Flag, one_of
 from pycgroups.cli.usage import Usage
-from pycgroups.errors import StateError
+from pycgroups.errors import Error, StateError
 
 _FORMS = ("oci-archive", "docker-archive")
 
@@ -45,5 +47,10 @@ def main(arguments: list[str]) -> int:
 
     form = found.get("format", _FORMS[0])
     with progress.shown(found) as told:
-        images.save(names, found.get("output") or sys.stdout.buffer, form=form, progress=told)
+        try:
+            images.save(names, found.get("output") or sys.stdout.buffer, form=form, progress=told)
+        except Error as error:
+            if error.errno == errno.EPIPE:  # who reads it has enough, which is told as of all that is written
+                raise BrokenPipeError(error.errno, os.strerror(errno.EPIPE)) from error
+            raise
     return 0

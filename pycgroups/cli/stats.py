@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from pycgroups.cli import signals
 from pycgroups.cli.flags import Flag
-from pycgroups.cli.tables import NO_TRUNC, drawing, print_json, print_table, size
+from pycgroups.cli.tables import NO_TRUNC, drawing, fitting, print_json, print_table, size
 from pycgroups.cli.text import escaped
 from pycgroups.cli.times import duration
 from pycgroups.cli.usage import Usage
@@ -54,6 +54,8 @@ MemUsage, MemPerc, NetIO, BlockIO, PIDs.""",
 _COLUMNS = ("CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS")
 _FIELDS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
 _RIGHT = ("CPU %", "MEM %", "PIDS")
+_NAMING = 2
+"Columns that say which container it is: they are there on any terminal."
 _SHORT = 12
 _UNKNOWN = "--"
 
@@ -223,17 +225,24 @@ def _print_lines(samples: dict[str, tuple[str, ContainerStats]]) -> None:
 
 
 def _live(stack: ExitStack) -> Callable[[list[list[str]]], None] | None:
-    """Return what redraws a table on the terminal; None where rich is not installed."""
+    """Return what redraws a table on the terminal; None where rich is not installed, or the terminal cannot."""
     try:
         from rich.live import Live
 
         from pycgroups.cli.screen import Screen
     except ImportError:
         return None
-    live = stack.enter_context(Live(console=Screen(highlight=False), auto_refresh=False))
-    return lambda rows: live.update(
-        drawing(_COLUMNS, [[escaped(cell) for cell in row] for row in rows], _RIGHT), refresh=True
-    )
+    screen = Screen(highlight=False)
+    if not screen.is_terminal or screen.is_dumb_terminal:
+        return None
+    live = stack.enter_context(Live(console=screen, auto_refresh=False))
+
+    def draw(rows: list[list[str]]) -> None:
+        cells = [[escaped(cell) for cell in row] for row in rows]
+        shown = max(_NAMING, fitting(_COLUMNS, cells, screen.width))
+        live.update(drawing(_COLUMNS[:shown], [row[:shown] for row in cells], _RIGHT), refresh=True)
+
+    return draw
 
 
 def _objects(samples: dict[str, tuple[str, ContainerStats]]) -> list[dict[str, Any]]:

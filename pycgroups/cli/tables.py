@@ -27,6 +27,8 @@ _AGES = (
     ("second", 1),
 )
 _TWICE = 2
+_BETWEEN = 2
+"Spaces between columns."
 
 FORMAT = Flag("--format", "table, or json: one document", value="FORM", read=one_of("table", "json"))
 LINES = Flag("--format", "table, json (one document with all that is known) or a template", value="FORM")
@@ -53,13 +55,28 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 
 
 def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:
-    """Draw it with rich; False where that is not installed."""
+    """Draw it with rich; False where that is not installed, or lines are too long: it would fold what is in them."""
     try:
         from rich.console import Console
     except ImportError:
         return False
-    Console(highlight=False).print(drawing(columns, rows, right))
+    console = Console(highlight=False)
+    if fitting(columns, rows, console.width) < len(columns):
+        return False
+    console.print(drawing(columns, rows, right))
     return True
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return how many columns, from the left, a terminal of that width has room for."""
+    from rich.cells import cell_len
+
+    used = -_BETWEEN
+    for count, column in enumerate(zip(columns, *rows, strict=True)):
+        used += _BETWEEN + max(map(cell_len, column))
+        if used > width:
+            return count
+    return len(columns)
 
 
 def drawing(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> Table:
@@ -67,9 +84,9 @@ def drawing(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, _BETWEEN, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if column in right else "left", overflow="crop", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+
+class Keys(dict[str, str]):
+    """An object whose keys are anybody's: one that it does not have is empty, and no mistake."""
+
+
 _ACTION = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _WORDS = re.compile(r'(?:(json|index)\s+)?((?:\.\w+)+|\.)((?:\s+"[^"]*")*)')
 _ALLOWED = '{{.FIELD.FIELD}}, {{json .FIELD}} and {{index .FIELD "KEY"}}'
@@ -94,6 +99,8 @@ def _value(action: str, facts: Mapping[str, Any], write: Callable[[str], str]) -
 
 
 def _field(value: Any, name: str, path: str) -> Any:
+    if isinstance(value, Keys):
+        return value.get(name, "")
     wanted, fields = _folded(name), value if isinstance(value, dict) else {}
     for key, item in fields.items():
         if _folded(key) == wanted:

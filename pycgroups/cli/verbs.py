@@ -7,7 +7,7 @@ from pycgroups.cli.flags import Flag, UsageError
 from pycgroups.cli.keys import CTRL_P_CTRL_Q, DETACH_KEYS
 from pycgroups.cli.text import complain
 from pycgroups.cli.usage import Usage
-from pycgroups.errors import Error, NotFound
+from pycgroups.errors import Error, NotFound, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 else:
     from pycgroups.records import NamedTuple
 
+_FOR_EVER = float(2**21)
+"Seconds: the milliseconds of poll(2) end soon after."
 _NAMES = "CONTAINER is a name, an id, or the beginning of one."
 
 
@@ -31,9 +33,19 @@ class Verb(NamedTuple):
 
 def _seconds(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ValueError("a number of seconds") from None
+        raise ValueError("a number of seconds, or -1 for no end") from None
+    return _FOR_EVER if number < 0 else number
+
+
+def _start(held: Container) -> None:
+    """Start it, unless it runs."""
+    try:
+        held.start()
+    except StateError:
+        if held.status != "running":
+            raise
 
 
 def _signal(text: str) -> int:
@@ -48,14 +60,14 @@ def _signal(text: str) -> int:
 
 _TIME = Flag(
     "--time -t --timeout",
-    "seconds to wait before SIGKILL; default: its --stop-timeout, else 10",
+    "seconds to wait before SIGKILL, -1 for no end; default: its --stop-timeout, else 10",
     value="SECONDS",
     read=_seconds,
 )
 VERBS = {
     "start": Verb(
-        "Start containers, stopped ones anew.",
-        lambda held, _: held.start(),
+        "Start containers, stopped ones anew; those that run go on.",
+        lambda held, _: _start(held),
         (
             Flag("--attach -a", "one container: show what it writes; the exit code is its own; see pycgroups attach"),
             Flag("--interactive -i", "likewise, and pass our stdin to it"),

@@ -12,8 +12,9 @@
     a directory              a directory            destination/NAME, with what is there
     a directory, with /.     a directory            the destination: what is in it joins what is there
 
-A file is whatever is no directory. A symlink is followed as the destination; as the source it is itself, but with a
-slash at its end it is the directory that it leads to.
+A file is whatever is no directory. As the destination it is a regular one: a device, a FIFO or a socket is refused, as
+programs know it by its name, and what took its place would be no such thing. A symlink is followed as the destination;
+as the source it is itself, but with a slash at its end it is the directory that it leads to.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ else:
     from pycgroups.records import NamedTuple
 
 _HERE = frozenset({b"", b".", b".."})
+_REPLACED = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR})
 
 
 class Goal(NamedTuple):
@@ -62,6 +64,21 @@ def is_directory(source: bytes) -> bool:
     return source.rpartition(b"/")[2] in _HERE
 
 
+def check_replaced(path: bytes, there: int, by: int | None = None) -> None:
+    """Refuse to replace a device, a FIFO or a socket, unless by one of its kind.
+
+    Args:
+        path: where it is.
+        there: its mode.
+        by: the type of what comes, of a mode.
+
+    Raises:
+        Error: it is one.
+    """
+    if stat.S_IFMT(there) not in _REPLACED | {by}:
+        raise Error("a device, a FIFO or a socket, which nothing takes the place of", operation="copy", path=path)
+
+
 def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None) -> bool:
     """Tell whether a source becomes the destination, and not something in it.
 
@@ -72,7 +89,7 @@ def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None) -> bool:
 
     Raises:
         NotFound: the destination is to be a directory, and is not.
-        Error: a directory cannot take the place of a file.
+        Error: a directory cannot take the place of a file, and nothing that of a device, a FIFO or a socket.
     """
     if there is not None and stat.S_ISDIR(there.st_mode):
         return directory and not goal.name
@@ -81,4 +98,6 @@ def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None) -> bool:
         raise Error(message, operation="copy", path=goal.path)
     if not directory and is_directory(goal.path):
         raise refused("copy", goal.path, errno.ENOENT)
+    if there is not None:
+        check_replaced(goal.path, there.st_mode)
     return True

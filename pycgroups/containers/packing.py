@@ -123,12 +123,10 @@ def _write(chunks: Generator[bytes], to: int) -> None:
 
 
 def _made(found: Iterator[Seen], called: bytes, limits: LayerLimits, *, devices: bool) -> Made:
-    entries = Entries(sparse=True)
+    entries = Entries(sparse=True, padded=True)
     size = 0
     for seen in found:
-        if stat.S_ISREG(seen.stat.st_mode):
-            size += seen.stat.st_size
-        if size > limits.size:
+        if size + (seen.stat.st_size if stat.S_ISREG(seen.stat.st_mode) else 0) > limits.size:
             raise Error(f"more than {limits.size} bytes", operation=_COPY, path=seen.path or called, hint=_HINT)
         if seen.path.count(b"/") >= limits.depth:
             raise Error(f"more than {limits.depth} deep", operation=_COPY, path=seen.path, hint=_HINT)
@@ -136,11 +134,12 @@ def _made(found: Iterator[Seen], called: bytes, limits: LayerLimits, *, devices:
             continue
         made = entries.entry(seen, join(called, seen.path) if seen.path else called)
         if made is not None:
+            size += made[0].size
             yield made
 
 
 def _exported(found: Iterator[Seen]) -> Made:
-    entries = Entries()
+    entries = Entries(padded=True)
     for seen in found:
         if seen.name.startswith(WHITEOUT):
             raise Error("a name that stands for a removed file in layers", operation=_EXPORT, path=seen.path)

@@ -1,7 +1,8 @@
 """Files of a tar put into a root, which others may change meanwhile.
 
 A file is written beside its place, and takes it when it is whole. A directory that is there stays what it is; nothing
-takes the place of one, and it takes the place of nothing. Paths are resolved in the root for each entry anew
+takes the place of one, and it takes the place of nothing. Nor does anything take that of a device, a FIFO or a socket,
+but one of its kind. Paths are resolved in the root for each entry anew
 (tree.h), so that no symlink, there before or put there meanwhile, leads out of it.
 """
 
@@ -12,7 +13,7 @@ import os
 import stat
 
 from pycgroups._native import tree, vfs
-from pycgroups.containers.destinations import Goal, is_at
+from pycgroups.containers.destinations import Goal, check_replaced, is_at
 from pycgroups.containers.roots import Layers, written
 from pycgroups.containers.small_files import make_directories, temporary
 from pycgroups.containers.spots import refused, spot, told
@@ -169,15 +170,17 @@ class _Placing:
 
     @staticmethod
     def _check(entry: Entry, path: bytes, there: int) -> None:
-        """Refuse to have a directory and something else in the same place, or to replace what is mounted."""
+        """Refuse to have a directory and something else in one place, or to replace what is mounted, or special."""
         if there < 0:
             return
-        is_directory = stat.S_ISDIR(os.fstat(there).st_mode)
+        mode = os.fstat(there).st_mode
+        is_directory = stat.S_ISDIR(mode)
         if is_directory != (entry.kind == DIRECTORY):
             number = errno.EISDIR if is_directory else errno.ENOTDIR
             raise Error("a directory and something else", operation=_COPY, path=path, errno=number)
         if not is_directory and entry.kind != FILE and vfs.is_mounted(there):
             raise refused(_COPY, path, errno.EBUSY)
+        check_replaced(path, mode, _TYPES.get(entry.kind))
 
     # -- one of a kind ------------------------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ writes (`pycgroups.images.docker_archives`). The same images make the same bytes
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 
 from pycgroups.errors import ImageError, InvalidConfig, StateError, invalid
@@ -29,6 +28,7 @@ from pycgroups.images.packing import LayoutPacking, tar
 from pycgroups.images.spool import LARGEST, plain_file
 from pycgroups.images.staging import Staging
 from pycgroups.images.tar_index import TarFiles
+from pycgroups.images.writing import is_special, written_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,8 +220,8 @@ class ArchiveWriter:
         """Make the temporary directory.
 
         Args:
-            target: a path, or a stream, which need not be able to seek. What is at the path is replaced, unless it is
-                a pipe or a device: then it is written to.
+            target: a path, or a stream, which need not be able to seek. A file at the path is replaced; what is a pipe
+                or a device is written to.
             form: ``"oci-archive"`` or ``"docker-archive"``.
             directory: where the temporary directory is made for a stream; by default that of `tempfile`.
 
@@ -232,10 +232,10 @@ class ArchiveWriter:
         if not isinstance(target, str | os.PathLike) and not hasattr(target, "write"):
             raise invalid("target", target, "a path, or a stream of bytes")
         self.form = form
-        self._path = os.path.realpath(target) if isinstance(target, str | os.PathLike) else None
+        self._path = written_at(target) if isinstance(target, str | os.PathLike) else None
         self._stream = None if isinstance(target, str | os.PathLike) else target
         self.name = f"{form}:{self._path or '(stream)'}"
-        self._through = self._path is None or _is_special(self._path)
+        self._through = self._path is None or is_special(self._path)
         beside = None if self._through or self._path is None else os.path.dirname(self._path)
         self._staging = Staging(beside or directory or tempfile.gettempdir())
         self.packing = _packing(form, self._staging)
@@ -286,14 +286,6 @@ class ArchiveWriter:
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         """Close it."""
         self.close(failed=kind is not None)
-
-
-def _is_special(path: str) -> bool:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def _send(chunks: Iterator[bytes], stream: Output) -> None:

@@ -1,5 +1,8 @@
 """Make entries of an archive from files: of a tree that others may change meanwhile, and with no symlink out of it.
 
+What file systems like procfs and sysfs say of a size is not so: of a file that is small and has no blocks, which is
+what they all seem to be, it is as much as can be read.
+
 A directory is opened from the tree's own, through no symlink, and what is in it by its name there. Only what is known
 to be a regular file is opened for reading: a device or a FIFO may have an effect, or keep us waiting.
 """
@@ -12,7 +15,7 @@ import stat
 from itertools import islice
 
 from pycgroups._native import vfs
-from pycgroups.errors import ImageError
+from pycgroups.errors import Error, ImageError
 from pycgroups.images import xattrs
 from pycgroups.images.tar.entry import BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, Entry
 
@@ -31,6 +34,10 @@ _PIECE = 2**18
 _MOST_EXTENTS = 10_000
 "Parts of a sparse file: their map is read as a whole. What follows them is one part, zeros and all."
 _SECTOR = 512
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+"What files of sysfs say that their size is."
+_MOST_UNKNOWN = 2**26
+"Bytes of a file that does not tell how many it has: they are held in memory. /proc/PID/pagemap has terabytes."
 _KINDS = {
     stat.S_IFREG: FILE,
     stat.S_IFLNK: SYMLINK,
@@ -42,6 +49,10 @@ _KINDS = {
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _CHANGED = _GONE | {errno.EISDIR, errno.ENXIO, errno.EINVAL}
 """What says that a file is there no more, or another one: `open_file`, readlink(2)."""
+
+
+class _UnreadableError(OSError):
+    """A file is there, and cannot be read."""
 
 
 class Seen(NamedTuple):
@@ -144,13 +155,15 @@ def join(directory: bytes, name: bytes) -> bytes:
 class Entries:
     """Makes entries of files; those with one inode are hard links."""
 
-    def __init__(self, *, sparse: bool = False) -> None:
+    def __init__(self, *, sparse: bool = False, padded: bool = False) -> None:
         """Begin.
 
         Args:
             sparse: leave the holes of files out. What it is made of then depends on how the file was written.
+            padded: a file that becomes shorter while it is read has zeros at its end, as with tar(1).
         """
         self._sparse = sparse
+        self._padded = padded
         self._first: dict[tuple[int, int], bytes] = {}
 
     def entry(self, seen: Seen, called: bytes | None = None) -> tuple[Entry, Data] | None:
@@ -166,7 +179,7 @@ class Entries:
         try:
             return self._entry(seen, called)
         except OSError as error:
-            if error.errno not in _CHANGED:
+            if error.errno not in _CHANGED or isinstance(error, _UnreadableError):
                 raise
             found = seen.stat
             if self._first.get((found.st_dev, found.st_ino)) == (seen.path if called is None else called):
@@ -186,9 +199,7 @@ class Entries:
                 mode = stat.S_IMODE(found.st_mode)  # some readers set it again
                 link = Entry(name, LINK, mode, found.st_uid, found.st_gid, found.st_mtime_ns, target=first)
                 return link, iter(())
-        extents = None
-        if self._sparse and kind == FILE and found.st_blocks * _SECTOR < found.st_size:
-            extents = _extents(seen)
+        size, extents, data = self._opened(seen) if kind == FILE else (0, None, iter(()))
         entry = Entry(
             name,
             kind,
@@ -196,17 +207,44 @@ class Entries:
             found.st_uid,
             found.st_gid,
             found.st_mtime_ns,
-            found.st_size if kind == FILE else 0,
+            size,
             os.readlink(own_name, dir_fd=directory) if kind == SYMLINK else b"",
             (os.major(found.st_rdev), os.minor(found.st_rdev)),
             xattrs.read(directory, own_name),
             extents,
         )
-        if kind != FILE:
-            return entry, iter(())
-        data = content(directory, own_name, ((0, entry.size),) if extents is None else extents)
-        next(data)  # opens it: one that has vanished is to have no entry
         return entry, data
+
+    def _opened(self, seen: Seen) -> tuple[int, Extents | None, Data]:
+        """Open a file, as one that has vanished is to have no entry; its size, the parts that have data, and these."""
+        directory, name, _, found = seen
+        if not found.st_blocks and found.st_size <= _PAGE and (whole := _whole(seen)) is not None:
+            return len(whole), None, iter((whole,))
+        extents = None
+        if self._sparse and found.st_blocks * _SECTOR < found.st_size:
+            extents = _extents(seen)
+        parts = ((0, found.st_size),) if extents is None else extents
+        data = content(directory, name, parts, padded=self._padded)
+        next(data)
+        return found.st_size, extents, data
+
+
+def _whole(seen: Seen) -> bytes | None:
+    """Read a file that may have another size than it says; None of one that is being written meanwhile."""
+    fd = open_file(seen.directory, seen.name)
+    read = bytearray()
+    try:
+        while len(read) <= _MOST_UNKNOWN and (piece := os.read(fd, _PIECE)):
+            read += piece
+            if os.fstat(fd).st_size != seen.stat.st_size:
+                return None
+    except OSError as error:
+        raise _UnreadableError(error.errno, error.strerror, seen.path or seen.name) from error
+    finally:
+        os.close(fd)
+    if len(read) > _MOST_UNKNOWN:
+        raise Error(f"tells no size, and has more than {_MOST_UNKNOWN} bytes", operation="read", path=seen.name)
+    return bytes(read)
 
 
 def open_file(directory: int, name: bytes) -> int:
@@ -231,29 +269,38 @@ def reopen(found: int, name: bytes, flags: int = os.O_RDONLY) -> int:
     return os.open(f"/proc/self/fd/{found}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def content(directory: int, name: bytes, extents: Extents) -> Generator[bytes]:
+def content(directory: int, name: bytes, extents: Extents, *, padded: bool = False) -> Generator[bytes]:
     """Open a file, and yield nothing for that; then parts of it, exactly as many bytes as they say.
 
     The directory is used when the first is asked for.
 
+    Args:
+        directory: that it is in.
+        name: of the file there.
+        extents: the parts.
+        padded: have zeros for what is there no more.
+
     Raises:
-        ImageError: it has become shorter.
+        ImageError: it has become shorter, and is not padded.
         OSError: it cannot be read.
     """
     fd = open_file(directory, name)
     try:
         yield b""
         for at, size in extents:
-            yield from _part(fd, at, at + size, name)
+            yield from _part(fd, at, at + size, name, padded=padded)
     finally:
         os.close(fd)
 
 
-def _part(fd: int, at: int, end: int, name: bytes) -> Iterator[bytes]:
+def _part(fd: int, at: int, end: int, name: bytes, *, padded: bool) -> Iterator[bytes]:
     while at < end:
-        piece = os.pread(fd, min(_PIECE, end - at), at)
+        most = min(_PIECE, end - at)
+        piece = os.pread(fd, most, at)
         if not piece:
-            raise ImageError("has become shorter while it was read", operation="pack layer", path=name)
+            if not padded:
+                raise ImageError("has become shorter while it was read", operation="pack layer", path=name)
+            piece = bytes(most)
         at += len(piece)
         yield piece
 

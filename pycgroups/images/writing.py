@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from pycgroups.images.files import open_with_size
 
@@ -16,6 +17,24 @@ def write_all(fd: int, data: Buffer) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
+
+
+def is_special(path: str) -> bool:
+    """Tell whether what a path leads to is written to, as a device or a FIFO is, and not replaced."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def written_at(target: str | os.PathLike[str]) -> str:
+    """Return the path of what is written when somebody names a target.
+
+    Links stay, and what they lead to is replaced; but what is special may have no other path, as /dev/stdout.
+    """
+    path = os.fspath(target)
+    return path if is_special(path) else os.path.realpath(path)
 
 
 def replace(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> None:

@@ -50,6 +50,7 @@ _APART = (
 )
 _RUNS = pytest.StashKey[list["fixture.Run"]]()
 _MADE = pytest.StashKey[list["held.Made"]]()
+_TIMER = pytest.StashKey[float]()
 _SHOWN = 5
 
 
@@ -106,7 +107,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     from pycgroups.pytest_plugin import marker
 
-    marker.protocol(item, nextitem, tuple(_OPTIONS))
+    marker.protocol(item, nextitem, tuple(_OPTIONS), item.stash.get(_TIMER, None))
+    return True
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Leave the timer of pytest-timeout to the pytest inside, which knows where the test is; remember its length."""
+    if not _is_sandboxed(item):
+        return None
+    item.stash[_TIMER] = float(settings.timeout)
     return True
 
 

@@ -7,14 +7,21 @@ is called, and `pycgroups.pytest_plugin.marker` for what reads this: lines of JS
 from __future__ import annotations
 
 import faulthandler
+import io
 import json
+import logging
 import os
 import signal
 import struct
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
+from _pytest.junitxml import xml_key  # there is no public name for what its fixtures write to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
 
 OVER = signal.SIGRTMAX
 """What ends the test when its time is over; no usual signal, which may be the test's own."""
@@ -31,6 +38,8 @@ class Job(NamedTuple):
         coverage: keyword arguments of `coverage.Coverage`, or None.
         over: when it is to end, and the tracebacks of all threads be written, by `time.monotonic`; or None.
         worker: what pytest-xdist has told its worker, or None.
+        junit: the family of the file that ``--junitxml`` makes, or None.
+        logs: whether there is a file of ``--log-file``.
     """
 
     node: str
@@ -39,6 +48,8 @@ class Job(NamedTuple):
     coverage: dict[str, Any] | None
     over: float | None
     worker: dict[str, Any] | None
+    junit: str | None
+    logs: bool
 
 
 def main(job: tuple[Any, ...], answer: int) -> None:
@@ -88,7 +99,14 @@ def _run(job: Job, channel: Channel) -> None:
         config = pytest.Config.fromdictargs(job.options, job.arguments)
         if job.worker is not None:
             config.workerinput = job.worker  # type: ignore[attr-defined]
-        config.pluginmanager.register(Reporter(config, job.node, channel))
+        reruns = config.pluginmanager.get_plugin("rerunfailures")
+        if reruns is not None:  # it counts for itself: the server of its session, which it would ask, is not in here
+            reruns.HAS_PYTEST_HANDLECRASHITEM = False
+        if job.junit is not None:
+            junit: Any = JUnit(job.junit, channel)
+            config.stash[xml_key] = junit
+            config.pluginmanager.register(junit)  # pytest unregisters it in the end
+        config.pluginmanager.register(Reporter(config, job, channel))
         config.hook.pytest_cmdline_main(config=config)
     except pytest.UsageError as error:
         channel.send("problem", "\n".join(map(str, error.args)))
@@ -114,23 +132,102 @@ class Channel:
             self._file.write(json.dumps([kind, value], default=repr).encode() + b"\n")
 
 
+class Shown(io.TextIOBase):
+    """A file: what is written to it is for the session outside."""
+
+    def __init__(self, kind: str, send: Callable[[str, Any], None]) -> None:
+        """Send nothing yet."""
+        self._kind = kind
+        self._send = send
+
+    def write(self, text: str) -> int:
+        """Send it."""
+        self._send(self._kind, text)
+        return len(text)
+
+
+class JUnit:
+    """Stands for the `LogXML` of the session outside, for the fixtures that write to it."""
+
+    def __init__(self, family: str, channel: Channel) -> None:
+        """Send nothing yet."""
+        self.family = family
+        self._send = channel.send
+
+    def add_global_property(self, name: str, value: object) -> None:
+        """Send what `record_testsuite_property` is given.
+
+        Raises:
+            TypeError: the name is no text.
+        """
+        __tracebackhide__ = True
+        if not isinstance(name, str):
+            raise TypeError(f"name parameter needs to be a string, but {type(name).__name__} given")
+        self._send("property", [name, str(value)])
+
+    def node_reporter(self, _of_the_test: object) -> JUnit:
+        """Return what has `add_attribute`."""
+        return self
+
+    def add_attribute(self, name: str, value: object) -> None:
+        """Send what `record_xml_attribute` is given."""
+        self._send("attribute", [str(name), str(value)])
+
+
 class Reporter:
     """A plugin that sends what pytest reports."""
 
-    def __init__(self, config: pytest.Config, node: str, channel: Channel) -> None:
+    def __init__(self, config: pytest.Config, job: Job, channel: Channel) -> None:
         """Send nothing yet."""
         self._config = config
-        self._node = node
+        self._node = job.node
+        self._logs = job.logs
         self._send = channel.send
+        self._is_under_way = False
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Have pytest write nothing for people: the one outside does."""
+        logs: Any = config.pluginmanager.get_plugin("logging-plugin")
+        if logs is not None and self._logs:
+            logs.log_file_handler.setStream(Shown("logged", self._send_meanwhile))
         if not config.pluginmanager.has_plugin("terminalreporter"):
             return
         reporter: Any = config.pluginmanager.unregister(name="terminalreporter")
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
         config.pluginmanager.register(type(reporter)(config, nowhere), "terminalreporter")
+        # What others write in the course of the test, as --setup-show does, and live logs.
+        shown: Any = type(reporter)(config, cast("TextIO", Shown("shown", self._send_meanwhile)))
+        config.get_terminal_writer = lambda: shown._tw  # type: ignore[method-assign]  # noqa: SLF001
+        if logs is not None and isinstance(logs.log_cli_handler, logging.StreamHandler):
+            logs.log_cli_handler.setStream(shown)
+
+    def _send_meanwhile(self, kind: str, value: Any) -> None:
+        """Send what is of the test; what is of the session is told outside."""
+        if self._is_under_way:
+            self._send(kind, value)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self) -> None:
+        """Send what is written from now on."""
+        self._is_under_way = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self) -> None:
+        """Send no more of it."""
+        self._is_under_way = False
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> object:
+        """Have pytest-timeout end the test by a signal: a thread of its own would end all, without a report."""
+        if settings.method == "signal":
+            return None
+        hook = self._config.hook.pytest_timeout_set_timer
+        return hook(item=item, settings=settings._replace(method="signal"))
+
+    def pytest_enter_pdb(self) -> None:
+        """Refuse to wait for somebody who cannot answer."""
+        pytest.fail("no debugger reaches a sandboxed test", pytrace=False)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave the one test."""
@@ -149,8 +246,16 @@ class Reporter:
         self._send("problem", str(excrepr))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Tell that the test has ended the session."""
-        self._send("problem", f"it ended the session by {excinfo.exconly()}")
+        """Tell that the test has ended the session, and by what."""
+        raised = excinfo.value
+        if isinstance(raised, pytest.Session.Interrupted):
+            self._send("stop", str(raised))
+        elif not self._is_under_way:  # not the test, but what makes it ready in here
+            self._send("problem", f"it ended the session by {excinfo.exconly()}")
+        elif isinstance(raised, pytest.exit.Exception):
+            self._send("exit", [raised.msg, raised.returncode])
+        else:
+            self._send("interrupt", str(getattr(excinfo.getrepr(), "reprcrash", "")))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Send a report."""

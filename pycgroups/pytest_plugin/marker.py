@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import _pytest
 import pluggy
 import pytest
+from _pytest.junitxml import xml_key
+from _pytest.skipping import evaluate_xfail_marks, xfailed_key
 
 from pycgroups.containers.python import run_python
 from pycgroups.containers.streams import PIPE, STDOUT
@@ -63,6 +65,7 @@ _PHASES = ("setup", "call", "teardown")
 _PACKAGES = tuple(f"{path}/" for module in (_pytest, pluggy) for path in module.__path__)
 _FRAMES = tuple(f'  File "{place}' for place in (*_PACKAGES, inside.__file__, "<string>"))
 _GRACE = 1.0  # seconds after the timeout, in which a test writes its tracebacks and ends
+_LATER = 10.0  # seconds after pytest-timeout's timer, which runs inside and needs not have worked
 
 
 class Outcome(NamedTuple):
@@ -73,23 +76,56 @@ class Outcome(NamedTuple):
         verdict: the same, in words.
         reports: those of the test that have come, in their order.
         problem: why there are no more, as the inner pytest tells.
+        ended: what ends the session, which the test has raised; or None.
+        shown: what the inner pytest wrote for the terminal, by how many reports came before.
     """
 
     result: Result
     verdict: str
     reports: list[pytest.TestReport]
     problem: str
+    ended: BaseException | None
+    shown: dict[int, str]
+
+    @property
+    def last(self) -> list[pytest.TestReport]:
+        """The reports of the last attempt: pytest-rerunfailures makes more, of which each but the last says "rerun"."""
+        start = max((at for at, report in enumerate(self.reports) if report.when == "setup"), default=0)
+        reports = self.reports[start:]
+        is_over = bool(reports) and reports[-1].when == "teardown"
+        return [] if is_over and any(map(_is_rerun, reports)) else reports
 
     @property
     def is_complete(self) -> bool:
         """Whether the test was run to its end."""
-        return bool(self.reports) and self.reports[-1].when == "teardown"
+        return bool(self.last) and self.last[-1].when == "teardown"
 
 
-def protocol(item: pytest.Item, nextitem: pytest.Item | None, names: tuple[str, ...]) -> None:
-    """Run a test, and report; instead of pytest's own protocol."""
+def _is_rerun(report: pytest.TestReport) -> bool:
+    return report.outcome not in _OUTCOMES
+
+
+def protocol(
+    item: pytest.Item, nextitem: pytest.Item | None, names: tuple[str, ...], timer: float | None = None
+) -> None:
+    """Run a test, and report; instead of pytest's own protocol.
+
+    Args:
+        item: the test.
+        nextitem: the one after it.
+        names: of the options that the command line and the ini file have.
+        timer: seconds of pytest-timeout's timer, which is started inside; or None.
+    """
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in (*_reports(item, names), *_teardown(item, nextitem)):
+    reports, outcome = _reports(item, names, timer)
+    shown = {} if outcome is None else outcome.shown
+    for count, report in enumerate(reports):
+        _show(item, shown.get(count, ""))
+        item.ihook.pytest_runtest_logreport(report=report)
+    _show(item, shown.get(len(reports), ""))
+    if outcome is not None and outcome.ended is not None:  # pytest's own protocol reports no more of the test either
+        raise outcome.ended
+    for report in _teardown(item, nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
@@ -107,34 +143,44 @@ def _call(what: Callable[[], Any], when: When) -> pytest.CallInfo[Any]:
 
 
 def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
-    made: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    try:
+        made: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    except Exception:  # noqa: BLE001 (hooks of others, which may look for what was set up inside)
+        return pytest.TestReport.from_item_and_call(item, call)
     return made
 
 
 # -- reports -----------------------------------------------------------------------------------------------------------
 
 
-def _reports(item: pytest.Item, names: tuple[str, ...]) -> list[pytest.TestReport]:
-    call = _call(lambda: _run(item, names), "call")
+def _reports(
+    item: pytest.Item, names: tuple[str, ...], timer: float | None
+) -> tuple[list[pytest.TestReport], Outcome | None]:
+    """Run the test; return its reports, and what came out of the container, if there was one."""
+    call = _call(lambda: _run(item, names, timer), "call")
     if call.excinfo is not None:
-        return [_passed(item, "setup"), _report(item, call), _passed(item, "teardown")]
+        return [_passed(item, "setup"), _report(item, call), _passed(item, "teardown")], None
     outcome: Outcome = call.result
-    reports = outcome.reports if outcome.is_complete else [*outcome.reports, *_missing(item, outcome)]
+    reports = outcome.reports
+    if not outcome.is_complete and outcome.ended is None:
+        reports += _missing(item, outcome)
     # What the container and the inner pytest took to start is part of the set-up.
-    reports[0].duration += max(0.0, call.duration - sum(report.duration for report in reports))
+    for first in reports[:1]:
+        first.duration += max(0.0, call.duration - sum(report.duration for report in reports))
     for report in reports:
         if report.failed:
             report.sections.append(("sandbox", outcome.verdict))
-    return reports
+    return reports, outcome
 
 
 def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]:
     """Make the reports that did not come: the phase that was under way has failed."""
-    come = {report.when for report in outcome.reports}
+    come = {report.when for report in outcome.last}
     broken: When = "teardown" if "call" in come else "call"
     text = outcome.problem
     if not text or outcome.result.reason != "exited":
         text = f"{outcome.verdict.splitlines()[0]}: the test did not come to its end\n{text}".rstrip()
+    item.stash[xfailed_key] = evaluate_xfail_marks(item)  # as pytest does when it sets up the test
     if "setup" not in come:
         yield _passed(item, "setup")
     failed = _failed(item, text, broken)
@@ -162,16 +208,22 @@ def _failed(item: pytest.Item, text: str, when: When) -> pytest.TestReport:
 # -- the container -----------------------------------------------------------------------------------------------------
 
 
-def _run(item: pytest.Item, names: tuple[str, ...]) -> Outcome:
+def _run(item: pytest.Item, names: tuple[str, ...], timer: float | None) -> Outcome:
     """Run the inner pytest, and read what it sends."""
     try:
         options = words.marked(item, words.defaults(item.config, names))
+        if timer is not None:
+            options = {**options, "timeout": _earlier(options.get("timeout"), timer + _LATER)}
         result, answer = _run_inside(item, options)
     except (Error, pytest.UsageError) as error:
         problem = str(error)
     else:
         return _read(item, answer, result, words.verdict(result, options))
     pytest.fail(f"the test cannot be run in a container: {problem}", pytrace=False)
+
+
+def _earlier(timeout: float | None, other: float) -> float:
+    return other if timeout is None else min(seconds(timeout, "timeout"), other)
 
 
 def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
@@ -190,21 +242,42 @@ def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
 
 def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Outcome:
     reports: list[pytest.TestReport] = []
-    problems: list[str] = []
+    shown: dict[int, str] = {}
+    told: dict[str, list[Any]] = {"problem": [], "stop": [], "exit": [], "interrupt": []}
     try:
         for line in answer.splitlines():
             kind, value = json.loads(line)
             if kind == "report":
                 reports.append(_read_report(item, value))
-            elif kind == "problem":
-                problems.append(str(value))
             elif kind == "warning":
                 _warn(item, value)
             elif kind == "coverage":
                 _measured(item, value)
+            elif kind in {"property", "attribute"}:
+                _noted(item, kind, *value)
+            elif kind == "shown":
+                shown[len(reports)] = shown.get(len(reports), "") + value
+            elif kind == "logged":
+                _log(item.config, value)
+            else:
+                told[kind].append(value)
+        ended = _ended(told["exit"], told["interrupt"])
     except Exception as error:  # noqa: BLE001 (what comes from inside may be anything)
-        problems.append(f"what it answered is not understood: {error}")
-    return Outcome(result, verdict, reports, "\n".join(problems))
+        told["problem"].append(f"what it answered is not understood: {error!r}")
+        ended = None
+    outcome = Outcome(result, verdict, reports, "\n".join(map(str, told["problem"] + told["stop"])), ended, shown)
+    if told["stop"] and outcome.is_complete:
+        item.session.shouldstop = str(told["stop"][0])
+    return outcome
+
+
+def _ended(exits: list[Any], interrupts: list[Any]) -> BaseException | None:
+    """Return what the test raised to end the session, if it did; that all is well is not for it to say."""
+    for message, code in exits:
+        return pytest.exit.Exception(str(message), code if isinstance(code, int) and code else None)
+    for place in interrupts:
+        return KeyboardInterrupt(str(place))
+    return None
 
 
 def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
@@ -218,15 +291,25 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
         "override_ini": [*(config.option.override_ini or ()), *elsewhere],
     }
     worker = getattr(config, "workerinput", None)
-    place = "::".join((str(item.path), *item.nodeid.split("::")[1:]))
+    xml = config.stash.get(xml_key, None)
+    node = _node(item)
+    place = "::".join((str(item.path), *node.split("::")[1:]))
     return inside.Job(
-        node=item.nodeid,
+        node=node,
         arguments=[*(f"-p{name}" for name in config.option.plugins), place],
         options=options,
         coverage=_coverage(),
         over=None if timeout is None else time.monotonic() + timeout,
+        logs=_log_file(config) is not None,
+        junit=None if xml is None else xml.family,
         worker=None if worker is None else {name: value for name, value in worker.items() if _is_plain(value)},
     )
+
+
+def _node(item: pytest.Item) -> str:
+    """Return the id that the test has inside: without the group that a worker of pytest-xdist adds to it."""
+    own = "" if item.parent is None else f"{item.parent.nodeid}::{item.name}"
+    return own if own and item.nodeid.startswith(f"{own}@") else item.nodeid
 
 
 def _is_plain(value: Any) -> bool:
@@ -244,8 +327,11 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
         Exception: it is not.
     """
     report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
-    if report.nodeid != item.nodeid or report.when not in _PHASES or report.outcome not in _OUTCOMES:
+    outcomes = (*_OUTCOMES, "rerun") if item.config.pluginmanager.has_plugin("rerunfailures") else _OUTCOMES
+    if report.nodeid != _node(item) or report.when not in _PHASES or report.outcome not in outcomes:
         raise ValueError("a report of something else")
+    if report.nodeid != item.nodeid:
+        report.nodeid = item.nodeid
     report.location = item.location
     report.keywords = dict(report.keywords)
     report.duration = float(report.duration)
@@ -254,9 +340,45 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     if isinstance(where, list):
         report.longrepr = (str(where[0]), int(where[1]), str(where[2]))
     report.sections = [(str(name), str(text)) for name, text in report.sections]
+    # pytest quotes the words of a subtest whenever they are read.
+    context = getattr(report, "context", None)
+    if context is not None:
+        object.__setattr__(context, "kwargs", dict(data["_subtest.context"]["kwargs"]))
     report.user_properties = [(str(name), value) for name, value in report.user_properties]
     assert isinstance(report.longreprtext, str)  # whoever shows it does this
     return report
+
+
+def _show(item: pytest.Item, text: str) -> None:
+    """Write what the inner pytest writes in the course of a test: fixtures, for --setup-show."""
+    if text and item.config.pluginmanager.has_plugin("terminalreporter"):
+        item.config.get_terminal_writer().write(text)
+
+
+def _log_file(config: pytest.Config) -> Any:
+    """Return what writes the file of ``--log-file``, if there is one."""
+    logs: Any = config.pluginmanager.get_plugin("logging-plugin")
+    if logs is None or logs.log_file_handler.baseFilename == os.devnull:
+        return None
+    return logs.log_file_handler
+
+
+def _log(config: pytest.Config, text: str) -> None:
+    handler = _log_file(config)
+    if handler is not None:
+        handler.stream.write(str(text))
+        handler.flush()
+
+
+def _noted(item: pytest.Item, kind: str, name: Any, value: Any) -> None:
+    """Write what the fixtures of ``--junitxml`` were given; nothing, if the session makes no such file."""
+    xml = item.config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    if kind == "property":
+        xml.add_global_property(str(name), str(value))
+    else:
+        xml.node_reporter(getattr(item, "id", item.nodeid)).add_attribute(str(name), str(value))
 
 
 def _warn(item: pytest.Item, told: list[Any]) -> None:

@@ -25,8 +25,10 @@ _TIMEOUT = 60.0
 # What a test needs to behave inside as it does outside, and nobody keeps secrets in.
 _HANDED_ON = (
     *("CI", "COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LC_*", "NO_COLOR", "PYTHON*", "PY_COLORS", "TERM", "TZ"),
-    *("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTEST_THEME*", "PYTEST_XDIST_*"),
+    *("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTEST_THEME*", "PYTEST_TIMEOUT", "PYTEST_XDIST_*"),
 )
+# Where Hypothesis would write into the tests' own directory, which is read-only, and warn that it cannot.
+_ELSEWHERE = {"HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"}  # noqa: S108 (the container's own)
 _STOPPED = {"oom": ("memory", "out of memory"), "pids": ("pids", "out of processes"), "disk": ("disk", "out of disk")}
 
 
@@ -100,7 +102,9 @@ def _check(marker: pytest.Mark) -> None:
 
 def _environment(names: Iterable[str]) -> dict[str, Any]:
     patterns = (*_HANDED_ON, *names)
-    return {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
+    return _ELSEWHERE | {
+        name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)
+    }
 
 
 def verdict(result: Result, options: Mapping[str, Any]) -> str:

@@ -130,6 +130,14 @@ def test_what_cannot_be_written_is_told():
     assert done.stderr == "pycgroups: use stdin or stdout: No space left on device (ENOSPC)\n"
 
 
+@pytest.mark.parametrize("words", ["ps -a", "--version", "container ls"])
+def test_what_cannot_be_written_as_stdout_is_closed_is_told(words):
+    words_of = [*COMMAND, *words.split()]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *words_of], capture_output=True, text=True, check=False)
+    assert done.returncode == (125 if words == "--version" else 1)
+    assert done.stderr == "pycgroups: use stdin or stdout: Bad file descriptor (EBADF)\n"
+
+
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_is_closed_is_no_file_of_ours(redirection, tmp_path):
     told = tmp_path / "told"

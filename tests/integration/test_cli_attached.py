@@ -298,3 +298,8 @@ def test_what_docker_users_type(command, store, root):
         assert command(*words, "--rootfs", str(root), "--", "sh").returncode == 0
         facts = store.containers.get(words[-1]).inspect()
         assert (facts["stdin_open"], facts["config"]["tty"]) == (True, True)
+
+
+def test_start_of_one_that_runs_joins_it(command, run):
+    run("sh", "-c", "read word; echo $word", stdin_open=True, name="job", detach=True)
+    assert command("start", "-ai", "job", input="said\n").stdout == "said\n"

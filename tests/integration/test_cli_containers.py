@@ -6,6 +6,8 @@ import io
 import json
 import os
 import socket
+import stat
+import subprocess
 import sys
 import tarfile
 import time
@@ -49,6 +51,11 @@ def test_a_life(command, store):
     assert command("start", "web") == (0, "web\n", "")
     wait_for(lambda: command("logs", "web") == (0, "hi\n", ""))
     assert "running" in command("ps")[1]
+    assert command("start", "web") == (0, "web\n", "")
+    assert command("logs", "-n", "-1", "web") == command("logs", "--tail", "-1", "web") == (0, "hi\n", "")
+    assert command("ps", "-q", "--filter", "before=web") == command("ps", "-q", "--filter", "since=web") == (0, "", "")
+    assert command("ps", "-q", "--filter", "network=none", "--filter", "health=none")[1].strip() == held.id[:12]
+    assert command("ps", "--filter", "before=nobody")[0] == 1
     assert command("exec", "-e", "A=5", "web", "sh", "-c", "echo $A; exit 3") == (3, "5\n", "")
     assert command("exec", "web", "--", "echo", "--", "word") == (0, "-- word\n", "")
     assert command("rename", "web", "site")[0] == 0
@@ -241,7 +248,7 @@ def test_at_a_terminal(run, store):
     with Session(sys.executable, "-m", "pycgroups", "logs", "-f", "web", env=env) as session:
         session.expect("ready")
         session.type("\3")
-        assert (session.end(), "interrupted" in session.seen) == (0, False)
+        assert (session.end(), "interrupted" in session.seen) == (130, False)
     with Session(sys.executable, "-m", "pycgroups", "cp", "web:/etc/passwd", "-", env=env) as session:
         session.expect("stdout is a terminal")
         assert session.end() == 1
@@ -307,6 +314,35 @@ def test_files(command, store, own_root, tmp_path):
     for words in (["diff", "web"], ["commit", "web"]):
         code, _, error = command(*words)
         assert (code, "not made of an image" in error) == (1, True)
+
+
+def test_one_that_ends_when_it_likes_is_waited_for(command, store):
+    script = "trap 'sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    held = store.containers.create(["sh", "-c", script], name="web", image="host", stop_timeout=0.1)
+    held.start()
+    wait_for(lambda: command("logs", "web")[1] == "ready\n")
+    assert command("stop", "-t", "-1", "web") == (0, "web\n", "")
+    assert held.exit_code == 3
+
+
+def test_export_writes_into_what_is_special(command, store, own_root, tmp_path):
+    """And follows links, as the shell does."""
+    store.containers.create(["true"], rootfs=own_root, name="web")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_text("old")
+    for name in ("fifo", "file"):
+        os.symlink(name, tmp_path / f"to-{name}")
+    for name in ("fifo", "to-fifo"):
+        with open(tmp_path / "read", "w+b") as file, subprocess.Popen(["cat", tmp_path / name], stdout=file) as cat:
+            assert command("export", "-o", str(tmp_path / name), "web") == (0, "", "")
+            cat.wait()
+            tarfile.open(tmp_path / "read").close()
+    assert command("export", "-o", str(tmp_path / "to-file"), "web") == (0, "", "")
+    tarfile.open(tmp_path / "file").close()
+    assert [os.readlink(tmp_path / f"to-{name}") for name in ("fifo", "file")] == ["fifo", "file"]
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "file", "read", "to-fifo", "to-file"]
+    assert command("cp", "web:/etc/hostname", str(tmp_path / "fifo"))[0] == 1
+    assert stat.S_ISFIFO(os.lstat(tmp_path / "fifo").st_mode)
 
 
 def test_changes(command, store):

@@ -145,6 +145,21 @@ def test_save_and_load(box, scratch):
         assert said("run", "me/app:2") == "upper\n"
 
 
+def test_save_to_a_pipe_that_nobody_reads(box):
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([*COMMAND, "save", "box:1"], stdout=write, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_save_to_a_device_that_is_a_pipe(box):
+    done = call("save", "box:1", "-o", "/dev/stdout", text=False)
+    assert (done.returncode, done.stdout) == (0, call("save", "box:1", text=False).stdout)
+
+
 def test_save_and_load_through_a_pipe(box):
     done = call("save", "box:1", text=False)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -115,6 +115,21 @@ def test_a_table_on_a_terminal_that_ctrl_c_ends(run, elsewhere):
         assert session.end() == 0
 
 
+@pytest.mark.parametrize(("term", "width"), [("dumb", 120), ("xterm", 40), ("xterm", 10)])
+def test_a_table_on_a_terminal_that_can_do_little(run, elsewhere, term, width):
+    held = run(name="web-with-a-name")
+    environ = elsewhere | {"TERM": term}
+    with Session(*COMMAND, "stats", "--interval", "20ms", env=environ, size=(24, width)) as session:
+        for _ in range(2):
+            session.expect("CONTA" if width < 40 else "CONTAINER ID")
+            session.expect(held.id[:3] if width < 40 else rf"{held.id[:12]} +web-with-a-name")
+        session.type("\x03")
+        session.end()
+    with Session(*COMMAND, "ps", env=environ, size=(24, width)) as session:
+        session.expect(rf"{held.id[:12]} .*web-with-a-name\r\n")
+        assert session.end() == 0
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_picture_is_drawn_when_it_is_interrupted(run, elsewhere, tmp_path, ending):
     run(name="web")
@@ -163,6 +178,21 @@ def test_processes_and_what_would_steer_a_terminal(command, run):
     assert [(each["inner_pid"], each["user"]) for each in listed] == [(1, "root"), (2, "root"), (3, "root")]
 
 
+def test_a_log_that_is_followed_ends_by_ctrl_c_as_dockers(run, elsewhere):
+    run("sh", "-c", "echo ready; exec sleep 1000", name="web")
+    with subprocess.Popen(
+        [*COMMAND, "logs", "-f", "web"], env=elsewhere, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE) == ("", "")
+    assert process.returncode == 128 + signal.SIGINT
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "logs", "web"], env=elsewhere, capture_output=True, check=False
+    )
+    assert (done.returncode, b"Bad file descriptor" in done.stderr) == (1, True)
+
+
 # -- events -----------------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +228,7 @@ def test_each_as_a_template_has_it(command, run):
     wait_for(lambda: "die" in command(*words, form)[1])
     shown = ["container\tcreate web ", "container\tstart web ", "container\tdie web 3"]
     assert command(*words, form) == (0, "\n".join([*shown, ""]), "")
+    assert command(*words, "{{.Actor.Attributes.exit_code}}") == (0, "\n\n3\n", "")
     code, out, err = command(*words, "{{.When}}")
     assert (code, out, "Time, TimeNano" in err) == (125, "", True)
 
@@ -212,4 +243,4 @@ def test_what_other_processes_do_is_told_at_once(make, elsewhere):
         assert "exit_code=137" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=PATIENCE)[0] == ""
-    assert process.returncode == 0
+    assert process.returncode == 128 + signal.SIGINT

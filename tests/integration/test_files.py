@@ -596,6 +596,34 @@ def test_devices(stopped, own_root, scratch):
     assert stopped.copy_in(archive, "/tmp").left_out == ("tmp/null", "tmp/again")
 
 
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_what_is_special_is_not_replaced(stopped, own_root, scratch, way):
+    """A file in the place of /dev/null would break the whole host."""
+    here, there = scratch / "here", own_root / "tmp/there"
+    for top in (here, there):
+        top.mkdir()
+        (top / "file").write_text("content")
+        (top / "tree").mkdir()
+        (top / "tree/node").write_text("content")
+    top, copy = (there, stopped.copy_in) if way == "in" else (here, stopped.copy_out)
+    from_, to = (f"{here}", "/tmp/there") if way == "in" else ("/tmp/there", f"{here}")
+    (top / "other").mkdir()
+    nodes = [top / "node", top / "other/node", top / "other/file"]
+    for path in nodes:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3)) if ROOT else os.mkfifo(path)
+    os.symlink("node", top / "link")
+    before = [os.lstat(path) for path in [*nodes, top / "link"]]
+    for words in ("file node", "file link", "file other", "tree node", "tree/. other"):
+        source, destination = words.split()
+        with pytest.raises(pc.Error, match="the place of"):
+            copy(f"{from_}/{source}", f"{to}/{destination}")
+    assert [os.lstat(path) for path in [*nodes, top / "link"]] == before
+    os.mkfifo((here if way == "in" else there) / "fifo")
+    for _ in range(2):  # of its kind
+        copy(f"{from_}/fifo", f"{to}/other")
+    assert stat.S_ISFIFO(os.stat(top / "other/fifo").st_mode)
+
+
 def test_a_large_sparse_file_stays_sparse(stopped, own_root, scratch):
     with open(own_root / "sparse", "wb") as file:
         file.truncate(10 * 2**30)
@@ -625,9 +653,38 @@ def test_what_the_kernel_makes(bundle, own_root, scratch):
         for path in ("/proc/kcore", "/dev/zero"):
             with pytest.raises(pc.Error):
                 files.copy_out(path, scratch / "out")
+        files.copy_out("/proc/version", scratch / "version")
+        assert (scratch / "version").read_text() == Path("/proc/version").read_text()
+        files.copy_in("/proc/version", "/tmp/version")
+        assert files.read_text("/tmp/version") == Path("/proc/version").read_text()
+        with pytest.raises(pc.Error, match="copy from the container /proc/1/mem"):
+            files.copy_out("/proc/1/mem", scratch / "out")
         files.copy_out("/", scratch / "all")
     assert os.listdir(scratch / "all/proc") == os.listdir(scratch / "all/sys") == []
     assert (scratch / "all/etc/passwd").exists()
+
+
+def test_a_file_that_becomes_shorter_meanwhile(files, own_root, scratch):
+    """Of what has gone there are zeros, as with tar(1)."""
+    (own_root / "tmp/a").mkdir()
+    (own_root / "tmp/a/b").write_bytes(b"x" * 2**20)
+    chunks = files.export()
+    for chunk in chunks:
+        if b"tmp/a/b" in chunk:
+            os.truncate(own_root / "tmp/a/b", 1000)
+    (own_root / "tmp/a/b").write_bytes(b"x" * 2**20)
+
+    class Cutting(io.BytesIO):
+        def write(self, data):
+            if os.stat(own_root / "tmp/a/b").st_size > 1000:
+                os.truncate(own_root / "tmp/a/b", 1000)
+            return super().write(data)
+
+    tar = Cutting()
+    files.copy_out("/tmp/a/b", tar)
+    tar.seek(0)
+    with tarfile.open(fileobj=tar) as archive:
+        assert len(archive.extractfile("b").read()) == 2**20
 
 
 def test_what_is_mounted_is_written_to_and_stays(bundle, own_root, scratch):

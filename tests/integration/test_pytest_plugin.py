@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -124,6 +125,52 @@ def test_a_sandboxed_test_is_reported_as_any_other(pytests, pytester, monkeypatc
 
 
 @slow_in_vm
+def test_what_is_recorded_for_junit_is_in_its_file(pytests, pytester):
+    code = """
+    import pytest
+
+    @pytest.mark.sandboxed
+    @pytest.mark.parametrize("word", ["a::b"])
+    def test_it(word, record_testsuite_property, record_xml_attribute, record_property):
+        record_testsuite_property("suite", "<&>")
+        record_xml_attribute("assertions", 3)
+        record_property("word", word)
+        with pytest.raises(TypeError, match="name parameter"):
+            record_testsuite_property(3, 3)
+    """
+    pytests("--junitxml=junit.xml", "-o", "junit_family=xunit1", test_it=code).assert_outcomes(passed=1, warnings=1)
+    suite = ET.parse(pytester.path / "junit.xml").getroot()[0]
+    assert [one.attrib for one in suite.findall("properties/property")] == [{"name": "suite", "value": "<&>"}]
+    (case,) = suite.findall("testcase")
+    assert case.attrib["assertions"] == "3"
+    assert [one.attrib for one in case.findall("properties/property")] == [{"name": "word", "value": "a::b"}]
+    assert suite.attrib["tests"] == "1"
+    pytests().assert_outcomes(passed=1, warnings=1)
+
+
+@slow_in_vm
+@pytest.mark.parametrize("flag", ["--setup-show", "--setup-only", "--setup-plan"])
+def test_fixtures_of_a_sandboxed_test_are_shown(flag, pytests):
+    code = """
+    import pytest
+    @pytest.fixture(scope="session")
+    def of_session(): pass
+    @pytest.fixture(params=[7])
+    def of_test(request, of_session): pass
+    MARKER
+    def test_it(of_test): pass
+    """
+
+    def shown(marker):
+        lines = pytests(flag, test_it=code.replace("MARKER", marker)).outlines
+        return [line for line in lines if re.match(r"(SETUP|TEARDOWN| |\.)", line)]
+
+    plain = shown("")
+    assert len(plain) >= 5
+    assert shown("@pytest.mark.sandboxed") == plain
+
+
+@slow_in_vm
 @pytest.mark.requires("limits")
 def test_a_limit_is_told_in_the_failure(pytests):
     code = """
@@ -182,9 +229,6 @@ def late():
 def test_in_the_end(late):
     pass
 
-def test_stops():
-    pytest.exit("enough")
-
 @pytest.mark.sandboxed(image="debian:13")
 def test_image():
     pass
@@ -203,7 +247,7 @@ def test_size():
 def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pytests):
     timeout = "40" if features.IN_VM else "4"
     result = pytests(test_it=BROKEN.replace("TIMEOUT", timeout))
-    result.assert_outcomes(passed=1, failed=7, errors=1)
+    result.assert_outcomes(passed=1, failed=6, errors=1)
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_in_the_end*",
@@ -215,7 +259,6 @@ def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pyte
             "*- sandbox -*",
             "exited with 3: the test did not come to its end",
             "killed by SIGSEGV: the test did not come to its end",
-            "it ended the session by *Exit: enough",
             "the test cannot be run in a container: *image*'debian:13'*",
             "the test cannot be run in a container: sandboxed() does not take colour: *",
             "the test cannot be run in a container: option memory: got 'lots'*",
@@ -223,6 +266,194 @@ def test_what_does_not_come_to_its_end_is_a_failure_and_the_session_goes_on(pyte
     )
     assert "_pytest/runner.py" not in said(result)
     assert "INTERNALERROR" not in said(result)
+
+
+@slow_in_vm
+def test_what_is_killed_may_be_expected_to_fail_and_hooks_look_for_its_fixtures_in_vain(pytests, pytester):
+    pytester.makeconftest(
+        """
+        import pytest
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item):
+            report = yield
+            if report.failed:
+                item.funcargs["tmp_path"]
+            return report
+        """
+    )
+    code = """
+    import os, pytest
+    pytestmark = pytest.mark.sandboxed
+
+    def test_dies(tmp_path): os._exit(3)
+    @pytest.mark.xfail(reason="known")
+    def test_known(): os._exit(3)
+    @pytest.mark.xfail(raises=ValueError)
+    def test_other(): os._exit(3)
+    def test_after(): pass
+    """
+    result = pytests("-rx", test_it=code)
+    result.assert_outcomes(passed=1, failed=2, xfailed=1)
+    result.stdout.fnmatch_lines(
+        ["exited with 3: the test did not come to its end", "XFAIL test_it.py::test_known - known*"]
+    )
+
+
+@slow_in_vm
+def test_logs_are_shown_live_and_written_to_the_file(pytests, pytester):
+    code = """
+    import logging
+    import pytest
+    @pytest.fixture
+    def made():
+        logging.info("set up")
+    MARKER
+    def test_it(made, caplog):
+        logging.getLogger("a").info("seen")
+        logging.getLogger("a").debug("unseen")
+        assert "seen" in caplog.text
+    """
+    pytester.makeconftest("import logging\ndef pytest_sessionstart(): logging.getLogger('c').warning('starts')")
+    flags = ("--log-level=DEBUG", "--log-cli-level=INFO", "--log-file=log", "--log-file-level=INFO")
+
+    def logged(marker):
+        lines = pytests(*flags, test_it=code.replace("MARKER", marker)).outlines
+        shown = [line for line in lines if re.match(r"-+ live log|INFO|WARNING|PASSED|test_it.py::", line)]
+        return shown, (pytester.path / "log").read_text()
+
+    plain = [re.sub(r"test_it.py:\d+", "test_it.py", part) for part in map(str, logged(""))]
+    assert "live log setup" in plain[0]
+    assert "set up" in plain[1]
+    marked = map(str, logged("@pytest.mark.sandboxed"))
+    assert [re.sub(r"test_it.py:\d+", "test_it.py", part) for part in marked] == plain
+
+
+@slow_in_vm
+def test_subtests_and_a_breakpoint(pytests):
+    code = """
+    import pytest
+    pytestmark = pytest.mark.sandboxed
+    def test_parts(subtests):
+        with subtests.test("part", number=1):
+            assert False
+    def test_stops():
+        breakpoint()
+    """
+    result = pytests(test_it=code)
+    result.stdout.fnmatch_lines(
+        [
+            "SUBFAILED[[]part[]] (number=1) test_it.py::test_parts - assert False",
+            "FAILED test_it.py::test_parts - contains 1 failed subtest",
+            "FAILED test_it.py::test_stops - Failed: no debugger reaches a sandboxed test",
+        ]
+    )
+
+
+TIMED = """
+import pytest, signal, time
+
+@pytest.fixture
+def slow():
+    time.sleep(100)
+
+@pytest.fixture
+def ends():
+    yield
+    print("torn down")
+
+@pytest.mark.sandboxed
+@pytest.mark.timeout(1, method="METHOD")
+def test_in_call(ends):
+    print("printed before")
+    time.sleep(100)
+
+@pytest.mark.sandboxed
+@pytest.mark.timeout(1, method="METHOD", func_only=True)
+def test_function():
+    time.sleep(100)
+
+@pytest.mark.sandboxed(timeout=None)
+@pytest.mark.timeout(1, method="METHOD")
+def test_in_setup(slow): pass
+
+@pytest.mark.sandboxed
+@pytest.mark.timeout(1, method="METHOD")
+def test_plainly_ignored():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    time.sleep(100)
+
+def test_after(): pass
+"""
+
+
+@slow_in_vm
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_pytest_timeout_shows_where_the_test_was(method, pytests, monkeypatch):
+    monkeypatch.setattr(marker, "_LATER", 3.0)
+    result = pytests("-p", "timeout", test_it=TIMED.replace("METHOD", method))
+    result.assert_outcomes(passed=1, failed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py:5: Failed",
+            "*- sandbox -*",
+            ">       time.sleep(100)",
+            "E       Failed: Timeout (>1.0s) from pytest-timeout.",
+            "test_it.py:16: Failed",
+            "*- Captured stdout call -*",
+            "printed before",
+            "*- sandbox -*",
+            "exited with 0",
+            "*- Captured stdout teardown -*",
+            "torn down",
+            "test_it.py:21: Failed",
+            "timeout=4 seconds were over, and all its processes were killed: the test did not come to its end",
+            '  File "*test_it.py", line 31 in test_plainly_ignored',
+        ]
+    )
+    assert "containers/job.py" not in said(result)
+
+
+@slow_in_vm
+@pytest.mark.parametrize(
+    ("ends", "code", "passed", "told"),
+    [
+        ('pytest.exit("enough", returncode=7)', 7, 0, "!* _pytest.outcomes.Exit: enough !*"),
+        ('pytest.exit("enough", returncode=0)', 2, 0, "!* _pytest.outcomes.Exit: enough !*"),
+        ("raise KeyboardInterrupt", 2, 0, "!* KeyboardInterrupt: *test_it.py:6: KeyboardInterrupt !*"),
+        ('request.session.shouldstop = "enough"', 2, 1, "!* Interrupted: enough !*"),
+    ],
+    ids=["exit", "exit-0", "interrupt", "stop"],
+)
+def test_what_ends_the_session_ends_it(ends, code, passed, told, pytester):
+    test = f"""
+    import pytest
+    @pytest.mark.sandboxed
+    def test_before(): pass
+    @pytest.mark.sandboxed
+    def test_ends(request):
+        {ends}
+    def test_after(): pass
+    """
+    pytester.makepyfile(test_it=test)
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest")
+    result.assert_outcomes(passed=1 + passed)
+    result.stdout.fnmatch_lines([told])
+    assert result.ret == code
+
+
+@slow_in_vm
+def test_a_session_that_does_not_begin_inside_is_a_failed_test(pytests, pytester):
+    pytester.makeconftest(
+        f"""
+        import os, pytest
+        def pytest_sessionstart():
+            if os.getpid() != {os.getpid()}:
+                pytest.exit("no server")
+        """
+    )
+    result = pytests(test_it="import pytest\n@pytest.mark.sandboxed\ndef test_it(): pass\ndef test_next(): pass")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["it ended the session by *Exit: no server"])
 
 
 @pytest.mark.skipif(features.lack("limits") is None, reason="there are limits here")
@@ -283,6 +514,22 @@ def test_strict_sessions_with_plugins_left_out(plugins, strict, pytests):
     def test_it(): pass
     """
     pytests(*plugins, *strict, test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
+def test_hypothesis_has_a_place_to_write_to(pytester):
+    code = """
+    import pytest
+    from hypothesis import given, strategies
+    @pytest.mark.sandboxed
+    @given(strategies.integers())
+    def test_it(number):
+        assert number < 100
+    """
+    pytester.makepyfile(test_it=code)
+    result = pytester.runpytest_subprocess("-W", "error")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E   *assert 100 < 100"])
 
 
 @slow_in_vm

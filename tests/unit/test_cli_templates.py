@@ -14,7 +14,13 @@ FACTS = {
     "name": "web",
     "image": "sha256:5",
     "state": {"status": "stopped", "exit_code": 3, "oom": False, "finished": None},
-    "config": {"image": "debian:13", "command": ["sh", "-c"], "labels": [["a", "b"], ["c", ""]]},
+    "config": {
+        "image": "debian:13",
+        "command": ["sh", "-c"],
+        "labels": [["a", "b"], ["c", ""]],
+        "volumes": [{"kind": "volume", "source": "data", "destination": "/var/data"}],
+    },
+    "created": "2026-01-01T12:00:00Z",
 }
 
 
@@ -43,11 +49,18 @@ def test_templates(template, text):
         assert templates.render(template, FACTS) == text
 
 
+def test_a_key_that_is_not_there_is_empty():
+    facts = {"Actor": {"Attributes": templates.Keys({"exit_code": "3"})}}
+    asked = '{{.Actor.Attributes.exit_code}}{{.Actor.Attributes.none}}{{index .Actor.Attributes "no"}}'
+    assert templates.render(asked, facts) == "3"
+    assert templates.render("{{json .Actor}}", facts) == '{"Attributes": {"exit_code": "3"}}'
+
+
 @pytest.mark.parametrize(
     ("template", "error"),
     [
         ("{{.State.Going}}", r"no field Going in \.State; there are: status, exit_code, oom, finished"),
-        ("{{.Nothing}}", "no field Nothing in it; there are: id, name, image, state, config"),
+        ("{{.Nothing}}", "no field Nothing in it; there are: id, name, image, state, config, created"),
         ("{{.State.Finished.Year}}", r"no field Year in \.State\.Finished; it has none"),
         ("{{.Name}} {{.State.Status}", r"template: \{\{\.State\.Status\} is not closed by \}\}"),
     ],
@@ -114,6 +127,16 @@ def test_json_is_what_it_was(capsys):
         (["ancestor=debian:13"], True),
         (["ancestor=debian:12"], False),
         (["ancestor=sha256:5"], True),
+        (["health=none"], True),
+        (["health=healthy"], False),
+        (["volume=data"], True),
+        (["volume=/var/data"], True),
+        (["volume=other"], False),
+        (["network=none"], True),
+        (["network=host"], False),
+        (["before=2026-01-02"], True),
+        (["since=2026-01-02"], False),
+        (["since=2025-01-02"], True),
     ],
 )
 def test_filters(asked, wanted):

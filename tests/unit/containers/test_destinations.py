@@ -13,6 +13,11 @@ from pycgroups.errors import Error, NotFound
 DIRECTORY = os.stat("/")
 with tempfile.NamedTemporaryFile() as one:
     FILE = os.fstat(one.fileno())
+DEVICE = os.stat("/dev/null")
+ours, theirs = os.pipe()
+FIFO = os.fstat(ours)
+os.close(ours)
+os.close(theirs)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,9 @@ def test_paths_that_say_that_they_are_directories(path, expected):
         (False, b"f", b"/new/", None, NotFound),
         (False, b"f", b"/old", FILE, True),
         (False, b"f", b"/old/", FILE, Error),
+        (False, b"f", b"/device", DEVICE, Error),
+        (False, b"f", b"/fifo", FIFO, Error),
+        (True, b"d", b"/device", DEVICE, Error),
         (False, b"f", b"/dir", DIRECTORY, False),
         (True, b"d", b"/new", None, True),
         (True, b"d", b"/new/", None, True),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from pycgroups._native import vfs
-from pycgroups.errors import ImageError
+from pycgroups.errors import Error, ImageError
+from pycgroups.images import entries
 from pycgroups.images.entries import Entries, Seen, open_file, walk
 from pycgroups.images.tar.reader import Reader
 from pycgroups.images.tar.writer import archive
@@ -102,6 +104,61 @@ def test_a_file_that_becomes_shorter(tree, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ImageError, match="shorter"):
         list(made[1])
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_file_that_becomes_shorter_is_padded(tree, tmp_path, sparse):
+    with open(tmp_path / "file", "wb") as file:
+        file.write(b"x" * 600_000)
+        if sparse:
+            file.truncate(2**21)
+    made = Entries(sparse=sparse, padded=True).entry(seen(tree, b"file"))
+    assert made is not None
+    os.truncate(tmp_path / "file", 5)
+    packed = b"".join(archive([made]))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as others, others.extractfile("file") as file:
+        read = file.read()
+    assert len(read) == (2**21 if sparse else 600_000)
+    assert read.rstrip(b"\0") == b"x" * 5
+
+
+def test_files_whose_size_is_not_what_the_kernel_says():
+    for directory, name in (
+        ("/proc", b"version"),
+        ("/proc/self", b"cmdline"),
+        ("/sys/kernel/mm/transparent_hugepage", b"enabled"),
+    ):
+        if not os.path.exists(f"{directory}/{os.fsdecode(name)}"):
+            continue
+        fd = os.open(directory, os.O_RDONLY)
+        try:
+            for sparse in (True, False):
+                made = Entries(sparse=sparse).entry(seen(fd, name))
+                assert made is not None
+                content = b"".join(made[1])
+                assert content == Path(directory, os.fsdecode(name)).read_bytes()
+                assert made[0].size == len(content)
+        finally:
+            os.close(fd)
+
+
+def test_what_says_nothing_of_its_size_and_has_no_end(monkeypatch):
+    monkeypatch.setattr(entries, "_MOST_UNKNOWN", 100)
+    fd = os.open("/proc", os.O_RDONLY)
+    try:
+        with pytest.raises(Error, match="read meminfo: tells no size, and has more than 100 bytes"):
+            Entries().entry(seen(fd, b"meminfo"))
+    finally:
+        os.close(fd)
+
+
+def test_a_file_that_grows_is_as_large_as_it_was(tree, tmp_path):
+    (tmp_path / "file").write_text("")
+    empty = seen(tree, b"file")
+    (tmp_path / "file").write_text("more")
+    made = Entries().entry(empty)
+    assert made is not None
+    assert (made[0].size, b"".join(made[1])) == (0, b"")
 
 
 @pytest.mark.parametrize("name", [b"file", b"sparse", b"link", b"hard"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import types
 
 import pytest
 
@@ -118,6 +119,39 @@ def test_a_report_of_something_else_is_a_problem_and_no_crash(request, changes):
     assert outcome.reports == []
     assert not outcome.is_complete
     assert outcome.problem.startswith("what it answered is not understood")
+
+
+@pytest.mark.parametrize(
+    ("id_", "inside"),
+    [
+        ("test_it.py::A::test_a[x@y]", "test_it.py::A::test_a[x@y]"),
+        ("test_it.py::A::test_a[x@y]@group", "test_it.py::A::test_a[x@y]"),
+        ("of its own@kind", "of its own@kind"),
+    ],
+)
+def test_the_group_of_xdist_is_no_part_of_the_id(id_, inside):
+    """With --dist=loadgroup, and a pytest before 9.2, workers add it."""
+    item = types.SimpleNamespace(nodeid=id_, name="test_a[x@y]", parent=types.SimpleNamespace(nodeid="test_it.py::A"))
+    assert marker._node(item) == inside
+
+
+def test_of_several_attempts_the_last_one_counts(request):
+    first = [["report", a_report(request, when=when)] for when in ("setup", "call", "teardown")]
+    first[1][1]["outcome"] = "rerun"
+    second = [["report", a_report(request, when=when)] for when in ("setup", "call", "teardown")]
+    assert not read(request, *first).reports[1:]  # without the plugin, which knows the word
+    request.config.pluginmanager.register(object(), "rerunfailures")
+    try:
+        attempts = [read(request, *reports) for reports in (first, first + second[:2], first + second)]
+    finally:
+        request.config.pluginmanager.unregister(name="rerunfailures")
+    assert [len(outcome.reports) for outcome in attempts] == [3, 5, 6]
+    assert [[report.when for report in outcome.last] for outcome in attempts] == [
+        [],
+        ["setup", "call"],
+        ["setup", "call", "teardown"],
+    ]
+    assert [outcome.is_complete for outcome in attempts] == [False, False, True]
 
 
 @pytest.mark.parametrize("line", [b"\xff", b"{", [], ["report"], ["warning", []], ["report", None], "x"])
