@@ -50,7 +50,10 @@ enum {
     EVENT_BYTES = 4096,        /* so much is appended by one write as a whole */
     KILLS_MOST = 5,            /* by the signal for that; then by SIGKILL */
     REAPING_MSEC = 1000,
+    LEFT_LOOKS = 100,          /* at those that an init has left, 10 ms each */
     NO_STATUS = -1,
+    LOCK_EX_ = 2,              /* flock(2) */
+    LOCK_NB_ = 4,
     LOOKS = 10,                /* at its disk, in a second */
     LEFT_BYTES = 1 << 20,      /* of an ext4 that has refused a write: it takes the pages of a large one all, or none, */
     LEFT_PART = 16,            /* and of a small one this part at most */
@@ -335,6 +338,14 @@ static int point_to(const char **to, uint32_t count, const char **text)
     return 1;
 }
 
+/* Those that wait because they are blocked: they were not meant for what comes. */
+static void forget_signals(void)
+{
+    static const uint64_t ignored[4] = {1}; /* SIG_IGN: sigaction(2) discards what waits */
+    for (int signal = 1; signal <= 64; signal++)
+        SYS(rt_sigaction, signal, ignored, 0, SIGNAL_SET_BYTES);
+}
+
 /* Execute the command whose words come after so many others, with /dev/null and no signal blocked. It returns only when
  * that failed. The descriptors 0 to 2 are closed. */
 static void execute(uint32_t before, uint32_t argc, uint32_t envc)
@@ -349,6 +360,7 @@ static void execute(uint32_t before, uint32_t argc, uint32_t envc)
     if (SYS(openat, AT_FDCWD, "/dev/null", O_RDWR, 0) == 0)
         for (int fd = 1; fd < 3; fd++)
             SYS(dup3, 0, fd, 0);
+    forget_signals();
     reset_signals();
     mask_signals(0);
     SYS(execve, argv[0], argv, envp);
@@ -521,6 +533,37 @@ static void wait_for_end(void)
     }
 }
 
+/* Those of a group of v1 that this process sees, by their pids. How many there were. */
+static int kill_listed(const char *text, size_t length)
+{
+    int count = 0;
+    long pid = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            pid = pid * 10 + text[i] - '0';
+            continue;
+        }
+        count += pid > 1 && SYS(kill, pid, SIGKILL_) == 0;
+        pid = 0;
+    }
+    return count;
+}
+
+/* An init that was killed could not kill the others, and without a pid namespace the kernel does not. */
+static void kill_left(void)
+{
+    char text[4096];
+    struct { int64_t sec, nsec; } pause = {0, 10 * MSEC};
+    if (!is_given(plan, MONITOR_PROCS) || SYS(write, MONITOR_PROCS, "1", 1) == 1)
+        return;
+    for (int i = 0; i < LEFT_LOOKS; i++) {
+        long got = SYS_RETRY(pread64, MONITOR_PROCS, text, sizeof text, 0);
+        if (got <= 0 || !kill_listed(text, (size_t)got))
+            return;
+        SYS(nanosleep, &pause, 0);
+    }
+}
+
 /* The init has told it, or the process was the program itself. An init that has ended without a word was killed, and took
  * the program with it: all other signals wait for it, and it has its socket for as long as we do. Who reaps it, and when,
  * need not be known then. */
@@ -531,6 +574,7 @@ static void find_status(void)
     if (program_status != NO_STATUS)
         return;
     if (is_given(plan, MONITOR_CONTROL)) {
+        kill_left();
         program_status = SIGKILL_;
         return;
     }
@@ -634,13 +678,39 @@ static int is_absent(const char *name)
     return SYS(faccessat, MONITOR_DIRECTORY, name, 0) == -ENOENT;
 }
 
+static long open_kept(void)
+{
+    return SYS(openat, MONITOR_DIRECTORY, "kept", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+}
+
+/* Somebody stops the container to start it anew, and lives. */
+static int is_kept(void)
+{
+    long fd = open_kept(), ret = fd < 0 ? fd : SYS(flock, fd, LOCK_EX_ | LOCK_NB_);
+    if (fd >= 0)
+        SYS(close, fd);
+    return ret == -EAGAIN;
+}
+
+/* Wait for that one. Whether it has died over it: else it has removed the file, or the start has. */
+static int is_kept_in_vain(void)
+{
+    SYS(close_range, MONITOR_GATE, ~0U, 0); /* what the container has held is for the start */
+    long fd = open_kept();
+    if (fd < 0)
+        return 0;
+    SYS_RETRY(flock, fd, LOCK_EX_);
+    SYS(close, fd);
+    return !is_absent("kept");
+}
+
 static int wants_command(void)
 {
     uint32_t asked = asked_of_command();
     if (plan->argc == 0 || (asked & MONITOR_IF_FAILED && program_status == 0))
         return 0;
     if (!(plan->command & MONITOR_AGAIN))
-        return is_absent("kept");
+        return !is_kept();
     return asked & MONITOR_AGAIN && kills == 0 && is_absent("stopped");
 }
 
@@ -712,5 +782,7 @@ static void __attribute__((noreturn, used, no_stack_protector)) bare_main(void)
         if (wants_command())
             become_command();
     }
+    if (plan->argc > 0 && !(plan->command & MONITOR_AGAIN) && is_kept_in_vain())
+        become_command();
     leave(0);
 }

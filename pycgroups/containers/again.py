@@ -14,6 +14,7 @@ import sys
 from pycgroups import images
 from pycgroups._native.calls import lib
 from pycgroups.containers import monitor, restarting, starting
+from pycgroups.containers.home import FOR_EVER
 from pycgroups.containers.place import place
 from pycgroups.errors import Error
 
@@ -43,7 +44,7 @@ def _attempt(where: Place, id_: str, waited: float) -> starting.Turn | None:
         waited: seconds since the last attempt; 0 for the first.
     """
     with where.homes.open(id_) as home:
-        home.lock()
+        home.lock(FOR_EVER)  # whoever is at work on it has not asked for its end
         record = home.record()
         turn = _turn(home, record, waited)
         if turn is None:

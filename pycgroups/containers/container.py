@@ -80,6 +80,8 @@ else:
 DAMAGED: Final = "damaged"
 """The status of a container whose record on disk cannot be read: it can only be removed, by force."""
 _LIVE = frozenset({"running", "paused"})
+_LOOK = 1.0
+"""Seconds between looks whether somebody has died who had it frozen."""
 RESTARTING: Final = "restarting"
 """The status of one that has ended, and goes on by its restart policy."""
 _GOES_ON = _LIVE | {RESTARTING}
@@ -529,9 +531,8 @@ class Container(Contents, Looking):
         Raises:
             Error: as `stop` and `start`.
         """
-        with self._home() as home, home.restarting():
-            with monitor.kept(home.fd):
-                self.stop(timeout)
+        with self._home() as home, monitor.kept(home.fd):
+            self.stop(timeout)
             self.start()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -605,10 +606,18 @@ class Container(Contents, Looking):
             start = home.start()
             if start is None or start.boot != boot_id():
                 return monitor.read_exit(home.fd) or monitor.LOST
-            if not _has_ended(start, deadline):
-                return None
+            self._thaw_left(home)
+            while not _has_ended(start, sooner := _sooner(deadline, _LOOK)):
+                if sooner == deadline:
+                    return None
+                self._thaw_left(home)
             ending.reap()
             return monitor.wait(home.fd, seconds_until(deadline))
+
+    def _thaw_left(self, home: Home) -> None:
+        """Let it go on if who has frozen it, to copy its files, has died meanwhile."""
+        if home.is_frozen_by_us:
+            self._living(home)
 
     def update(self, *, restart: str | None = None, **limits: Unpack[Words]) -> None:
         """Change limits and the restart policy: at once when it runs, and for the next starts.
@@ -722,7 +731,7 @@ class Container(Contents, Looking):
             if status not in collection.IDLE and not force:
                 hint = "stop it, or remove it by force: rm --force, remove(force=True)"
                 raise StateError(f"it is {status}", operation="remove container", path=self._shown, hint=hint)
-            if home.is_restarted and not force:
+            if monitor.is_kept(home.fd) and not force:
                 raise StateError("it is being restarted", operation="remove container", path=self._shown)
             if status in _GOES_ON:
                 with suppress(Error):  # a disk is full, or read-only: who would start it again finds it gone
@@ -946,6 +955,7 @@ class Container(Contents, Looking):
             if start is None or start.boot != boot_id():
                 raise self._idle("exec")
             record = home.record()
+            self._thaw_left(home)
             try:
                 with self._told():
                     executed = self._runtime().exec(
@@ -1195,6 +1205,12 @@ def _health(found: Health) -> dict[str, Any]:
     times = ("start", "end")
     facts["log"] = [{**each, **{name: time_text(each[name]) for name in times}} for each in facts["log"]]
     return facts
+
+
+def _sooner(deadline: float | None, limit: float) -> float:
+    """Return what comes first, a deadline or so many seconds from now."""
+    soon = time.monotonic() + limit
+    return soon if deadline is None else min(soon, deadline)
 
 
 def _has_ended(start: Start, deadline: float | None) -> bool:

@@ -13,8 +13,7 @@
             stopped          somebody has stopped it, and nobody has started it since
             unstopped        what becomes that, of one with a restart policy: it is renamed where no file can be made
             restart          its restart policy was changed while it ran: `pycgroups.containers.monitor`
-            kept, members    it is stopped to be started anew; it was renamed while it ran: likewise
-            anew             locked by whoever stops it to start it anew: `Home.restarting`
+            kept, members    who stops it to start it anew has it locked; it was renamed while it ran: likewise
             log, log.1 ...   what it has written
             input            a socket, where its input is lent: `pycgroups.containers.lending`
             frozen           as long as who has the lock has it frozen; else that one has died meanwhile
@@ -59,13 +58,13 @@ _UNSTOPPED = "unstopped"
 TRACES = ("monitor", "exit")
 """What else a run leaves: `pycgroups.containers.monitor`."""
 FROZEN = "frozen"
-_ANEW = "anew"
 _NAMES = "names"
 _NEW, _GONE = ".new", ".gone"
 _HEX = frozenset("0123456789abcdef")
 _BOOT_ID_LENGTH = 37  # a UUID, and the end of the line
 # Another command may be at work on the container; it holds the lock for as long as a start takes (seconds).
 _PATIENCE = 30.0
+FOR_EVER = float("inf")
 _PAUSE = 0.01
 STARTS_IT = "start it: start(), pycgroups start"
 """What to do with one that does not run."""
@@ -238,22 +237,6 @@ class Home:
         if not there:
             raise _none(self.id)
 
-    # -- being stopped, and started anew --------------------------------------------------------------------------
-
-    @contextmanager
-    def restarting(self) -> Iterator[None]:
-        """Have it be one that is about to be started, as long as it is stopped in this block: nobody prunes it."""
-        lock = Lock(_ANEW, shared=True, dir_fd=self.fd)
-        with io_errors("restart container", self.path):
-            lock.take()
-        with lock:
-            yield
-
-    @property
-    def is_restarted(self) -> bool:
-        """Whether somebody does so."""
-        return _ANEW in os.listdir(self.fd) and not _is_free(_ANEW, self.fd)
-
     # -- being frozen by us ---------------------------------------------------------------------------------------
 
     def note_frozen(self) -> None:
@@ -271,7 +254,7 @@ class Home:
     @property
     def is_frozen_by_us(self) -> bool:
         """Whether it is noted that it is to be, be it that who has noted that has died."""
-        return FROZEN in os.listdir(self.fd)
+        return os.access(FROZEN, os.F_OK, dir_fd=self.fd)
 
     @property
     def was_left_frozen(self) -> bool:
@@ -656,15 +639,6 @@ def _nobodys(path: str) -> Home:
         home.close()
         raise
     return home
-
-
-def _is_free(name: str, directory: int) -> bool:
-    """Tell whether nobody has the lock on a file."""
-    lock = Lock(name, dir_fd=directory)
-    try:
-        return lock.take(wait=False)
-    finally:
-        lock.release()
 
 
 def is_busy(path: str) -> bool:

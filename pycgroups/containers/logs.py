@@ -7,9 +7,11 @@ record, such as the last one of a monitor that was killed, is passed over.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    _Traits = tuple[int, int, int]
+
 _LOG = "log"
 _CHUNK = 1 << 20  # larger than any record
 _BLOCK = 1 << 16
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+_NUMBERED = re.compile(r"log\.[1-9]\d{0,8}")
 _STREAMS = ("stdout", "stderr")
 
 
@@ -76,14 +81,11 @@ def end(directory: int) -> Spot:
     Raises:
         Error: it cannot be opened.
     """
-    fd = _open(directory, _LOG)
-    if fd < 0:
-        return Spot()
+    files = _open_files(directory)
     try:
-        facts = os.fstat(fd)
+        return Spot(files[-1].inode, os.fstat(files[-1].fd).st_size) if files else Spot()
     finally:
-        os.close(fd)
-    return Spot(facts.st_ino, facts.st_size)
+        _close(files)
 
 
 def read(
@@ -155,14 +157,19 @@ class _File:
 
     Attributes:
         position: behind the last whole line that was read.
-        older: the inodes of those that were older when it was opened.
+        older: the traits of those that were older when it was opened.
     """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.position = 0
         self.inode = os.fstat(fd).st_ino
-        self.older: frozenset[int] = frozenset()
+        self.older: tuple[_Traits, ...] = ()
+
+    def traits(self) -> _Traits:
+        """Return what tells it from others, once it has been rotated."""
+        facts = os.fstat(self.fd)
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
     def lines(self) -> Iterator[bytes]:
         """Read the whole lines that there are now from the position on: one who writes faster than this has no end."""
@@ -199,30 +206,80 @@ class _File:
             yield rest, len(rest) + 1
 
 
-def _open_files(directory: int) -> list[_File]:
-    """Open all files of a log, the oldest first, as they are between two rotations."""
+class _ShiftedError(Exception):
+    """The files were shifted past the one who opens them, faster than that went."""
+
+
+def _open_files(directory: int, *, last: _File | None = None) -> list[_File]:
+    """Open the files of a log, the oldest first: all, or those after one that is open, so no other has its inode."""
     while True:
         files: list[_File] = []
         try:
-            while (fd := _open(directory, f"{_LOG}.{len(files)}" if files else _LOG)) >= 0:
-                files.append(_File(fd))
+            is_met = _open_from_newest(directory, files, last)
+        except _ShiftedError:
+            _close(files)
+            continue
         except BaseException:
             _close(files)
             raise
-        if not files or _newest(directory) == files[0].inode:
-            for number, file in enumerate(files):
-                file.older = frozenset(older.inode for older in files[number + 1 :])
-            return files[::-1]
-        _close(files)
+        older = [*(file.traits() for file in files), *(() if last is None else (last.traits(), *last.older))]
+        for number, file in enumerate(files, 1):
+            file.older = tuple(older[number : number + monitor.MOST_FILES])
+        files.reverse()
+        if last is not None and not is_met:
+            _close_first(files, _count_seen(files, last))
+        return files
+
+
+def _open_from_newest(directory: int, files: list[_File], last: _File | None) -> bool:
+    """Do so, the newest first, while a rotation may go on; whether the one that is open was met.
+
+    That shifts the names from the oldest to the newest: one is missing meanwhile. A file only gets a higher number, so
+    that who goes up finds each one, and perhaps twice. If the first that was opened has come along, too, others may be
+    newer than that.
+    """
+    number, is_met = 0, False
+    while True:
+        fd = _open(directory, f"{_LOG}.{number}" if number else _LOG)
+        if fd < 0 and _highest(directory) <= number:
+            break
+        number += 1
+        if fd < 0:
+            continue
+        file = _File(fd)
+        if last is not None and file.inode == last.inode:
+            os.close(fd)
+            is_met = True
+            break
+        if file.inode in (seen := [each.inode for each in files]):
+            os.close(fd)
+            if file.inode == seen[0]:
+                raise _ShiftedError
+            continue
+        files.append(file)
+    if files and os.fstat(files[0].fd).st_nlink == 0:  # it was shifted out, or removed by somebody
+        raise _ShiftedError
+    return is_met
+
+
+def _highest(directory: int) -> int:
+    """Return the highest number that a file has; -1 when there is none."""
+    names = os.listdir(directory)
+    numbers = [int(name[len(_LOG) + 1 :]) for name in names if _NUMBERED.fullmatch(name)]
+    return max(numbers, default=0 if _LOG in names else -1)
 
 
 def _open(directory: int, name: str) -> int:
     try:
-        return os.open(name, _FLAGS, dir_fd=directory)
+        fd = os.open(name, _FLAGS, dir_fd=directory)
     except FileNotFoundError:
         return -1
     except OSError as error:
         raise Error(operation="open", path=name, errno=error.errno) from None
+    if not stat.S_ISREG(mode := os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Error(operation="open", path=name, errno=errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO)
+    return fd
 
 
 def _newest(directory: int) -> int:
@@ -242,28 +299,21 @@ def _close_first(files: list[_File], count: int) -> None:
 
 
 def _add_newer(files: list[_File], directory: int) -> bool:
-    """Open what has come after the last of these files; whether there is any.
-
-    That one is open, so no other file has its inode. It may be there no more: rotated away, or removed by somebody.
-    Then a file is one of those before it, and not a later one with the inode of one of these, if nothing was written to
-    it since.
-    """
-    newest = _newest(directory)
-    if newest == -1 or (files and newest == files[-1].inode):
+    """Open what has come after the last of these files; whether there is any."""
+    last = files[-1] if files else None
+    if last is not None and _newest(directory) == last.inode:
         return False
-    found = _open_files(directory)
-    seen = _count_seen(found, files[-1]) if files else 0
-    _close_first(found, seen)
+    found = _open_files(directory, last=last)
     files += found
     return bool(found)
 
 
 def _count_seen(found: list[_File], last: _File) -> int:
-    for number, file in enumerate(found):
-        if file.inode == last.inode:
-            return number + 1
-    finished = os.fstat(last.fd).st_mtime_ns
-    return sum(file.inode in last.older and os.fstat(file.fd).st_mtime_ns <= finished for file in found)
+    """Tell how many files are older than one that is open, and there no more: rotated away, or removed by somebody.
+
+    A later one that has the inode of one of these is another.
+    """
+    return sum(file.traits() in last.older for file in found)
 
 
 # -- records ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ the container's directory there are
     exit            the end, once it is there: lines ``key value``. Only then is the log complete
     stopped         somebody has stopped it: what would start it again does not. Not the monitor's own
     restart         somebody has changed whether it is started again: `change`. Likewise
-    kept            somebody stops it to start it anew: what would remove it does not. Likewise
+    kept            locked as long as somebody stops it to start it anew: what would remove it does not. Likewise
     members         somebody has renamed it: what its events have instead. Likewise
 
 where ``exit`` stays locked as long as the command that comes after the end is to come, or runs;
@@ -60,7 +60,7 @@ _CHANGED, _KEPT, _MEMBERS = "restart", "kept", "members"
 _NEW = "monitor.new"
 _RESERVED = b" " * 512  # more than an exit has: on a disk that is full meanwhile there is space for it
 _LARGEST_MEMBERS = 2000  # bytes; an event is written in one piece
-_MOST_FILES = 999
+MOST_FILES = 999
 MOST_HELD: int = lib.MONITOR_HELD_LAST - lib.MONITOR_HELD + 1
 _SIGKILL = 9
 # Seconds between looks. Most wait for the end who know that the first process has ended: it comes within milliseconds,
@@ -84,7 +84,7 @@ class Command(NamedTuple):
         settled: seconds; 0 for never. After a container that has run for so long the delay is
         first: this one.
         again: the container goes on by it. It does not come if there is the file ``stopped``, or the keeper is gone;
-            another one does not if there is the file ``kept``.
+            another one does not as long as somebody has locked the file ``kept``.
         if_failed: it does not come if the program has exited 0.
     """
 
@@ -139,6 +139,7 @@ class Task:
         lender: a datagram socket, at which others ask for the input (`pycgroups.containers.lending`).
         input: the write end of the program's stdin, or its terminal's master; open until somebody asks to shut it.
         disk: in the file system that takes what the container writes, if that has a limit.
+        procs: of one that is supervised, ``cgroup.kill`` (cgroup v2), opened for writing, or ``cgroup.procs`` (v1).
         creator: with a keeper, the pidfd of that process; by default this one's.
         held: files whose locks are held as long as the container runs, `MOST_HELD` at most.
         status: the program's wait status, if its end has been heard of already (`Running.status`).
@@ -167,6 +168,7 @@ class Task:
     lender: int | None = None
     input: int | None = None
     disk: int | None = None
+    procs: int | None = None
     creator: int | None = None
     held: Sequence[int] = ()
     status: int | None = None
@@ -400,6 +402,7 @@ def _descriptors(task: Task, state: int, gate: int, creator: int) -> list[int]:
         (lib.MONITOR_LENDER, task.lender),
         (lib.MONITOR_INPUT, task.input),
         (lib.MONITOR_DISK, task.disk),
+        (lib.MONITOR_PROCS, task.procs),
     ):
         fds[number] = -1 if fd is None else fd
     fds[lib.MONITOR_HELD : lib.MONITOR_HELD + len(task.held)] = task.held
@@ -407,8 +410,8 @@ def _descriptors(task: Task, state: int, gate: int, creator: int) -> list[int]:
 
 
 def _encode(task: Task) -> bytes:
-    if not 1 <= task.max_files <= _MOST_FILES:
-        raise invalid("max_files", task.max_files, f"1 to {_MOST_FILES}")
+    if not 1 <= task.max_files <= MOST_FILES:
+        raise invalid("max_files", task.max_files, f"1 to {MOST_FILES}")
     creator = -1 if task.keeper is None else 0
     given = sum(1 << number for number, fd in enumerate(_descriptors(task, 0, 0, creator)) if fd >= 0)
     # The monitor adds attributes, and the end.
@@ -475,19 +478,48 @@ def change(directory: int, command: Command) -> None:
 
 @contextmanager
 def kept(directory: int) -> Iterator[None]:
-    """See that a container that ends in this block is still there, whatever comes after its end; until the next start.
+    """See that a container that ends in this block is still there, whatever comes after its end, and is started in it.
+
+    If this process dies over that, what comes after its end does come.
 
     Raises:
         Error: that cannot be noted.
     """
     with io_errors("keep the container"):
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        os.close(os.open(_KEPT, flags, 0o600, dir_fd=directory))
+        fd = os.open(_KEPT, flags, 0o600, dir_fd=directory)
     try:
+        with io_errors("keep the container"):
+            fcntl.flock(fd, fcntl.LOCK_SH)
         yield
     except BaseException:
-        _remove(_KEPT, directory)
+        if not _is_shared(fd):
+            _remove(_KEPT, directory)
         raise
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)  # whoever was forked meanwhile has it open, too
+        os.close(fd)
+
+
+def is_kept(directory: int) -> bool:
+    """Tell whether somebody stops the container to start it anew."""
+    try:
+        fd = os.open(_KEPT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        return _is_shared(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_shared(fd: int) -> bool:
+    """Tell whether others have a lock on a file."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno == errno.EWOULDBLOCK
+    return False
 
 
 def is_changed(directory: int) -> bool:

@@ -74,8 +74,12 @@ else:
 
 COPY = "root"
 """In the container's directory: the files of its image, where overlayfs is not to be had."""
-_PYTHON = (sys.executable, "-P", "-m")
-"""What the monitor executes; it is in the root directory, and nobody means that for modules."""
+_MAIN = "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+_PYTHON = (sys.executable, "-P", "-c", _MAIN, os.path.abspath(f"{__file__}/../../.."))
+"""What the monitor executes, with a module and its arguments: in the root directory, which nobody means for modules.
+
+The package is where it is here if nothing else tells of it, as when this program has changed ``sys.path``.
+"""
 _LONGEST_ERROR = 250  # characters, which an event has room for
 
 
@@ -277,6 +281,8 @@ class Preparation:
         for name, path in (("directory", "."), ("events", "..")):
             self.fds[name] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.home.fd)
         self.open_counts(cgroups)
+        if running.plan.supervised:
+            self.open_processes(cgroups)
         self.monitor = monitor.prepare(self.task(running, master))
         return self.monitor
 
@@ -300,6 +306,7 @@ class Preparation:
             creator=self.turn.creator,
             lender=self.fds.get("lender"),
             input=master if has_terminal else self.fds.get("input"),
+            procs=self.fds.get("procs"),
             disk=self.fds.get("disk", running.descriptors.get(lib.OP_SEND)),
             held=held,
             supervised=running.plan.supervised,
@@ -326,9 +333,17 @@ class Preparation:
             if not self._open_if_there("pids", f"{path}/pids.events.local"):
                 self._open_if_there("pids", f"{path}/pids.events")
 
-    def _open_if_there(self, name: str, path: str) -> bool:
+    def open_processes(self, cgroups: Sequence[str]) -> None:
+        """Open what kills all that are in its group, whose init may be killed."""
+        for path in cgroups:
+            if self._open_if_there("procs", f"{path}/cgroup.kill", os.O_WRONLY) or self._open_if_there(
+                "procs", f"{path}/cgroup.procs"
+            ):
+                return
+
+    def _open_if_there(self, name: str, path: str, flags: int = os.O_RDONLY) -> bool:
         try:
-            self.fds[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.fds[name] = os.open(path, flags | os.O_CLOEXEC)
         except OSError:
             return False
         return True
@@ -421,8 +436,7 @@ def command_after(place: Place, record: Record, turn: Turn) -> monitor.Command:
     """Say what comes after the end of a container: it is removed, started again, or left as it is."""
     environment = _environment(place)
     if record.remove:
-        # Not by force: somebody may have started it meanwhile.
-        return monitor.Command([*_PYTHON, "pycgroups", "rm", record.id], environment)
+        return monitor.Command([*_PYTHON, "pycgroups.containers.away", record.id], environment)
     again = [*_PYTHON, "pycgroups.containers.again", record.id]
     return restarting.command(record.restart, turn.restarts, turn.waited, again, environment)
 
@@ -444,6 +458,9 @@ def _environment(place: Place) -> dict[str, str]:
     """Return what a command of the monitor's needs to find the store, and its cgroups."""
     names = ("PATH", "HOME", "XDG_RUNTIME_DIR", "PYTHONPATH", "DBUS_SESSION_BUS_ADDRESS", snapshots.VARIABLE)
     environment = {name: os.environ[name] for name in names if name in os.environ}
+    if "PYTHONPATH" in environment:
+        paths = filter(None, environment["PYTHONPATH"].split(os.pathsep))
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
     return {**environment, "PYCGROUPS_STORE": os.path.dirname(place.homes.path)}
 
 

@@ -197,9 +197,8 @@ class _Program:
         for path, text in manner.labels:
             self.then(lib.OP_LABEL, texts=(path.encode(), os.fsencode(text)))
         self.steps.append(cwd)
-        if (
-            not manner.init or manner.supervised
-        ) and not manner.detached:  # a change of ids clears it: prctl(2), PR_SET_PDEATHSIG
+        # A change of ids clears it: prctl(2), PR_SET_PDEATHSIG. With a pid namespace the kernel ends all with its init.
+        if manner.supervised or not (manner.init or manner.detached):
             self.then(lib.OP_DEATH, 9)
 
     def granted(self, names: tuple[str, ...]) -> int:

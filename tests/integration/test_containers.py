@@ -27,6 +27,7 @@ from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
 from tests.images import Image
+from tests.processes import descendants, is_alive
 from tests.waiting import PATIENCE, wait_for
 from tests.worlds import features
 
@@ -280,6 +281,41 @@ def test_output_that_nobody_reads_is_not_held(run):
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
+FREEZES = """
+from pycgroups.containers import committing
+c = containers.get("d")
+with c._home() as home:
+    home.lock()
+    with committing.paused(c._place, home, must=True):
+        print(flush=True)
+        time.sleep(1000)
+"""
+
+
+@pytest.mark.requires("root")
+def test_who_has_frozen_it_to_copy_its_files_is_killed(store, run):
+    held = run("sh", "-c", "read word; exit 7", detach=True, name="d", stdin_open=True)
+
+    def freeze():
+        other = elsewhere(store, FREEZES)
+        assert other.stdout.readline()
+        return other
+
+    def kill(other):
+        other.kill()
+        other.communicate(timeout=60)
+
+    kill(freeze())
+    assert held.exec(["true"], timeout=60).returncode == 0
+    frozen = freeze()
+    with held.attach() as joined:
+        joined.write(b"word\n")
+    timer = threading.Timer(1, kill, [frozen])  # while it is waited for
+    timer.start()
+    assert held.wait(timeout=60) == 7
+    timer.join()
+
+
 @pytest.mark.requires("root")
 def test_a_paused_one_hears_that_it_is_to_stop(run):
     held = run("sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
@@ -488,6 +524,31 @@ def test_one_that_nobody_needs_afterwards_is_restarted_all_the_same(store, run):
         held.restart(timeout=-1)
     held.stop(timeout=0)
     wait_for(lambda: store.containers.list(all=True) == [])
+    wait_for(lambda: not list(held._place.homes._unfinished()))
+
+
+@pytest.mark.requires("uninstrumented")
+@pytest.mark.slow_in_vm("starts a Python to remove it")
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_who_restarts_one_that_nobody_needs_afterwards_is_killed(store, run, is_stopped):
+    held = run("sh", "-c", "trap '' TERM; echo up; while test ! -e /run/end; do sleep 0.05; done",
+               detach=True, remove=True, name="d", mounts=[pc.Mount.tmpfs("/run")])  # fmt: skip
+    wait_for(lambda: log(held))
+    other = elsewhere(
+        store,
+        "from pycgroups.containers import monitor\nc = containers.get('d')\n"
+        "with c._home() as home, monitor.kept(home.fd):\n"
+        f"    {'c.stop(0)' if is_stopped else 'pass'}; print(flush=True); time.sleep(1000)",
+    )
+    assert other.stdout.readline()
+    time.sleep(0.5)
+    assert held.status == ("stopped" if is_stopped else "running")
+    other.kill()
+    other.communicate(timeout=60)
+    if not is_stopped:
+        held.exec(["touch", "/run/end"])
+    wait_for(lambda: store.containers.list(all=True) == [], timeout=20)
+    ending.reap()
     wait_for(lambda: not list(held._place.homes._unfinished()))
 
 
@@ -713,6 +774,37 @@ def test_one_that_is_not_detached_ends_with_its_creator(store, root, how, init):
         assert held.wait(timeout=60) == -9
     held.start()
     assert held.status == "running"
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_among_the_processes_of_the_host_it_ends_with_its_init(run, detach):
+    held = run("sh", "-c", "sleep 1000 & exec sleep 1001", detach=detach, namespaces={"pid": "host"})
+    wait_for(lambda: len(descendants(held.pid)) == 2)
+    below = descendants(held.pid)
+    os.kill(held.pid, signal.SIGKILL)
+    assert held.wait(timeout=60) == -9
+    wait_for(lambda: not is_alive(below[0]), timeout=20)
+    if os.geteuid() == 0:  # else it may have no group by which the others are found
+        wait_for(lambda: not any(map(is_alive, below)), timeout=20)
+    else:
+        os.kill(below[1], signal.SIGKILL)
+    held.remove()
+
+
+@pytest.mark.requires("root")
+def test_a_paused_one_among_the_processes_of_the_host_ends_with_its_creator(store, root):
+    creator = elsewhere(
+        store,
+        f"c = containers.create(['sh', '-c', 'sleep 1000 & exec sleep 1001'], rootfs={str(root)!r}, name='d',"
+        " namespaces={'pid': 'host'})\n"
+        "c.start(); time.sleep(0.5); c.pause(); print(c.pid, flush=True); time.sleep(1000)",
+    )
+    below = descendants(int(creator.stdout.readline()))
+    assert below
+    creator.kill()
+    creator.communicate(timeout=120)
+    wait_for(lambda: not any(map(is_alive, below)), timeout=60)
+    wait_for(lambda: store.containers.get("d").status == "stopped")
 
 
 def test_one_whose_monitor_is_killed_ends(run, monkeypatch):

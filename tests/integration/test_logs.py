@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from pycgroups.containers.logs import Record
 from pycgroups.errors import Error
 from tests.integration.watched import FORMS, python, watched
 from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECOND = 10**9
 
@@ -85,7 +89,8 @@ def test_no_log(directory):
 def test_several_files(directory, tmp_path, form):
     for number, name in enumerate(["log.2", "log.1", "log"]):
         (tmp_path / name).write_bytes(b"".join(line(10 * number + i, f"{number}{i}\n", form=form) for i in range(3)))
-    (tmp_path / "log.4").write_bytes(line(0, "of another log\n"))
+    for name in ("log.x", "log.01", "log.1.gz", "catalog.3"):
+        (tmp_path / name).write_bytes(line(0, "of another log\n"))
     everything = [f"{number}{i}\n" for number in range(3) for i in range(3)]
     assert data(directory) == everything
     for count in range(12):
@@ -120,6 +125,128 @@ def test_what_arrives_is_told_once_over_rotations_too(directory, tmp_path):
         log.write_bytes(line(3, "3\n"))
         assert [record.data for record in arrivals.read()] == [b"2\n", b"3\n"]
         assert list(arrivals.read()) == []
+
+
+# -- rotations that go on meanwhile ----------------------------------------------------------------------------------
+
+LINES = 4  # of each file
+
+
+class Rotations:
+    """The steps of rotate() in output.c, one at a time."""
+
+    def __init__(self, path, files):
+        self.path, self.files = path, files
+        self.next = 0
+        self.name(0).write_bytes(b"")
+        self.fill()
+        for _ in range(files - 1):
+            for step in self.steps():
+                step()
+
+    def name(self, number):
+        return self.path / (f"log.{number}" if number else "log")
+
+    def fill(self):
+        with self.name(0).open("ab") as file:
+            for _ in range(LINES):
+                file.write(line(0, f"{self.next}\n"))
+                self.next += 1
+
+    def steps(self):
+        pairs = [(self.name(number - 1), self.name(number)) for number in range(self.files - 1, 0, -1)]
+        shifts = [lambda old=old, new=new: old.exists() and old.rename(new) for old, new in pairs]
+        return [*shifts, lambda: self.name(0).write_bytes(b""), self.fill]
+
+    def present(self):
+        names = [self.name(number) for number in range(self.files)]
+        return {
+            int(json.loads(text)["log"])
+            for name in names
+            if name.exists()
+            for text in name.read_bytes().split(b"\n")[:-1]
+        }
+
+
+@pytest.fixture
+def between(monkeypatch):
+    """Have steps done before the reader opens files, so many each time; what this returns has the rest done."""
+    plan: list[int] = []
+    steps: list[Callable[[], object]] = []
+    opened = logs._open
+
+    def do(count):
+        for step in steps[:count]:
+            step()
+        del steps[:count]
+
+    def stepping(directory, name):
+        do(plan.pop(0) if plan else 0)
+        return opened(directory, name)
+
+    def set_up(counts, taken):
+        plan[:], steps[:] = counts, taken
+        return lambda: do(len(steps))
+
+    monkeypatch.setattr(logs, "_open", stepping)
+    return set_up
+
+
+def interleavings(slots, steps):
+    """All ways to have so many steps in front of so many calls."""
+    if slots == 1:
+        return [[steps]]
+    return [[first, *rest] for first in range(steps + 1) for rest in interleavings(slots - 1, steps - first)]
+
+
+@pytest.fixture(params=[1, 2, 3])
+def plans(request, tmp_path):
+    """Rotations that begin, their steps, and when these are done."""
+    turns = request.param
+
+    def made():
+        for plan in interleavings(4, 4 * turns)[:: turns**2]:
+            for path in tmp_path.iterdir():
+                path.unlink()
+            rotations = Rotations(tmp_path, 3)
+            yield rotations, turns * rotations.steps(), plan
+
+    return made()
+
+
+def test_all_that_stays_is_read_between_the_steps_of_a_rotation(directory, plans, between):
+    for rotations, steps, plan in plans:
+        before = rotations.present()
+        finish = between(plan, steps)
+        found = [int(text) for text in data(directory)]
+        finish()
+        assert found == list(range(found[0], found[-1] + 1)), plan
+        assert set(found) >= before & rotations.present(), plan
+
+
+def test_who_follows_loses_and_repeats_nothing_between_the_steps(directory, plans, between):
+    for rotations, steps, plan in plans:
+        with logs.Arrivals(directory) as arrivals:
+            found = [int(record.data) for record in arrivals.read()]
+            seen = len(found)
+            finish = between(plan, steps)
+            for _ in range(3):
+                found += [int(record.data) for record in arrivals.read()]
+            finish()
+            found += [int(record.data) for record in arrivals.read()]
+        assert found == sorted(set(found)), plan
+        assert set(found[seen:]) >= rotations.present() - set(range(seen)), plan
+
+
+def test_who_follows_hears_of_what_a_monitor_has_left_within_a_rotation(directory, tmp_path):
+    rotations = Rotations(tmp_path, 3)
+    with logs.Arrivals(directory) as arrivals:
+        assert len(list(arrivals.read())) == 3 * LINES
+        for step in [*rotations.steps(), *rotations.steps()[:-2]]:
+            step()
+        assert not (tmp_path / "log").exists()
+        assert len(list(arrivals.read())) == LINES
+    assert logs.end(directory).inode == (tmp_path / "log.1").stat().st_ino
 
 
 def test_streams(directory, tmp_path):
@@ -170,6 +297,12 @@ def test_a_link_is_no_log(directory, tmp_path):
         data(directory)
 
 
+def test_a_directory_is_no_log(directory, tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(Error, match="log"):
+        data(directory)
+
+
 # -- following -------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +326,23 @@ for first in range(0, 20000, 200):
         reaper.join()
         assert found == list(range(20000))
         assert (tmp_path / "log.1").exists()
+
+
+@pytest.mark.slow_in_vm("megabytes of output")
+def test_who_reads_while_files_are_shifted_gets_each_line_once(tmp_path):
+    with watched(tmp_path, "seq 1 80000", max_bytes=32768, max_files=999) as one:
+        followed: list[int] = []
+        read: list[int] = []
+        follower = threading.Thread(
+            target=lambda: followed.extend(int(record.data) for record in logs.read(one.directory, follow=True))
+        )
+        follower.start()
+        while monitor.ending(one.directory) is None and len(read) < 80000:
+            read = [int(record.data) for record in logs.read(one.directory)]
+            assert read == list(range(1, len(read) + 1))
+        one.end()
+        follower.join()
+        assert followed == list(range(1, 80001))
 
 
 def test_follow_when_files_are_gone(tmp_path):

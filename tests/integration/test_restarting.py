@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -428,6 +429,58 @@ def test_it_is_stopped_where_no_file_can_be_made(run, monkeypatch, policy, how):
     if how != "remove":
         held.start()
         held.stop(timeout=0)
+
+
+@pytest.mark.long
+def test_whoever_is_at_work_on_it_for_long_does_not_end_it(store, run):
+    again = run("sh", "-c", "sleep 0.3; exit 3", detach=True, restart="always")
+    away = run("sleep", "0.3", detach=True, remove=True)
+    with again._home() as one, away._home() as other:
+        one.lock()
+        other.lock()
+        time.sleep(35)  # longer than a command waits for a lock
+        assert (again.status, again.restart_count) == ("restarting", 0)
+    wait_for(lambda: again.restart_count > 0)
+    wait_for(lambda: away not in store.containers.list(all=True))
+    again.stop(timeout=0)
+
+
+def test_signals_that_the_monitor_does_not_hear_are_not_heard_by_what_it_becomes(store, run, monitors):
+    again = run("sh", "-c", "sleep 0.3; exit 3", detach=True, restart="on-failure:1")
+    away = run("sleep", "0.3", detach=True, remove=True)
+    for pid in monitors:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ, signal.SIGRTMIN):
+            os.kill(pid, number)
+    wait_for(lambda: again.restart_count == 1)
+    wait_for(lambda: away not in store.containers.list(all=True))
+    assert again.wait(timeout=60) == 3
+
+
+ELSEWHERE = """
+import sys
+sys.path.insert(0, "tree")
+sys.executable = sys.argv[3]
+import pycgroups as pc
+containers = pc.Store(sys.argv[1]).containers
+for name, options in (("again", {"restart": "on-failure:1"}), ("away", {"remove": True})):
+    containers.create(["false"], rootfs=sys.argv[2], name=name, detach=True, **options).start()
+"""
+
+
+def test_the_package_is_found_where_only_its_user_has_looked(store, root, tmp_path):
+    """By a path that is relative, and by a change of sys.path."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # so that it is installed nowhere
+    python.chmod(0o755)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/pycgroups").symlink_to(Path(pc.__file__).parent)
+    (tmp_path / "site").symlink_to(sysconfig.get_path("platlib"))
+    command = [python, "-c", ELSEWHERE, store.containers._root, root, python]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": "site"}, check=True)
+    again = store.containers.get("again")
+    assert again.wait(timeout=60) == 1
+    assert again.restart_count == 1
+    wait_for(lambda: store.containers.list(all=True) == [again], timeout=20)
 
 
 AT = (
