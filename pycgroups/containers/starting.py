@@ -53,6 +53,7 @@ from pycgroups.runtime.rootfs import Stacked
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from functools import lru_cache
     from typing import NamedTuple
 
     from attrs import evolve
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from pycgroups.oci.runtime_spec import Spec
     from pycgroups.runtime.launch import Running
 else:
+    from pycgroups.caches import lru_cache
     from pycgroups.frozen import evolve
     from pycgroups.records import NamedTuple
 
@@ -143,7 +145,7 @@ class Preparation:
         running = created.running
         self.runtime = Runtime(created.directory, created)
         waiting = self.monitor or self.hire(running, created.cgroups, created.master)
-        self.home.write_start(noted(self.turn, running.pid)._replace(unenforced=self.unenforced(created)))
+        self.home.write_start(noted(self.turn, *created.first)._replace(unenforced=self.unenforced(created)))
         self.place.events.append("container", "start", id_=self.record.id, name=self.record.name)
         waiting.go()
         ending.remember(running.pidfd)
@@ -464,15 +466,21 @@ def _environment(place: Place) -> dict[str, str]:
     return {**environment, "PYCGROUPS_STORE": os.path.dirname(place.homes.path)}
 
 
-def noted(turn: Turn, pid: int) -> Start:
+@lru_cache(1)
+def _began(pid: int) -> int:
+    """Tell when this process began."""
+    return state.start_of(pid)
+
+
+def noted(turn: Turn, pid: int, began: int) -> Start:
     """Say what is to be known of a start."""
     return Start(
         boot=boot_id(),
         started=time.time_ns(),
         pid=pid,
-        began=state.start_of(pid),
+        began=began,
         creator=os.getpid(),
-        creator_began=state.start_of(os.getpid()),
+        creator_began=_began(os.getpid()),
         restarts=turn.restarts,
     )
 
@@ -527,7 +535,7 @@ def fail(place: Place, home: Home, record: Record, turn: Turn, error: Exception)
         Error, OSError: that cannot be noted, and it is not; all is as it was.
     """
     why = str(error)[:_LONGEST_ERROR]
-    home.write_start(noted(turn, os.getpid())._replace(began=0, error=why))
+    home.write_start(noted(turn, os.getpid(), 0)._replace(error=why))
     fds = [os.pidfd_open(os.getpid())]
     try:
         fds.append(os.open(home.path, os.O_RDONLY | os.O_CLOEXEC))
