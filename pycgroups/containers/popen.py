@@ -9,7 +9,6 @@ import select
 import termios
 import threading
 import time
-from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Generic
 
 from pycgroups.clock import milliseconds, seconds_until
@@ -23,7 +22,7 @@ from pycgroups.errors import InvalidConfig, invalid, own_errors
 from pycgroups.threads import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
     from typing import NoReturn, Self
 
     from pycgroups.containers.streams import Stream
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 _SIGTERM, _SIGKILL = 15, 9
 _CHUNK = 65536
+_SMALLEST_TTY_BUFFER = 256  # MIN_TTYB_SIZE of drivers/tty/tty_buffer.c, and less than a pipe's PIPE_BUF
 _AFTER_CTRL_C = 0.25  # seconds, as subprocess has it
 _CLOSED = "DEVNULL, PIPE, or a descriptor that is open"
 
@@ -110,7 +110,28 @@ def _given(stream: Stream, name: str) -> int:
     return int(fd)
 
 
-class _Master(io.FileIO):
+class _Raw(io.FileIO):
+    """A stream that can say that nothing comes, for who wants no more than what a reader of it has in its buffer.
+
+    To make the descriptor non-blocking for that would do so for all who have the same open file: fcntl(2).
+    """
+
+    _quiet_for = 0  # the thread that is told so: another one may wait for more meanwhile
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read, unless nothing is to come."""
+        return None if self._quiet_for == threading.get_ident() else super().readinto(buffer)
+
+    def read_ahead(self, reader: io.BufferedReader) -> bytes:
+        """Take what a reader of this has read that nobody has got."""
+        self._quiet_for = threading.get_ident()
+        try:
+            return reader.read1() or b""
+        finally:
+            self._quiet_for = 0
+
+
+class _Master(_Raw):
     """The master of a terminal: at its end, a read gives EIO; pty(7)."""
 
     def readinto(self, buffer: Any) -> int | None:
@@ -157,6 +178,7 @@ class Popen(Generic[AnyStr]):
     _lock: threading.Lock
     _master: int
     _is_terminal: bool
+    _is_begun: bool  # communicate
 
     def __init__(self, executed: Executed, ends: Ends, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> None:
         """Not for users."""
@@ -171,14 +193,16 @@ class Popen(Generic[AnyStr]):
         self._failure: BaseException | None = None
         self._master = executed.master
         self._is_terminal = executed.master >= 0
-        self._read: dict[int, bytearray] = {}
+        self._is_begun = False
+        self._answer: tuple[Any, Any] | None = None
+        self._read: dict[IO[Any], bytearray] = {}
         self._rest: memoryview | None = None
         if self._is_terminal:
             ends.ours = [os.dup(executed.master), os.dup(executed.master), -1]
         else:
             ends.ours = ends.ours or [-1, -1, -1]
         write, *reads = ends.ours
-        raw = _Master if self._is_terminal else io.FileIO
+        raw = _Master if self._is_terminal else _Raw
         self.stdin = None if write < 0 else _file(io.BufferedWriter(raw(write, "wb")), wrap)
         self.stdout, self.stderr = (None if fd < 0 else _file(io.BufferedReader(raw(fd, "rb")), wrap) for fd in reads)
         ends.ours = []
@@ -247,24 +271,35 @@ class Popen(Generic[AnyStr]):
 
         Args:
             input: bytes, or str with text.
-            timeout: seconds. After one that has passed this can be called again, and nothing is lost.
+            timeout: seconds. After one that has passed this can be called again, without input, and nothing is lost;
+                after the end as well, with the same result.
 
         Raises:
             TimeoutExpired: it goes on. What it has written up to then is in ``output`` and ``stderr``, as bytes.
-            InvalidConfig: the input is bytes with text, or str without.
+            InvalidConfig: the input is bytes with text, or str without; or this was called before.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        was_begun = self._is_begun
         self._begin(input)
-        files = {file.fileno(): file for file in (self.stdout, self.stderr) if file is not None and not file.closed}
-        if deadline is None and len(files) == 1 and not (self._is_terminal or self._rest or self._read):
+        if self._answer is None:
+            self._answer = self._transferred(timeout, deadline, was_begun=was_begun)
+            self._read.clear()
+        return self._answer
+
+    def _transferred(self, timeout: float | None, deadline: float | None, *, was_begun: bool) -> tuple[Any, Any]:
+        files = [file for file in (self.stdout, self.stderr) if file is not None and not file.closed]
+        if deadline is None and len(files) == 1 and not (self._is_terminal or self._rest or was_begun):
             return self._read_alone()
         self._take_what_was_read_ahead(files)
-        with self._never_blocking():
-            self._transfer(files, timeout, deadline)
+        self._transfer({file.fileno(): file for file in files}, timeout, deadline)
         if not self._ended.wait(seconds_until(deadline)):
             raise self._expired(timeout)
         self.wait()
-        return self._taken(self.stdout), self._taken(self.stderr)
+        try:
+            return self._text(self.stdout), self._text(self.stderr)
+        finally:
+            for file in files:
+                file.close()
 
     def _read_alone(self) -> tuple[Any, Any]:
         """Read the one stream that there is to its end, with what it has read ahead: of text only it knows that."""
@@ -275,24 +310,13 @@ class Popen(Generic[AnyStr]):
         self.wait()
         return found[0], found[1]
 
-    def _take_what_was_read_ahead(self, files: Mapping[int, IO[Any]]) -> None:
+    def _take_what_was_read_ahead(self, files: list[IO[Any]]) -> None:
         """Begin with what streams of bytes have read that nobody has got; subprocess loses it."""
-        for fd, file in files.items():
-            if isinstance(file, io.BufferedReader) and (ahead := _read_ahead(file)):
-                self._read.setdefault(fd, bytearray()).extend(ahead)
-
-    @contextmanager
-    def _never_blocking(self) -> Iterator[None]:
-        """See that a terminal takes of the input what there is room for: poll(2) tells of some, and not how much."""
-        if not self._is_terminal or self.stdin is None or self.stdin.closed:
-            yield
-            return
-        fd = self.stdin.fileno()
-        os.set_blocking(fd, False)
-        try:
-            yield
-        finally:
-            os.set_blocking(fd, True)
+        for file in files:
+            found = self._read.setdefault(file, bytearray())
+            if isinstance(file, io.BufferedReader):
+                assert isinstance(file.raw, _Raw)
+                found += file.raw.read_ahead(file)
 
     def _transfer(self, files: dict[int, IO[Any]], timeout: float | None, deadline: float | None) -> None:
         """Write the input and read the output, until there is no more of either."""
@@ -302,28 +326,34 @@ class Popen(Generic[AnyStr]):
         if self._rest is not None and self.stdin is not None:
             poll.register(self.stdin.fileno(), select.POLLOUT)
         while files or self._rest is not None:
-            ready = poll.poll(milliseconds(seconds_until(deadline)))
-            if not ready:
-                raise self._expired(timeout)
-            for fd, events in ready:
-                if fd in files and not self._take(fd):
+            for fd, events in poll.poll(milliseconds(seconds_until(deadline))):
+                if fd in files and not self._take(files[fd]):
                     poll.unregister(fd)
                     del files[fd]
                 elif fd not in files and not self._feed(is_over=bool(events & select.POLLHUP)):
                     poll.unregister(fd)
+            is_done = not files and self._rest is None
+            if not is_done and deadline is not None and time.monotonic() >= deadline:  # however much comes
+                raise self._expired(timeout)
 
     def _begin(self, given: Any) -> None:
+        """Have the input written by what follows; with none, the program reads the end of it."""
+        if self._is_begun and given:
+            raise invalid("input", given, "none: communicate() has begun, and goes on with what it was given first")
         if self.stdin is None or self.stdin.closed:
-            return
-        if self._rest is None and given:
-            data = _encoded(self.stdin, given)
+            self._rest = None
+        elif not self._is_begun:
+            data = _encoded(self.stdin, given) if given else b""
             try:
                 self.stdin.flush()
-            except BrokenPipeError:
+            except OSError as error:
+                _pass_if_nobody_reads(error)
                 data = b""
-            self._rest = memoryview(data)
-        elif self._rest is None and not self._is_terminal:
-            self._close_input()
+            if data:
+                self._rest = memoryview(data)
+            elif not self._is_terminal:
+                self._close_input()
+        self._is_begun = True
 
     def _feed(self, *, is_over: bool) -> bool:
         """Write some input, unless nobody has the other end of the terminal any more; False when that was the last."""
@@ -332,11 +362,11 @@ class Popen(Generic[AnyStr]):
         rest = self._rest[:0]
         if not is_over:
             try:
-                rest = self._rest[os.write(self.stdin.fileno(), self._rest[: select.PIPE_BUF]) :]
+                rest = self._rest[os.write(self.stdin.fileno(), self._rest[: self._room]) :]
             except BlockingIOError:
                 return True
-            except BrokenPipeError:
-                pass
+            except OSError as error:
+                _pass_if_nobody_reads(error)
         self._rest = rest or None
         if rest:
             return True
@@ -344,35 +374,43 @@ class Popen(Generic[AnyStr]):
             self._close_input()
         return False
 
+    @property
+    def _room(self) -> int:
+        """How much can be written at least, without waiting, once poll(2) tells that there is room.
+
+        For a terminal that is the smallest buffer that the kernel makes for one.
+        """
+        return _SMALLEST_TTY_BUFFER if self._is_terminal else select.PIPE_BUF
+
     def _close_input(self) -> None:
         assert self.stdin is not None
         try:
             self.stdin.close()
-        except BrokenPipeError:
-            pass
+        except OSError as error:
+            _pass_if_nobody_reads(error)
 
-    def _take(self, fd: int) -> bool:
+    def _take(self, file: IO[Any]) -> bool:
         """Read some output; False at the end."""
         try:
-            chunk = os.read(fd, _CHUNK)
+            chunk = os.read(file.fileno(), _CHUNK)
         except BlockingIOError:
             return True
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
             chunk = b""
-        self._read.setdefault(fd, bytearray()).extend(chunk)
+        self._read[file] += chunk
         return bool(chunk)
 
     def _so_far(self, file: IO[Any] | None) -> bytes | None:
-        """Return what was read of a stream, and not given to anybody yet; None for nothing, as subprocess does."""
-        return None if file is None or file.closed else bytes(self._read.get(file.fileno(), b"")) or None
+        """Return what was read of a stream; None for nothing, as subprocess does."""
+        return None if file is None else bytes(self._read.get(file, b"")) or None
 
-    def _taken(self, file: IO[Any] | None) -> Any:
-        if file is None or file.closed:
+    def _text(self, file: IO[Any] | None) -> Any:
+        """Return what was read of a stream, as it gives it."""
+        if file is None or file not in self._read:
             return None
-        data = bytes(self._read.pop(file.fileno(), b""))
-        file.close()
+        data = bytes(self._read[file])
         if not isinstance(file, io.TextIOWrapper):
             return data
         return io.TextIOWrapper(io.BytesIO(data), encoding=file.encoding, errors=file.errors).read()
@@ -386,7 +424,9 @@ class Popen(Generic[AnyStr]):
         Raises:
             InvalidConfig: there is no such signal.
         """
-        number = 0 if sig == 0 else signal_number(sig, "sig")
+        if isinstance(sig, int) and not isinstance(sig, bool) and sig == 0:
+            return
+        number = signal_number(sig, "sig")
         with self._lock:
             if not self._ended.is_set():
                 self._executed.signal(number)
@@ -443,17 +483,10 @@ def _encoded(file: IO[Any], given: Any) -> bytes | memoryview:
     return encoded(given, None, None, is_text=False) or b""
 
 
-def _read_ahead(file: io.BufferedReader) -> bytes:
-    """Take what a reader has in its buffer, and what there is to read at once."""
-    fd = file.fileno()
-    was_blocking = os.get_blocking(fd)
-    os.set_blocking(fd, False)
-    try:
-        return file.read1()
-    except BlockingIOError:
-        return b""
-    finally:
-        os.set_blocking(fd, was_blocking)
+def _pass_if_nobody_reads(error: OSError) -> None:
+    """Go on after a write to a pipe, or a terminal, whose other end is closed; raise any other error."""
+    if error.errno not in {errno.EPIPE, errno.EIO}:
+        raise error
 
 
 def _file(raw: Any, wrap: Callable[[IO[bytes]], IO[Any]] | None) -> IO[Any]:

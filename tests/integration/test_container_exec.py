@@ -435,6 +435,92 @@ def test_communicate_by_a_terminal_that_is_full(held):
         running.communicate()
 
 
+def test_communicate_keeps_its_time_with_who_writes_without_end(held):
+    with held.popen(["yes"], stdout=pc.PIPE) as running:
+        with pytest.raises(pc.TimeoutExpired) as told:
+            running.communicate(timeout=0.3)
+        assert told.value.output.startswith(b"y\n")
+        running.kill()
+        assert len(running.communicate()[0]) >= len(told.value.output)
+
+
+def test_communicate_leaves_open_files_as_they_are(held):
+    """Others have them, too: threads, programs that were given them, and of a terminal all three streams."""
+    with held.popen(["sleep", "1000"], tty=True) as running:
+        ended = threading.Event()
+
+        def communicate():
+            with pytest.raises(pc.TimeoutExpired):
+                running.communicate(b"hi\n" * 20_000, timeout=0.5)
+            ended.set()
+
+        thread = threading.Thread(target=communicate)
+        thread.start()
+        while not ended.wait(0.01):
+            assert os.get_blocking(running.stdout.fileno())
+        thread.join()
+        running.kill()
+        running.communicate()
+
+
+def test_what_was_read_ahead_is_taken_without_a_change_of_open_files(held, monkeypatch):
+    monkeypatch.setattr(os, "set_blocking", None)
+    running = held.popen(["printf", "a\\nb\\n"], stdout=pc.PIPE, stderr=pc.PIPE)
+    assert running.stdout.readline() == b"a\n"
+    assert running.communicate() == (b"b\n", b"")
+
+
+def test_communicate_closes_an_input_that_nobody_reads(held):
+    running = held.popen(["sh", "-c", "exec <&-; echo out; echo err >&2"], stdin=pc.PIPE, stdout=pc.PIPE)
+    assert running.wait(timeout=60) == 0
+    running.stdin.write(b"x")
+    assert running.communicate(b"y") == (b"out\n", None)
+    assert running.stdin.closed
+    with held.popen(["true"], tty=True) as running:
+        assert running.wait(timeout=60) == 0
+        running.stdin.write(b"x")
+        assert running.communicate(b"y")[1] is None
+
+
+@pytest.mark.parametrize("options", [{}, {"stderr": pc.PIPE}, {"text": True}, {"tty": True}])
+def test_communicate_again_gives_the_same(held, options):
+    with held.popen(["echo", "out"], **({"stdout": pc.PIPE} if "tty" not in options else {}), **options) as running:
+        first = running.communicate()
+        assert first[0].strip() in {b"out", "out"}
+        assert running.communicate() == running.communicate(timeout=1) == first
+        with pytest.raises(ValueError, match="communicate"):
+            running.communicate("x" if "text" in options else b"x")
+
+
+def test_communicate_again_takes_no_other_input(held):
+    running = held.popen(["sh", "-c", "sleep 0.5; cat"], stdin=pc.PIPE, stdout=pc.PIPE)
+    data = b"x" * 100_000
+    with pytest.raises(pc.TimeoutExpired):
+        running.communicate(data, timeout=0.05)
+    with pytest.raises(pc.InvalidConfig, match="option input"):
+        running.communicate(b"y")
+    assert running.communicate() == (data, None)
+
+
+def test_communicate_again_after_the_input_was_closed(held):
+    running = held.popen(["sh", "-c", "sleep 0.5; wc -c"], stdin=pc.PIPE, stdout=pc.PIPE)
+    with pytest.raises(pc.TimeoutExpired):
+        running.communicate(b"x" * 100_000, timeout=0.05)
+    running.stdin.close()
+    out, _ = running.communicate(timeout=60)
+    assert 0 < int(out) < 100_000
+
+
+def test_what_is_no_text_stays(held):
+    script = "printf '\\377'; echo err >&2"
+    running = held.popen(["sh", "-c", script], stdout=pc.PIPE, stderr=pc.PIPE, encoding="utf-8")
+    for _ in range(2):
+        with pytest.raises(UnicodeDecodeError):
+            running.communicate()
+        assert running.stdout.closed
+        assert running.stderr.closed
+
+
 def test_ctrl_c_in_its_block_waits_for_a_moment_only(held):
     with pytest.raises(KeyboardInterrupt), held.popen(["sleep", "983"]) as running:
         raise KeyboardInterrupt
@@ -460,7 +546,7 @@ def test_input_is_text_or_bytes_as_the_streams_are(held):
 
 def test_signals_have_names(held):
     running = held.popen(["sleep", "1000"])
-    for wrong in (999, -1, "NONSENSE", None):
+    for wrong in (999, -1, "NONSENSE", None, False, 0.0):
         with pytest.raises(pc.InvalidConfig, match="option sig"):
             running.send_signal(wrong)
     running.send_signal("USR2")
