@@ -73,7 +73,7 @@ def target(url: str, port: int | None) -> Target:
         parts = urlsplit(url)
         name, number = parts.hostname or "", parts.port or port or _PORTS[parts.scheme]
         address = "" if name == "localhost" else _address(name)
-        host = parts.netloc if parts.port else _host(parts.netloc, parts.scheme, port)
+        host = parts.netloc if parts.port else _host(parts.netloc.removesuffix(":"), parts.scheme, port)
     except (LookupError, ValueError):
         raise wrong from None
     if parts.scheme not in _PORTS or "@" in parts.netloc:

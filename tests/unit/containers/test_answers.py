@@ -15,6 +15,8 @@ from pycgroups.errors import InvalidConfig
         ("/healthz?a=b", 8080, Target("", 8080, "localhost:8080", "/healthz?a=b")),
         ("/", 80, Target("", 80, "localhost", "/")),
         ("http://localhost", None, Target("", 80, "localhost", "/")),
+        ("http://localhost:/", 8080, Target("", 8080, "localhost:8080", "/")),
+        ("http://localhost:/", None, Target("", 80, "localhost", "/")),
         ("http://localhost:81/a", 8080, Target("", 81, "localhost:81", "/a")),
         ("http://127.0.0.1/a?b#c", 8080, Target("127.0.0.1", 8080, "127.0.0.1:8080", "/a?b")),
         ("https://localhost/a", None, Target("", 443, "localhost", "/a", "https")),
