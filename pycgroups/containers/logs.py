@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    _Traits = tuple[int, int, int]
+    _Traits = tuple[int, int, int, bytes, bytes]
 
 _LOG = "log"
 _CHUNK = 1 << 20  # larger than any record
 _BLOCK = 1 << 16
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
-_NUMBERED = re.compile(r"log\.[1-9]\d{0,8}")
+_NUMBERED = re.compile(r"log\.[1-9]\d{0,2}")  # monitor.MOST_FILES
+_ROUNDS = 100
+_EDGE = 64  # bytes, with the time of the first record of the plain form, and of the last one of JSON
 _STREAMS = ("stdout", "stderr")
 
 
@@ -81,7 +83,7 @@ def end(directory: int) -> Spot:
     Raises:
         Error: it cannot be opened.
     """
-    files = _open_files(directory)
+    files = [_File(fd)] if (fd := _open(directory, _LOG)) >= 0 else _open_files(directory)
     try:
         return Spot(files[-1].inode, os.fstat(files[-1].fd).st_size) if files else Spot()
     finally:
@@ -157,7 +159,7 @@ class _File:
 
     Attributes:
         position: behind the last whole line that was read.
-        older: the traits of those that were older when it was opened.
+        older: the traits of those that were older when it was opened, if it was the newest one.
     """
 
     def __init__(self, fd: int) -> None:
@@ -167,9 +169,10 @@ class _File:
         self.older: tuple[_Traits, ...] = ()
 
     def traits(self) -> _Traits:
-        """Return what tells it from others, once it has been rotated."""
+        """Return what tells it from others, once it has been rotated: an inode may be another file's later."""
         facts = os.fstat(self.fd)
-        return facts.st_ino, facts.st_size, facts.st_mtime_ns
+        first, last = (os.pread(self.fd, _EDGE, at) for at in (0, max(0, facts.st_size - _EDGE)))
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns, first, last
 
     def lines(self) -> Iterator[bytes]:
         """Read the whole lines that there are now from the position on: one who writes faster than this has no end."""
@@ -211,34 +214,38 @@ class _ShiftedError(Exception):
 
 
 def _open_files(directory: int, *, last: _File | None = None) -> list[_File]:
-    """Open the files of a log, the oldest first: all, or those after one that is open, so no other has its inode."""
-    while True:
+    """Open the files of a log, the oldest first: all, or those after one that is open, so no other has its inode.
+
+    After so many rounds it is none who shifts the files: one has two names, or its file system counts no names.
+    """
+    for turn in range(_ROUNDS + 1):
         files: list[_File] = []
         try:
-            is_met = _open_from_newest(directory, files, last)
+            is_met = _open_from_newest(directory, files, last, is_shifting=turn < _ROUNDS)
+            break
         except _ShiftedError:
             _close(files)
-            continue
         except BaseException:
             _close(files)
             raise
-        older = [*(file.traits() for file in files), *(() if last is None else (last.traits(), *last.older))]
-        for number, file in enumerate(files, 1):
-            file.older = tuple(older[number : number + monitor.MOST_FILES])
-        files.reverse()
-        if last is not None and not is_met:
-            _close_first(files, _count_seen(files, last))
-        return files
+    if files:
+        older = [*(file.traits() for file in files[1:]), *(() if last is None else (last.traits(), *last.older))]
+        files[0].older = tuple(older[: monitor.MOST_FILES])
+    files.reverse()
+    if last is not None and not is_met:
+        _close_seen(files, last)
+    return files
 
 
-def _open_from_newest(directory: int, files: list[_File], last: _File | None) -> bool:
+def _open_from_newest(directory: int, files: list[_File], last: _File | None, *, is_shifting: bool) -> bool:
     """Do so, the newest first, while a rotation may go on; whether the one that is open was met.
 
     That shifts the names from the oldest to the newest: one is missing meanwhile. A file only gets a higher number, so
     that who goes up finds each one, and perhaps twice. If the first that was opened has come along, too, others may be
-    newer than that.
+    newer than that: if nobody is shifting, it is the end of what can be told apart.
     """
     number, is_met = 0, False
+    seen: set[int] = set()
     while True:
         fd = _open(directory, f"{_LOG}.{number}" if number else _LOG)
         if fd < 0 and _highest(directory) <= number:
@@ -251,13 +258,16 @@ def _open_from_newest(directory: int, files: list[_File], last: _File | None) ->
             os.close(fd)
             is_met = True
             break
-        if file.inode in (seen := [each.inode for each in files]):
+        if file.inode in seen:
             os.close(fd)
-            if file.inode == seen[0]:
+            if file.inode != files[0].inode:
+                continue
+            if is_shifting:
                 raise _ShiftedError
-            continue
+            break
+        seen.add(file.inode)
         files.append(file)
-    if files and os.fstat(files[0].fd).st_nlink == 0:  # it was shifted out, or removed by somebody
+    if is_shifting and files and os.fstat(files[0].fd).st_nlink == 0:  # it was shifted out, or removed by somebody
         raise _ShiftedError
     return is_met
 
@@ -308,12 +318,12 @@ def _add_newer(files: list[_File], directory: int) -> bool:
     return bool(found)
 
 
-def _count_seen(found: list[_File], last: _File) -> int:
-    """Tell how many files are older than one that is open, and there no more: rotated away, or removed by somebody.
-
-    A later one that has the inode of one of these is another.
-    """
-    return sum(file.traits() in last.older for file in found)
+def _close_seen(files: list[_File], last: _File) -> None:
+    """Close those that are older than one that is open, and there no more: rotated away, or removed by somebody."""
+    older = set(last.older)
+    for file in [file for file in files if file.traits() in older]:
+        files.remove(file)
+        os.close(file.fd)
 
 
 # -- records ---------------------------------------------------------------------------------------------------------

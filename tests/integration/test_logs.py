@@ -249,6 +249,66 @@ def test_who_follows_hears_of_what_a_monitor_has_left_within_a_rotation(director
     assert logs.end(directory).inode == (tmp_path / "log.1").stat().st_ino
 
 
+# -- files that somebody else has put there --------------------------------------------------------------------------
+
+
+def test_what_is_no_file_of_a_log(directory, tmp_path):
+    (tmp_path / "log").write_bytes(line(0, "own"))
+    for name in ("log.20261127", "log.1000", "log.01", "log.x"):
+        (tmp_path / name).write_bytes(line(0, "another"))
+    assert data(directory) == ["own"]
+
+
+def test_a_file_with_two_names(directory, tmp_path):
+    for name in ("log.8", "log.2", "log"):
+        (tmp_path / name).write_bytes(line(0, name))
+    (tmp_path / "log.7").hardlink_to(tmp_path / "log")
+    assert data(directory) == ["log.2", "log"]
+
+
+def test_the_end_is_the_newest_files(directory, tmp_path, monkeypatch):
+    names: list[str] = []
+    opened = logs._open
+
+    def noting(directory, name):
+        names.append(name)
+        return opened(directory, name)
+
+    monkeypatch.setattr(logs, "_open", noting)
+    for name in ("log.2", "log.1", "log"):
+        (tmp_path / name).write_bytes(line(0, "x"))
+    assert logs.end(directory) == ((tmp_path / "log").stat().st_ino, (tmp_path / "log").stat().st_size)
+    assert names == ["log"]
+
+
+def test_a_file_that_was_seen_is_not_told_again(directory, tmp_path):
+    """The one that was the newest is gone, and there is one behind it that is new."""
+    for name in ("log.1", "log"):
+        (tmp_path / name).write_bytes(line(0, name))
+    with logs.Arrivals(directory) as arrivals:
+        assert [record.text for record in arrivals.read()] == ["log.1", "log"]
+        (tmp_path / "log.2").write_bytes(line(0, "new"))
+        (tmp_path / "log").unlink()
+        assert [record.text for record in arrivals.read()] == ["new"]
+
+
+def test_a_file_in_the_place_of_one_that_was_seen(directory, tmp_path):
+    """The same inode, size and time, where clocks are coarse."""
+    for name in ("log.1", "log"):
+        (tmp_path / name).write_bytes(line(0, "old"))
+    with logs.Arrivals(directory) as arrivals:
+        assert len(list(arrivals.read())) == 2
+        (tmp_path / "log").unlink()
+        facts = (tmp_path / "log.1").stat()
+        (tmp_path / "log.1").write_bytes(line(1, "new"))
+        os.utime(tmp_path / "log.1", ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        (tmp_path / "log.1").rename(tmp_path / "log")
+        assert [record.text for record in arrivals.read()] == ["new"]
+
+
+# -- records in files ------------------------------------------------------------------------------------------------
+
+
 def test_streams(directory, tmp_path):
     (tmp_path / "log").write_bytes(
         b"".join(line(i, f"{i}\n", "stderr" if i % 3 else "stdout") for i in range(9)),
