@@ -215,8 +215,8 @@ class Home:
             NotFound: it was removed meanwhile.
         """
         deadline = time.monotonic() + patience
-        self.is_locked = True
         holders.add(self)
+        self.is_locked = True
         while True:
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
