@@ -126,16 +126,21 @@ def _made(found: Iterator[Seen], called: bytes, limits: LayerLimits, *, devices:
     entries = Entries(sparse=True, padded=True)
     size = 0
     for seen in found:
-        if size + (seen.stat.st_size if stat.S_ISREG(seen.stat.st_mode) else 0) > limits.size:
-            raise Error(f"more than {limits.size} bytes", operation=_COPY, path=seen.path or called, hint=_HINT)
+        _check_size(size + (seen.stat.st_size if stat.S_ISREG(seen.stat.st_mode) else 0), seen.path or called, limits)
         if seen.path.count(b"/") >= limits.depth:
             raise Error(f"more than {limits.depth} deep", operation=_COPY, path=seen.path, hint=_HINT)
         if stat.S_IFMT(seen.stat.st_mode) in _DEVICES and not devices:
             continue
         made = entries.entry(seen, join(called, seen.path) if seen.path else called)
         if made is not None:
-            size += made[0].size
+            size += made[0].size  # a file of procfs has more than it told
+            _check_size(size, seen.path or called, limits)
             yield made
+
+
+def _check_size(size: int, path: bytes, limits: LayerLimits) -> None:
+    if size > limits.size:
+        raise Error(f"more than {limits.size} bytes", operation=_COPY, path=path, hint=_HINT)
 
 
 def _exported(found: Iterator[Seen]) -> Made:

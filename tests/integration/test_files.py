@@ -657,6 +657,9 @@ def test_what_the_kernel_makes(bundle, own_root, scratch):
         assert (scratch / "version").read_text() == Path("/proc/version").read_text()
         files.copy_in("/proc/version", "/tmp/version")
         assert files.read_text("/tmp/version") == Path("/proc/version").read_text()
+        with pytest.raises(pc.Error, match="more than 10 bytes"):
+            files.copy_out("/proc/version", scratch / "limited", limits=LayerLimits(size=10))
+        assert not (scratch / "limited").exists()
         with pytest.raises(pc.Error, match="copy from the container /proc/1/mem"):
             files.copy_out("/proc/1/mem", scratch / "out")
         files.copy_out("/", scratch / "all")
