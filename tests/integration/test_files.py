@@ -618,10 +618,15 @@ def test_what_is_special_is_not_replaced(stopped, own_root, scratch, way):
         with pytest.raises(pc.Error, match="the place of"):
             copy(f"{from_}/{source}", f"{to}/{destination}")
     assert [os.lstat(path) for path in [*nodes, top / "link"]] == before
-    os.mkfifo((here if way == "in" else there) / "fifo")
-    for _ in range(2):  # of its kind
-        copy(f"{from_}/fifo", f"{to}/other")
-    assert stat.S_ISFIFO(os.stat(top / "other/fifo").st_mode)
+    source = here if way == "in" else there
+    os.mkfifo(source / "fifo")
+    os.mkfifo(source / "tree/fifo")
+    os.unlink(source / "tree/node")
+    for _ in range(2):  # of its kind, by its name, within a directory, and in a tree
+        for words in ("fifo other/fifo", "fifo other", "tree other"):
+            one, destination = words.split()
+            copy(f"{from_}/{one}", f"{to}/{destination}")
+    assert all(stat.S_ISFIFO(os.stat(top / path).st_mode) for path in ("other/fifo", "other/tree/fifo"))
 
 
 def test_a_large_sparse_file_stays_sparse(stopped, own_root, scratch):
