@@ -77,7 +77,9 @@ def check_replaced(path: bytes, there: int, by: int | None = None) -> None:
         Error: it is one.
     """
     if stat.S_IFMT(there) not in _REPLACED | {by}:
-        raise Error("a device, a FIFO or a socket, which nothing but its kind takes the place of", operation="copy", path=path)
+        raise Error(
+            "a device, a FIFO or a socket, which nothing but its kind takes the place of", operation="copy", path=path
+        )
 
 
 def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None, by: int | None = None) -> bool:
