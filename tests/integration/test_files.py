@@ -667,6 +667,8 @@ def test_what_the_kernel_makes(bundle, own_root, scratch):
         assert not (scratch / "limited").exists()
         with pytest.raises(pc.Error, match="copy from the container /proc/1/mem"):
             files.copy_out("/proc/1/mem", scratch / "out")
+        with pytest.raises(pc.Error, match="copy from the container"):
+            files.copy_out("/proc", scratch / "proc")
         files.copy_out("/", scratch / "all")
     assert os.listdir(scratch / "all/proc") == os.listdir(scratch / "all/sys") == []
     assert (scratch / "all/etc/passwd").exists()
