@@ -243,7 +243,9 @@ def _whole(seen: Seen) -> bytes | None:
     finally:
         os.close(fd)
     if len(read) > _MOST_UNKNOWN:
-        raise Error(f"tells no size, and has more than {_MOST_UNKNOWN} bytes", operation="read", path=seen.path or seen.name)
+        raise Error(
+            f"tells no size, and has more than {_MOST_UNKNOWN} bytes", operation="read", path=seen.path or seen.name
+        )
     return bytes(read)
 
 
