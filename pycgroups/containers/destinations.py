@@ -13,9 +13,9 @@
     a directory              a directory            destination/NAME, with what is there
     a directory, with /.     a directory            the destination: what is in it joins what is there
 
-A file is whatever is no directory. Nothing takes the place of a device, a FIFO or a socket but one of its kind, as programs
-know it by its name: so a tree that has them can be copied again, and they can be alone. A symlink is followed as the destination;
-as the source it is itself, but with a slash at its end it is the directory that it leads to.
+A file is whatever is no directory. Nothing takes the place of a device, a FIFO or a socket but one of its kind, as
+programs know it by its name: so a tree that has them can be copied again, and they can be alone. A symlink is followed
+as the destination; as the source it is itself, but with a slash at its end it is the directory that it leads to.
 """
 
 from __future__ import annotations

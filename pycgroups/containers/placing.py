@@ -2,8 +2,8 @@
 
 A file is written beside its place, and takes it when it is whole. A directory that is there stays what it is; nothing
 takes the place of one, and it takes the place of nothing. Nor does anything take that of a device, a FIFO or a socket,
-but one of its kind. Paths are resolved in the root for each entry anew (tree.h), so that no symlink, there before or put
-there meanwhile, leads out of it.
+but one of its kind. Paths are resolved in the root for each entry anew (tree.h), so that no symlink, there before or
+put there meanwhile, leads out of it.
 """
 
 from __future__ import annotations

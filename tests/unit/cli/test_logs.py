@@ -10,8 +10,9 @@ from pycgroups.cli.logs import USAGE
 
 @pytest.mark.parametrize(("text", "lines"), [("all", None), ("-1", None), ("-7", None), ("0", 0), ("12", 12)])
 def test_how_many_lines(text, lines):
-    found, _ = USAGE.read(["-n", text, "web"])
-    assert found["tail"] == lines
+    asked = USAGE.read(["-n", text, "web"])
+    assert asked is not None
+    assert asked[0]["tail"] == lines
 
 
 @pytest.mark.parametrize("text", ["-", "", "--1", "-all", "-\u0663", "\u0663", "1.5"])
