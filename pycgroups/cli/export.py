@@ -19,7 +19,7 @@ USAGE = Usage(
     (
         Flag(
             "--output -o",
-            "the file, replaced when the new one is whole; a device, a FIFO, /dev/stdout is written to; default: stdout",
+            "the file, replaced when the new one is whole; a device, a FIFO, /dev/stdout is written to; else stdout",
             value="FILE",
         ),
     ),

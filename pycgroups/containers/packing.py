@@ -68,8 +68,8 @@ def pack(  # noqa: PLR0917 (called by position)
         if stat.S_ISDIR(found.st_mode):
             directory = os.open(at.name, _DIRECTORY, dir_fd=at.directory)
             try:
-                seen = walk(directory, most=limits.entries, enters=_enters)
-                yield from archive(_made(seen, called, limits, devices=devices))
+                with closing(walk(directory, most=limits.entries, enters=_enters)) as seen:
+                    yield from archive(_made(seen, called, limits, devices=devices))
             finally:
                 os.close(directory)
             return
@@ -106,7 +106,8 @@ def export(root: int, layers: Layers | None) -> Generator[bytes]:
     with told(_EXPORT, b"/"), opened(root, layers) as top:
         directory = os.open(".", _DIRECTORY, dir_fd=top)
         try:
-            yield from archive(_exported(walk(directory, enters=_is_not_mounted)))
+            with closing(walk(directory, enters=_is_not_mounted)) as seen:
+                yield from archive(_exported(seen))
         finally:
             os.close(directory)
 

@@ -71,8 +71,10 @@ class Seen(NamedTuple):
     stat: os.stat_result
 
 
-def walk(root: int, *, most: int | None = None, enters: Callable[[Seen], bool] | None = None) -> Iterator[Seen]:
+def walk(root: int, *, most: int | None = None, enters: Callable[[Seen], bool] | None = None) -> Generator[Seen]:
     """Yield all of a tree, names sorted, a directory before what is in it. What vanishes meanwhile is left out.
+
+    Who may not come to its end closes it, and with it the directory of what was yielded last.
 
     Args:
         root: its directory.

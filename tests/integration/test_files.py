@@ -859,3 +859,14 @@ def test_paths_of_every_kind(stopped, scratch):
     (scratch / "file").write_text("text")
     stopped.copy_in(os.fsencode(scratch / "file"), Path("/tmp/one"))
     assert stopped.read_text(b"/tmp/one") == "text"
+
+
+def test_a_copy_that_fails_holds_no_directory_open(stopped, own_root, scratch):
+    """Not as long as somebody has the error, either."""
+    (own_root / "tmp/a/b").mkdir(parents=True)
+    (own_root / "tmp/a/b/file").write_text("content")
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(pc.Error, match="more than 1 bytes") as told:
+        stopped.copy_out("/tmp", scratch / "out", limits=LayerLimits(size=1))
+    assert os.listdir("/proc/self/fd") == before
+    assert told.value.__traceback__
