@@ -274,10 +274,15 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
 def _ended(exits: list[Any], interrupts: list[Any]) -> BaseException | None:
     """Return what the test raised to end the session, if it did; that all is well is not for it to say."""
     for message, code in exits:
-        return pytest.exit.Exception(str(message), code if isinstance(code, int) and code else None)
+        return pytest.exit.Exception(str(message), code if _is_failure(code) else None)
     for place in interrupts:
         return KeyboardInterrupt(str(place))
     return None
+
+
+def _is_failure(code: Any) -> bool:
+    """Tell whether a number is an exit status that says that something failed; exit(3) keeps eight bits of it."""
+    return type(code) is int and 0 < code < 256  # noqa: PLR2004
 
 
 def _job(item: pytest.Item, timeout: float | None) -> inside.Job:

@@ -419,10 +419,11 @@ def test_pytest_timeout_shows_where_the_test_was(method, pytests, monkeypatch):
     [
         ('pytest.exit("enough", returncode=7)', 7, 0, "!* _pytest.outcomes.Exit: enough !*"),
         ('pytest.exit("enough", returncode=0)', 2, 0, "!* _pytest.outcomes.Exit: enough !*"),
+        ('pytest.exit("enough", returncode=256)', 2, 0, "!* _pytest.outcomes.Exit: enough !*"),
         ("raise KeyboardInterrupt", 2, 0, "!* KeyboardInterrupt: *test_it.py:6: KeyboardInterrupt !*"),
         ('request.session.shouldstop = "enough"', 2, 1, "!* Interrupted: enough !*"),
     ],
-    ids=["exit", "exit-0", "interrupt", "stop"],
+    ids=["exit", "exit-0", "exit-256", "interrupt", "stop"],
 )
 def test_what_ends_the_session_ends_it(ends, code, passed, told, pytester):
     test = f"""
