@@ -194,7 +194,7 @@ def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]
 def _shortened(output: bytes) -> str:
     """Leave frames of pytest out of the tracebacks that are written as the time is over."""
     lines = output.decode(errors="replace").splitlines()
-    return "\n".join(line for line in lines if not line.startswith(_FRAMES))
+    return words.plain("\n".join(line for line in lines if not line.startswith(_FRAMES)))
 
 
 def _passed(item: pytest.Item, when: When) -> pytest.TestReport:
@@ -246,7 +246,7 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
     told: dict[str, list[Any]] = {"problem": [], "stop": [], "exit": [], "interrupt": []}
     try:
         for line in answer.splitlines():
-            kind, value = json.loads(line)
+            kind, value = words.plain(json.loads(line))
             if kind == "report":
                 reports.append(_read_report(item, value))
             elif kind == "warning":
@@ -333,7 +333,7 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     """
     report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
     outcomes = (*_OUTCOMES, "rerun") if item.config.pluginmanager.has_plugin("rerunfailures") else _OUTCOMES
-    if report.nodeid != _node(item) or report.when not in _PHASES or report.outcome not in outcomes:
+    if report.nodeid != words.plain(_node(item)) or report.when not in _PHASES or report.outcome not in outcomes:
         raise ValueError("a report of something else")
     if report.nodeid != item.nodeid:
         report.nodeid = item.nodeid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +31,8 @@ _HANDED_ON = (
 # Where Hypothesis would write into the tests' own directory, which is read-only, and warn that it cannot.
 _ELSEWHERE = {"HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"}  # noqa: S108 (the container's own)
 _STOPPED = {"oom": ("memory", "out of memory"), "pids": ("pids", "out of processes"), "disk": ("disk", "out of disk")}
+# All but colours (SGR), tabs and ends of lines of what ECMA-48 calls control functions; and halves of surrogate pairs.
+_STEERS = re.compile(r"(\x1b\[[\d;]*m)|(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", re.ASCII)
 
 
 def defaults(config: pytest.Config, names: Iterable[str]) -> Options:
@@ -147,3 +150,14 @@ def _size(count: float) -> str:
             return f"{count:.4g} {unit}"
         count /= 1024
     return f"{count:.4g} GiB"
+
+
+def plain(value: Any) -> Any:
+    """Return text, or JSON with texts in it, with that written out which steers a terminal, or cannot be encoded."""
+    if isinstance(value, str):
+        return _STEERS.sub(lambda found: found[1] or found[0].encode("unicode_escape").decode(), value)
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {plain(name): plain(one) for name, one in value.items()}
+    return value

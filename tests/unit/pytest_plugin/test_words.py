@@ -59,6 +59,22 @@ def test_a_size(count, text):
     assert words._size(count) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\n\r\n\u00e9 \U0001f600", None),
+        ("\x1b[31;1mred\x1b[m", None),
+        ("\x1b[2J\x1b]52;c;eA==\x07", r"\x1b[2J\x1b]52;c;eA==\x07"),
+        ("a\rb\0\x7f\x9b1m", r"a\rb\x00\x7f\x9b1m"),
+        ("\ud800", r"\ud800"),
+        ("\x1b[\u0661m", "\\x1b[\u0661m"),
+    ],
+)
+def test_what_steers_a_terminal_is_written_out(text, shown):
+    shown = text if shown is None else shown
+    assert words.plain({text: [text, 1, None]}) == {shown: [shown, 1, None]}
+
+
 OF_RUN = sorted({*RunOptions.__optional_keys__, "text", "encoding", "errors"} - Options.__optional_keys__)
 NOT_OF_CONTAINERS = (
     ": it takes the options of pycgroups.run that a container has; its input, output and end are pytest's"
@@ -98,6 +114,17 @@ def test_a_report_comes_back(request):
     assert [report.when for report in outcome.reports] == ["setup", "teardown"]
     assert outcome.reports[0].longrepr == ("file", 3, "why")
     assert (outcome.is_complete, outcome.problem) == (True, "")
+
+
+def test_what_steers_a_terminal_is_written_out_in_reports_and_problems(request):
+    steers, shown = "\x1b[2J\ud800", r"\x1b[2J\ud800"
+    changes = {"outcome": "failed", "longrepr": steers, "sections": [[steers, steers]]}
+    changes["user_properties"] = [[steers, steers]]
+    outcome = read(request, ["report", a_report(request, **changes)], ["shown", steers], ["problem", steers])
+    (report,) = outcome.reports
+    assert (report.longreprtext, outcome.shown, outcome.problem) == (shown, {1: shown}, shown)
+    assert report.sections == report.user_properties == [(shown, shown)]
+    assert marker._shortened(steers.encode(errors="replace")) == r"\x1b[2J?"
 
 
 @pytest.mark.parametrize(
