@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import marshal
+import math
 import os
 import sys
 import time
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import _pytest
 import pluggy
 import pytest
-from _pytest.junitxml import xml_key
+from _pytest.junitxml import bin_xml_escape, xml_key
 from _pytest.skipping import evaluate_xfail_marks, xfailed_key
 
 from pycgroups.containers.python import run_python
@@ -62,6 +63,11 @@ _COVERAGE = {name: f"run:{name}" for name in ("branch", "source", "source_pkgs",
 _RERAISED = (KeyboardInterrupt, pytest.exit.Exception)
 _OUTCOMES = ("passed", "failed", "skipped")
 _PHASES = ("setup", "call", "teardown")
+# What a report is made of. Any other key would be an attribute of it, and those of pytest-xdist, say, are trusted.
+_REPORTED = {
+    *("nodeid", "location", "keywords", "outcome", "longrepr", "when", "sections", "duration", "start", "stop"),
+    *("user_properties", "wasxfail", "$report_type", "_report_type", "_subtest.context"),
+}
 _PACKAGES = tuple(f"{path}/" for module in (_pytest, pluggy) for path in module.__path__)
 _FRAMES = tuple(f'  File "{place}' for place in (*_PACKAGES, inside.__file__, "<string>"))
 _GRACE = 1.0  # seconds after the timeout, in which a test writes its tracebacks and ends
@@ -194,7 +200,8 @@ def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]
 def _shortened(output: bytes) -> str:
     """Leave frames of pytest out of the tracebacks that are written as the time is over."""
     lines = output.decode(errors="replace").splitlines()
-    return words.plain("\n".join(line for line in lines if not line.startswith(_FRAMES)))
+    text: str = words.plain("\n".join(line for line in lines if not line.startswith(_FRAMES)))
+    return text
 
 
 def _passed(item: pytest.Item, when: When) -> pytest.TestReport:
@@ -331,15 +338,18 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     Raises:
         Exception: it is not.
     """
+    has_reruns = item.config.pluginmanager.has_plugin("rerunfailures")
+    known = _REPORTED | {"rerun"} if has_reruns else _REPORTED
+    data = {name: value for name, value in data.items() if name in known}
     report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
-    outcomes = (*_OUTCOMES, "rerun") if item.config.pluginmanager.has_plugin("rerunfailures") else _OUTCOMES
+    outcomes = (*_OUTCOMES, "rerun") if has_reruns else _OUTCOMES
     if report.nodeid != words.plain(_node(item)) or report.when not in _PHASES or report.outcome not in outcomes:
         raise ValueError("a report of something else")
     if report.nodeid != item.nodeid:
         report.nodeid = item.nodeid
     report.location = item.location
     report.keywords = dict(report.keywords)
-    report.duration = float(report.duration)
+    report.duration, report.start, report.stop = map(_finite, (report.duration, report.start, report.stop))
     # Lists of JSON are tuples to those who show it.
     where: Any = report.longrepr
     if isinstance(where, list):
@@ -349,9 +359,34 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     context = getattr(report, "context", None)
     if context is not None:
         object.__setattr__(context, "kwargs", dict(data["_subtest.context"]["kwargs"]))
-    report.user_properties = [(str(name), value) for name, value in report.user_properties]
-    assert isinstance(report.longreprtext, str)  # whoever shows it does this
+    report.user_properties = [(bin_xml_escape(name), value) for name, value in report.user_properties]
+    _check_reason(report)
     return report
+
+
+def _finite(number: Any) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"{number} seconds")
+    return float(number)
+
+
+def _check_reason(report: pytest.TestReport) -> None:
+    """Refuse a report that others could not show.
+
+    Raises:
+        Exception: it is one.
+    """
+    reason: Any = report.longrepr
+    is_expected = hasattr(report, "wasxfail")
+    if is_expected and not isinstance(report.wasxfail, str):
+        raise TypeError("wasxfail is no text")
+    is_skip = report.skipped and not is_expected
+    if (is_skip and not isinstance(reason, tuple)) or (report.failed and reason is None):
+        raise ValueError("a report without a reason")
+    crash = getattr(reason, "reprcrash", None)
+    if crash is not None and not (isinstance(crash.message, str) and isinstance(crash.path, str)):
+        raise TypeError("a crash that is no text")
+    assert isinstance(report.longreprtext, str)  # whoever shows it does this
 
 
 def _show(item: pytest.Item, text: str) -> None:

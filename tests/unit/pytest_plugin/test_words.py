@@ -127,6 +127,14 @@ def test_what_steers_a_terminal_is_written_out_in_reports_and_problems(request):
     assert marker._shortened(steers.encode(errors="replace")) == r"\x1b[2J?"
 
 
+CRASH = {
+    "reprcrash": {"path": "a", "lineno": 1, "message": 3},
+    "reprtraceback": {"reprentries": [], "extraline": None, "style": "long"},
+    "sections": [],
+    "chain": None,
+}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -139,6 +147,12 @@ def test_what_steers_a_terminal_is_written_out_in_reports_and_problems(request):
         {"keywords": 7},
         {"$report_type": "CollectReport"},
         {"$report_type": "Odd"},
+        {"duration": float("inf")},
+        {"outcome": "skipped", "longrepr": "no triple"},
+        {"outcome": "skipped"},
+        {"outcome": "failed"},
+        {"outcome": "skipped", "wasxfail": 3},
+        {"outcome": "failed", "longrepr": CRASH},
     ],
 )
 def test_a_report_of_something_else_is_a_problem_and_no_crash(request, changes):
@@ -146,6 +160,13 @@ def test_a_report_of_something_else_is_a_problem_and_no_crash(request, changes):
     assert outcome.reports == []
     assert not outcome.is_complete
     assert outcome.problem.startswith("what it answered is not understood")
+
+
+def test_of_a_report_no_more_is_taken_than_what_it_is_made_of(request):
+    forged = {"node": 1, "url": 1, "worker_id": "gw7", "rerun": 1, "user_properties": [["a\0\x1b[m", "b"]]}
+    (report,) = read(request, ["report", a_report(request, **forged)]).reports
+    assert not {"node", "url", "worker_id", "rerun"} & set(vars(report))
+    assert report.user_properties == [(r"a\x00#x1B[m", "b")]
 
 
 @pytest.mark.parametrize(
