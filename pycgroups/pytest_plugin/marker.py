@@ -218,9 +218,10 @@ def _failed(item: pytest.Item, text: str, when: When) -> pytest.TestReport:
 def _run(item: pytest.Item, names: tuple[str, ...], timer: float | None) -> Outcome:
     """Run the inner pytest, and read what it sends."""
     try:
-        options = words.marked(item, words.defaults(item.config, names))
+        later = words.TIMEOUT if timer is None else timer + _LATER
+        options = words.marked(item, words.defaults(item.config, names, later))
         if timer is not None:
-            options = {**options, "timeout": _earlier(options.get("timeout"), timer + _LATER)}
+            options = {**options, "timeout": _earlier(options.get("timeout"), later)}
         result, answer = _run_inside(item, options)
     except (Error, pytest.UsageError) as error:
         problem = str(error)

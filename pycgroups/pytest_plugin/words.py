@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pycgroups.containers.verdict import Reason
 
 _KINDS = {"cpus": float, "pids": int, "timeout": float}
-_TIMEOUT = 60.0
+TIMEOUT = 60.0
+"""Seconds, where nothing is said."""
 # What a test needs to behave inside as it does outside, and nobody keeps secrets in.
 _HANDED_ON = (
     *("CI", "COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LC_*", "NO_COLOR", "PYTHON*", "PY_COLORS", "TERM", "TZ"),
@@ -35,13 +36,18 @@ _STOPPED = {"oom": ("memory", "out of memory"), "pids": ("pids", "out of process
 _STEERS = re.compile(r"(\x1b\[[\d;]*m)|(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", re.ASCII)
 
 
-def defaults(config: pytest.Config, names: Iterable[str]) -> Options:
+def defaults(config: pytest.Config, names: Iterable[str], timeout: float = TIMEOUT) -> Options:
     """Return the options of a run by the command line, and by the ini file where that names none.
+
+    Args:
+        config: of the session.
+        names: of the options.
+        timeout: seconds, where neither says any.
 
     Raises:
         UsageError: one is no number.
     """
-    found: dict[str, Any] = {"timeout": _TIMEOUT, **given(config, names)}
+    found: dict[str, Any] = {"timeout": timeout, **given(config, names)}
     if not found["timeout"]:
         del found["timeout"]
     return cast("Options", found)
