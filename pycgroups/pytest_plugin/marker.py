@@ -19,6 +19,7 @@ import os
 import sys
 import time
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import _pytest
@@ -186,7 +187,8 @@ def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]
     text = outcome.problem
     if not text or outcome.result.reason != "exited":
         text = f"{outcome.verdict.splitlines()[0]}: the test did not come to its end\n{text}".rstrip()
-    item.stash[xfailed_key] = evaluate_xfail_marks(item)  # as pytest does when it sets up the test
+    with suppress(pytest.fail.Exception):  # of a condition that cannot be told, which the test was to fail by
+        item.stash[xfailed_key] = evaluate_xfail_marks(item)  # as pytest does when it sets up the test
     if "setup" not in come:
         yield _passed(item, "setup")
     failed = _failed(item, text, broken)
