@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import json
+import linecache
 import logging
 import os
 import signal
@@ -267,4 +268,7 @@ class Reporter:
         if when == "runtest":
             kind = warning_message.category
             told = (str(warning_message.message), kind.__module__, kind.__qualname__)
-            self._send("warning", [*told, warning_message.filename, warning_message.lineno, location])
+            place = (warning_message.filename, warning_message.lineno)
+            # Outside, no file is read that something in here names.
+            line = linecache.getline(*place) if warning_message.line is None else warning_message.line
+            self._send("warning", [*told, *place, line, location])

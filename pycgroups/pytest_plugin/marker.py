@@ -426,12 +426,13 @@ def _noted(item: pytest.Item, kind: str, name: Any, value: Any) -> None:
 
 def _warn(item: pytest.Item, told: list[Any]) -> None:
     """Tell of a warning, which is of a type that is known here, or no more than a `UserWarning`."""
-    text, module, name, file, line, location = told
+    text, module, name, file, number, line, location = told
     kind = getattr(sys.modules.get(module), name, None)
     if not (isinstance(kind, type) and issubclass(kind, Warning)):
         kind = UserWarning
-    message = warnings.WarningMessage(message=text, category=kind, filename=file, lineno=line)
-    place = None if location is None else tuple(location)
+    # Without a line pytest would look for it, in a file that is named by what is inside.
+    message = warnings.WarningMessage(str(text), kind, filename=str(file), lineno=int(number), line=str(line))
+    place = None if location is None else (str(location[0]), int(location[1]), str(location[2]))
     facts = {"warning_message": message, "when": "runtest", "nodeid": item.nodeid, "location": place}
     item.ihook.pytest_warning_recorded.call_historic(kwargs=facts)
 
