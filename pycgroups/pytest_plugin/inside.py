@@ -12,6 +12,7 @@ import json
 import linecache
 import logging
 import os
+import re
 import signal
 import struct
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 OVER = signal.SIGRTMAX
 """What ends the test when its time is over; no usual signal, which may be the test's own."""
+_OF_PYTEST = ("classname", "file", "line", "name", "time", "xmlns")
 _SIGEV_SIGNAL, _TIMER_ABSTIME = 0, 1  # timer_create(2), timer_settime(2)
 
 
@@ -147,6 +149,17 @@ class Shown(io.TextIOBase):
         return len(text)
 
 
+def check_attribute(name: str) -> None:
+    """Refuse what is no attribute that a test may give its case, inside and outside: those that say which one it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    __tracebackhide__ = True
+    if not re.fullmatch(r"[A-Za-z_][\w.-]*", name, re.ASCII) or name.lower() in _OF_PYTEST:
+        raise ValueError(f"record_xml_attribute of a sandboxed test does not take {name!r}")
+
+
 class JUnit:
     """Stands for the `LogXML` of the session outside, for the fixtures that write to it."""
 
@@ -171,7 +184,13 @@ class JUnit:
         return self
 
     def add_attribute(self, name: str, value: object) -> None:
-        """Send what `record_xml_attribute` is given."""
+        """Send what `record_xml_attribute` is given.
+
+        Raises:
+            ValueError: it is no attribute that a test may have.
+        """
+        __tracebackhide__ = True
+        check_attribute(str(name))
         self._send("attribute", [str(name), str(value)])
 
 

@@ -419,8 +419,9 @@ def _noted(item: pytest.Item, kind: str, name: Any, value: Any) -> None:
     if xml is None:
         return
     if kind == "property":
-        xml.add_global_property(str(name), str(value))
+        xml.add_global_property(bin_xml_escape(name), bin_xml_escape(value))
     else:
+        inside.check_attribute(name)  # which would be written as it is
         xml.node_reporter(getattr(item, "id", item.nodeid)).add_attribute(str(name), str(value))
 
 

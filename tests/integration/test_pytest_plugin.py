@@ -149,6 +149,45 @@ def test_what_is_recorded_for_junit_is_in_its_file(pytests, pytester):
 
 
 @slow_in_vm
+def test_what_says_which_case_it_is_cannot_be_recorded(pytests):
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    @pytest.mark.parametrize("name", ["classname", "a b"])
+    def test_it(name, record_xml_attribute):
+        record_xml_attribute(name, "other")
+    """
+    result = pytests("--junitxml=junit.xml", "-o", "junit_family=xunit1", test_it=code)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E * ValueError: record_xml_attribute of a sandboxed test does not take 'classname'"])
+
+
+@slow_in_vm
+def test_what_steers_the_terminal_is_shown_and_the_log_goes_on(pytests, pytester):
+    code = r"""
+    import logging, warnings
+    import pytest
+    pytestmark = pytest.mark.sandboxed
+    def test_a():
+        logging.warning("\x1b[2J\ud800 logged")
+        warnings.warn("\x1b[2J warned")
+        print("\x1b[2J printed")
+        assert False, "\x1b[2J told"
+    def test_b():
+        logging.warning("next")
+    """
+    result = pytests("--log-file=log", "--log-cli-level=INFO", "-v", test_it=code)
+    result.assert_outcomes(passed=1, failed=1, warnings=1)
+    assert "\x1b[2J" not in said(result)
+    for word in ("printed", "told", "warned"):
+        assert rf"\x1b[2J {word}" in said(result)
+    assert r'warnings.warn("' in said(result)
+    log = (pytester.path / "log").read_text()
+    assert r"\x1b[2J\ud800 logged" in log
+    assert "next" in log
+
+
+@slow_in_vm
 @pytest.mark.parametrize("flag", ["--setup-show", "--setup-only", "--setup-plan"])
 def test_fixtures_of_a_sandboxed_test_are_shown(flag, pytests):
     code = """

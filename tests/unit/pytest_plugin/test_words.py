@@ -6,6 +6,8 @@ import json
 import types
 
 import pytest
+from _pytest.junitxml import LogXML, xml_key
+from _pytest.warnings import warning_record_to_str
 
 from pycgroups.containers.result import Result
 from pycgroups.containers.verdict import Hits, Usage
@@ -200,6 +202,73 @@ def test_of_several_attempts_the_last_one_counts(request):
         ["setup", "call", "teardown"],
     ]
     assert [outcome.is_complete for outcome in attempts] == [False, False, True]
+
+
+@pytest.fixture
+def junit(request, tmp_path):
+    """The file of --junitxml of a session, as it is written in the end."""
+    xml = LogXML(tmp_path / "junit.xml", None, family="xunit1")
+    kept = request.config.stash.get(xml_key, None)
+    request.config.stash[xml_key] = xml
+    xml.pytest_sessionstart()
+    yield xml
+    if kept is None:
+        del request.config.stash[xml_key]
+    else:
+        request.config.stash[xml_key] = kept
+
+
+FORGED = ('x="1"/><testcase classname="other" name="test_b"/><testcase y', "name", "classname", "xmlns", "a:b", "", 3)
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_an_attribute_that_pytest_would_not_make_is_a_problem(name, request, junit):
+    assert "not understood" in read(request, ["attribute", [name, "value"]]).problem
+    assert "not understood" not in read(request, ["attribute", ["assertions", "3"]]).problem
+    (case,) = junit.node_reporters_ordered
+    assert case.attrs == {"assertions": "3"}
+
+
+def test_names_of_properties_are_escaped(request, junit):
+    read(request, ["property", ["a\x1b[m\ufffe", "b\x1b[m"]])
+    assert junit.global_properties == [("a#x1B[m#xFFFE", "b#x1B[m")]
+
+
+def test_no_file_is_read_that_a_warning_names(tmp_path):
+    (tmp_path / "netrc").write_text("a secret\n")
+    told = []
+    hook = types.SimpleNamespace(call_historic=lambda kwargs: told.append(kwargs["warning_message"]))
+    item = types.SimpleNamespace(nodeid="a", ihook=types.SimpleNamespace(pytest_warning_recorded=hook))
+    for line in ("", "warns()"):
+        marker._warn(item, ["mind", "builtins", "UserWarning", str(tmp_path / "netrc"), 1, line, None])
+    texts = [warning_record_to_str(message) for message in told]
+    assert [text.splitlines()[1:] for text in texts] == [[], ["  warns()"]]
+
+
+def test_a_condition_of_xfail_that_cannot_be_told_is_no_crash(request):
+    request.node.add_marker(pytest.mark.xfail("1 +"))
+    try:
+        reports = list(marker._missing(request.node, read(request)))
+    finally:
+        request.node.own_markers.pop()
+    assert [report.outcome for report in reports] == ["passed", "failed", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("timer", "told", "timeout"), [(None, None, 60), (300, None, 310), (300, 20, 20), (5, None, 15), (5, 20, 15)]
+)
+def test_a_timer_of_pytest_timeout_is_in_the_place_of_the_usual_timeout(timer, told, timeout, request, monkeypatch):
+    given = []
+
+    def run(_item, options):
+        given.append(options)
+        return result(), b""
+
+    monkeypatch.setattr(marker, "_run_inside", run)
+    if told is not None:
+        request.node.add_marker(pytest.mark.sandboxed(timeout=told))
+    marker._run(request.node, (), timer)
+    assert given[0]["timeout"] == timeout
 
 
 @pytest.mark.parametrize("line", [b"\xff", b"{", [], ["report"], ["warning", []], ["report", None], "x"])
