@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import _pytest
 import pluggy
 import pytest
+from _pytest import skipping
 from _pytest.junitxml import bin_xml_escape, xml_key
-from _pytest.skipping import evaluate_xfail_marks, xfailed_key
 
 from pycgroups.containers.python import run_python
 from pycgroups.containers.streams import PIPE, STDOUT
@@ -153,7 +153,11 @@ def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
     try:
         made: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
     except Exception:  # noqa: BLE001 (hooks of others, which may look for what was set up inside)
-        return pytest.TestReport.from_item_and_call(item, call)
+        made = pytest.TestReport.from_item_and_call(item, call)
+        expecting = skipping.pytest_runtest_makereport(item, call)  # what pytest does of xfail, without the others
+        next(expecting)
+        with suppress(StopIteration):
+            expecting.send(made)
     return made
 
 
@@ -188,7 +192,9 @@ def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]
     if not text or outcome.result.reason != "exited":
         text = f"{outcome.verdict.splitlines()[0]}: the test did not come to its end\n{text}".rstrip()
     with suppress(pytest.fail.Exception):  # of a condition that cannot be told, which the test was to fail by
-        item.stash[xfailed_key] = evaluate_xfail_marks(item)  # as pytest does when it sets up the test
+        item.stash[skipping.xfailed_key] = skipping.evaluate_xfail_marks(
+            item
+        )  # as pytest does when it sets up the test
     if "setup" not in come:
         yield _passed(item, "setup")
     failed = _failed(item, text, broken)

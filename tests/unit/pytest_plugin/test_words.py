@@ -7,6 +7,7 @@ import types
 
 import pytest
 from _pytest.junitxml import LogXML, xml_key
+from _pytest.skipping import xfailed_key
 from _pytest.warnings import warning_record_to_str
 
 from pycgroups.containers.result import Result
@@ -252,6 +253,26 @@ def test_a_condition_of_xfail_that_cannot_be_told_is_no_crash(request):
     finally:
         request.node.own_markers.pop()
     assert [report.outcome for report in reports] == ["passed", "failed", "passed"]
+
+
+def test_what_is_expected_to_fail_is_so_although_a_hook_raises(request):
+    def pytest_runtest_makereport(item):
+        item.funcargs["of the inside"]
+
+    plugin = types.SimpleNamespace(pytest_runtest_makereport=pytest_runtest_makereport)
+    request.config.pluginmanager.register(plugin)
+    request.node.add_marker(pytest.mark.xfail(reason="known"))
+    try:
+        reports = list(marker._missing(request.node, read(request)))
+    finally:
+        request.node.own_markers.pop()
+        del request.node.stash[xfailed_key]
+        request.config.pluginmanager.unregister(plugin)
+    assert [(report.outcome, getattr(report, "wasxfail", "")) for report in reports] == [
+        ("passed", ""),
+        ("skipped", "known"),
+        ("passed", ""),
+    ]
 
 
 @pytest.mark.parametrize(
