@@ -72,6 +72,9 @@ _REPORTED = {
 _PACKAGES = tuple(f"{path}/" for module in (_pytest, pluggy) for path in module.__path__)
 _FRAMES = tuple(f'  File "{place}' for place in (*_PACKAGES, inside.__file__, "<string>"))
 _GRACE = 1.0  # seconds after the timeout, in which a test writes its tracebacks and ends
+_LARGEST = (
+    1 << 26
+)  # bytes that are read of a test's reports, with its output in each; in Python they take many times that
 _LATER = 10.0  # seconds after pytest-timeout's timer, which runs inside and needs not have worked
 
 
@@ -250,7 +253,9 @@ def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
     places = map(str, (item.config.rootpath, item.path.parent))
     # With -s output goes where the outer one's does, as it is written.
     stdout, stderr = (None, None) if item.config.getoption("capture", default="no") == "no" else (PIPE, STDOUT)
-    result, answer = run_python(inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options)
+    result, answer = run_python(
+        inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options, largest=_LARGEST
+    )
     if result.returncode == -inside.OVER:
         result.reason = "timeout"
     return result, answer

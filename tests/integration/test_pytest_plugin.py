@@ -188,6 +188,21 @@ def test_what_steers_the_terminal_is_shown_and_the_log_goes_on(pytests, pytester
 
 
 @slow_in_vm
+def test_more_than_can_be_read_is_a_failure(pytests, monkeypatch):
+    monkeypatch.setattr(marker, "_LARGEST", 1 << 18)
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    @pytest.mark.parametrize("size", [1, 18])
+    def test_it(size):
+        print("x" * (1 << size))
+    """
+    result = pytests(test_it=code)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["the test cannot be run in a container: * it answered with * bytes, more than 262144"])
+
+
+@slow_in_vm
 @pytest.mark.parametrize("flag", ["--setup-show", "--setup-only", "--setup-plan"])
 def test_fixtures_of_a_sandboxed_test_are_shown(flag, pytests):
     code = """
