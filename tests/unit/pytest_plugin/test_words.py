@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import types
 
+import coverage
 import pytest
 from _pytest.junitxml import LogXML, xml_key
 from _pytest.skipping import xfailed_key
@@ -244,6 +246,15 @@ def test_no_file_is_read_that_a_warning_names(tmp_path):
         marker._warn(item, ["mind", "builtins", "UserWarning", str(tmp_path / "netrc"), 1, line, None])
     texts = [warning_record_to_str(message) for message in told]
     assert [text.splitlines()[1:] for text in texts] == [[], ["  warns()"]]
+
+
+def test_coverage_is_of_files_alone(request, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "fifo")
+    measured = coverage.Coverage(data_file=None, config_file=False)
+    monkeypatch.setattr(marker, "_current", lambda: measured)
+    monkeypatch.setattr(request.config.option, "cov_context", None, raising=False)
+    read(request, ["coverage", {file: [1] for file in (__file__, "/dev/zero", str(tmp_path / "fifo"), "/tmp/no.py")}])
+    assert measured.get_data().measured_files() == {__file__}
 
 
 def test_a_condition_of_xfail_that_cannot_be_told_is_no_crash(request):
