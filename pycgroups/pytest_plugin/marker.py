@@ -100,15 +100,19 @@ class Outcome(NamedTuple):
     @property
     def last(self) -> list[pytest.TestReport]:
         """The reports of the last attempt: pytest-rerunfailures makes more, of which each but the last says "rerun"."""
-        start = max((at for at, report in enumerate(self.reports) if report.when == "setup"), default=0)
-        reports = self.reports[start:]
-        is_over = bool(reports) and reports[-1].when == "teardown"
-        return [] if is_over and any(map(_is_rerun, reports)) else reports
+        return _last(self.reports)
 
     @property
     def is_complete(self) -> bool:
         """Whether the test was run to its end."""
         return bool(self.last) and self.last[-1].when == "teardown"
+
+
+def _last(reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
+    start = max((at for at, report in enumerate(reports) if report.when == "setup"), default=0)
+    last = reports[start:]
+    is_over = bool(last) and last[-1].when == "teardown"
+    return [] if is_over and any(map(_is_rerun, last)) else last
 
 
 def _is_rerun(report: pytest.TestReport) -> bool:
@@ -269,6 +273,7 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
         for line in answer.splitlines():
             kind, value = words.plain(json.loads(line))
             if kind == "report":
+                _check_order(reports)
                 reports.append(_read_report(item, value))
             elif kind == "warning":
                 _warn(item, value)
@@ -344,6 +349,16 @@ def _is_plain(value: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _check_order(reports: list[pytest.TestReport]) -> None:
+    """Refuse a report after the last one: pytest has written the case for ``--junitxml`` then, and knows it no more.
+
+    Raises:
+        ValueError: the last one has come.
+    """
+    if reports and reports[-1].when == "teardown" and _last(reports):
+        raise ValueError("a report after the last one")
 
 
 def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:

@@ -221,6 +221,16 @@ def junit(request, tmp_path):
         request.config.stash[xml_key] = kept
 
 
+def test_no_report_comes_after_the_last_one(request, junit):
+    failed = {"outcome": "failed", "longrepr": "it"}
+    call, end = (a_report(request, when=when, **failed) for when in ("call", "teardown"))
+    outcome = read(request, *(["report", data] for data in (call, call, a_report(request), end)))
+    for report in outcome.reports:
+        junit.pytest_runtest_logreport(report)
+    assert [report.when for report in outcome.reports] == ["call", "call", "teardown"]
+    assert "after the last one" in outcome.problem
+
+
 FORGED = ('x="1"/><testcase classname="other" name="test_b"/><testcase y', "name", "classname", "xmlns", "a:b", "", 3)
 
 
