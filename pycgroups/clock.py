@@ -17,5 +17,5 @@ def seconds_until(deadline: float | None) -> float | None:
 
 
 def milliseconds(seconds: float | None) -> float | None:
-    """So long as poll(2) takes it, which rounds down, and would look at the clock too early; None for ever."""
-    return None if seconds is None else seconds * 1000 + 0.5
+    """So long as `select.poll` takes it, which rounds up; None for ever."""
+    return None if seconds is None else seconds * 1000

@@ -360,7 +360,6 @@ static void execute(uint32_t before, uint32_t argc, uint32_t envc)
     if (SYS(openat, AT_FDCWD, "/dev/null", O_RDWR, 0) == 0)
         for (int fd = 1; fd < 3; fd++)
             SYS(dup3, 0, fd, 0);
-    forget_signals();
     reset_signals();
     mask_signals(0);
     SYS(execve, argv[0], argv, envp);
@@ -741,6 +740,7 @@ static void become_command(void)
     hand_on(MONITOR_CREATOR, COMMAND_CREATOR);
     SYS(close_range, 0, COMMAND_LOCK - 1, 0);
     SYS(close_range, COMMAND_FDS, ~0U, 0);
+    forget_signals();
     execute(0, plan->argc, plan->envc);
 }
 

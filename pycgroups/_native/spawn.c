@@ -189,11 +189,13 @@ static long IN_CHILD clone_either_way(struct clone_args *args, struct hatch *hat
 }
 
 /* One that is born in another cgroup may be frozen before its exec, for as long as that is. So it is on a stack of its own,
- * and we need not stand still. */
+ * and we need not stand still. This is above that stack, of which it takes little. */
 struct refuge {
     struct hatch hatch;
     int taken; /* 0 once it has left our memory: set_tid_address(2) */
 };
+
+enum { REFUGE_AT = (STACK_BYTES - sizeof(struct refuge)) / 16 * 16 };
 
 static void IN_CHILD __attribute__((noreturn)) refuge_main(void *refuge)
 {
@@ -216,16 +218,17 @@ static long IN_CHILD clone_elsewhere(struct clone_args *args, struct hatch hatch
     long memory = map_stack();
     if (memory < 0 && memory > -4096)
         return memory;
-    struct refuge *refuge = (struct refuge *)memory;
+    struct refuge *refuge = (struct refuge *)(memory + REFUGE_AT);
     *refuge = (struct refuge){.hatch = hatch, .taken = 1};
     args->flags |= CLONE_INTO_CGROUP | CLONE_CHILD_CLEARTID;
     args->cgroup = (uint64_t)cgroup;
     args->child_tid = (uint64_t)(uintptr_t)&refuge->taken;
-    args->stack = (uint64_t)(uintptr_t)(refuge + 1);
-    args->stack_size = STACK_BYTES - sizeof *refuge;
+    args->stack = (uint64_t)memory;
+    args->stack_size = REFUGE_AT;
     out->refuge = refuge;
     long pid = clone_calling(args, refuge_main, refuge);
-    refuge->taken = pid < 0 ? 0 : refuge->taken;
+    if (pid < 0) /* else it is the kernel's to write */
+        refuge->taken = 0;
     return pid;
 }
 
@@ -284,7 +287,7 @@ static void leave_refuge(struct spawned *out)
 {
     if (!out->refuge || is_taken(out->refuge))
         return;
-    SYS(munmap, out->refuge, STACK_BYTES);
+    SYS(munmap, (char *)out->refuge - REFUGE_AT, STACK_BYTES);
     out->refuge = 0;
 }
 
@@ -294,7 +297,7 @@ int spawn_wait(struct spawned *out, int64_t msec)
     struct { int64_t sec, nsec; } patience = {msec / 1000, msec % 1000 * 1000000};
     while (is_taken(out->refuge)) {
         long ret = SYS(futex, &out->refuge->taken, FUTEX_WAIT_, 1, msec < 0 ? 0 : &patience);
-        if (ret == -EINTR || ret == -ETIMEDOUT)
+        if (ret < 0 && ret != -EAGAIN) /* it has just left */
             return (int)ret;
     }
     int error = out->refuge ? (int)out->refuge->hatch.error : 0;

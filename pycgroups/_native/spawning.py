@@ -176,7 +176,8 @@ def child(  # noqa: PLR0917 (those of the C function)
 ) -> tuple[int, int]:
     """Clone the helper into new namespaces; 0 or -errno, and the call that failed (SPAWN_*).
 
-    One whose cgroup is frozen does not begin to run; it is waited for until the deadline, by the monotonic clock.
+    One whose cgroup is frozen does not begin to run; it is waited for until the deadline, by the monotonic clock. Then
+    it is ETIMEDOUT.
     """
     request = ffi.new(
         "struct spawn_request *",
@@ -188,12 +189,12 @@ def child(  # noqa: PLR0917 (those of the C function)
 
 
 def _wait(spawned: Spawned, deadline: float | None) -> int:
-    """Wait for the helper's exec; 0, at the deadline as well, or -errno. A signal handler runs meanwhile."""
+    """Wait for the helper's exec; 0 or -errno. A signal handler runs meanwhile."""
     while True:
         left = seconds_until(deadline)
         result = int(lib.spawn_wait(spawned.out, -1 if left is None else int(left * 1000) + 1))
         if result not in _AGAIN or left == 0:
-            return 0 if result in _AGAIN else result
+            return result
 
 
 def fork_listen(path: str) -> int:

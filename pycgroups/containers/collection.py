@@ -161,7 +161,7 @@ class Containers:
             where.events.append("container", "create", id_=id_, name=record.name)
         except BaseException:  # Ctrl-C: nobody would know of it
             home.close()
-            made.remove()
+            made.discard()
             raise
         return made, home
 
@@ -218,7 +218,10 @@ class Containers:
         """
         where = self._place
         failed = where.homes.sweep()
-        ending.sweep(where)
+        try:
+            ending.sweep(where)
+        except Error as error:
+            failed = error
         gone = []
         for container in self._everything():
             try:

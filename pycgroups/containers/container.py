@@ -20,6 +20,7 @@ from pycgroups.containers.contents import Contents
 from pycgroups.containers.events import line as event_line
 from pycgroups.containers.home import STARTS_IT, boot_id
 from pycgroups.containers.looking import Looking
+from pycgroups.containers.options import command as words_of
 from pycgroups.containers.options import signal_number
 from pycgroups.containers.streams import DEVNULL, PIPE
 from pycgroups.containers.values import flag, integer, seconds
@@ -706,8 +707,10 @@ class Container(Contents, Looking):
         try:
             for each, its in zip(made, homes, strict=True):
                 with its:  # nobody prunes it in between
-                    if status in _LIVE:
+                    if status in _LIVE and its.fd >= 0:
                         each.start_in(its)
+                    elif status in _LIVE:
+                        each.start()
         except BaseException:
             for each, its in zip(made, homes, strict=True):
                 its.close()
@@ -734,7 +737,7 @@ class Container(Contents, Looking):
             if monitor.is_kept(home.fd) and not force:
                 raise StateError("it is being restarted", operation="remove container", path=self._shown)
             if status in _GOES_ON:
-                with suppress(Error):  # a disk is full, or read-only: who would start it again finds it gone
+                with suppress(Error):  # a disk is full, or read-only
                     ending.end_restarts(home)
                 self._kill()
             ending.clean(self._place, home, for_good=True)
@@ -888,8 +891,8 @@ class Container(Contents, Looking):
             encoding: likewise.
             errors: likewise.
             check: likewise.
-            timeout: seconds; then it is killed, and all that it has started. With a timeout or with limits, whatever it
-                has started ends with it; without, that goes on.
+            timeout: seconds, its start included; then it is killed, and all that it has started. With a timeout or with
+                limits, whatever it has started ends with it; without, that goes on.
             env: variables beside those of the container.
             cwd: where to start; by default where the container's program did.
             user: ``"uid[:gid]"`` or names; by default that of the container's program.
@@ -929,7 +932,8 @@ class Container(Contents, Looking):
         executed, (returncode, reason, hits, usage) = inner.run(begin, streams, limit)
         captured = [None if output is None else output.getvalue() for output in streams.captured]
         out, err = (decoded(data, encoding, errors) if is_text else data for data in captured)
-        args, missing = executed.args, executed.unenforced
+        args: Sequence[str] = words_of(command, "command") if executed is None else executed.args
+        missing = () if executed is None else executed.unenforced
         result = Result(args, returncode, out, err, reason=reason, hits=hits, usage=usage, unenforced=missing)
         return checked(result, limit) if check else result
 

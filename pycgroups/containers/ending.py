@@ -43,10 +43,12 @@ def end_restarts(home: Home) -> None:
     """
     if home.record().restart == restarting.NEVER:
         return
-    home.note_stopped(stopped=True)
-    last = home.start()
-    if last is None or not is_alive(last):
-        monitor.finish(home.fd, PATIENCE)
+    try:
+        home.note_stopped(stopped=True)
+    finally:
+        last = home.start()
+        if last is None or not is_alive(last):
+            monitor.finish(home.fd, PATIENCE)
 
 
 def after(home: Home, record: Record, policy: str) -> Command | None:

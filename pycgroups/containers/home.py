@@ -215,11 +215,12 @@ class Home:
             NotFound: it was removed meanwhile.
         """
         deadline = time.monotonic() + patience
-        self.is_locked = True
+        how = fcntl.LOCK_EX | (0 if patience == FOR_EVER else fcntl.LOCK_NB)
         holders.add(self)
+        self.is_locked = True
         while True:
             try:
-                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self.fd, how)
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:

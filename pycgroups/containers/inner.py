@@ -12,10 +12,11 @@ from pycgroups.cgroups.limits import NO_LIMITS, Limits
 from pycgroups.clock import milliseconds, seconds_until
 from pycgroups.containers import options, values
 from pycgroups.containers.identity import identify
-from pycgroups.containers.verdict import make_hits, make_reason, make_usage
+from pycgroups.containers.verdict import Hits, make_hits, make_reason, make_usage
 from pycgroups.errors import StateError, own_errors
 from pycgroups.oci.runtime_spec import Capabilities, User
 from pycgroups.oci.uncommon import ConsoleSize
+from pycgroups.runtime.launch import LateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pycgroups.cgroups.words import Words
     from pycgroups.containers.identity import Identity
     from pycgroups.containers.streams import Streams
-    from pycgroups.containers.verdict import Hits, Reason, Usage
+    from pycgroups.containers.verdict import Reason, Usage
     from pycgroups.containers.vocabulary import Pairs, Path
     from pycgroups.oci.runtime_spec import Process
     from pycgroups.runtime.execution import Executed
@@ -170,18 +171,21 @@ def tell(write: Callable[[bytes], None], line: Callable[..., bytes], executed: E
 
 def run(
     start: Callable[..., Executed], streams: Streams, timeout: float | None
-) -> tuple[Executed, tuple[int, Reason, Hits, Usage]]:
+) -> tuple[Executed | None, tuple[int, Reason, Hits, Usage]]:
     """Start a program, and serve its streams until it has ended; what it was, and what came of it.
 
     Args:
         start: starts it, with its streams, and supervised or not.
         streams: its own; they are closed in the end.
-        timeout: seconds until it, and all that it has started, is killed.
+        timeout: seconds until it, and all that it has started, is killed. If it has not begun by then, it was nothing.
     """
     begun = time.monotonic()  # not once it has started: it may be about to end then
     try:
         deadline = None if timeout is None else begun + timeout
-        executed = start(streams.child, supervised=timeout is not None, deadline=deadline)
+        try:
+            executed = start(streams.child, supervised=timeout is not None, deadline=deadline)
+        except LateError:
+            return None, (-_SIGKILL, "timeout", Hits(), make_usage(time.monotonic() - begun, None, None, None))
         try:
             return executed, complete(executed, streams, deadline, begun)
         finally:

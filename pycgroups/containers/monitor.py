@@ -37,6 +37,7 @@ from pycgroups._native.calls import lib
 from pycgroups.containers.verdict import Hits, make_reason
 from pycgroups.errors import Error, LaunchError, StateError, invalid
 from pycgroups.images.files import io_errors
+from pycgroups.images.locks import Lock
 from pycgroups.images.writing import read_file, replace
 from pycgroups.oci.json_text import dumps
 from pycgroups.runtime.signals import open_process, send_signal
@@ -485,27 +486,29 @@ def kept(directory: int) -> Iterator[None]:
     Raises:
         Error: that cannot be noted.
     """
+    lock = Lock(_KEPT, shared=True, dir_fd=directory)
     with io_errors("keep the container"):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(_KEPT, flags, 0o600, dir_fd=directory)
+        lock.take()
     try:
-        with io_errors("keep the container"):
-            fcntl.flock(fd, fcntl.LOCK_SH)
         yield
     except BaseException:
-        if not _is_shared(fd):
+        if not _is_shared(lock.fd):
             _remove(_KEPT, directory)
         raise
     finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # whoever was forked meanwhile has it open, too
-        os.close(fd)
+        lock.release()
 
 
+@io_errors("ask who keeps the container")
 def is_kept(directory: int) -> bool:
-    """Tell whether somebody stops the container to start it anew."""
+    """Tell whether somebody stops the container to start it anew.
+
+    Raises:
+        Error: that cannot be told.
+    """
     try:
         fd = os.open(_KEPT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    except OSError:
+    except FileNotFoundError:
         return False
     try:
         return _is_shared(fd)

@@ -292,7 +292,9 @@ class Preparation:
         """Say what the monitor is to do."""
         log = read_log(self.record.config.get("log", {}))
         held = [] if self.range is None else [self.range.fileno()]
-        held += [lock.fd for lock in self.locks()]
+        for lock in self.locks():
+            held.append(lock.fd)
+            lock.is_handed_on = True
         has_terminal = master >= 0
         return monitor.Task(
             directory=self.fds["directory"],
@@ -364,8 +366,8 @@ class Preparation:
                 os.close(fd)
             if self.range is not None:
                 self.range.let_go()
-            for lock in self.locks():  # the monitor has copies
-                lock.let_go()
+            for lock in self.locks():
+                lock.release()
 
 
 def settle(config: ContainerConfig, images: Images) -> tuple[ContainerConfig, str, int]:

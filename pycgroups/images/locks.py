@@ -50,6 +50,8 @@ class Lock:
     """
 
     fd = -1  # for `__del__`, where an exception comes before the first line of `__init__`
+    is_handed_on = False
+    """Another process has a copy of the descriptor, and with it the lock: here it is closed, and no more."""
 
     def __init__(self, path: str, *, shared: bool = False, dir_fd: int | None = None) -> None:
         """Name the file; it is made when it is not there.
@@ -71,8 +73,8 @@ class Lock:
         """
         flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # not to wait for a FIFO
         while True:
+            holders.add(self)  # first: who is forked in between has a copy
             self.fd = os.open(self.path, flags, 0o600, dir_fd=self.dir_fd)
-            holders.add(self)
             try:
                 fcntl.flock(self.fd, (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
                 if self._is(self.fd):
@@ -94,12 +96,12 @@ class Lock:
 
     def release(self) -> None:
         """Give it back; may be called twice."""
-        if self.fd >= 0:
+        if self.fd >= 0 and not self.is_handed_on:
             unlock(self.fd)
         self.let_go()
 
     def let_go(self) -> None:
-        """Leave it to another process that was given a copy of the descriptor; likewise."""
+        """Close the descriptor; likewise."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)

@@ -314,8 +314,7 @@ class Container:
                 has started ends with it, unless it is detached.
             require_limits: raise if one of them cannot be enforced; if False, it is in `Executed.unenforced`.
             confines: what it is under, as the container's own process is, and no Spec has words for.
-            deadline: of one that is supervised, by the monotonic clock: it may not have begun then, and is to be killed
-                as one that has.
+            deadline: a time of the monotonic clock; for it to begin.
             first: only if its first process is still this one: its pid, and when it began; proc_pid_stat(5), (22). It
                 has been created then, and what is known of it does not change any more.
 
@@ -324,6 +323,7 @@ class Container:
             InvalidConfig, Unsupported, CgroupError: no cgroup with these limits can be made.
             CommandNotFound, CommandNotExecutable: its program is not there, or cannot run.
             LaunchError: a step failed.
+            LateError: it has not begun at the deadline, and will not.
         """
         from pycgroups.runtime import execution, preserved, program
 

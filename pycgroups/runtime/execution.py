@@ -406,7 +406,7 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
             master = terminals.hand_on(terminals.made(running), console)
             return _executed(running, process, grantable, record, wishes, master=master, group=limited)
         except BaseException:
-            _give_up(running, process, record)
+            _give_up(running, record)
             raise
     finally:
         for fd in (console, listener):
@@ -414,12 +414,20 @@ def _execute(target: _Target, process: Process, wishes: Wishes, limited: Inner |
                 os.close(fd)
 
 
-def _give_up(running: launch.Running, process: Process, record: Record) -> None:
-    """End what has not begun, or leave it to a thread: what a freezer of v1 holds does not die."""
-    if by_path.is_frozen(record.cgroups):
-        Executed(running, process.args, -1, [], record.cgroups, None).abandon()
-    else:
+def _give_up(running: launch.Running, record: Record) -> None:
+    """End what has not begun; what a freezer of v1 holds does not die, and a thread waits for that."""
+    if not by_path.is_frozen(record.cgroups):
         running.close()
+        return
+    from pycgroups.threads import Thread  # loads threading
+
+    waiting = Thread(running.close, "pycgroups-left")
+    try:
+        waiting.start()
+    except BaseException:
+        if waiting.cancel():
+            running.let_go()  # it ends with its socket
+        raise
 
 
 def _executed(

@@ -39,6 +39,10 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
+class LateError(Exception):
+    """The time is over, and the program has not begun: its container is paused."""
+
+
 class Running:
     """A launched container process: its pidfd, its control socket, and what the helper has told so far.
 
@@ -182,10 +186,11 @@ class Running:
         """Listen until the program runs, and no further: who takes over from us hears how it ends.
 
         Args:
-            deadline: a time of the monotonic clock, after which it may not run yet.
+            deadline: a time of the monotonic clock.
 
         Raises:
             LaunchError: it does not run.
+            LateError: it does not run yet at the deadline.
         """
         self.waiting = None
         poll = select.poll()
@@ -194,7 +199,7 @@ class Running:
         poll.poll(milliseconds(seconds_until(deadline)))
         while self.hear(most=1) and not self.started and self.failure is None:
             if deadline is not None and time.monotonic() >= deadline:
-                return
+                raise LateError
             poll.poll(milliseconds(seconds_until(deadline)))
         if self.failure is not None:
             raise self.failure
@@ -216,10 +221,7 @@ class Running:
         Where there is none, it is the supervisor who kills all others, and that takes time: ask again after `GRACE`.
         """
         self._ends += 1
-        if self.plan.forks and not self.has_forked:
-            self.hear()  # else it is no supervisor yet, and would become one whom nobody has told to end
-        begun = self.told and (self.has_forked or not self.plan.forks)
-        if self.plan.supervised and begun and self._ends < _ATTEMPTS:
+        if self.plan.supervised and self.told and self._ends < _ATTEMPTS:
             self.signal(_SIGCONT)
             self.signal(END)
         else:
@@ -336,11 +338,11 @@ def launch(
         uid_mappings: the map of the new user namespace.
         gid_mappings: the same for groups.
         placed: called with the helper's pid before it does anything.
-        deadline: a time of the monotonic clock, until which a helper is waited for whose cgroup is frozen; all goes on
-            as if it ran then.
+        deadline: a time of the monotonic clock, until which a helper is waited for whose cgroup is frozen.
 
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
+        LateError: it does not run at the deadline. Likewise.
     """
     spawned, plan = running.spawned, running.plan
     namespaces: list[int] = []
@@ -392,6 +394,8 @@ def _spawn(  # noqa: PLR0917 (those of the C function)
         result, failed = spawning.child(spawned, namespaces, cgroup, stdio, keep_caps, executable, deadline)
     finally:
         os.close(executable)
+    if result == -errno.ETIMEDOUT:
+        raise LateError
     _check_spawn(result, failed)
 
 

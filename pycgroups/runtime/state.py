@@ -138,7 +138,7 @@ def check_id(id_: object) -> str:
 class Home:
     """The state directory of one container, held open."""
 
-    __slots__ = ("fd", "is_locked", "path")
+    __slots__ = ("_locker", "fd", "path")
 
     def __init__(self, path: str) -> None:
         """Open it.
@@ -146,7 +146,7 @@ class Home:
         Raises:
             NotFound: there is no such container.
         """
-        self.fd, self.is_locked = -1, False
+        self.fd, self._locker = -1, 0  # whose lock it is: not that of a child that another thread forks
         self.path = path
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -192,10 +192,10 @@ class Home:
             NotFound: it has been removed meanwhile.
         """
         deadline = time.monotonic() + _PATIENCE
+        self._locker = os.getpid()
         while True:
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.is_locked = True
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
@@ -317,7 +317,7 @@ class Home:
 
     def close(self) -> None:
         """Let go of it, and of the lock."""
-        if self.is_locked and self.fd >= 0:  # a child that another thread has forked meanwhile would keep the lock
+        if self.fd >= 0 and self._locker == os.getpid():  # whoever was forked meanwhile has it open, too
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_UN)
             except OSError:  # then it goes with the descriptor
@@ -328,7 +328,7 @@ class Home:
 
     def __del__(self) -> None:
         """Do so, where an exception has come between, as Ctrl-C in a `with` that has just begun or ended."""
-        if hasattr(self, "is_locked"):  # or it came before the first line of `__init__`
+        if hasattr(self, "_locker"):  # or it came before the first line of `__init__`
             self.close()
 
     def __enter__(self) -> Self:

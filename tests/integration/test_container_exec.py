@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -251,6 +252,17 @@ def test_a_timeout_passes_while_the_program_has_not_begun(held, monkeypatch, opt
     held.resume()
     wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
     wait_for(lambda: is_alone(held))
+
+
+@pytest.mark.parametrize("options", [{}, {"tty": True}])
+def test_a_timeout_that_passes_before_the_start_does_is_told_of_nothing_that_has_run(held, monkeypatch, options):
+    before_launch(monkeypatch, partial(time.sleep, 0.3))
+    result = held.exec(["touch", "/tmp/begun"], timeout=0.1, **options)
+    assert (result.args, result.returncode, result.reason) == (["touch", "/tmp/begun"], -9, "timeout")
+    assert result.usage.wall_time >= 0.3
+    monkeypatch.undo()
+    assert held.exec(["ls", "/tmp"]).stdout == b""
+    assert ["touch /tmp/begun"] not in [[event.attributes.get("command")] for event in held.events()]
 
 
 @pytest.mark.requires("root")

@@ -15,6 +15,7 @@ import pytest
 
 import pycgroups as pc
 from pycgroups._native import vfs
+from pycgroups.containers import forking
 from pycgroups.runtime import loops, tools
 from tests.boxes import BASE, put
 from tests.images import Image
@@ -178,7 +179,8 @@ def test_its_changes_are_known(store, box, scratch, state):
 
 @ON_DISK
 @pytest.mark.parametrize("state", ["running", "stopped"])
-def test_forks_have_its_files_and_its_limit(store, box, scratch, state):
+def test_forks_have_its_files_and_its_limit(store, box, scratch, monkeypatch, state):
+    monkeypatch.setattr(forking, "_MOST_LOCKED", 1)
     held = create(store, box)
     held.start()
     held.exec(["sh", "-c", "echo text > /file; busybox ln /file /name; rm /etc/first"], check=True)

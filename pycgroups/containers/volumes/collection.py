@@ -266,12 +266,18 @@ class Volumes:
         Raises:
             Error: a file cannot be removed.
         """
-        size = 0
+        size, failed = 0, None
         taken = self._take_unused(self.list(labels=labels))
-        for name, gone in taken.items():
+        for name in taken:
             self._events.append("volume", "remove", id_=name, name=name)
-            size += self.inside(measure, f"{gone}/{DATA}")
+        for gone in taken.values():
+            try:
+                size += self.inside(measure, f"{gone}/{DATA}")
+            except Error as error:
+                failed = error
         self.sweep()
+        if failed is not None:
+            raise failed
         return Pruned(tuple(taken), size)
 
     def _take_unused(self, volumes: Sequence[Volume]) -> dict[str, str]:

@@ -379,3 +379,15 @@ def test_what_cannot_be_removed_is_in_the_way_of_nothing_else(tmp_path, monkeypa
     assert not [*Homes(str(tmp_path))._unfinished()]
     with pytest.raises(pc.NotFound):
         _ = two.status
+
+
+def test_a_lock_that_was_handed_on_stays_when_it_is_forgotten(tmp_path):
+    """As a monitor's, whose container's start is interrupted at its end."""
+    lock, other = Lock(str(tmp_path / "a")), Lock(str(tmp_path / "a"))
+    lock.take()
+    copy, lock.is_handed_on = os.dup(lock.fd), True
+    del lock
+    assert not other.take(wait=False)
+    os.close(copy)
+    assert other.take(wait=False)
+    other.release()
