@@ -264,7 +264,10 @@ def test_coverage_is_of_files_alone(request, tmp_path, monkeypatch):
     monkeypatch.setattr(marker, "_current", lambda: measured)
     monkeypatch.setattr(request.config.option, "cov_context", None, raising=False)
     read(request, ["coverage", {file: [1] for file in (__file__, "/dev/zero", str(tmp_path / "fifo"), "/tmp/no.py")}])
-    assert measured.get_data().measured_files() == {__file__}
+    data = measured.get_data()
+    files = data.measured_files()
+    data.close(force=True)
+    assert files == {__file__}
 
 
 def test_a_condition_of_xfail_that_cannot_be_told_is_no_crash(request):
