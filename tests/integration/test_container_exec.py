@@ -228,7 +228,7 @@ def test_a_timeout_passes_while_the_container_is_paused(held, options):
 
 
 def after_spawn(monkeypatch, act):
-    """Do something when there is a process in a container, which was found to go on, that waits to be told what to do."""
+    """Do something when there is a process in a container that goes on, and it waits to be told what to do."""
     spawned = spawning.child
 
     def spawned_then(*args):
