@@ -5,10 +5,10 @@
 
 static void __attribute__((noreturn, used)) watch_main(void)
 {
-    struct pollfd end = {.fd = 0};
-    SYS(ppoll, &end, 1, 0, 0, 8);
-    for (;;)
-        SYS(exit_group, 0);
+	struct pollfd end = {.fd = 0};
+	SYS(ppoll, &end, 1, 0, 0, 8);
+	for (;;)
+		SYS(exit_group, 0);
 }
 
 #if defined(__x86_64__)

@@ -17,7 +17,6 @@
 #include "steps.h"
 #include "sys.h"
 #include "text.h"
-#include "thread.h"
 
 #ifndef MFD_EXEC
 #define MFD_NOEXEC_SEAL 0x0008U /* 6.3 */
@@ -185,77 +184,36 @@ static long IN_CHILD __attribute__((noinline)) clone_child_plainly(const struct 
 static long IN_CHILD clone_either_way(struct clone_args *args, struct hatch *hatch)
 {
     long pid = clone_child(args, hatch);
-    return pid == -ENOSYS ? clone_child_plainly(args, hatch) : pid;
-}
-
-/* One that is born in another cgroup may be frozen before its exec, for as long as that is. So it is on a stack of its own,
- * and we need not stand still. This is above that stack, of which it takes little. */
-struct refuge {
-    struct hatch hatch;
-    int taken; /* 0 once it has left our memory: set_tid_address(2) */
-};
-
-enum { REFUGE_AT = (STACK_BYTES - sizeof(struct refuge)) / 16 * 16 };
-
-static void IN_CHILD __attribute__((noreturn)) refuge_main(void *refuge)
-{
-    child_main(&((struct refuge *)refuge)->hatch);
-}
-
-static struct hatch hatch_for(const struct spawn_request *request, int helper, const struct spawned *out)
-{
-    const int *stdio = request->stdio;
-    return (struct hatch){
-        .keep_caps = request->keep_caps,
-        .fds = {stdio[0], stdio[1], stdio[2], out->peer, out->creator, helper},
-        .count = HELPER + 1,
-        .name = "pycgroups-init",
-    };
-}
-
-static long IN_CHILD clone_elsewhere(struct clone_args *args, struct hatch hatch, int cgroup, struct spawned *out)
-{
-    long memory = map_stack();
-    if (memory < 0 && memory > -4096)
-        return memory;
-    struct refuge *refuge = (struct refuge *)(memory + REFUGE_AT);
-    *refuge = (struct refuge){.hatch = hatch, .taken = 1};
-    args->flags |= CLONE_INTO_CGROUP | CLONE_CHILD_CLEARTID;
-    args->cgroup = (uint64_t)cgroup;
-    args->child_tid = (uint64_t)(uintptr_t)&refuge->taken;
-    args->stack = (uint64_t)memory;
-    args->stack_size = REFUGE_AT;
-    out->refuge = refuge;
-    long pid = clone_calling(args, refuge_main, refuge);
-    if (pid < 0) /* else it is the kernel's to write */
-        refuge->taken = 0;
-    return pid;
+    return pid == -ENOSYS && !(args->flags & CLONE_INTO_CGROUP) ? clone_child_plainly(args, hatch) : pid;
 }
 
 static long spawn_blocked(const struct spawn_request *request, int helper, struct spawned *out)
 {
     int pidfd = -1;
-    struct hatch hatch = hatch_for(request, helper, out);
+    const int *stdio = request->stdio;
+    struct hatch hatch = {
+        .keep_caps = request->keep_caps,
+        .fds = {stdio[0], stdio[1], stdio[2], out->peer, out->creator, helper},
+        .count = HELPER + 1,
+        .name = "pycgroups-init",
+    };
     struct clone_args args = {
-        .flags = request->clone_flags | CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+        .flags = request->clone_flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND
+                 | (request->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD_,
+        .cgroup = request->cgroup >= 0 ? (uint64_t)request->cgroup : 0,
     };
-    long pid;
-    if (request->cgroup >= 0) {
-        pid = clone_elsewhere(&args, hatch, request->cgroup, out);
-    } else {
-        args.flags |= CLONE_VFORK;
-        pid = clone_either_way(&args, &hatch);
-    }
+    long pid = clone_either_way(&args, &hatch);
     if (pid < 0) {
         out->failed = SPAWN_CLONE;
         return pid;
     }
     out->pid = (int)pid;
     out->pidfd = pidfd;
-    if (hatch.error < 0)
-        out->failed = SPAWN_CHILD; /* it is a zombie that the caller reaps by the pidfd */
+    if (hatch.error == 0)
+        return 0;
+    out->failed = SPAWN_CHILD; /* it is a zombie that the caller reaps by the pidfd */
     return hatch.error;
 }
 
@@ -275,36 +233,6 @@ int spawn_child(const struct spawn_request *request, int helper, struct spawned 
     long ret = spawn_blocked(request, helper, out);
     SYS(rt_sigprocmask, 2, &before, 0, SIGNAL_SET_BYTES);
     return (int)ret;
-}
-
-static int is_taken(const struct refuge *refuge)
-{
-    return refuge && __atomic_load_n(&refuge->taken, __ATOMIC_ACQUIRE);
-}
-
-/* As long as it is taken it stays. */
-static void leave_refuge(struct spawned *out)
-{
-    if (!out->refuge || is_taken(out->refuge))
-        return;
-    SYS(munmap, (char *)out->refuge - REFUGE_AT, STACK_BYTES);
-    out->refuge = 0;
-}
-
-int spawn_wait(struct spawned *out, int64_t msec)
-{
-    enum { FUTEX_WAIT_ = 0 }; /* the kernel's wake-up is not a private one */
-    struct { int64_t sec, nsec; } patience = {msec / 1000, msec % 1000 * 1000000};
-    while (is_taken(out->refuge)) {
-        long ret = SYS(futex, &out->refuge->taken, FUTEX_WAIT_, 1, msec < 0 ? 0 : &patience);
-        if (ret < 0 && ret != -EAGAIN) /* it has just left */
-            return (int)ret;
-    }
-    int error = out->refuge ? (int)out->refuge->hatch.error : 0;
-    if (error < 0)
-        out->failed = SPAWN_CHILD;
-    leave_refuge(out);
-    return error;
 }
 
 void spawn_part(struct spawned *out)
@@ -620,7 +548,6 @@ void spawn_close(struct spawned *spawned)
     close_once(&spawned->ended);
     spawn_part(spawned);
     close_once(&spawned->pidfd);
-    leave_refuge(spawned);
 }
 
 int spawn_report(int control, struct report *report, int *fd)

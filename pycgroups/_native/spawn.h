@@ -24,7 +24,6 @@ struct spawned {
     int userns; /* the child's user namespace, once it was asked for */
     uint32_t sent; /* bytes of the plan */
     uint32_t given;
-    struct refuge *refuge; /* what the child has of our memory, until it was seen to have left that */
     struct run run; /* where the `prepare` steps are performed */
 };
 
@@ -64,12 +63,8 @@ int spawn_go_early(struct spawned *out);
 int spawn_go(struct spawned *out, int *step);
 
 /* Clone and exec the helper in its namespaces; it waits for its plan, if that is not there yet. 0 or -errno.
- * The calling thread stands still until the exec, unless that is born in another cgroup; other threads do not. */
+ * The calling thread stands still until the exec; other threads do not. */
 int spawn_child(const struct spawn_request *request, int helper, struct spawned *out);
-
-/* Wait for the exec of one that was born in another cgroup, which may be frozen. 0, the -errno that it has failed with, or,
- * when it may be waited for again, -EINTR by a signal and -ETIMEDOUT after some milliseconds (-1: never). */
-int spawn_wait(struct spawned *out, int64_t msec);
 
 /* Close what is the helper's: it has that, or never will. */
 void spawn_part(struct spawned *out);

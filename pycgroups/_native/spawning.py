@@ -6,12 +6,10 @@ exceptions.
 
 from __future__ import annotations
 
-import errno
 import os
 from _thread import RLock
 
 from pycgroups._native.calls import ffi, lib
-from pycgroups.clock import seconds_until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
     from typing import Any, NamedTuple
 else:
     from pycgroups.records import NamedTuple
-
-
-_AGAIN = (-errno.EINTR, -errno.ETIMEDOUT)
 
 
 class Spawned:
@@ -166,35 +161,16 @@ def go(spawned: Spawned) -> tuple[int, int]:
 
 
 def child(  # noqa: PLR0917 (those of the C function)
-    spawned: Spawned,
-    namespaces: int,
-    cgroup: int,
-    stdio: Sequence[int],
-    keep_caps: int,
-    executable: int,
-    deadline: float | None = None,
+    spawned: Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int, executable: int
 ) -> tuple[int, int]:
-    """Clone the helper into new namespaces; 0 or -errno, and the call that failed (SPAWN_*).
-
-    One whose cgroup is frozen does not begin to run; it is waited for until the deadline, by the monotonic clock. Then
-    it is ETIMEDOUT.
-    """
+    """Clone the helper into new namespaces; 0 or -errno, and the call that failed (SPAWN_*)."""
     request = ffi.new(
         "struct spawn_request *",
         {"clone_flags": namespaces, "cgroup": cgroup, "stdio": stdio, "keep_caps": keep_caps},
     )
     result = lib.spawn_child(request, executable, spawned.out)
     _part(spawned)
-    return result or _wait(spawned, deadline), spawned.out.failed
-
-
-def _wait(spawned: Spawned, deadline: float | None) -> int:
-    """Wait for the helper's exec; 0 or -errno. A signal handler runs meanwhile."""
-    while True:
-        left = seconds_until(deadline)
-        result = int(lib.spawn_wait(spawned.out, -1 if left is None else int(left * 1000) + 1))
-        if result not in _AGAIN or left == 0:
-            return result
+    return result, spawned.out.failed
 
 
 def fork_listen(path: str) -> int:

@@ -79,18 +79,29 @@ def main(arguments: list[str] | None = None) -> int:
 def _open_closed(words: list[str]) -> None:
     """Open /dev/null for what is closed of 0, 1 and 2: a file of ours would get the number, and be the program's.
 
-    What a command itself tells cannot be written there, and it fails, unless its words are those of a program's.
+    What a command itself tells cannot be written there, and it fails: the stdout of a program has the number, and ours
+    is another one.
     """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(fd, True)
     os.close(fd)
-    if sys.stdout is None and not _LENDING.intersection(words):
+    if sys.stdout is None:
         unwritable = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        os.dup2(unwritable, _STDOUT)
-        os.close(unwritable)
+        if _lends(words):
+            sys.stdout = open(unwritable, "w", closefd=False)  # noqa: SIM115 (it stays)
+        else:
+            os.dup2(unwritable, _STDOUT)
+            os.close(unwritable)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 (it stays)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115
+
+
+def _lends(words: list[str]) -> bool:
+    """Tell whether the command of these words has a program write to its stdout."""
+    if words[:1] == ["container"]:
+        words = words[1:]
+    return not _LENDING.isdisjoint(words[:1])
 
 
 def leave(code: int) -> NoReturn:

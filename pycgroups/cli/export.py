@@ -19,7 +19,7 @@ USAGE = Usage(
     (
         Flag(
             "--output -o",
-            "the file, replaced when the new one is whole; a device or a FIFO is written to; by default stdout",
+            "the file, replaced when the new one is whole; a device, a FIFO, /dev/stdout is written to; else stdout",
             value="FILE",
         ),
     ),
@@ -53,11 +53,11 @@ def main(arguments: list[str]) -> int:
 
 def _write(target: str, chunks: Iterator[bytes]) -> None:
     """Write a file beside its place, which it takes when it is whole; a device or a FIFO is written to."""
-    from pycgroups.images.writing import is_special, written_at
+    from pycgroups.images.writing import is_special, open_special, written_at
 
     path = written_at(target)
     if is_special(path):
-        with open(path, "wb") as file:
+        with open(open_special(path), "wb") as file:
             file.writelines(chunks)
         return
     half = f"{path}.part{os.getpid()}"

@@ -12,12 +12,12 @@ from pycgroups.cli.usage import Usage
 
 
 def _count(text: str) -> int | None:
-    digits = text.removeprefix("-")
-    if text == "all" or (digits != text and digits.isdecimal()):
+    if text == "all":
         return None
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError("a number of lines, or all")
-    return int(text)
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()):
+        raise ValueError("a number of lines; all, or -1: all of them")
+    return int(text) if digits == text else None
 
 
 USAGE = Usage(

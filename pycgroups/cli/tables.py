@@ -27,6 +27,8 @@ _AGES = (
     ("second", 1),
 )
 _TWICE = 2
+_WITHIN = frozenset({"Mn", "Me"})
+_WIDE = frozenset({"W", "F"})
 _BETWEEN = 2
 "Spaces between columns."
 
@@ -45,13 +47,23 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     """
     cells = [[escaped(cell) for cell in row] for row in rows]
     if not (sys.stdout.isatty() and _drawn(columns, cells, right)):
-        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        widths = [max(map(_width, column)) for column in zip(columns, *cells, strict=True)]
         for row in (columns, *cells):
+            padded = ((cell, " " * (width - _width(cell))) for cell, width in zip(row, widths, strict=True))
             placed = [
-                cell.rjust(width) if column in right else cell.ljust(width)
-                for cell, width, column in zip(row, widths, columns, strict=True)
+                space + cell if column in right else cell + space
+                for (cell, space), column in zip(padded, columns, strict=True)
             ]
             print("  ".join(placed).rstrip())
+
+
+def _width(text: str) -> int:
+    """Count the cells of a terminal: East Asian characters take two, and accents none."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import category, east_asian_width
+
+    return sum(0 if category(each) in _WITHIN else _TWICE if east_asian_width(each) in _WIDE else 1 for each in text)
 
 
 def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Keys(dict[str, str]):
-    """An object whose keys are anybody's: one that it does not have is empty, and no mistake."""
-
-
 _ACTION = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _WORDS = re.compile(r'(?:(json|index)\s+)?((?:\.\w+)+|\.)((?:\s+"[^"]*")*)')
 _ALLOWED = '{{.FIELD.FIELD}}, {{json .FIELD}} and {{index .FIELD "KEY"}}'
+
+
+class Keys(dict[str, str]):
+    """An object whose keys are anybody's: one that it does not have is empty, and no mistake."""
 
 
 def render(template: str, facts: Mapping[str, Any], *, harmless: bool = False) -> str:
@@ -99,12 +99,14 @@ def _value(action: str, facts: Mapping[str, Any], write: Callable[[str], str]) -
 
 
 def _field(value: Any, name: str, path: str) -> Any:
-    if isinstance(value, Keys):
-        return value.get(name, "")
     wanted, fields = _folded(name), value if isinstance(value, dict) else {}
+    if name in fields:  # what is anybody's may differ in its capitals alone
+        return fields[name]
     for key, item in fields.items():
         if _folded(key) == wanted:
             return item
+    if isinstance(value, Keys):
+        return ""
     there = f"there are: {', '.join(fields)}" if fields else "it has none"
     raise UsageError(f"template: there is no field {name} in {path or 'it'}; {there}")
 

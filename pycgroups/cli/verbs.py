@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 else:
     from pycgroups.records import NamedTuple
 
-_FOR_EVER = float(2**21)
-"Seconds: the milliseconds of poll(2) end soon after."
 _NAMES = "CONTAINER is a name, an id, or the beginning of one."
 
 
@@ -32,11 +30,16 @@ class Verb(NamedTuple):
 
 
 def _seconds(text: str) -> float:
+    """Read how long to wait; no end is 30 years from now."""
+    from pycgroups.containers.values import LONGEST_TIME
+
     try:
         number = float(text)
     except ValueError:
-        raise ValueError("a number of seconds, or -1 for no end") from None
-    return _FOR_EVER if number < 0 else number
+        number = LONGEST_TIME + 1
+    if not number <= LONGEST_TIME:  # nor is nan
+        raise ValueError(f"a number of seconds up to {LONGEST_TIME}, or -1 for no end")
+    return float(LONGEST_TIME) if number < 0 else number
 
 
 def _start(held: Container) -> None:

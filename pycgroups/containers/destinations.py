@@ -6,15 +6,16 @@
     a file                   nothing, with a /      an error: no such directory
     a file                   a file                 the destination, which is replaced
     a file                   a file, with a /       an error: no directory
+    a file                   a device, FIFO, socket an error, unless it is one of that kind, too
     a file                   a directory            destination/NAME
     a directory              nothing                the destination
     a directory              a file                 an error: no directory
     a directory              a directory            destination/NAME, with what is there
     a directory, with /.     a directory            the destination: what is in it joins what is there
 
-A file is whatever is no directory. As the destination it is a regular one: a device, a FIFO or a socket is refused, as
-programs know it by its name, and what took its place would be no such thing. A symlink is followed as the destination;
-as the source it is itself, but with a slash at its end it is the directory that it leads to.
+A file is whatever is no directory. Nothing takes the place of a device, a FIFO or a socket but one of its kind, as
+programs know it by its name: so a tree that has them can be copied again, and they can be alone. A symlink is followed
+as the destination; as the source it is itself, but with a slash at its end it is the directory that it leads to.
 """
 
 from __future__ import annotations
@@ -76,20 +77,24 @@ def check_replaced(path: bytes, there: int, by: int | None = None) -> None:
         Error: it is one.
     """
     if stat.S_IFMT(there) not in _REPLACED | {by}:
-        raise Error("a device, a FIFO or a socket, which nothing takes the place of", operation="copy", path=path)
+        raise Error(
+            "a device, a FIFO or a socket, which nothing but its kind takes the place of", operation="copy", path=path
+        )
 
 
-def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None) -> bool:
+def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None, by: int | None = None) -> bool:
     """Tell whether a source becomes the destination, and not something in it.
 
     Args:
         goal: where to.
         directory: the source is one.
         there: what is at the destination.
+        by: the type of the source, of a mode, as `check_replaced` takes it.
 
     Raises:
         NotFound: the destination is to be a directory, and is not.
-        Error: a directory cannot take the place of a file, and nothing that of a device, a FIFO or a socket.
+        Error: a directory cannot take the place of a file, and nothing that of a device, a FIFO or a socket, but one of
+            its kind.
     """
     if there is not None and stat.S_ISDIR(there.st_mode):
         return directory and not goal.name
@@ -99,5 +104,5 @@ def is_at(goal: Goal, *, directory: bool, there: os.stat_result | None) -> bool:
     if not directory and is_directory(goal.path):
         raise refused("copy", goal.path, errno.ENOENT)
     if there is not None:
-        check_replaced(goal.path, there.st_mode)
+        check_replaced(goal.path, there.st_mode, by)
     return True

@@ -68,8 +68,8 @@ def pack(  # noqa: PLR0917 (called by position)
         if stat.S_ISDIR(found.st_mode):
             directory = os.open(at.name, _DIRECTORY, dir_fd=at.directory)
             try:
-                seen = walk(directory, most=limits.entries, enters=_enters)
-                yield from archive(_made(seen, called, limits, devices=devices))
+                with closing(walk(directory, most=limits.entries, enters=_enters)) as seen:
+                    yield from archive(_made(seen, called, limits, devices=devices))
             finally:
                 os.close(directory)
             return
@@ -106,7 +106,8 @@ def export(root: int, layers: Layers | None) -> Generator[bytes]:
     with told(_EXPORT, b"/"), opened(root, layers) as top:
         directory = os.open(".", _DIRECTORY, dir_fd=top)
         try:
-            yield from archive(_exported(walk(directory, enters=_is_not_mounted)))
+            with closing(walk(directory, enters=_is_not_mounted)) as seen:
+                yield from archive(_exported(seen))
         finally:
             os.close(directory)
 
@@ -126,16 +127,21 @@ def _made(found: Iterator[Seen], called: bytes, limits: LayerLimits, *, devices:
     entries = Entries(sparse=True, padded=True)
     size = 0
     for seen in found:
-        if size + (seen.stat.st_size if stat.S_ISREG(seen.stat.st_mode) else 0) > limits.size:
-            raise Error(f"more than {limits.size} bytes", operation=_COPY, path=seen.path or called, hint=_HINT)
+        _check_size(size + (seen.stat.st_size if stat.S_ISREG(seen.stat.st_mode) else 0), seen.path or called, limits)
         if seen.path.count(b"/") >= limits.depth:
             raise Error(f"more than {limits.depth} deep", operation=_COPY, path=seen.path, hint=_HINT)
         if stat.S_IFMT(seen.stat.st_mode) in _DEVICES and not devices:
             continue
         made = entries.entry(seen, join(called, seen.path) if seen.path else called)
         if made is not None:
-            size += made[0].size
+            size += made[0].size  # a file of procfs has more than it told
+            _check_size(size, seen.path or called, limits)
             yield made
+
+
+def _check_size(size: int, path: bytes, limits: LayerLimits) -> None:
+    if size > limits.size:
+        raise Error(f"more than {limits.size} bytes", operation=_COPY, path=path, hint=_HINT)
 
 
 def _exported(found: Iterator[Seen]) -> Made:

@@ -2,8 +2,8 @@
 
 A file is written beside its place, and takes it when it is whole. A directory that is there stays what it is; nothing
 takes the place of one, and it takes the place of nothing. Nor does anything take that of a device, a FIFO or a socket,
-but one of its kind. Paths are resolved in the root for each entry anew
-(tree.h), so that no symlink, there before or put there meanwhile, leads out of it.
+but one of its kind. Paths are resolved in the root for each entry anew (tree.h), so that no symlink, there before or
+put there meanwhile, leads out of it.
 """
 
 from __future__ import annotations
@@ -141,8 +141,10 @@ class _Placing:
         if self._goal.archive:
             if there is None or not stat.S_ISDIR(there.st_mode):
                 raise refused(_COPY, self._goal.path, errno.ENOENT if there is None else errno.ENOTDIR)
-        elif first is not None and not is_at(self._goal, directory=first.kind == DIRECTORY, there=there):
-            path += b"/" + self._goal.name
+        elif first is not None:
+            by = _TYPES.get(first.kind)
+            if not is_at(self._goal, directory=first.kind == DIRECTORY, there=there, by=by):
+                path += b"/" + self._goal.name
         return b"" if path == b"." else path.removeprefix(b"./").lstrip(b"/")
 
     def _apply(self, entry: Entry) -> None:

@@ -64,7 +64,14 @@ module.main(job, answer)
 
 
 def run_python(
-    program: str, job: Any, places: Iterable[str], *, stdout: Stream = PIPE, stderr: Stream = PIPE, options: Options
+    program: str,
+    job: Any,
+    places: Iterable[str],
+    *,
+    stdout: Stream = PIPE,
+    stderr: Stream = PIPE,
+    options: Options,
+    largest: int = LARGEST,
 ) -> tuple[Result, bytes]:
     """Have ``main(job, fd)`` of a Python file called in a container, and return what it wrote to the descriptor.
 
@@ -75,12 +82,13 @@ def run_python(
         stdout: as for `run`.
         stderr: likewise.
         options: those of `run`, but for other values than `FIXED` has.
+        largest: bytes of an answer.
 
     Returns:
         What came of the program, and its answer: it comes from the container, and may be anything.
 
     Raises:
-        Error: of the kinds that `run` raises; or the answer is larger than 256 MiB.
+        Error: of the kinds that `run` raises; or the answer is larger.
     """
     check(options)
     own = mounts(options.get("mounts") or (), "mounts")
@@ -110,7 +118,7 @@ def run_python(
                     raise
                 mapped.discard(error.path)  # what everybody may read is there all the same
             else:
-                return result, _answer(letter, len(given))
+                return result, _answer(letter, len(given), largest)
     finally:
         os.close(letter)
 
@@ -153,10 +161,10 @@ def _is_below(place: str, others: Iterable[str]) -> bool:
     return any(place == other or place.startswith(f"{other}/") for other in others)
 
 
-def _answer(letter: int, start: int) -> bytes:
+def _answer(letter: int, start: int, largest: int) -> bytes:
     size = os.fstat(letter).st_size - start
-    if size > LARGEST:
-        raise Error(f"it answered with {size} bytes, more than {LARGEST}", operation=OPERATION)
+    if size > largest:
+        raise Error(f"it answered with {size} bytes, more than {largest}", operation=OPERATION)
     os.lseek(letter, start, os.SEEK_SET)
     with open(letter, "rb", closefd=False) as file:
         return file.read()

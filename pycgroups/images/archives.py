@@ -28,7 +28,7 @@ from pycgroups.images.packing import LayoutPacking, tar
 from pycgroups.images.spool import LARGEST, plain_file
 from pycgroups.images.staging import Staging
 from pycgroups.images.tar_index import TarFiles
-from pycgroups.images.writing import is_special, written_at
+from pycgroups.images.writing import is_special, open_special, written_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class ArchiveWriter:
 
         Raises:
             InvalidConfig: the target is neither.
-            Error: it cannot be made.
+            Error: it cannot be made, or the target is a directory.
         """
         if not isinstance(target, str | os.PathLike) and not hasattr(target, "write"):
             raise invalid("target", target, "a path, or a stream of bytes")
@@ -273,7 +273,7 @@ class ArchiveWriter:
         if self._stream is not None:
             _send(chunks, self._stream)
         elif self._path is not None and self._through:
-            with open(self._path, "wb", buffering=0) as file:
+            with open(open_special(self._path), "wb", buffering=0) as file:
                 _send(chunks, file)
         elif self._path is not None:
             self._staging.move(self._staging.write(chunks), os.path.basename(self._path))

@@ -71,8 +71,10 @@ class Seen(NamedTuple):
     stat: os.stat_result
 
 
-def walk(root: int, *, most: int | None = None, enters: Callable[[Seen], bool] | None = None) -> Iterator[Seen]:
+def walk(root: int, *, most: int | None = None, enters: Callable[[Seen], bool] | None = None) -> Generator[Seen]:
     """Yield all of a tree, names sorted, a directory before what is in it. What vanishes meanwhile is left out.
+
+    Who may not come to its end closes it, and with it the directory of what was yielded last.
 
     Args:
         root: its directory.
@@ -243,7 +245,9 @@ def _whole(seen: Seen) -> bytes | None:
     finally:
         os.close(fd)
     if len(read) > _MOST_UNKNOWN:
-        raise Error(f"tells no size, and has more than {_MOST_UNKNOWN} bytes", operation="read", path=seen.name)
+        raise Error(
+            f"tells no size, and has more than {_MOST_UNKNOWN} bytes", operation="read", path=seen.path or seen.name
+        )
     return bytes(read)
 
 

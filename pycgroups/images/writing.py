@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
+from pycgroups.errors import Error
 from pycgroups.images.files import open_with_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Buffer
+
+_MOST_LINKS = 40
 
 
 def write_all(fd: int, data: Buffer) -> None:
@@ -20,20 +24,51 @@ def write_all(fd: int, data: Buffer) -> None:
 
 
 def is_special(path: str) -> bool:
-    """Tell whether what a path leads to is written to, as a device or a FIFO is, and not replaced."""
+    """Tell whether what a path leads to is written to, and not replaced: a device, a FIFO, or somebody's descriptor."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
         return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _descriptor(path) is not None
+
+
+def open_special(path: str) -> int:
+    """Open what is special for writing; a descriptor.
+
+    One of ours is used itself, as after ``>>``: what is opened by its path begins at the beginning of a file.
+    """
+    of, number = _descriptor(path) or (-1, -1)
+    if of == os.getpid():
+        return os.dup(number)
+    return os.open(path, os.O_WRONLY | os.O_CLOEXEC | (os.O_APPEND if os.path.isfile(path) else 0))
+
+
+def _descriptor(path: str) -> tuple[int, int] | None:
+    """Return the process and the number of a descriptor that a path is of, as /dev/stdout is."""
+    for _ in range(_MOST_LINKS):
+        directory, name = os.path.split(path)
+        directory = os.path.realpath(directory)
+        process = directory.removeprefix("/proc/").partition("/")[0]
+        if directory.endswith("/fd") and process.isdecimal() and name.isdecimal():  # its threads' are its own
+            return int(process), int(name)
+        try:
+            path = os.path.join(directory, os.readlink(os.path.join(directory, name)))
+        except OSError:
+            return None
+    return None
 
 
 def written_at(target: str | os.PathLike[str]) -> str:
     """Return the path of what is written when somebody names a target.
 
     Links stay, and what they lead to is replaced; but what is special may have no other path, as /dev/stdout.
+
+    Raises:
+        Error: it is a directory.
     """
     path = os.fspath(target)
+    if os.path.isdir(path):
+        raise Error(operation="write", path=path, errno=errno.EISDIR)
     return path if is_special(path) else os.path.realpath(path)
 
 

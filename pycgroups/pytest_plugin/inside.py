@@ -9,8 +9,10 @@ from __future__ import annotations
 import faulthandler
 import io
 import json
+import linecache
 import logging
 import os
+import re
 import signal
 import struct
 import time
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 OVER = signal.SIGRTMAX
 """What ends the test when its time is over; no usual signal, which may be the test's own."""
+_OF_PYTEST = ("classname", "file", "line", "name", "time", "xmlns")
 _SIGEV_SIGNAL, _TIMER_ABSTIME = 0, 1  # timer_create(2), timer_settime(2)
 
 
@@ -146,6 +149,17 @@ class Shown(io.TextIOBase):
         return len(text)
 
 
+def check_attribute(name: str) -> None:
+    """Refuse what is no attribute that a test may give its case, inside and outside: those that say which one it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    __tracebackhide__ = True
+    if not re.fullmatch(r"[A-Za-z_][\w.-]*", name, re.ASCII) or name.lower() in _OF_PYTEST:
+        raise ValueError(f"record_xml_attribute of a sandboxed test does not take {name!r}")
+
+
 class JUnit:
     """Stands for the `LogXML` of the session outside, for the fixtures that write to it."""
 
@@ -170,7 +184,13 @@ class JUnit:
         return self
 
     def add_attribute(self, name: str, value: object) -> None:
-        """Send what `record_xml_attribute` is given."""
+        """Send what `record_xml_attribute` is given.
+
+        Raises:
+            ValueError: it is no attribute that a test may have.
+        """
+        __tracebackhide__ = True
+        check_attribute(str(name))
         self._send("attribute", [str(name), str(value)])
 
 
@@ -267,4 +287,7 @@ class Reporter:
         if when == "runtest":
             kind = warning_message.category
             told = (str(warning_message.message), kind.__module__, kind.__qualname__)
-            self._send("warning", [*told, warning_message.filename, warning_message.lineno, location])
+            place = (warning_message.filename, warning_message.lineno)
+            # Outside, no file is read that something in here names.
+            line = linecache.getline(*place) if warning_message.line is None else warning_message.line
+            self._send("warning", [*told, *place, line, location])

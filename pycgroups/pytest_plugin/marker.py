@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import json
 import marshal
+import math
 import os
 import sys
 import time
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import _pytest
 import pluggy
 import pytest
-from _pytest.junitxml import xml_key
-from _pytest.skipping import evaluate_xfail_marks, xfailed_key
+from _pytest import skipping
+from _pytest.junitxml import bin_xml_escape, xml_key
 
 from pycgroups.containers.python import run_python
 from pycgroups.containers.streams import PIPE, STDOUT
@@ -62,9 +64,17 @@ _COVERAGE = {name: f"run:{name}" for name in ("branch", "source", "source_pkgs",
 _RERAISED = (KeyboardInterrupt, pytest.exit.Exception)
 _OUTCOMES = ("passed", "failed", "skipped")
 _PHASES = ("setup", "call", "teardown")
+# What a report is made of. Any other key would be an attribute of it, and those of pytest-xdist, say, are trusted.
+_REPORTED = {
+    *("nodeid", "location", "keywords", "outcome", "longrepr", "when", "sections", "duration", "start", "stop"),
+    *("user_properties", "wasxfail", "$report_type", "_report_type", "_subtest.context"),
+}
 _PACKAGES = tuple(f"{path}/" for module in (_pytest, pluggy) for path in module.__path__)
 _FRAMES = tuple(f'  File "{place}' for place in (*_PACKAGES, inside.__file__, "<string>"))
 _GRACE = 1.0  # seconds after the timeout, in which a test writes its tracebacks and ends
+_LARGEST = (
+    1 << 26
+)  # bytes that are read of a test's reports, with its output in each; in Python they take many times that
 _LATER = 10.0  # seconds after pytest-timeout's timer, which runs inside and needs not have worked
 
 
@@ -90,15 +100,19 @@ class Outcome(NamedTuple):
     @property
     def last(self) -> list[pytest.TestReport]:
         """The reports of the last attempt: pytest-rerunfailures makes more, of which each but the last says "rerun"."""
-        start = max((at for at, report in enumerate(self.reports) if report.when == "setup"), default=0)
-        reports = self.reports[start:]
-        is_over = bool(reports) and reports[-1].when == "teardown"
-        return [] if is_over and any(map(_is_rerun, reports)) else reports
+        return _last(self.reports)
 
     @property
     def is_complete(self) -> bool:
         """Whether the test was run to its end."""
         return bool(self.last) and self.last[-1].when == "teardown"
+
+
+def _last(reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
+    start = max((at for at, report in enumerate(reports) if report.when == "setup"), default=0)
+    last = reports[start:]
+    is_over = bool(last) and last[-1].when == "teardown"
+    return [] if is_over and any(map(_is_rerun, last)) else last
 
 
 def _is_rerun(report: pytest.TestReport) -> bool:
@@ -146,7 +160,11 @@ def _report(item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
     try:
         made: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
     except Exception:  # noqa: BLE001 (hooks of others, which may look for what was set up inside)
-        return pytest.TestReport.from_item_and_call(item, call)
+        made = pytest.TestReport.from_item_and_call(item, call)
+        expecting = skipping.pytest_runtest_makereport(item, call)  # what pytest does of xfail, without the others
+        next(expecting)
+        with suppress(StopIteration):
+            expecting.send(made)
     return made
 
 
@@ -180,7 +198,10 @@ def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]
     text = outcome.problem
     if not text or outcome.result.reason != "exited":
         text = f"{outcome.verdict.splitlines()[0]}: the test did not come to its end\n{text}".rstrip()
-    item.stash[xfailed_key] = evaluate_xfail_marks(item)  # as pytest does when it sets up the test
+    with suppress(pytest.fail.Exception):  # of a condition that cannot be told, which the test was to fail by
+        item.stash[skipping.xfailed_key] = skipping.evaluate_xfail_marks(
+            item
+        )  # as pytest does when it sets up the test
     if "setup" not in come:
         yield _passed(item, "setup")
     failed = _failed(item, text, broken)
@@ -194,7 +215,8 @@ def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]
 def _shortened(output: bytes) -> str:
     """Leave frames of pytest out of the tracebacks that are written as the time is over."""
     lines = output.decode(errors="replace").splitlines()
-    return "\n".join(line for line in lines if not line.startswith(_FRAMES))
+    text: str = words.plain("\n".join(line for line in lines if not line.startswith(_FRAMES)))
+    return text
 
 
 def _passed(item: pytest.Item, when: When) -> pytest.TestReport:
@@ -211,9 +233,10 @@ def _failed(item: pytest.Item, text: str, when: When) -> pytest.TestReport:
 def _run(item: pytest.Item, names: tuple[str, ...], timer: float | None) -> Outcome:
     """Run the inner pytest, and read what it sends."""
     try:
-        options = words.marked(item, words.defaults(item.config, names))
+        later = words.TIMEOUT if timer is None else timer + _LATER
+        options = words.marked(item, words.defaults(item.config, names, later))
         if timer is not None:
-            options = {**options, "timeout": _earlier(options.get("timeout"), timer + _LATER)}
+            options = {**options, "timeout": _earlier(options.get("timeout"), later)}
         result, answer = _run_inside(item, options)
     except (Error, pytest.UsageError) as error:
         problem = str(error)
@@ -234,7 +257,9 @@ def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
     places = map(str, (item.config.rootpath, item.path.parent))
     # With -s output goes where the outer one's does, as it is written.
     stdout, stderr = (None, None) if item.config.getoption("capture", default="no") == "no" else (PIPE, STDOUT)
-    result, answer = run_python(inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options)
+    result, answer = run_python(
+        inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options, largest=_LARGEST
+    )
     if result.returncode == -inside.OVER:
         result.reason = "timeout"
     return result, answer
@@ -246,8 +271,9 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
     told: dict[str, list[Any]] = {"problem": [], "stop": [], "exit": [], "interrupt": []}
     try:
         for line in answer.splitlines():
-            kind, value = json.loads(line)
+            kind, value = words.plain(json.loads(line))
             if kind == "report":
+                _check_order(reports)
                 reports.append(_read_report(item, value))
             elif kind == "warning":
                 _warn(item, value)
@@ -274,10 +300,15 @@ def _read(item: pytest.Item, answer: bytes, result: Result, verdict: str) -> Out
 def _ended(exits: list[Any], interrupts: list[Any]) -> BaseException | None:
     """Return what the test raised to end the session, if it did; that all is well is not for it to say."""
     for message, code in exits:
-        return pytest.exit.Exception(str(message), code if isinstance(code, int) and code else None)
+        return pytest.exit.Exception(str(message), code if _is_failure(code) else None)
     for place in interrupts:
         return KeyboardInterrupt(str(place))
     return None
+
+
+def _is_failure(code: Any) -> bool:
+    """Tell whether a number is an exit status that says that something failed; exit(3) keeps eight bits of it."""
+    return type(code) is int and 0 < code < 256  # noqa: PLR2004
 
 
 def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
@@ -320,21 +351,34 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
+def _check_order(reports: list[pytest.TestReport]) -> None:
+    """Refuse a report after the last one: pytest has written the case for ``--junitxml`` then, and knows it no more.
+
+    Raises:
+        ValueError: the last one has come.
+    """
+    if reports and reports[-1].when == "teardown" and _last(reports):
+        raise ValueError("a report after the last one")
+
+
 def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     """Make a report of what came, if it is one of this test, and can be shown.
 
     Raises:
         Exception: it is not.
     """
+    has_reruns = item.config.pluginmanager.has_plugin("rerunfailures")
+    known = _REPORTED | {"rerun"} if has_reruns else _REPORTED
+    data = {name: value for name, value in data.items() if name in known}
     report: pytest.TestReport = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
-    outcomes = (*_OUTCOMES, "rerun") if item.config.pluginmanager.has_plugin("rerunfailures") else _OUTCOMES
-    if report.nodeid != _node(item) or report.when not in _PHASES or report.outcome not in outcomes:
+    outcomes = (*_OUTCOMES, "rerun") if has_reruns else _OUTCOMES
+    if report.nodeid != words.plain(_node(item)) or report.when not in _PHASES or report.outcome not in outcomes:
         raise ValueError("a report of something else")
     if report.nodeid != item.nodeid:
         report.nodeid = item.nodeid
     report.location = item.location
     report.keywords = dict(report.keywords)
-    report.duration = float(report.duration)
+    report.duration, report.start, report.stop = map(_finite, (report.duration, report.start, report.stop))
     # Lists of JSON are tuples to those who show it.
     where: Any = report.longrepr
     if isinstance(where, list):
@@ -344,9 +388,34 @@ def _read_report(item: pytest.Item, data: dict[str, Any]) -> pytest.TestReport:
     context = getattr(report, "context", None)
     if context is not None:
         object.__setattr__(context, "kwargs", dict(data["_subtest.context"]["kwargs"]))
-    report.user_properties = [(str(name), value) for name, value in report.user_properties]
-    assert isinstance(report.longreprtext, str)  # whoever shows it does this
+    report.user_properties = [(bin_xml_escape(name), value) for name, value in report.user_properties]
+    _check_reason(report)
     return report
+
+
+def _finite(number: Any) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"{number} seconds")
+    return float(number)
+
+
+def _check_reason(report: pytest.TestReport) -> None:
+    """Refuse a report that others could not show.
+
+    Raises:
+        Exception: it is one.
+    """
+    reason: Any = report.longrepr
+    is_expected = hasattr(report, "wasxfail")
+    if is_expected and not isinstance(report.wasxfail, str):
+        raise TypeError("wasxfail is no text")
+    is_skip = report.skipped and not is_expected
+    if (is_skip and not isinstance(reason, tuple)) or (report.failed and reason is None):
+        raise ValueError("a report without a reason")
+    crash = getattr(reason, "reprcrash", None)
+    if crash is not None and not (isinstance(crash.message, str) and isinstance(crash.path, str)):
+        raise TypeError("a crash that is no text")
+    assert isinstance(report.longreprtext, str)  # whoever shows it does this
 
 
 def _show(item: pytest.Item, text: str) -> None:
@@ -376,19 +445,21 @@ def _noted(item: pytest.Item, kind: str, name: Any, value: Any) -> None:
     if xml is None:
         return
     if kind == "property":
-        xml.add_global_property(str(name), str(value))
+        xml.add_global_property(bin_xml_escape(name), bin_xml_escape(value))
     else:
+        inside.check_attribute(name)  # which would be written as it is
         xml.node_reporter(getattr(item, "id", item.nodeid)).add_attribute(str(name), str(value))
 
 
 def _warn(item: pytest.Item, told: list[Any]) -> None:
     """Tell of a warning, which is of a type that is known here, or no more than a `UserWarning`."""
-    text, module, name, file, line, location = told
+    text, module, name, file, number, line, location = told
     kind = getattr(sys.modules.get(module), name, None)
     if not (isinstance(kind, type) and issubclass(kind, Warning)):
         kind = UserWarning
-    message = warnings.WarningMessage(message=text, category=kind, filename=file, lineno=line)
-    place = None if location is None else tuple(location)
+    # Without a line pytest would look for it, in a file that is named by what is inside.
+    message = warnings.WarningMessage(str(text), kind, filename=str(file), lineno=int(number), line=str(line))
+    place = None if location is None else (str(location[0]), int(location[1]), str(location[2]))
     facts = {"warning_message": message, "when": "runtest", "nodeid": item.nodeid, "location": place}
     item.ihook.pytest_warning_recorded.call_historic(kwargs=facts)
 
@@ -414,6 +485,8 @@ def _coverage() -> dict[str, Any] | None:
 
 def _measured(item: pytest.Item, found: dict[str, list[Any]]) -> None:
     current = _current()
+    # Those that are made inside are not there; and coverage, when it reports, would read a device or a FIFO to no end.
+    found = {file: lines for file, lines in found.items() if os.path.isfile(file)}
     if current is None or not found:
         return
     if item.config.getoption("cov_context", default=None) == "test":

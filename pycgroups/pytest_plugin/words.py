@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from pycgroups.containers.verdict import Reason
 
 _KINDS = {"cpus": float, "pids": int, "timeout": float}
-_TIMEOUT = 60.0
+TIMEOUT = 60.0
+"""Seconds, where nothing is said."""
 # What a test needs to behave inside as it does outside, and nobody keeps secrets in.
 _HANDED_ON = (
     *("CI", "COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LC_*", "NO_COLOR", "PYTHON*", "PY_COLORS", "TERM", "TZ"),
@@ -30,15 +32,22 @@ _HANDED_ON = (
 # Where Hypothesis would write into the tests' own directory, which is read-only, and warn that it cannot.
 _ELSEWHERE = {"HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"}  # noqa: S108 (the container's own)
 _STOPPED = {"oom": ("memory", "out of memory"), "pids": ("pids", "out of processes"), "disk": ("disk", "out of disk")}
+# All but colours (SGR), tabs and ends of lines of what ECMA-48 calls control functions; and halves of surrogate pairs.
+_STEERS = re.compile(r"(\x1b\[[\d;]*m)|(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", re.ASCII)
 
 
-def defaults(config: pytest.Config, names: Iterable[str]) -> Options:
+def defaults(config: pytest.Config, names: Iterable[str], timeout: float = TIMEOUT) -> Options:
     """Return the options of a run by the command line, and by the ini file where that names none.
+
+    Args:
+        config: of the session.
+        names: of the options.
+        timeout: seconds, where neither says any.
 
     Raises:
         UsageError: one is no number.
     """
-    found: dict[str, Any] = {"timeout": _TIMEOUT, **given(config, names)}
+    found: dict[str, Any] = {"timeout": timeout, **given(config, names)}
     if not found["timeout"]:
         del found["timeout"]
     return cast("Options", found)
@@ -147,3 +156,14 @@ def _size(count: float) -> str:
             return f"{count:.4g} {unit}"
         count /= 1024
     return f"{count:.4g} GiB"
+
+
+def plain(value: Any) -> Any:
+    """Return text, or JSON with texts in it, with that written out which steers a terminal, or cannot be encoded."""
+    if isinstance(value, str):
+        return _STEERS.sub(lambda found: found[1] or found[0].encode("unicode_escape").decode(), value)
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {plain(name): plain(one) for name, one in value.items()}
+    return value

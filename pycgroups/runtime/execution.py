@@ -530,7 +530,6 @@ def _launch(
                     cgroup=group.clone_fd,
                     given=[*group.join_fds, *([pidfd] if kinds else ()), *wishes.preserved.fds],
                     placed=_classifier(record),
-                    deadline=wishes.deadline,
                 )
             except LaunchError as error:
                 # Somebody has just moved the container's processes out of the way: `pycgroups.cgroups.within`.

@@ -196,11 +196,12 @@ class Running:
         poll = select.poll()
         # Without an init an exec, or a failure, ends the conversation: what comes before can wait, and wakes nobody up.
         poll.register(self.control, select.POLLIN if self.plan.init or self.maps else 0)
-        poll.poll(milliseconds(seconds_until(deadline)))
-        while self.hear(most=1) and not self.started and self.failure is None:
-            if deadline is not None and time.monotonic() >= deadline:
+        more = True
+        while more and not self.started and self.failure is None:
+            ready = poll.poll(milliseconds(seconds_until(deadline)))
+            if not ready and deadline is not None and time.monotonic() >= deadline:
                 raise LateError
-            poll.poll(milliseconds(seconds_until(deadline)))
+            more = self.hear(most=1)
         if self.failure is not None:
             raise self.failure
         if not self.started:
@@ -322,7 +323,6 @@ def launch(
     uid_mappings: tuple[IdMapping, ...] = (),
     gid_mappings: tuple[IdMapping, ...] = (),
     placed: Callable[[int], None] | None = None,
-    deadline: float | None = None,
 ) -> None:
     """Start the process of a plan. It has been given all it needs; `Running.hear` tells how it goes.
 
@@ -338,11 +338,9 @@ def launch(
         uid_mappings: the map of the new user namespace.
         gid_mappings: the same for groups.
         placed: called with the helper's pid before it does anything.
-        deadline: a time of the monotonic clock, until which a helper is waited for whose cgroup is frozen.
 
     Raises:
         LaunchError: a step that the caller itself performs failed. Nothing is left.
-        LateError: it does not run at the deadline. Likewise.
     """
     spawned, plan = running.spawned, running.plan
     namespaces: list[int] = []
@@ -356,7 +354,7 @@ def launch(
         early = 0 if uid_mappings or placed or idmapped or limits else spawning.go_early(spawned)
         _check_step(running, early)
         running.told = bool(early)
-        _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0, deadline)
+        _spawn(spawned, plan.namespaces, cgroup, stdio, plan.keep_caps if uid_mappings else 0)
         if uid_mappings:
             _map_ids(spawned, uid_mappings, gid_mappings)
         rlimits.allow(spawned.pid, limits)
@@ -379,23 +377,14 @@ def launch(
                 os.close(fd)
 
 
-def _spawn(  # noqa: PLR0917 (those of the C function)
-    spawned: spawning.Spawned,
-    namespaces: int,
-    cgroup: int,
-    stdio: Sequence[int],
-    keep_caps: int,
-    deadline: float | None = None,
-) -> None:
+def _spawn(spawned: spawning.Spawned, namespaces: int, cgroup: int, stdio: Sequence[int], keep_caps: int) -> None:
     executable = spawning.helper()
     if executable < 0:
         raise _refused("memfd_create", -executable)
     try:
-        result, failed = spawning.child(spawned, namespaces, cgroup, stdio, keep_caps, executable, deadline)
+        result, failed = spawning.child(spawned, namespaces, cgroup, stdio, keep_caps, executable)
     finally:
         os.close(executable)
-    if result == -errno.ETIMEDOUT:
-        raise LateError
     _check_spawn(result, failed)
 
 

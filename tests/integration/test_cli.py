@@ -138,6 +138,29 @@ def test_what_cannot_be_written_as_stdout_is_closed_is_told(words):
     assert done.stderr == "pycgroups: use stdin or stdout: Bad file descriptor (EBADF)\n"
 
 
+@pytest.mark.parametrize("words", ["run --help", "container exec --help", "help run", "run -d --rm -- true"])
+def test_who_lends_its_stdout_fails_as_well_by_what_it_tells_itself(words, tmp_path):
+    code, error = with_stdout_closed(words, tmp_path)
+    assert (code, error) == (125, "pycgroups: use stdin or stdout: Bad file descriptor (EBADF)\n")
+
+
+def test_a_container_by_the_name_of_a_command_lends_nothing(tmp_path):
+    create = [*COMMAND, "create", "--name", "run", "--", "true"]
+    subprocess.run(create, env=stored(tmp_path), stdout=subprocess.DEVNULL, check=True)
+    assert with_stdout_closed("inspect run", tmp_path)[0] == 1
+    assert with_stdout_closed("rm run", tmp_path)[0] == 1
+
+
+def with_stdout_closed(words, tmp_path):
+    command = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, *words.split()]
+    done = subprocess.run(command, env=stored(tmp_path), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return done.returncode, done.stderr
+
+
+def stored(tmp_path):
+    return {**os.environ, "PYCGROUPS_STORE": str(tmp_path / "store")}
+
+
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_is_closed_is_no_file_of_ours(redirection, tmp_path):
     told = tmp_path / "told"

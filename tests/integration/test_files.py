@@ -618,10 +618,15 @@ def test_what_is_special_is_not_replaced(stopped, own_root, scratch, way):
         with pytest.raises(pc.Error, match="the place of"):
             copy(f"{from_}/{source}", f"{to}/{destination}")
     assert [os.lstat(path) for path in [*nodes, top / "link"]] == before
-    os.mkfifo((here if way == "in" else there) / "fifo")
-    for _ in range(2):  # of its kind
-        copy(f"{from_}/fifo", f"{to}/other")
-    assert stat.S_ISFIFO(os.stat(top / "other/fifo").st_mode)
+    source = here if way == "in" else there
+    os.mkfifo(source / "fifo")
+    os.mkfifo(source / "tree/fifo")
+    os.unlink(source / "tree/node")
+    for _ in range(2):  # of its kind, by its name, within a directory, and in a tree
+        for words in ("fifo other/fifo", "fifo other", "tree other"):
+            one, destination = words.split()
+            copy(f"{from_}/{one}", f"{to}/{destination}")
+    assert all(stat.S_ISFIFO(os.stat(top / path).st_mode) for path in ("other/fifo", "other/tree/fifo"))
 
 
 def test_a_large_sparse_file_stays_sparse(stopped, own_root, scratch):
@@ -657,8 +662,13 @@ def test_what_the_kernel_makes(bundle, own_root, scratch):
         assert (scratch / "version").read_text() == Path("/proc/version").read_text()
         files.copy_in("/proc/version", "/tmp/version")
         assert files.read_text("/tmp/version") == Path("/proc/version").read_text()
+        with pytest.raises(pc.Error, match="more than 10 bytes"):
+            files.copy_out("/proc/version", scratch / "limited", limits=LayerLimits(size=10))
+        assert not (scratch / "limited").exists()
         with pytest.raises(pc.Error, match="copy from the container /proc/1/mem"):
             files.copy_out("/proc/1/mem", scratch / "out")
+        with pytest.raises(pc.Error, match="copy from the container"):
+            files.copy_out("/proc", scratch / "proc")
         files.copy_out("/", scratch / "all")
     assert os.listdir(scratch / "all/proc") == os.listdir(scratch / "all/sys") == []
     assert (scratch / "all/etc/passwd").exists()
@@ -849,3 +859,14 @@ def test_paths_of_every_kind(stopped, scratch):
     (scratch / "file").write_text("text")
     stopped.copy_in(os.fsencode(scratch / "file"), Path("/tmp/one"))
     assert stopped.read_text(b"/tmp/one") == "text"
+
+
+def test_a_copy_that_fails_holds_no_directory_open(stopped, own_root, scratch):
+    """Not as long as somebody has the error, either."""
+    (own_root / "tmp/a/b").mkdir(parents=True)
+    (own_root / "tmp/a/b/file").write_text("content")
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(pc.Error, match="more than 1 bytes") as told:
+        stopped.copy_out("/tmp", scratch / "out", limits=LayerLimits(size=1))
+    assert os.listdir("/proc/self/fd") == before
+    assert told.value.__traceback__

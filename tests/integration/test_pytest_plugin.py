@@ -149,6 +149,60 @@ def test_what_is_recorded_for_junit_is_in_its_file(pytests, pytester):
 
 
 @slow_in_vm
+def test_what_says_which_case_it_is_cannot_be_recorded(pytests):
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    @pytest.mark.parametrize("name", ["classname", "a b"])
+    def test_it(name, record_xml_attribute):
+        record_xml_attribute(name, "other")
+    """
+    result = pytests("--junitxml=junit.xml", "-o", "junit_family=xunit1", test_it=code)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E * ValueError: record_xml_attribute of a sandboxed test does not take 'classname'"])
+
+
+@slow_in_vm
+def test_what_steers_the_terminal_is_shown_and_the_log_goes_on(pytests, pytester):
+    code = r"""
+    import logging, warnings
+    import pytest
+    pytestmark = pytest.mark.sandboxed
+    def test_a():
+        logging.warning("\x1b[2J\ud800 logged")
+        warnings.warn("\x1b[2J warned")
+        print("\x1b[2J printed")
+        assert False, "\x1b[2J told"
+    def test_b():
+        logging.warning("next")
+    """
+    result = pytests("--log-file=log", "--log-cli-level=INFO", "-v", test_it=code)
+    result.assert_outcomes(passed=1, failed=1, warnings=1)
+    assert "\x1b[2J" not in said(result)
+    for word in ("printed", "told", "warned"):
+        assert rf"\x1b[2J {word}" in said(result)
+    assert r'warnings.warn("' in said(result)
+    log = (pytester.path / "log").read_text()
+    assert r"\x1b[2J\ud800 logged" in log
+    assert "next" in log
+
+
+@slow_in_vm
+def test_more_than_can_be_read_is_a_failure(pytests, monkeypatch):
+    monkeypatch.setattr(marker, "_LARGEST", 1 << 18)
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    @pytest.mark.parametrize("size", [1, 18])
+    def test_it(size):
+        print("x" * (1 << size))
+    """
+    result = pytests(test_it=code)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["the test cannot be run in a container: * it answered with * bytes, more than 262144"])
+
+
+@slow_in_vm
 @pytest.mark.parametrize("flag", ["--setup-show", "--setup-only", "--setup-plan"])
 def test_fixtures_of_a_sandboxed_test_are_shown(flag, pytests):
     code = """
@@ -419,10 +473,11 @@ def test_pytest_timeout_shows_where_the_test_was(method, pytests, monkeypatch):
     [
         ('pytest.exit("enough", returncode=7)', 7, 0, "!* _pytest.outcomes.Exit: enough !*"),
         ('pytest.exit("enough", returncode=0)', 2, 0, "!* _pytest.outcomes.Exit: enough !*"),
+        ('pytest.exit("enough", returncode=256)', 2, 0, "!* _pytest.outcomes.Exit: enough !*"),
         ("raise KeyboardInterrupt", 2, 0, "!* KeyboardInterrupt: *test_it.py:6: KeyboardInterrupt !*"),
         ('request.session.shouldstop = "enough"', 2, 1, "!* Interrupted: enough !*"),
     ],
-    ids=["exit", "exit-0", "interrupt", "stop"],
+    ids=["exit", "exit-0", "exit-256", "interrupt", "stop"],
 )
 def test_what_ends_the_session_ends_it(ends, code, passed, told, pytester):
     test = f"""

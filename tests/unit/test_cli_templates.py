@@ -56,6 +56,12 @@ def test_a_key_that_is_not_there_is_empty():
     assert templates.render("{{json .Actor}}", facts) == '{"Attributes": {"exit_code": "3"}}'
 
 
+def test_the_case_of_a_key_does_not_matter_unless_it_does():
+    facts = {"Attributes": templates.Keys({"exit_code": "3", "Name": "a", "name": "b"})}
+    assert templates.render("{{.Attributes.exitCode}}{{.Attributes.ExitCode}}", facts) == "33"
+    assert templates.render("{{.Attributes.name}}{{.Attributes.Name}}", facts) == "ba"
+
+
 @pytest.mark.parametrize(
     ("template", "error"),
     [

@@ -134,6 +134,11 @@ def test_columns_are_aligned_and_steer_nothing(capsys):
     assert capsys.readouterr().out == "NAME        SIZE\na\\x1b[31m    1 B\nb          10 kB\n"
 
 
+def test_columns_are_aligned_by_the_cells_of_a_terminal(capsys):
+    tables.print_table(("NAME", "SIZE"), [("容器", "1 B"), ("e\u0301", "10 kB"), ("é", "\uff11")], right=("SIZE",))
+    assert capsys.readouterr().out == "NAME   SIZE\n容器    1 B\ne\u0301     10 kB\né        \uff11\n"
+
+
 # -- how far it is
 
 EVENTS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 
 import pytest
@@ -73,3 +74,10 @@ def test_the_table(directory, name, path, there, expected):
     else:
         with pytest.raises(expected):
             is_at(goal, directory=directory, there=there)
+
+
+def test_one_of_its_kind_takes_the_place_of_a_fifo():
+    goal = Goal(b"/fifo", b"f")
+    assert is_at(goal, directory=False, there=FIFO, by=stat.S_IFIFO) is True
+    with pytest.raises(Error, match="its kind"):
+        is_at(goal, directory=False, there=FIFO, by=stat.S_IFCHR)

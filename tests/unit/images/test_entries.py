@@ -146,8 +146,8 @@ def test_what_says_nothing_of_its_size_and_has_no_end(monkeypatch):
     monkeypatch.setattr(entries, "_MOST_UNKNOWN", 100)
     fd = os.open("/proc", os.O_RDONLY)
     try:
-        with pytest.raises(Error, match="read meminfo: tells no size, and has more than 100 bytes"):
-            Entries().entry(seen(fd, b"meminfo"))
+        with pytest.raises(Error, match="read sys/meminfo: tells no size, and has more than 100 bytes"):
+            Entries().entry(seen(fd, b"meminfo")._replace(path=b"sys/meminfo"))
     finally:
         os.close(fd)
 

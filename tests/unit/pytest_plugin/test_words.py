@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import types
 
+import coverage
 import pytest
+from _pytest.junitxml import LogXML, xml_key
+from _pytest.skipping import xfailed_key
+from _pytest.warnings import warning_record_to_str
 
 from pycgroups.containers.result import Result
 from pycgroups.containers.verdict import Hits, Usage
@@ -59,6 +64,22 @@ def test_a_size(count, text):
     assert words._size(count) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\n\r\n\u00e9 \U0001f600", None),
+        ("\x1b[31;1mred\x1b[m", None),
+        ("\x1b[2J\x1b]52;c;eA==\x07", r"\x1b[2J\x1b]52;c;eA==\x07"),
+        ("a\rb\0\x7f\x9b1m", r"a\rb\x00\x7f\x9b1m"),
+        ("\ud800", r"\ud800"),
+        ("\x1b[\u0661m", "\\x1b[\u0661m"),
+    ],
+)
+def test_what_steers_a_terminal_is_written_out(text, shown):
+    shown = text if shown is None else shown
+    assert words.plain({text: [text, 1, None]}) == {shown: [shown, 1, None]}
+
+
 OF_RUN = sorted({*RunOptions.__optional_keys__, "text", "encoding", "errors"} - Options.__optional_keys__)
 NOT_OF_CONTAINERS = (
     ": it takes the options of pycgroups.run that a container has; its input, output and end are pytest's"
@@ -100,6 +121,25 @@ def test_a_report_comes_back(request):
     assert (outcome.is_complete, outcome.problem) == (True, "")
 
 
+def test_what_steers_a_terminal_is_written_out_in_reports_and_problems(request):
+    steers, shown = "\x1b[2J\ud800", r"\x1b[2J\ud800"
+    changes = {"outcome": "failed", "longrepr": steers, "sections": [[steers, steers]]}
+    changes["user_properties"] = [[steers, steers]]
+    outcome = read(request, ["report", a_report(request, **changes)], ["shown", steers], ["problem", steers])
+    (report,) = outcome.reports
+    assert (report.longreprtext, outcome.shown, outcome.problem) == (shown, {1: shown}, shown)
+    assert report.sections == report.user_properties == [(shown, shown)]
+    assert marker._shortened(steers.encode(errors="replace")) == r"\x1b[2J?"
+
+
+CRASH = {
+    "reprcrash": {"path": "a", "lineno": 1, "message": 3},
+    "reprtraceback": {"reprentries": [], "extraline": None, "style": "long"},
+    "sections": [],
+    "chain": None,
+}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -112,6 +152,12 @@ def test_a_report_comes_back(request):
         {"keywords": 7},
         {"$report_type": "CollectReport"},
         {"$report_type": "Odd"},
+        {"duration": float("inf")},
+        {"outcome": "skipped", "longrepr": "no triple"},
+        {"outcome": "skipped"},
+        {"outcome": "failed"},
+        {"outcome": "skipped", "wasxfail": 3},
+        {"outcome": "failed", "longrepr": CRASH},
     ],
 )
 def test_a_report_of_something_else_is_a_problem_and_no_crash(request, changes):
@@ -119,6 +165,13 @@ def test_a_report_of_something_else_is_a_problem_and_no_crash(request, changes):
     assert outcome.reports == []
     assert not outcome.is_complete
     assert outcome.problem.startswith("what it answered is not understood")
+
+
+def test_of_a_report_no_more_is_taken_than_what_it_is_made_of(request):
+    forged = {"node": 1, "url": 1, "worker_id": "gw7", "rerun": 1, "user_properties": [["a\0\x1b[m", "b"]]}
+    (report,) = read(request, ["report", a_report(request, **forged)]).reports
+    assert not {"node", "url", "worker_id", "rerun"} & set(vars(report))
+    assert report.user_properties == [(r"a\x00#x1B[m", "b")]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +205,115 @@ def test_of_several_attempts_the_last_one_counts(request):
         ["setup", "call", "teardown"],
     ]
     assert [outcome.is_complete for outcome in attempts] == [False, False, True]
+
+
+@pytest.fixture
+def junit(request, tmp_path):
+    """The file of --junitxml of a session, as it is written in the end."""
+    xml = LogXML(tmp_path / "junit.xml", None, family="xunit1")
+    kept = request.config.stash.get(xml_key, None)
+    request.config.stash[xml_key] = xml
+    xml.pytest_sessionstart()
+    yield xml
+    if kept is None:
+        del request.config.stash[xml_key]
+    else:
+        request.config.stash[xml_key] = kept
+
+
+def test_no_report_comes_after_the_last_one(request, junit):
+    failed = {"outcome": "failed", "longrepr": "it"}
+    call, end = (a_report(request, when=when, **failed) for when in ("call", "teardown"))
+    outcome = read(request, *(["report", data] for data in (call, call, a_report(request), end)))
+    for report in outcome.reports:
+        junit.pytest_runtest_logreport(report)
+    assert [report.when for report in outcome.reports] == ["call", "call", "teardown"]
+    assert "after the last one" in outcome.problem
+
+
+FORGED = ('x="1"/><testcase classname="other" name="test_b"/><testcase y', "name", "classname", "xmlns", "a:b", "", 3)
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_an_attribute_that_pytest_would_not_make_is_a_problem(name, request, junit):
+    assert "not understood" in read(request, ["attribute", [name, "value"]]).problem
+    assert "not understood" not in read(request, ["attribute", ["assertions", "3"]]).problem
+    (case,) = junit.node_reporters_ordered
+    assert case.attrs == {"assertions": "3"}
+
+
+def test_names_of_properties_are_escaped(request, junit):
+    read(request, ["property", ["a\x1b[m\ufffe", "b\x1b[m"]])
+    assert junit.global_properties == [("a#x1B[m#xFFFE", "b#x1B[m")]
+
+
+def test_no_file_is_read_that_a_warning_names(tmp_path):
+    (tmp_path / "netrc").write_text("a secret\n")
+    told = []
+    hook = types.SimpleNamespace(call_historic=lambda kwargs: told.append(kwargs["warning_message"]))
+    item = types.SimpleNamespace(nodeid="a", ihook=types.SimpleNamespace(pytest_warning_recorded=hook))
+    for line in ("", "warns()"):
+        marker._warn(item, ["mind", "builtins", "UserWarning", str(tmp_path / "netrc"), 1, line, None])
+    texts = [warning_record_to_str(message) for message in told]
+    assert [text.splitlines()[1:] for text in texts] == [[], ["  warns()"]]
+
+
+def test_coverage_is_of_files_alone(request, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "fifo")
+    measured = coverage.Coverage(data_file=None, config_file=False)
+    monkeypatch.setattr(marker, "_current", lambda: measured)
+    monkeypatch.setattr(request.config.option, "cov_context", None, raising=False)
+    read(request, ["coverage", {file: [1] for file in (__file__, "/dev/zero", str(tmp_path / "fifo"), "/tmp/no.py")}])
+    data = measured.get_data()
+    files = data.measured_files()
+    data.close(force=True)
+    assert files == {__file__}
+
+
+def test_a_condition_of_xfail_that_cannot_be_told_is_no_crash(request):
+    request.node.add_marker(pytest.mark.xfail("1 +"))
+    try:
+        reports = list(marker._missing(request.node, read(request)))
+    finally:
+        request.node.own_markers.pop()
+    assert [report.outcome for report in reports] == ["passed", "failed", "passed"]
+
+
+def test_what_is_expected_to_fail_is_so_although_a_hook_raises(request):
+    def pytest_runtest_makereport(item):
+        item.funcargs["of the inside"]
+
+    plugin = types.SimpleNamespace(pytest_runtest_makereport=pytest_runtest_makereport)
+    request.config.pluginmanager.register(plugin)
+    request.node.add_marker(pytest.mark.xfail(reason="known"))
+    try:
+        reports = list(marker._missing(request.node, read(request)))
+    finally:
+        request.node.own_markers.pop()
+        del request.node.stash[xfailed_key]
+        request.config.pluginmanager.unregister(plugin)
+    assert [(report.outcome, getattr(report, "wasxfail", "")) for report in reports] == [
+        ("passed", ""),
+        ("skipped", "known"),
+        ("passed", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("timer", "told", "timeout"), [(None, None, 60), (300, None, 310), (300, 20, 20), (5, None, 15), (5, 20, 15)]
+)
+def test_a_timer_of_pytest_timeout_is_in_the_place_of_the_usual_timeout(timer, told, timeout, request, monkeypatch):
+    given = []
+
+    def run(_item, options):
+        given.append(options)
+        return result(), b""
+
+    monkeypatch.setattr(marker, "_run_inside", run)
+    if told is not None:
+        request.node.add_marker(pytest.mark.sandboxed(timeout=told))
+    marker._run(request.node, (), timer)
+    assert given[0]["timeout"] == timeout
 
 
 @pytest.mark.parametrize("line", [b"\xff", b"{", [], ["report"], ["warning", []], ["report", None], "x"])
