@@ -67,6 +67,22 @@ def is_frozen(paths: Iterable[str]) -> bool:
     return False
 
 
+def is_told_to_freeze(paths: Iterable[str]) -> bool:
+    """Tell whether a group is to stand still, which it does not for a moment when one of its processes is killed."""
+    found = detect.everything()
+    for path in paths:
+        home = _home(found, path)
+        if home is None:
+            continue
+        if home.version == detect.V2:
+            told = read_path(f"{path}/cgroup.freeze")
+        else:
+            told = read_path(f"{path}/freezer.self_freezing") if "freezer" in home.controllers else ""
+        if told.strip() == "1":
+            return True
+    return False
+
+
 def _home(found: Iterable[Hierarchy], path: str) -> Hierarchy | None:
     """Find the hierarchy that a directory is in."""
     return next((each for each in found if path.startswith(f"{each.mount}/")), None)

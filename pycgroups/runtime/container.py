@@ -200,7 +200,7 @@ class Container:
             record = home.load()
             status = status_of(home, record)
             refusal = StateError(f"container not {wanted}", operation="pause" if frozen else "resume", path=self.id)
-            if status != wanted and not (frozen and status == "created"):
+            if status not in ((wanted, "created") if frozen else (wanted, _dying(record))):
                 raise refusal
             try:
                 with _group(record) as group:
@@ -416,6 +416,13 @@ def _spec(home: Home) -> Spec:
     from pycgroups.oci.reading import spec_of_text
 
     return spec_of_text(home.config())
+
+
+def _dying(record: Record) -> str:
+    """Return the status that a container that is paused has for a moment when one of its processes was killed."""
+    from pycgroups.cgroups import by_path
+
+    return "running" if by_path.is_told_to_freeze(record.cgroups) else "paused"
 
 
 def _group(record: Record, *, to_enter: bool = False) -> Placed:

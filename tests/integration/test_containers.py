@@ -215,6 +215,18 @@ def test_a_paused_one_is_resumed_or_stopped(run):
     assert held.status == "stopped"
 
 
+@pytest.mark.requires("limits")
+def test_it_goes_on_while_one_of_its_processes_dies(run):
+    """On v2 it is not frozen for that moment."""
+    held = run("sleep", "1000")
+    for _ in range(20):
+        pid = held.exec_detached(["sleep", "1000"])
+        held.pause()
+        os.kill(pid, signal.SIGKILL)
+        held.resume()
+    assert held.status == "running"
+
+
 def test_the_end_of_one_that_was_renamed_is_told_by_its_name(store, run):
     held = run(name="first")
     held.rename("second")
