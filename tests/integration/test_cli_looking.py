@@ -121,7 +121,7 @@ def test_a_table_on_a_terminal_that_can_do_little(run, elsewhere, term, width):
     environ = elsewhere | {"TERM": term}
     with Session(*COMMAND, "stats", "--interval", "20ms", env=environ, size=(24, width)) as session:
         for _ in range(2):
-            session.expect("CONTA" if width < 40 else "CONTAINER ID")
+            session.expect("CON" if width < 40 else "CONTAINER ID")
             session.expect(held.id[:3] if width < 40 else rf"{held.id[:12]} +web-with-a-name")
         session.type("\x03")
         session.end()

@@ -239,8 +239,12 @@ def after_spawn(monkeypatch, act):
     monkeypatch.setattr(spawning, "child", spawned_then)
 
 
+@pytest.fixture
 def interrupt_soon():
-    threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
+    """What has this thread interrupted in half a second, as by Ctrl-C, whatever handlers a command has left here."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
+    signal.signal(signal.SIGINT, former)
 
 
 @pytest.mark.requires("root")
@@ -267,11 +271,11 @@ def test_a_timeout_that_passes_while_it_is_started(held, monkeypatch, options):
 
 @pytest.mark.requires("root")
 @pytest.mark.parametrize("options", [{"tty": True}, {"timeout": 60}, {"memory": "64M"}])
-def test_a_call_that_is_interrupted_before_the_program_has_begun(held, monkeypatch, options):
+def test_a_call_that_is_interrupted_before_the_program_has_begun(held, monkeypatch, interrupt_soon, options):
     before = sorted(os.listdir("/proc/self/fd"))
     after_spawn(monkeypatch, lambda: (held.pause(), interrupt_soon()))
     with pytest.raises(KeyboardInterrupt):
-        held.exec(SLEEPS, **options)
+        held.exec(["sleep", "983"], **options)  # it may have begun
     held.resume()
     wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
     wait_for(lambda: is_alone(held))
@@ -279,13 +283,13 @@ def test_a_call_that_is_interrupted_before_the_program_has_begun(held, monkeypat
 
 @pytest.mark.requires("root", "cgroup_v1")
 @pytest.mark.parametrize("options", [{"tty": True}, {"timeout": 60}, {"memory": "64M"}])
-def test_a_call_that_is_interrupted_before_the_program_has_begun_on_v1(held, monkeypatch, options):
+def test_a_call_that_is_interrupted_before_the_program_has_begun_on_v1(held, monkeypatch, interrupt_soon, options):
     """What that freezes it does not let die."""
     state = Path(f"/sys/fs/cgroup/freezer{ending.cgroup_of(held.id)}/freezer.state")
     before = sorted(os.listdir("/proc/self/fd"))
     after_spawn(monkeypatch, lambda: (state.write_text("FROZEN"), interrupt_soon()))
     with pytest.raises(KeyboardInterrupt):
-        held.exec(SLEEPS, **options)
+        held.exec(["sleep", "983"], **options)  # it may have begun
     state.write_text("THAWED")
     wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
     wait_for(lambda: is_alone(held))
