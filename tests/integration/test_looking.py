@@ -382,7 +382,7 @@ def test_a_recording_that_nobody_has_ended_holds_no_interpreter_up(run):
     script = (
         "import sys, pycgroups as pc; "
         "block = pc.Store(root=sys.argv[1]).containers.get(sys.argv[2]).history(interval=0.01); "
-        "print(block.__enter__().samples[0].pids.current > 0)"
+        "print(block.__enter__().samples[0].uptime > 0)"
     )
     root = Path(held.directory).parents[1]
     words = [sys.executable, "-c", script, str(root), held.id]
