@@ -54,31 +54,23 @@ def having(controller: str, paths: Iterable[str]) -> Iterator[str]:
 
 def is_frozen(paths: Iterable[str]) -> bool:
     """Tell whether every process of a group stands still, by those of its directories that know, and can be seen."""
-    found = detect.everything()
-    for path in paths:
-        home = _home(found, path)
-        if home is None:
-            continue
-        if home.version == detect.V2:
-            if "frozen 1" in read_path(f"{path}/cgroup.events"):
-                return True
-        elif "freezer" in home.controllers and read_path(f"{path}/freezer.state").strip() == "FROZEN":
-            return True
-    return False
+    return _says(paths, ("cgroup.events", "frozen 1"), ("freezer.state", "FROZEN"))
 
 
 def is_told_to_freeze(paths: Iterable[str]) -> bool:
     """Tell whether a group is to stand still, which it does not for a moment when one of its processes is killed."""
+    return _says(paths, ("cgroup.freeze", "1"), ("freezer.self_freezing", "1"))
+
+
+def _says(paths: Iterable[str], on_v2: tuple[str, str], on_v1: tuple[str, str]) -> bool:
+    """Tell whether a file of a freezer has a line, by a file and its line for each version."""
     found = detect.everything()
     for path in paths:
         home = _home(found, path)
-        if home is None:
+        if home is None or (home.version == detect.V1 and "freezer" not in home.controllers):
             continue
-        if home.version == detect.V2:
-            told = read_path(f"{path}/cgroup.freeze")
-        else:
-            told = read_path(f"{path}/freezer.self_freezing") if "freezer" in home.controllers else ""
-        if told.strip() == "1":
+        name, line = on_v2 if home.version == detect.V2 else on_v1
+        if line in read_path(f"{path}/{name}").splitlines():
             return True
     return False
 

@@ -40,7 +40,7 @@ _TOO_LONG = (errno.E2BIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN
 
 
 class LateError(Exception):
-    """The time is over, and the program has not begun: its container is paused."""
+    """The time is over, and the program has not begun: its container is paused, or its start takes longer."""
 
 
 class Running:
