@@ -94,12 +94,13 @@ def join(held: Container, wishes: Wishes) -> int:
     facts = held.inspect()
     if wishes.interactive and facts["stdin_open"] and facts["config"].get("tty"):
         require_keyboard()
-    with signals.held_back():
-        joined = held.attach(start=wishes.start and facts["state"]["status"] != "running")
-        typing = wishes.interactive and joined.interactive
-        _settle_signals(held, proxy=wishes.sig_proxy and not joined.tty)
+    joined = None
     try:
-        with joined, raw(wanted=typing and joined.tty):
+        with signals.held_back():
+            joined = held.attach(start=wishes.start and facts["state"]["status"] != "running")
+            typing = wishes.interactive and joined.interactive
+            _settle_signals(held, proxy=wishes.sig_proxy and not joined.tty)
+        with raw(wanted=typing and joined.tty):
             if joined.tty:
                 _fit(joined)
                 signal.signal(signal.SIGWINCH, lambda *_: _fit(joined))
@@ -110,6 +111,9 @@ def join(held: Container, wishes: Wishes) -> int:
             code = joined.exit_code
     except _Leave as left:
         return left.code
+    finally:
+        if joined is not None:
+            joined.close()
     if code is None:
         complain(f"{held.short_id}: nobody saw how it ended")
         return FAILED
@@ -124,6 +128,7 @@ def _settle_signals(held: Container, *, proxy: bool) -> None:
         with suppress(Error):  # it has ended
             held.kill(number)
 
+    signals.none_overslept()
     if proxy:
         signals.hand_on(kill)
     # That our terminal is gone is no wish to end what others may be attached to.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import os
 import time
 
 from pycgroups.runtime.signals import HANDED_ON
@@ -20,6 +22,10 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 _LEAVING = (signal.SIGHUP, signal.SIGTERM)
 # Who asks so often in so short a time (seconds) is not to be kept waiting.
 _TIMES, _WITHIN = 3, 2.0
+# The last, as handlers run in the order of their numbers: when its own has run, so has every other.
+_NUDGE = signal.NSIG - 1
+_PATIENCE = 0.05
+_CHUNK = 64
 
 
 class held_back:  # noqa: N801 (a function that makes a context manager, without the module for that)
@@ -76,10 +82,43 @@ def hand_on(kill: Callable[[int], object], grace: float | None = None) -> None:
             _kill_later(kill, grace)
         kill(signal.SIGKILL if len(asked) >= _TIMES else number)
 
+    none_overslept()
     for number in HANDED_ON:
         # What the caller ignores, nohup(1) for one, stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handle)
+
+
+def none_overslept() -> None:
+    """Have a handler run though its signal came when the main thread was about to wait.
+
+    Python notes a signal, and runs its handler between two of its own instructions. One that is noted behind the last
+    of them before poll(2) would wait as long as that does, for ever maybe; so a thread is told of each that is noted,
+    and interrupts the main thread until that has been there: signal.set_wakeup_fd.
+    """
+    if signal.getsignal(_NUDGE) != signal.SIG_DFL:
+        return
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writer, False)
+    nudged = _thread.allocate_lock()
+    nudged.acquire()
+
+    def note(*_: object) -> None:
+        if nudged.locked():
+            nudged.release()
+
+    signal.signal(_NUDGE, note)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _thread.start_new_thread(_nudge, (reader, _thread.get_ident(), nudged))
+
+
+def _nudge(noted: int, thread: int, nudged: _thread.LockType) -> None:
+    """Interrupt a thread for every signal but our own, until it says that it was."""
+    while numbers := os.read(noted, _CHUNK):
+        if any(number != _NUDGE for number in numbers):
+            signal.pthread_kill(thread, _NUDGE)
+            while not nudged.acquire(timeout=_PATIENCE):
+                signal.pthread_kill(thread, _NUDGE)
 
 
 def _kill_later(kill: Callable[[int], object], seconds: float) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pycgroups import Container
+from pycgroups.cli import attach
 from tests.integration.test_cli import COMMAND
 from tests.terminals import Session
 from tests.waiting import PATIENCE, wait_for
@@ -159,6 +161,49 @@ def test_exec_kills_what_a_signal_does_not_end(session, run):
         assert made.end() == 137
 
 
+BEHIND_THE_LAST_LOOK = """
+#include <poll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int poll(struct pollfd *fds, nfds_t count, int timeout) {
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, 0);
+    return (int)syscall(SYS_poll, fds, count, timeout);
+}
+"""
+"""poll(2) that waits before the system call: a signal that comes then is noted by Python, and ends no call."""
+
+
+@pytest.fixture
+def sleepy(environment, tmp_path):
+    """Have signals come at the worst moment."""
+    library = tmp_path / "sleepy.so"
+    words = ["gcc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
+    subprocess.run(words, input=BEHIND_THE_LAST_LOOK.encode(), check=True)
+    environment["LD_PRELOAD"] = str(library)
+
+
+@pytest.mark.requires("gcc")
+def test_a_signal_that_comes_just_before_a_wait_is_not_overslept(held, sleepy, session):
+    with session("exec", "-it", "web", "sh", "-c", "echo REA''DY; exec sleep 1000") as made:
+        made.expect("READY")
+        made.process.send_signal(signal.SIGTERM)
+        assert made.end() == 143
+
+
+@pytest.mark.requires("gcc")
+def test_attach_is_left_by_a_signal_that_comes_just_before_a_wait(run, sleepy, session):
+    held = run(
+        "sh", "-c", "read line; echo REA''DY; exec sleep 1000", name="web", detach=True, stdin_open=True, tty=True
+    )
+    with session("attach", "web") as made:
+        made.type("go on\n")
+        made.expect("READY")
+        made.process.send_signal(signal.SIGTERM)
+        assert made.end() == 143
+    assert held.status == "running"
+
+
 def test_exec_in_an_environment_as_asked(command, held, tmp_path, environment):
     (tmp_path / "file").write_text("A=file\nB=file\n# none\nOURS\n")
     environment["OURS"] = "ours"
@@ -253,6 +298,23 @@ def test_a_signal_ends_who_is_attached_and_not_what_has_a_terminal(talking, name
     talking.process.send_signal(number)
     assert talking.end() == 128 + number
     assert talking.held.status == "running"
+
+
+def test_a_signal_that_comes_while_it_joins_is_no_error(run, monkeypatch):
+    held = run("sleep", "1000", name="web", detach=True)
+    join = Container.attach
+
+    def interrupted(self, **options):
+        signal.raise_signal(signal.SIGTERM)  # for this thread, which has it blocked
+        return join(self, **options)
+
+    monkeypatch.setattr(Container, "attach", interrupted)
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGHUP, signal.SIGRTMIN, *attach._LEAVING)]
+    try:
+        assert attach.join(held, attach.Wishes(interactive=False, sig_proxy=False)) == 143
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
 
 
 def test_attach_without_a_terminal(command, run, environment):
