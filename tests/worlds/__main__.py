@@ -42,6 +42,8 @@ class World:
     name: str
     tests: tuple[str, ...]
     "Directories and files of its tests."
+    short: tuple[str, ...] = ()
+    "Those of them that run unless somebody asks for others or, by --long, for all; without any, all do."
     lacking: Callable[[], str | None]
     "Why this machine cannot offer it, or None."
     wrap: Callable[[list[str]], contextlib.AbstractContextManager[list[str]]] = contextlib.nullcontext
@@ -95,19 +97,37 @@ def _in_vm(*options: str) -> Callable[[list[str]], contextlib.AbstractContextMan
 ALL = ("tests/integration",)
 
 
-def _all_but(*patterns: str) -> tuple[str, ...]:
-    """Name the files of all tests but those of some files."""
+def _files(*patterns: str, are: bool = True) -> tuple[str, ...]:
+    """Name the test files that have such names, or all others."""
     files = (TREE / ALL[0]).glob("test_*.py")
-    return tuple(sorted(f"{ALL[0]}/{file.name}" for file in files if not any(map(file.match, patterns))))
+    return tuple(sorted(f"{ALL[0]}/{file.name}" for file in files if any(map(file.match, patterns)) == are))
 
 
-OF_THE_USER = _all_but(
-    *("test_images*", "test_registry*", "test_login*", "test_cli_images*", "test_fuzz*", "test_malformed*"),
-    *("test_isolation.py", "test_namespaces*", "test_joining*", "test_levels*", "test_host_image*", "test_layers*"),
-    *("test_seccomp*", "test_landlock*", "test_monitor*", "test_pipe_locks*", "test_container_files*", "test_explain*"),
+ELSEWHERE = ("test_registry*", "test_login*", "test_fuzz*", "test_malformed*")
+"The same whoever calls, and whatever the cgroups."
+WITHOUT_CGROUPS = (
+    *ELSEWHERE,
+    *("test_images*", "test_cli_images*", "test_cli_completion*", "test_layers*", "test_host_image*", "test_volumes*"),
+    *(
+        "test_files*",
+        "test_container_files*",
+        "test_pipe_locks*",
+        "test_streams*",
+        "test_readiness*",
+        "test_attaching*",
+    ),
+    *("test_namespaces*", "test_joining_mounts*", "test_isolation_roots*", "test_seccomp*", "test_landlock*"),
+    *("test_oci_bundle*", "test_oci_imports*", "test_oci_mounts*", "test_explain*", "test_docs*", "test_logs*"),
 )
-"What depends on the cgroups that he has there: all else is the same as in rootless, and as root's in vm."
-OF_THE_IDS = _all_but("test_registry*", "test_login*", "test_fuzz*", "test_malformed*")
+"What asks nothing of cgroups: the same in the virtual machine as on the host."
+DELEGATED = _files(
+    *("test_cgroup*", "test_exec_limits*", "test_verdict*", "test_usage*", "test_run.py", "test_runtime*"),
+    *("test_containers.py", "test_container_exec*", "test_looking*", "test_restarting*", "test_health*", "test_forks*"),
+    *("test_cli.py", "test_cli_containers*", "test_cli_looking*", "test_oci_command*", "test_oci_plain*"),
+    *("test_isolation.py", "test_isolation_cgroups*", "test_nesting*", "test_doctor*", "test_demo*", "test_readme*"),
+)
+"What a delegated cgroup decides: all else is as in rootless, and as root's in vm."
+OF_THE_IDS = _files(*ELSEWHERE, are=False)
 "What depends on the ids that a user has."
 SYSTEMD = (
     "tests/integration/test_cgroup_systemd.py",
@@ -124,8 +144,14 @@ WITHOUT = (
 
 # They run side by side: the longest first, for an early end.
 WORLDS = [
-    World(name="vm-user", tests=OF_THE_USER, lacking=machine.missing, wrap=_in_vm("--user", "--cgroups=delegated")),
-    World(name="vm", tests=ALL, lacking=machine.missing, wrap=_in_vm()),
+    World(name="vm", tests=ALL, short=_files(*WITHOUT_CGROUPS, are=False), lacking=machine.missing, wrap=_in_vm()),
+    World(
+        name="vm-user",
+        tests=ALL,
+        short=DELEGATED,
+        lacking=machine.missing,
+        wrap=_in_vm("--user", "--cgroups=delegated"),
+    ),
     World(name="rootless", tests=ALL, lacking=_needs_root, wrap=_as_user(54321, 65536)),
     World(name="account", tests=ALL, lacking=_needs_account),
     World(name="host", tests=ALL, lacking=_needs_root),
@@ -140,10 +166,10 @@ WORLDS = [
 
 
 def _tests(world: World, arguments: Sequence[str]) -> list[str]:
-    """Name the world's tests: all of its own, or those that the arguments name."""
+    """Name the world's tests: the short or all of its own, or those that the arguments name."""
     named = [word for word in arguments if word.startswith("tests")]
     if not named:
-        return list(world.tests)
+        return list(world.short if world.short and "--long" not in arguments else world.tests)
     within = [word for word in named if word.startswith(world.tests)]
     above = tuple(f"{word.rstrip('/')}{separator}" for word in named for separator in ("/", "::"))
     return within + [own for own in world.tests if own.startswith(above)]
