@@ -7,7 +7,7 @@
 | unit | this machine | whoever calls; needs no privilege |
 | host | this machine | root |
 | rootless | this machine | an ordinary user with subordinate ids in /etc/subuid |
-| rootless-single | this machine | an ordinary user without any: a single id can be mapped; not registries |
+| rootless-single | this machine | an ordinary user with a single id; with --long also what is the same with many |
 | account | this machine | the caller, where that is not root (instead of the three above) |
 | vm | a virtual machine with cgroup v2 alone | root; with --long also what asks nothing of cgroups |
 | vm-user | the same | an ordinary user with a delegated cgroup; with --long also what does not depend on that |

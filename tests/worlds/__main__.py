@@ -127,8 +127,13 @@ DELEGATED = _files(
     *("test_isolation.py", "test_isolation_cgroups*", "test_nesting*", "test_doctor*", "test_demo*", "test_readme*"),
 )
 "What a delegated cgroup decides: all else is as in rootless, and as root's in vm."
-OF_THE_IDS = _files(*ELSEWHERE, are=False)
-"What depends on the ids that a user has."
+WITHOUT_IDS = (
+    *ELSEWHERE,
+    *("test_images_at_once*", "test_images_damage*", "test_images_store_faults*", "test_images_writing_faults*"),
+    *("test_monitor*", "test_logs*", "test_pipe_locks*", "test_streams*", "test_threads*", "test_readiness*"),
+    *("test_cli_attached*", "test_cli_completion*", "test_cli_terminal*", "test_docs*", "test_pytest*"),
+)
+"The same with one id as with many."
 SYSTEMD = (
     "tests/integration/test_cgroup_systemd.py",
     "tests/integration/test_oci_systemd.py",
@@ -155,7 +160,13 @@ WORLDS = [
     World(name="rootless", tests=ALL, lacking=_needs_root, wrap=_as_user(54321, 65536)),
     World(name="account", tests=ALL, lacking=_needs_account),
     World(name="host", tests=ALL, lacking=_needs_root),
-    World(name="rootless-single", tests=OF_THE_IDS, lacking=_needs_root, wrap=_as_user(54322, 0)),
+    World(
+        name="rootless-single",
+        tests=ALL,
+        short=_files(*WITHOUT_IDS, are=False),
+        lacking=_needs_root,
+        wrap=_as_user(54322, 0),
+    ),
     World(name="vm-systemd", tests=SYSTEMD, lacking=machine.missing_systemd, wrap=_in_vm("--cgroups=systemd")),
     World(
         name="vm-session", tests=SYSTEMD, lacking=machine.missing_systemd, wrap=_in_vm("--cgroups=systemd", "--user")
