@@ -691,7 +691,14 @@ static int is_kept(void)
     return ret == -EAGAIN;
 }
 
-/* Wait for that one. Whether it has died over it: else it has removed the file, or the start has. */
+/* A start removes the file "exit", which is ours. */
+static int is_started_anew(void)
+{
+    struct statx facts;
+    return SYS(statx, MONITOR_STATE, "", AT_EMPTY_PATH, STATX_NLINK, &facts) == 0 && facts.stx_nlink == 0;
+}
+
+/* Wait for that one. Whether it has died over it: else it has started the container, or has failed and removed the file. */
 static int is_kept_in_vain(void)
 {
     SYS(close_range, MONITOR_GATE, ~0U, 0); /* what the container has held is for the start */
@@ -700,7 +707,7 @@ static int is_kept_in_vain(void)
         return 0;
     SYS_RETRY(flock, fd, LOCK_EX_);
     SYS(close, fd);
-    return !is_absent("kept");
+    return !is_started_anew() && !is_absent("kept");
 }
 
 static int wants_command(void)

@@ -294,7 +294,7 @@ class Waiting:
             Error: the directory cannot be written to.
         """
         with io_errors(_START):
-            for name in (_CHANGED, _KEPT, _MEMBERS):
+            for name in (_CHANGED, _MEMBERS):
                 _remove(name, self._directory)
             os.rename(_NEW, STATE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             _remove(EXIT, self._directory)
@@ -481,7 +481,8 @@ def change(directory: int, command: Command) -> None:
 def kept(directory: int) -> Iterator[None]:
     """See that a container that ends in this block is still there, whatever comes after its end, and is started in it.
 
-    If this process dies over that, what comes after its end does come.
+    If this process dies over that, what comes after its end does come; if the block fails, it does not. Several may do
+    so at once. So the mark stays after it, for the others, and for what comes after a run that has begun in the block.
 
     Raises:
         Error: that cannot be noted.

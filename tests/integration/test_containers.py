@@ -564,6 +564,25 @@ def test_who_restarts_one_that_nobody_needs_afterwards_is_killed(store, run, is_
     wait_for(lambda: not list(held._place.homes._unfinished()))
 
 
+@pytest.mark.requires("uninstrumented")
+@pytest.mark.slow_in_vm("starts a Python to remove it")
+def test_who_restarts_one_keeps_it_though_others_restart_it_meanwhile(store, run):
+    held = run(remove=True, detach=True)
+    with held._home() as home, monitor.kept(home.fd):
+        with contextlib.suppress(LookupError), monitor.kept(home.fd):
+            held.restart(timeout=0)
+            with monitor.kept(home.fd):
+                raise LookupError  # nor is this the end of what others do
+        assert monitor.is_kept(home.fd)
+        held.stop(timeout=0)
+        time.sleep(0.5)
+        held.start()
+    assert held.status == "running"
+    held.stop(timeout=0)
+    wait_for(lambda: store.containers.list(all=True) == [])
+    wait_for(lambda: not list(held._place.homes._unfinished()))
+
+
 # -- of images --------------------------------------------------------------------------------------------------------
 
 
