@@ -517,6 +517,26 @@ def is_kept(directory: int) -> bool:
         os.close(fd)
 
 
+@io_errors("wait for who keeps the container")
+def is_kept_in_vain(directory: int) -> bool:
+    """Wait for those who stop the container to start it anew; False when they have failed, and it is to stay.
+
+    Else it has been started, or they have died over that. The caller has no lock on the container.
+
+    Raises:
+        Error: that cannot be told.
+    """
+    try:
+        fd = os.open(_KEPT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return False
+    return _KEPT in os.listdir(directory)
+
+
 def _is_shared(fd: int) -> bool:
     """Tell whether others have a lock on a file."""
     try:

@@ -54,10 +54,10 @@ def descriptors_left(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def elsewhere(store, code):
+def elsewhere(store, code, **options):
     """Run Python code in another process, where ``containers`` are those of the store; returns that process."""
     program = f"import pycgroups as pc, os, time\ncontainers = pc.Store({store.containers._root!r}).containers\n{code}"
-    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, **options)
 
 
 # -- life -------------------------------------------------------------------------------------------------------------
@@ -581,6 +581,33 @@ def test_who_restarts_one_keeps_it_though_others_restart_it_meanwhile(store, run
     held.stop(timeout=0)
     wait_for(lambda: store.containers.list(all=True) == [])
     wait_for(lambda: not list(held._place.homes._unfinished()))
+
+
+@pytest.mark.requires("uninstrumented")
+@pytest.mark.slow_in_vm("starts of Python")
+@pytest.mark.parametrize("end", ["killed", "failed", "started"])
+def test_what_removes_one_waits_for_who_has_begun_to_restart_it(store, make, end):
+    held = make(remove=True, detach=True)
+    ends = {"killed": "time.sleep(1000)", "failed": "input(); raise SystemExit", "started": "input(); c.start()"}
+    other = elsewhere(
+        store,
+        f"c = containers.get({held.id!r})\nfrom pycgroups.containers import monitor\n"
+        f"with c._home() as home, monitor.kept(home.fd):\n    print(flush=True); {ends[end]}",
+        stdin=subprocess.PIPE,
+    )
+    assert other.stdout.readline()
+    environment = {**os.environ, "PYCGROUPS_STORE": os.path.dirname(held._place.homes.path)}
+    command = [sys.executable, "-m", "pycgroups.containers.away", held.id]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as away:
+        with pytest.raises(subprocess.TimeoutExpired):
+            away.wait(timeout=2)
+        if end == "killed":
+            other.kill()
+        other.communicate("\n", timeout=60)
+        away.wait(timeout=60)
+    assert [each.status for each in store.containers.list(all=True)] == {
+        "killed": [], "failed": ["created"], "started": ["running"],
+    }[end]  # fmt: skip
 
 
 # -- of images --------------------------------------------------------------------------------------------------------
