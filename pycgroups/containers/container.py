@@ -534,7 +534,9 @@ class Container(Contents, Looking):
         """
         with self._home() as home, monitor.kept(home.fd):
             self.stop(timeout)
-            self.start()
+            home.lock()
+            if self._living(home) not in _LIVE:  # else somebody has started it since: what was asked for is done
+                self.start_in(home)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended, and is not started again; its exit code, as in `exit_code`.

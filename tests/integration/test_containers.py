@@ -564,6 +564,20 @@ def test_who_restarts_one_that_nobody_needs_afterwards_is_killed(store, run, is_
     wait_for(lambda: not list(held._place.homes._unfinished()))
 
 
+def test_two_who_restart_one_at_once_both_have_it_restarted(run, store, monkeypatch):
+    held, real = run(), pc.Container.stop
+    before = held.started
+
+    def stop(self, timeout=None):
+        real(self, timeout)
+        monkeypatch.setattr(pc.Container, "stop", real)
+        store.containers.get(held.id).restart(timeout=0)
+
+    monkeypatch.setattr(pc.Container, "stop", stop)
+    held.restart(timeout=0)
+    assert (held.status, held.started > before) == ("running", True)
+
+
 @pytest.mark.requires("uninstrumented")
 @pytest.mark.slow_in_vm("starts a Python to remove it")
 def test_who_restarts_one_keeps_it_though_others_restart_it_meanwhile(store, run):
