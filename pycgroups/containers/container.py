@@ -701,12 +701,15 @@ class Container(Contents, Looking):
         from pycgroups.containers import forking
 
         names = forking.names(name, integer(n, "n", 1, _MOST_FORKS))
-        with self._home() as home:
-            home.lock()
-            status = self._status(home)
-            homes = forking.fork(self._place, home, names, freezes=status == "running")
-        made = [self.of(self._place, each.id) for each in homes]
+        homes: list[Home] = []
         try:
+            with self._home() as home:
+                home.lock()
+                status = self._status(home)
+                homes = forking.fork(self._place, home, names, freezes=status == "running")
+            made = [self.of(self._place, each.id) for each in homes]
+            for its in homes[forking.MOST_LOCKED :]:
+                its.close()
             for each, its in zip(made, homes, strict=True):
                 with its:  # nobody prunes it in between
                     if status in _LIVE and its.fd >= 0:
@@ -714,9 +717,9 @@ class Container(Contents, Looking):
                     elif status in _LIVE:
                         each.start()
         except BaseException:
-            for each, its in zip(made, homes, strict=True):
+            for its in homes:
                 its.close()
-                each.discard()
+                self.of(self._place, its.id).discard()
             raise
         return made
 

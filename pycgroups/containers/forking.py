@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 _MOST_MOUNTED = 100
 """Layers at once; a plan has room for some more."""
-_MOST_LOCKED = 100
-"""Each takes a descriptor, and so does a start of one."""
+MOST_LOCKED = 100
+"""Homes that stay open for longer. Each takes a descriptor, and so does a start of one."""
 
 
 def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool) -> list[Home]:
-    """Make containers; their homes: the first `_MOST_LOCKED` are locked, as this one is, and the others closed.
+    """Make containers; their homes, locked as this one is. Those beyond `MOST_LOCKED` are to be closed next.
 
     Args:
         place: where it is.
@@ -66,8 +66,6 @@ def fork(place: Place, home: Home, names: Sequence[str | None], *, freezes: bool
             _copy(inside, homes[0], homes[1:])
         for made, its in zip(homes, records, strict=True):
             place.homes.finish(made, its)
-        for made in homes[_MOST_LOCKED:]:
-            made.close()
         for its in records:
             place.events.append("container", "create", id_=its.id, name=its.name)
     except BaseException:

@@ -21,8 +21,9 @@ import pytest
 import pycgroups as pc
 from pycgroups import kernel, runtime
 from pycgroups.cgroups import places
-from pycgroups.containers import ending, monitor
+from pycgroups.containers import ending, forking, monitor
 from pycgroups.containers.events import Events
+from pycgroups.containers.home import Home
 from pycgroups.namespaces import ranges
 from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
@@ -767,6 +768,33 @@ def test_one_that_is_started_by_its_maker_is_not_pruned(store, monkeypatch, how)
     made = held.fork()[0] if how == "fork" else pc.Container(SLEEP, image=box)
     pruning.join(PATIENCE)
     assert (pruned, made.status) == ([], "running")
+
+
+@pytest.mark.parametrize("where", ["create", "close", "start"])
+def test_an_interrupt_of_a_fork_leaves_none(store, monkeypatch, where):
+    box = put(store.images, Image(BASE, Env=["PATH=/bin"]), "box:1")
+    held = store.containers.create(SLEEP, image=box)
+    held.start()
+    append, close, left = Events.append, Home.close, [KeyboardInterrupt]
+
+    def append_interrupted(self, kind, action, **facts):
+        append(self, kind, action, **facts)
+        if action == where and left:
+            raise left.pop()
+
+    def close_interrupted(self):
+        is_ones = where == "close" and self.is_locked and self.id != held.id
+        close(self)
+        if is_ones and left:
+            raise left.pop()
+
+    monkeypatch.setattr(forking, "MOST_LOCKED", 1)
+    monkeypatch.setattr(Events, "append", append_interrupted)
+    monkeypatch.setattr(Home, "close", close_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        held.fork(3)
+    assert (left, store.containers.list(all=True)) == ([], [held])
+    assert not list(held._place.homes._unfinished())
 
 
 @pytest.mark.requires("limits")

@@ -180,7 +180,7 @@ def test_its_changes_are_known(store, box, scratch, state):
 @ON_DISK
 @pytest.mark.parametrize("state", ["running", "stopped"])
 def test_forks_have_its_files_and_its_limit(store, box, scratch, monkeypatch, state):
-    monkeypatch.setattr(forking, "_MOST_LOCKED", 1)
+    monkeypatch.setattr(forking, "MOST_LOCKED", 1)
     held = create(store, box)
     held.start()
     held.exec(["sh", "-c", "echo text > /file; busybox ln /file /name; rm /etc/first"], check=True)
