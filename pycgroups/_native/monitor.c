@@ -532,7 +532,7 @@ static void wait_for_end(void)
     }
 }
 
-/* Those of a group of v1 that this process sees, by their pids. How many there were. */
+/* Those of a group that this process sees, by their pids. How many there were. */
 static int kill_listed(const char *text, size_t length)
 {
     int count = 0;
@@ -548,19 +548,37 @@ static int kill_listed(const char *text, size_t length)
     return count;
 }
 
-/* An init that was killed could not kill the others, and without a pid namespace the kernel does not. */
-static void kill_left(void)
+static long open_in_group(const char *name, int flags)
+{
+    return SYS(openat, MONITOR_PROCS, name, flags | O_CLOEXEC, 0);
+}
+
+static int kill_in(const char *name)
 {
     char text[4096];
+    long fd = open_in_group(name, O_RDONLY), got = fd < 0 ? fd : SYS_RETRY(read, fd, text, sizeof text);
+    if (fd >= 0)
+        SYS(close, fd);
+    return got > 0 ? kill_listed(text, (size_t)got) : 0;
+}
+
+static int kill_group(void)
+{
+    long fd = open_in_group("cgroup.kill", O_WRONLY), got = fd < 0 ? fd : SYS(write, fd, "1", 1);
+    if (fd >= 0)
+        SYS(close, fd);
+    return got == 1;
+}
+
+/* An init that was killed could not kill the others, and without a pid namespace the kernel does not. On v2 they may have
+ * moved into the leaf (own_kills). */
+static void kill_left(void)
+{
     struct { int64_t sec, nsec; } pause = {0, 10 * MSEC};
-    if (!is_given(plan, MONITOR_PROCS) || SYS(write, MONITOR_PROCS, "1", 1) == 1)
+    if (!is_given(plan, MONITOR_PROCS) || kill_group())
         return;
-    for (int i = 0; i < LEFT_LOOKS; i++) {
-        long got = SYS_RETRY(pread64, MONITOR_PROCS, text, sizeof text, 0);
-        if (got <= 0 || !kill_listed(text, (size_t)got))
-            return;
+    for (int i = 0; i < LEFT_LOOKS && kill_in("cgroup.procs") + kill_in("pycgroups.own/cgroup.procs") > 0; i++)
         SYS(nanosleep, &pause, 0);
-    }
 }
 
 /* The init has told it, or the process was the program itself. An init that has ended without a word was killed, and took

@@ -27,7 +27,7 @@ enum monitor_fd {
     MONITOR_LENDER,    /* a datagram socket: who asks there gets a copy of the next; see enum monitor_wish */
     MONITOR_INPUT,     /* the write end of the program's stdin, or its pty's master */
     MONITOR_DISK,      /* in the file system that takes what the container writes, if that has a limit */
-    MONITOR_PROCS,     /* cgroup.kill (v2) or cgroup.procs (v1) of a container that has no pid namespace */
+    MONITOR_PROCS,     /* the directory of a cgroup of a container that has no pid namespace */
     MONITOR_HELD,      /* files whose locks are to be held as long as the container runs: ids, image, volumes */
     MONITOR_HELD_LAST = MONITOR_HELD + 15,
     MONITOR_FDS,

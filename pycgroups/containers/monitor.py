@@ -140,7 +140,7 @@ class Task:
         lender: a datagram socket, at which others ask for the input (`pycgroups.containers.lending`).
         input: the write end of the program's stdin, or its terminal's master; open until somebody asks to shut it.
         disk: in the file system that takes what the container writes, if that has a limit.
-        procs: of one that is supervised, ``cgroup.kill`` (cgroup v2), opened for writing, or ``cgroup.procs`` (v1).
+        procs: of one that is supervised, a directory of its group, opened likewise.
         creator: with a keeper, the pidfd of that process; by default this one's.
         held: files whose locks are held as long as the container runs, `MOST_HELD` at most.
         status: the program's wait status, if its end has been heard of already (`Running.status`).

@@ -338,12 +338,8 @@ class Preparation:
                 self._open_if_there("pids", f"{path}/pids.events")
 
     def open_processes(self, cgroups: Sequence[str]) -> None:
-        """Open what kills all that are in its group, whose init may be killed."""
-        for path in cgroups:
-            if self._open_if_there("procs", f"{path}/cgroup.kill", os.O_WRONLY) or self._open_if_there(
-                "procs", f"{path}/cgroup.procs"
-            ):
-                return
+        """Open where all are named that are in its group, whose init may be killed."""
+        any(self._open_if_there("procs", path, os.O_RDONLY | os.O_DIRECTORY) for path in cgroups)
 
     def _open_if_there(self, name: str, path: str, flags: int = os.O_RDONLY) -> bool:
         try:

@@ -843,3 +843,32 @@ def test_a_killed_init(tmp_path):
         assert has_ended(one.running.pidfd)
         one.running.reap()
         assert monitor.wait(one.directory, PATIENCE).returncode == -9
+
+
+@pytest.mark.parametrize("kind", ["v1", "v2", "v2 with a leaf", "cgroup.kill"])
+def test_what_an_init_has_left_is_killed(tmp_path, kind):
+    """On v2 an exec with limits of its own has moved it into the leaf; before Linux 5.14 each is killed by its pid."""
+    group = tmp_path / "group"
+    leaf = group / "pycgroups.own"
+    leaf.mkdir(parents=True)
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    procs = os.open(group, os.O_RDONLY)
+    left = subprocess.Popen(["sleep", "1000"])
+    try:
+        group.joinpath("cgroup.procs").write_text(f"{left.pid}\n" if kind in {"v1", "v2"} else "")
+        if kind.startswith("v2"):
+            leaf.joinpath("cgroup.procs").write_text(f"{left.pid}\n" if kind == "v2 with a leaf" else "")
+        if kind == "cgroup.kill":
+            group.joinpath("cgroup.kill").write_text("")
+        with watched(tmp_path / "c", "read word", control=ours.fileno(), procs=procs) as one:
+            for each in (ours, its):
+                each.close()
+            assert one.end().returncode == -9
+        if kind == "cgroup.kill":
+            assert (group.joinpath("cgroup.kill").read_text(), left.poll()) == ("1", None)
+        else:
+            assert left.wait(10) == -9
+    finally:
+        left.kill()
+        left.wait()
+        os.close(procs)
