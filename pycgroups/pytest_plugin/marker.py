@@ -317,7 +317,9 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
     elsewhere = [place for plugin, place in _ELSEWHERE.items() if config.pluginmanager.has_plugin(plugin)]
     options |= {
         "rootdir": str(config.rootpath),
-        "inifilename": None if config.inipath is None else str(config.inipath),
+        # Without a file to read pytest would look for one beside the test, and in the directories above it.
+        "inifilename": str(config.inipath or os.devnull),
+        "confcutdir": config.known_args_namespace.confcutdir,
         "plugins": [],
         "override_ini": [*(config.option.override_ini or ()), *elsewhere],
     }

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -569,6 +570,23 @@ def test_strict_sessions_with_plugins_left_out(plugins, strict, pytests):
     def test_it(): pass
     """
     pytests(*plugins, *strict, test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
+def test_a_session_without_an_ini_file_has_none_inside(pytests, pytester):
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    def test_it(pytestconfig):
+        assert not pytestconfig.getini("xfail_strict")
+        assert not hasattr(pytest, "from_above")
+    """
+    below = pytester.mkdir("place") / "below"
+    below.mkdir()
+    (below / "pytest.ini").write_text("[pytest]\nxfail_strict = true\n")
+    (below / "test_it.py").write_text(textwrap.dedent(code))
+    pytester.makeconftest("import pytest\npytest.from_above = True")  # above the rootdir: none of the session's
+    pytests("--rootdir=place", "place").assert_outcomes(passed=1)
 
 
 @slow_in_vm
