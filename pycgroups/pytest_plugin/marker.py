@@ -193,7 +193,8 @@ def _reports(
 
 def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]:
     """Make the reports that did not come: the phase that was under way has failed."""
-    come = {report.when for report in outcome.last}
+    # A subtest, which has a context, is reported as a call of its own, before that of the test.
+    come = {report.when for report in outcome.last if not hasattr(report, "context")}
     broken: When = "teardown" if "call" in come else "call"
     text = outcome.problem
     if not text or outcome.result.reason != "exited":

@@ -404,6 +404,22 @@ def test_subtests_and_a_breakpoint(pytests):
     )
 
 
+@slow_in_vm
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has them from 9 on")
+def test_what_is_killed_after_a_subtest_has_failed(pytests):
+    code = """
+    import os, pytest
+    @pytest.mark.sandboxed
+    def test_dies(subtests):
+        with subtests.test("part"):
+            pass
+        os._exit(3)
+    """
+    result = pytests(test_it=code)
+    result.stdout.fnmatch_lines(["FAILED test_it.py::test_dies - Failed: exited with 3: *", "*1 failed*"])
+    assert "ERROR" not in said(result)
+
+
 TIMED = """
 import pytest, signal, time
 
