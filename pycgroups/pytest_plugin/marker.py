@@ -256,8 +256,8 @@ def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
         options = {**options, "timeout": seconds(timeout, "timeout") + _GRACE}
     job = tuple(_job(item, timeout))
     places = map(str, (item.config.rootpath, item.path.parent))
-    # With -s output goes where the outer one's does, as it is written.
-    stdout, stderr = (None, None) if item.config.getoption("capture", default="no") == "no" else (PIPE, STDOUT)
+    # What the inner pytest does not capture goes where the outer one's output does, as it is written.
+    stdout, stderr = (PIPE, STDOUT) if item.config.getoption("capture", default="no") == "fd" else (None, None)
     result, answer = run_python(
         inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options, largest=_LARGEST
     )

@@ -716,15 +716,19 @@ def test_what_is_set_up_outside_is_torn_down_in_time(pytests):
 
 
 @slow_in_vm
-def test_without_capturing_output_goes_where_the_sessions_goes(pytests, capfd):
+@pytest.mark.parametrize("flag", ["-s", "--capture=sys", "--capture=tee-sys"])
+def test_without_capturing_output_goes_where_the_sessions_goes(flag, pytests, capfd):
     code = """
+    import os
     import pytest
     @pytest.mark.sandboxed
     def test_it():
-        print("seen at once")
+        print("seen at once", flush=True)
+        os.write(1, b"seen by all\\n")
     """
-    pytests("-s", test_it=code).assert_outcomes(passed=1)
-    assert capfd.readouterr().out.startswith("seen at once\n")
+    pytests(flag, test_it=code).assert_outcomes(passed=1)
+    printed = "" if flag == "--capture=sys" else "seen at once\n"
+    assert capfd.readouterr().out.startswith(f"{printed}seen by all\n")
 
 
 def test_a_debugger_is_refused_before_anything_is_run(pytests):
