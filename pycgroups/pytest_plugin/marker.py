@@ -43,8 +43,13 @@ if TYPE_CHECKING:
 
     When = Literal["setup", "call", "teardown"]
 
-# What is the outer session's own: distribution, selection, debugging, and files that are written at its end.
+# What is the outer session's own: distribution, selection, debugging, and files that it writes.
 _OUTER: dict[str, Any] = {
+    # Reports of pytest-reportlog, -html, -excel, -json-ctrf, -nunit, -md and allure-pytest; of pytest-json-report,
+    # -md-report and -split; and of teamcity-messages, which go to stdout.
+    **dict.fromkeys(("report_log", "htmlpath", "excelpath", "ctrf", "nunit_xmlpath", "mdpath", "allure_report_dir")),
+    **dict.fromkeys(("json_report", "md_report", "store_durations"), False),
+    "no_teamcity": 1,
     **dict.fromkeys(
         ("numprocesses", "xmlpath", "log_file", "basetemp", "durations", "pastebin", "deselect", "tx", "px")
     ),

@@ -605,6 +605,36 @@ def test_a_session_without_an_ini_file_has_none_inside(pytests, pytester):
     pytests("--rootdir=place", "place").assert_outcomes(passed=1)
 
 
+REPORTING = """
+OPTIONS = ("report-log", "report_log"), ("html", "htmlpath"), ("alluredir", "allure_report_dir")
+def pytest_addoption(parser):
+    for word, name in OPTIONS:
+        parser.addoption(f"--{word}", dest=name)
+    parser.addoption("--teamcity", action="count", default=0)
+    parser.addoption("--no-teamcity", action="count", default=0)
+def pytest_configure(config):
+    for _, name in OPTIONS:
+        path = config.getoption(name)
+        if path:
+            open(path, "w").close()
+    if config.option.teamcity and not config.option.no_teamcity:
+        print("##teamcity")
+"""
+
+
+@slow_in_vm
+def test_reports_of_other_plugins_are_written_outside_alone(pytests, pytester, capfd):
+    pytester.makeconftest(REPORTING)
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    def test_it(): pass
+    """
+    flags = ("--report-log=a", "--html=b", "--alluredir=c", "--teamcity")
+    pytests("-s", *flags, test_it=code).assert_outcomes(passed=1)
+    assert capfd.readouterr().out.count("##teamcity") == 1
+
+
 @slow_in_vm
 def test_hypothesis_has_a_place_to_write_to(pytester):
     code = """
