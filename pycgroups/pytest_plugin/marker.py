@@ -65,6 +65,8 @@ _OUTER: dict[str, Any] = {
 # Where plugins of pytest would write into the tests' own directory, which is read-only. Without a plugin its word is
 # unknown, and a warning or an error.
 _ELSEWHERE = {"cacheprovider": "cache_dir=/tmp/pytest-cache", "logging": "log_file="}
+# Plugins that are left out inside: VS Code's tells the editor of each test, and fails where its pipe is not.
+_REPORTING = ("vscode_pytest",)
 _COVERAGE = {name: f"run:{name}" for name in ("branch", "source", "source_pkgs", "omit", "include")}
 _RERAISED = (KeyboardInterrupt, pytest.exit.Exception)
 _OUTCOMES = ("passed", "failed", "skipped")
@@ -335,7 +337,7 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
     place = "::".join((str(item.path), *node.split("::")[1:]))
     return inside.Job(
         node=node,
-        arguments=[*(f"-p{name}" for name in config.option.plugins), place],
+        arguments=[*(f"-p{name}" for name in config.option.plugins if name not in _REPORTING), place],
         options=options,
         coverage=_coverage(),
         over=None if timeout is None else time.monotonic() + timeout,

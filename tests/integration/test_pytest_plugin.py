@@ -636,6 +636,25 @@ def test_reports_of_other_plugins_are_written_outside_alone(pytests, pytester, c
 
 
 @slow_in_vm
+def test_a_plugin_that_reports_to_an_editor_is_left_out_inside(pytests, pytester, monkeypatch):
+    monkeypatch.setenv("TEST_RUN_PIPE", "pipe")
+    pytester.syspathinsert()
+    plugin = """
+    import os, pytest
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_report_teststatus():
+        os.environ["TEST_RUN_PIPE"]
+        yield
+    """
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    def test_it(): pass
+    """
+    pytests("-p", "vscode_pytest", vscode_pytest=plugin, test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
 def test_hypothesis_has_a_place_to_write_to(pytester):
     code = """
     import pytest
