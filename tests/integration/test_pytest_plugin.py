@@ -655,6 +655,25 @@ def test_a_plugin_that_reports_to_an_editor_is_left_out_inside(pytests, pytester
 
 
 @slow_in_vm
+def test_what_a_plugin_selects_it_selects_outside(pytests, pytester):
+    """As pytest-split does: the second half of what there is, and of one test that is none."""
+    plugin = """
+    import pytest
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(items):
+        items[:] = items[(len(items) + 1) // 2 :]
+    """
+    pytester.makeconftest(textwrap.dedent(plugin))
+    code = """
+    import pytest
+    def test_one(): pass
+    @pytest.mark.sandboxed
+    def test_two(): pass
+    """
+    pytests(test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
 def test_hypothesis_has_a_place_to_write_to(pytester):
     code = """
     import pytest
