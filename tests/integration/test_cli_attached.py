@@ -161,6 +161,16 @@ def test_exec_kills_what_a_signal_does_not_end(session, run):
         assert made.end() == 137
 
 
+def test_exec_gives_its_program_time_when_the_terminal_hangs_up(session, held):
+    script = (
+        "trap 'busybox sleep 0.5; echo over >/tmp/told; exit 5' HUP; echo REA''DY; while :; do busybox sleep 0.1; done"
+    )
+    with session("exec", "-it", "web", "sh", "-c", script) as made:
+        made.expect("READY")
+        assert made.hang_up() == 5
+    assert held.exec(["cat", "/tmp/told"]).stdout == b"over\n"
+
+
 BEHIND_THE_LAST_LOOK = """
 #include <poll.h>
 #include <sys/syscall.h>
@@ -297,6 +307,11 @@ def test_a_signal_ends_who_is_attached_and_not_what_has_a_terminal(talking, name
     number = getattr(signal, f"SIG{name}")
     talking.process.send_signal(number)
     assert talking.end() == 128 + number
+    assert talking.held.status == "running"
+
+
+def test_a_terminal_that_hangs_up_is_left(talking):
+    assert talking.hang_up() == 128 + signal.SIGHUP
     assert talking.held.status == "running"
 
 
