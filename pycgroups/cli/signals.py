@@ -53,14 +53,17 @@ class interrupting:  # noqa: N801 (likewise)
 
 
 def start(job: Job, grace: float | None = None) -> None:
-    """Start it; from then on signals are the program's, as in `hand_on`.
+    """Start it; from then on signals are the program's, as in `hand_on`. Until then they end this command.
 
     Raises:
         Error: as `Job.start` does.
     """
-    with held_back():
-        job.start()
-        hand_on(job.kill, grace)
+    while True:
+        job.prepare()
+        with held_back():
+            if job.start_prepared():
+                hand_on(job.kill, grace)
+                return
 
 
 def hand_on(kill: Callable[[int], object], grace: float | None = None) -> None:
