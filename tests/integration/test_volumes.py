@@ -392,6 +392,15 @@ def test_the_command_line(store, root):
     assert subprocess.run(told, capture_output=True, text=True, check=True).stdout == f"data {volume.path}\n"
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "größe €"), ("latin-1", "größe \\u20ac")])
+def test_what_stdout_cannot_encode_is_written_out(store, encoding, shown):
+    store.volumes.create("data", labels={"word": "größe €"})
+    command = [sys.executable, "-m", "pycgroups", "volume", "inspect", "-f", "{{.Labels.word}}", "data"]
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, encoding=encoding, check=False, env=env, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{shown}\n", "")
+
+
 def waits_for_a_lock(process):
     lines = Path("/proc/locks").read_text().splitlines()
     return any(words[1] == "->" and words[5] == str(process.pid) for words in map(str.split, lines))
