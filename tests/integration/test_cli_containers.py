@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import socket
 import stat
 import subprocess
@@ -252,6 +253,21 @@ def test_at_a_terminal(run, store):
     with Session(sys.executable, "-m", "pycgroups", "cp", "web:/etc/passwd", "-", env=env) as session:
         session.expect("stdout is a terminal")
         assert session.end() == 1
+
+
+def test_wait_tells_each_end_when_it_comes(run):
+    run("sh", "-c", "exit 3", name="one")
+    held = run("sleep", "1000", name="two")
+    env = {**os.environ, "PYCGROUPS_STORE": os.path.dirname(os.path.dirname(held.directory)), "PYTHONUNBUFFERED": ""}
+    words = [sys.executable, "-m", "pycgroups", "wait", "one", "two"]
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        try:
+            assert select.select([waiting.stdout], [], [], 20)[0]
+            assert waiting.stdout.readline() == b"3\n"
+        finally:
+            held.kill()
+        assert waiting.communicate() == (b"137\n", None)
 
 
 def test_what_is_not_there_is_one_line(command):
