@@ -119,6 +119,7 @@ def _nudge(noted: int, thread: int, nudged: _thread.LockType) -> None:
     """Interrupt a thread for every signal but our own, until it says that it was."""
     while numbers := os.read(noted, _CHUNK):
         if any(number != _NUDGE for number in numbers):
+            nudged.acquire(blocking=False)  # what it has said to the last of several
             signal.pthread_kill(thread, _NUDGE)
             while not nudged.acquire(timeout=_PATIENCE):
                 signal.pthread_kill(thread, _NUDGE)
