@@ -16,7 +16,7 @@ import time
 import pytest
 
 from pycgroups import cli, images
-from pycgroups.cli import commands
+from pycgroups.cli import commands, signals
 from pycgroups.containers import collection
 from tests.boxes import BASE, UPPER, put
 from tests.images import Image
@@ -31,6 +31,7 @@ def command(store, root, monkeypatch, capfdbinary):
     """Run a command on the containers of that store; its exit code, stdout and stderr."""
     monkeypatch.setattr(collection, "default", lambda: store.containers)
     monkeypatch.setattr(images, "default", lambda: store.images)
+    monkeypatch.setattr(signals, "none_overslept", lambda: None)  # which is for as long as the process lives
 
     def call(*words):
         capfdbinary.readouterr()
