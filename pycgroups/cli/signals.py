@@ -41,15 +41,26 @@ class held_back:  # noqa: N801 (a function that makes a context manager, without
 
 
 class interrupting:  # noqa: N801 (likewise)
-    """Have SIGTERM end what is done meanwhile as Ctrl-C does, for what there is to do then: timeout(1) sends it."""
+    """Have SIGTERM end what is done meanwhile as Ctrl-C does, for what there is to do then: timeout(1) sends it.
+
+    A second one does nothing more.
+    """
 
     def __enter__(self) -> None:
         """Take it."""
-        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._before = signal.signal(signal.SIGTERM, self._interrupt)
+
+    def _interrupt(self, number: int, _: FrameType | None) -> None:
+        signal.signal(number, overhear)
+        raise KeyboardInterrupt
 
     def __exit__(self, *_: object) -> None:
         """Leave it to who had it before."""
         signal.signal(signal.SIGTERM, self._before)
+
+
+def overhear(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: a handler for what comes too late. With SIG_IGN, Python would complain of one noted already."""
 
 
 def start(job: Job, grace: float | None = None) -> None:
