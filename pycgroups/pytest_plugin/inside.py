@@ -22,7 +22,7 @@ import pytest
 from _pytest.junitxml import xml_key  # there is no public name for what its fixtures write to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from typing import TextIO
 
 OVER = signal.SIGRTMAX
@@ -249,11 +249,13 @@ class Reporter:
         """Refuse to wait for somebody who cannot answer."""
         pytest.fail("no debugger reaches a sandboxed test", pytrace=False)
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave the one test."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
+        """Leave the one test, whatever others select: they have done so outside."""
         found = [item for item in items if item.nodeid == self._node]
         if not found:
             self._send("problem", f"inside there is no {self._node}, but {[item.nodeid for item in items]}")
+        yield
         items[:] = found[:1]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -43,8 +43,13 @@ if TYPE_CHECKING:
 
     When = Literal["setup", "call", "teardown"]
 
-# What is the outer session's own: distribution, selection, debugging, and files that are written at its end.
+# What is the outer session's own: distribution, selection, debugging, and files that it writes.
 _OUTER: dict[str, Any] = {
+    # Reports of pytest-reportlog, -html, -excel, -json-ctrf, -nunit, -md and allure-pytest; of pytest-json-report,
+    # -md-report and -split; and of teamcity-messages, which go to stdout.
+    **dict.fromkeys(("report_log", "htmlpath", "excelpath", "ctrf", "nunit_xmlpath", "mdpath", "allure_report_dir")),
+    **dict.fromkeys(("json_report", "md_report", "store_durations"), False),
+    "no_teamcity": 1,
     **dict.fromkeys(
         ("numprocesses", "xmlpath", "log_file", "basetemp", "durations", "pastebin", "deselect", "tx", "px")
     ),
@@ -60,6 +65,8 @@ _OUTER: dict[str, Any] = {
 # Where plugins of pytest would write into the tests' own directory, which is read-only. Without a plugin its word is
 # unknown, and a warning or an error.
 _ELSEWHERE = {"cacheprovider": "cache_dir=/tmp/pytest-cache", "logging": "log_file="}
+# Plugins that are left out inside: VS Code's tells the editor of each test, and fails where its pipe is not.
+_REPORTING = ("vscode_pytest",)
 _COVERAGE = {name: f"run:{name}" for name in ("branch", "source", "source_pkgs", "omit", "include")}
 _RERAISED = (KeyboardInterrupt, pytest.exit.Exception)
 _OUTCOMES = ("passed", "failed", "skipped")
@@ -193,7 +200,8 @@ def _reports(
 
 def _missing(item: pytest.Item, outcome: Outcome) -> Iterator[pytest.TestReport]:
     """Make the reports that did not come: the phase that was under way has failed."""
-    come = {report.when for report in outcome.last}
+    # A subtest, which has a context, is reported as a call of its own, before that of the test.
+    come = {report.when for report in outcome.last if not hasattr(report, "context")}
     broken: When = "teardown" if "call" in come else "call"
     text = outcome.problem
     if not text or outcome.result.reason != "exited":
@@ -255,8 +263,8 @@ def _run_inside(item: pytest.Item, options: Options) -> tuple[Result, bytes]:
         options = {**options, "timeout": seconds(timeout, "timeout") + _GRACE}
     job = tuple(_job(item, timeout))
     places = map(str, (item.config.rootpath, item.path.parent))
-    # With -s output goes where the outer one's does, as it is written.
-    stdout, stderr = (None, None) if item.config.getoption("capture", default="no") == "no" else (PIPE, STDOUT)
+    # What the inner pytest does not capture goes where the outer one's output does, as it is written.
+    stdout, stderr = (PIPE, STDOUT) if item.config.getoption("capture", default="no") == "fd" else (None, None)
     result, answer = run_python(
         inside.__file__, job, places, stdout=stdout, stderr=stderr, options=options, largest=_LARGEST
     )
@@ -317,7 +325,9 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
     elsewhere = [place for plugin, place in _ELSEWHERE.items() if config.pluginmanager.has_plugin(plugin)]
     options |= {
         "rootdir": str(config.rootpath),
-        "inifilename": None if config.inipath is None else str(config.inipath),
+        # Without a file to read pytest would look for one beside the test, and in the directories above it.
+        "inifilename": str(config.inipath or os.devnull),
+        "confcutdir": config.known_args_namespace.confcutdir,
         "plugins": [],
         "override_ini": [*(config.option.override_ini or ()), *elsewhere],
     }
@@ -327,7 +337,7 @@ def _job(item: pytest.Item, timeout: float | None) -> inside.Job:
     place = "::".join((str(item.path), *node.split("::")[1:]))
     return inside.Job(
         node=node,
-        arguments=[*(f"-p{name}" for name in config.option.plugins), place],
+        arguments=[*(f"-p{name}" for name in config.option.plugins if name not in _REPORTING), place],
         options=options,
         coverage=_coverage(),
         over=None if timeout is None else time.monotonic() + timeout,

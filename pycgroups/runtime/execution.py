@@ -419,6 +419,7 @@ def _give_up(running: launch.Running, record: Record) -> None:
     if not by_path.is_frozen(record.cgroups):
         running.close()
         return
+    running.forsake()
     from pycgroups.threads import Thread  # loads threading
 
     waiting = Thread(running.close, "pycgroups-left")

@@ -263,6 +263,18 @@ class Running:
         unheard = self.plan.forks and not self.has_forked
         return spawning.reap(self.pidfd, group=self.pid if unheard else 0)
 
+    def forsake(self) -> None:
+        """Have it end before its program begins, whenever it goes on: it looks for us then (``OP_DEATH``)."""
+        from socket import SHUT_RDWR, socket  # few come here
+
+        end = socket(fileno=self.control)
+        try:
+            end.shutdown(SHUT_RDWR)
+        except OSError:
+            pass  # it has ended
+        finally:
+            end.detach()
+
     def let_go(self) -> None:
         """Close all descriptors, and leave the process to itself; it must outlive us by its plan."""
         self._reaped = True

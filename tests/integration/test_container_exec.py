@@ -265,11 +265,13 @@ def interrupt_soon():
 def test_a_timeout_passes_while_the_program_has_not_begun(held, monkeypatch, options):
     before = sorted(os.listdir("/proc/self/fd"))
     after_spawn(monkeypatch, held.pause)
-    result = held.exec(SLEEPS, timeout=0.5, **options)
+    result = held.exec(["sh", "-c", "touch /tmp/begun; setsid sleep 984 & sleep 983"], timeout=0.5, **options)
     assert (result.returncode, result.reason) == (-9, "timeout")
     held.resume()
     wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before)
     wait_for(lambda: is_alone(held))
+    monkeypatch.undo()
+    assert held.exec(["test", "-e", "/tmp/begun"]).returncode == 1
 
 
 @pytest.mark.parametrize("options", [{}, {"tty": True}])

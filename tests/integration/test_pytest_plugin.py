@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -403,6 +404,22 @@ def test_subtests_and_a_breakpoint(pytests):
     )
 
 
+@slow_in_vm
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has them from 9 on")
+def test_what_is_killed_after_a_subtest_has_failed(pytests):
+    code = """
+    import os, pytest
+    @pytest.mark.sandboxed
+    def test_dies(subtests):
+        with subtests.test("part"):
+            pass
+        os._exit(3)
+    """
+    result = pytests(test_it=code)
+    result.stdout.fnmatch_lines(["FAILED test_it.py::test_dies - Failed: exited with 3: *", "*1 failed*"])
+    assert "ERROR" not in said(result)
+
+
 TIMED = """
 import pytest, signal, time
 
@@ -572,6 +589,91 @@ def test_strict_sessions_with_plugins_left_out(plugins, strict, pytests):
 
 
 @slow_in_vm
+def test_a_session_without_an_ini_file_has_none_inside(pytests, pytester):
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    def test_it(pytestconfig):
+        assert not pytestconfig.getini("xfail_strict")
+        assert not hasattr(pytest, "from_above")
+    """
+    below = pytester.mkdir("place") / "below"
+    below.mkdir()
+    (below / "pytest.ini").write_text("[pytest]\nxfail_strict = true\n")
+    (below / "test_it.py").write_text(textwrap.dedent(code))
+    pytester.makeconftest("import pytest\npytest.from_above = True")  # above the rootdir: none of the session's
+    pytests("--rootdir=place", "place").assert_outcomes(passed=1)
+
+
+REPORTING = """
+OPTIONS = ("report-log", "report_log"), ("html", "htmlpath"), ("alluredir", "allure_report_dir")
+def pytest_addoption(parser):
+    for word, name in OPTIONS:
+        parser.addoption(f"--{word}", dest=name)
+    parser.addoption("--teamcity", action="count", default=0)
+    parser.addoption("--no-teamcity", action="count", default=0)
+def pytest_configure(config):
+    for _, name in OPTIONS:
+        path = config.getoption(name)
+        if path:
+            open(path, "w").close()
+    if config.option.teamcity and not config.option.no_teamcity:
+        print("##teamcity")
+"""
+
+
+@slow_in_vm
+def test_reports_of_other_plugins_are_written_outside_alone(pytests, pytester, capfd):
+    pytester.makeconftest(REPORTING)
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    def test_it(): pass
+    """
+    flags = ("--report-log=a", "--html=b", "--alluredir=c", "--teamcity")
+    pytests("-s", *flags, test_it=code).assert_outcomes(passed=1)
+    assert capfd.readouterr().out.count("##teamcity") == 1
+
+
+@slow_in_vm
+def test_a_plugin_that_reports_to_an_editor_is_left_out_inside(pytests, pytester, monkeypatch):
+    monkeypatch.setenv("TEST_RUN_PIPE", "pipe")
+    pytester.syspathinsert()
+    plugin = """
+    import os, pytest
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_report_teststatus():
+        os.environ["TEST_RUN_PIPE"]
+        yield
+    """
+    code = """
+    import pytest
+    @pytest.mark.sandboxed
+    def test_it(): pass
+    """
+    pytests("-p", "vscode_pytest", vscode_pytest=plugin, test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
+def test_what_a_plugin_selects_it_selects_outside(pytests, pytester):
+    """As pytest-split does: the second half of what there is, and of one test that is none."""
+    plugin = """
+    import pytest
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(items):
+        items[:] = items[(len(items) + 1) // 2 :]
+    """
+    pytester.makeconftest(textwrap.dedent(plugin))
+    code = """
+    import pytest
+    def test_one(): pass
+    @pytest.mark.sandboxed
+    def test_two(): pass
+    """
+    pytests(test_it=code).assert_outcomes(passed=1)
+
+
+@slow_in_vm
 def test_hypothesis_has_a_place_to_write_to(pytester):
     code = """
     import pytest
@@ -682,15 +784,19 @@ def test_what_is_set_up_outside_is_torn_down_in_time(pytests):
 
 
 @slow_in_vm
-def test_without_capturing_output_goes_where_the_sessions_goes(pytests, capfd):
+@pytest.mark.parametrize("flag", ["-s", "--capture=sys", "--capture=tee-sys"])
+def test_without_capturing_output_goes_where_the_sessions_goes(flag, pytests, capfd):
     code = """
+    import os
     import pytest
     @pytest.mark.sandboxed
     def test_it():
-        print("seen at once")
+        print("seen at once", flush=True)
+        os.write(1, b"seen by all\\n")
     """
-    pytests("-s", test_it=code).assert_outcomes(passed=1)
-    assert capfd.readouterr().out.startswith("seen at once\n")
+    pytests(flag, test_it=code).assert_outcomes(passed=1)
+    printed = "" if flag == "--capture=sys" else "seen at once\n"
+    assert capfd.readouterr().out.startswith(f"{printed}seen by all\n")
 
 
 def test_a_debugger_is_refused_before_anything_is_run(pytests):
