@@ -81,3 +81,10 @@ class Session(Screen):
             self.look(0.05)
         assert termios.tcgetattr(self.terminal) == self.before
         return self.process.wait(timeout=1)
+
+    def hang_up(self) -> int:
+        """Take the terminal away, as when its window is closed, and wait for the command; its exit code."""
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(nothing, self.master, inheritable=False)
+        os.close(nothing)
+        return self.process.wait(PATIENCE)

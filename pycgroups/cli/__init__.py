@@ -48,6 +48,7 @@ holds for typing, too: ``TYPE_CHECKING = False`` is what type checkers take for 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -73,6 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
         return perform(arguments)
     if None in {sys.stdin, sys.stdout, sys.stderr}:
         _open_closed(sys.argv[1:3])
+    # As stderr does. In the C locale it is surrogateescape, which writes the bytes of file names as they are.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     return leave(perform(sys.argv[1:]))
 
 

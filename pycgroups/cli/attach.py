@@ -94,10 +94,22 @@ def join(held: Container, wishes: Wishes) -> int:
     facts = held.inspect()
     if wishes.interactive and facts["stdin_open"] and facts["config"].get("tty"):
         require_keyboard()
+    try:
+        code = _join(held, wishes, starts=wishes.start and facts["state"]["status"] != "running")
+        _overhear()
+    except _Leave as left:
+        return left.code
+    if code is None:
+        complain(f"{held.short_id}: nobody saw how it ended")
+        return FAILED
+    return shell_code(code)
+
+
+def _join(held: Container, wishes: Wishes, *, starts: bool) -> int | None:
     joined = None
     try:
         with signals.held_back():
-            joined = held.attach(start=wishes.start and facts["state"]["status"] != "running")
+            joined = held.attach(start=starts)
             typing = wishes.interactive and joined.interactive
             _settle_signals(held, proxy=wishes.sig_proxy and not joined.tty)
         with raw(wanted=typing and joined.tty):
@@ -108,20 +120,15 @@ def join(held: Container, wishes: Wishes) -> int:
                 keys = wishes.detach_keys if joined.tty and os.isatty(_KEYBOARD) else b""
                 threading.Thread(target=_type, args=(joined, keys), name="pycgroups-typing", daemon=True).start()
             _show(joined)
-            code = joined.exit_code
-    except _Leave as left:
-        return left.code
+            return joined.exit_code
     finally:
         if joined is not None:
             joined.close()
-    if code is None:
-        complain(f"{held.short_id}: nobody saw how it ended")
-        return FAILED
-    return shell_code(code)
 
 
 def _settle_signals(held: Container, *, proxy: bool) -> None:
     def leave(number: int, _: object) -> None:
+        _overhear()  # nothing is to come between the end and the terminal as it was
         raise _Leave(0 if number == _DETACH else BY_SIGNAL + number)
 
     def kill(number: int) -> None:
@@ -135,6 +142,12 @@ def _settle_signals(held: Container, *, proxy: bool) -> None:
     for number in (signal.SIGHUP, _DETACH) if proxy else (signal.SIGHUP, _DETACH, *_LEAVING):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, leave)
+
+
+def _overhear() -> None:
+    for number in (signal.SIGHUP, signal.SIGCONT, _DETACH, *_LEAVING):
+        if signal.getsignal(number) not in {signal.SIG_IGN, signal.SIG_DFL}:
+            signal.signal(number, signals.overhear)
 
 
 def _show(joined: Attachment) -> None:

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 
 from pycgroups.cli.flags import UsageError
 from pycgroups.containers.streams import DEVNULL, Streams
+from pycgroups.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,23 +51,32 @@ def window_size() -> tuple[int, int]:
 
 @contextmanager
 def raw(*, wanted: bool) -> Iterator[None]:
-    """Have our terminal hand over every byte as it is; at the end, whatever happens, bring it back to what it was."""
+    """Have our terminal hand over every byte as it is; at the end, whatever happens, bring it back to what it was.
+
+    Raises:
+        Error: it cannot be changed.
+    """
     if not wanted or not os.isatty(_KEYBOARD):
         yield
         return
-    before = termios.tcgetattr(_KEYBOARD)
 
-    def enter(*_: object) -> None:
+    def enter_again(*_: object) -> None:
+        with suppress(termios.error):  # EIO: it has hung up, and SIGHUP has come as well
+            tty.setraw(_KEYBOARD, termios.TCSADRAIN)
+
+    try:
+        before = termios.tcgetattr(_KEYBOARD)
+        # Whoever stopped us has used the terminal since.
+        signal.signal(signal.SIGCONT, enter_again)
         tty.setraw(_KEYBOARD, termios.TCSADRAIN)
-
-    # Whoever stopped us has used the terminal since.
-    signal.signal(signal.SIGCONT, enter)
-    enter()
+    except termios.error as error:
+        raise Error(operation="change terminal", path="stdin", errno=error.args[0]) from None
     try:
         yield
     finally:
         signal.signal(signal.SIGCONT, signal.SIG_DFL)
-        termios.tcsetattr(_KEYBOARD, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # likewise
+            termios.tcsetattr(_KEYBOARD, termios.TCSADRAIN, before)
 
 
 class Console(Streams):

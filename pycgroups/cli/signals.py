@@ -41,26 +41,40 @@ class held_back:  # noqa: N801 (a function that makes a context manager, without
 
 
 class interrupting:  # noqa: N801 (likewise)
-    """Have SIGTERM end what is done meanwhile as Ctrl-C does, for what there is to do then: timeout(1) sends it."""
+    """Have SIGTERM end what is done meanwhile as Ctrl-C does, for what there is to do then: timeout(1) sends it.
+
+    A second one does nothing more.
+    """
 
     def __enter__(self) -> None:
         """Take it."""
-        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._before = signal.signal(signal.SIGTERM, self._interrupt)
+
+    def _interrupt(self, number: int, _: FrameType | None) -> None:
+        signal.signal(number, overhear)
+        raise KeyboardInterrupt
 
     def __exit__(self, *_: object) -> None:
         """Leave it to who had it before."""
         signal.signal(signal.SIGTERM, self._before)
 
 
+def overhear(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: a handler for what comes too late. With SIG_IGN, Python would complain of one noted already."""
+
+
 def start(job: Job, grace: float | None = None) -> None:
-    """Start it; from then on signals are the program's, as in `hand_on`.
+    """Start it; from then on signals are the program's, as in `hand_on`. Until then they end this command.
 
     Raises:
         Error: as `Job.start` does.
     """
-    with held_back():
-        job.start()
-        hand_on(job.kill, grace)
+    while True:
+        job.prepare()
+        with held_back():
+            if job.start_prepared():
+                hand_on(job.kill, grace)
+                return
 
 
 def hand_on(kill: Callable[[int], object], grace: float | None = None) -> None:
@@ -116,6 +130,7 @@ def _nudge(noted: int, thread: int, nudged: _thread.LockType) -> None:
     """Interrupt a thread for every signal but our own, until it says that it was."""
     while numbers := os.read(noted, _CHUNK):
         if any(number != _NUDGE for number in numbers):
+            nudged.acquire(blocking=False)  # what it has said to the last of several
             signal.pthread_kill(thread, _NUDGE)
             while not nudged.acquire(timeout=_PATIENCE):
                 signal.pthread_kill(thread, _NUDGE)

@@ -131,7 +131,7 @@ def main(arguments: list[str], name: str) -> int:
     for word in words:
         try:
             told = verb.act(containers.get(word), found)
-            print(word if told is None else told)
+            print(word if told is None else told, flush=True)  # the next one may take long: wait, stop
         except Error as error:
             complain(str(error))
             failed = failed or not (found.get("force") and isinstance(error, NotFound))

@@ -61,7 +61,7 @@ def needs_group(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> bool:
 class Job:
     """A container that runs until its program ends.
 
-    Use: `start`, `wait` until it answers, always `close`.
+    Use: `start`, or `prepare` and `start_prepared` as that does; `wait` until it answers, always `close`.
     """
 
     def __init__(
@@ -93,19 +93,33 @@ class Job:
         self._running: launch.Running | None = None
         self._poll = select.poll()
         self._begin = 0.0
+        self._is_refused = False
         self._timed_out = False
         self._disk_full = False
         self._sample: Sample | None = None
 
     # -- start ----------------------------------------------------------------------------------------------------
 
-    @own_errors("start")
     def start(self) -> None:
         """Start the container.
 
         Raises:
             Error: of the kinds that `pycgroups.run` names. Nothing is left; `close` is still to be called.
         """
+        self.prepare()
+        while not self.start_prepared():
+            self.prepare()
+
+    @own_errors("start")
+    def prepare(self) -> None:
+        """Do what may take long before `start_prepared`: fetch and copy its image, and make and fill its volumes.
+
+        Raises:
+            Error: as `start` does.
+        """
+        if self._is_refused:
+            self._do_without_overlay()
+            return
         if self.config.log is not None:
             raise invalid("log", self.config.log, "with a container that is held: the output of a run is in its result")
         if self._image is None and self.config.image not in _NO_IMAGE:
@@ -120,6 +134,14 @@ class Job:
 
             root = None if self._image is None else self._image.root
             self.config, self._volumes = mounting.prepare(self.config, root, volumes.default())
+
+    @own_errors("start")
+    def start_prepared(self) -> bool:
+        """Start what is prepared; False when overlayfs has refused its image, and it is to be prepared once more.
+
+        Raises:
+            Error: as `start` does.
+        """
         self._begin = time.monotonic()
         joins: tuple[int, ...] = ()
         cgroup = -1
@@ -135,12 +157,13 @@ class Job:
             if self._image is not None and self._running is not None:
                 self._image.await_overlay(self._running)
         except (LaunchError, Unsupported) as error:
-            if self._image is None or not self._image.can_do_without(error):
-                self._name_option(error)
-                raise
-            self._do_without_overlay()
-            self._assemble(rules, joins, cgroup)
+            self._is_refused = self._image is not None and self._image.can_do_without(error)
+            if self._is_refused:
+                return False
+            self._name_option(error)
+            raise
         self.streams.started()
+        return True
 
     def _name_option(self, error: Error) -> None:
         from pycgroups.containers import origins  # for errors alone
@@ -148,12 +171,11 @@ class Job:
         origins.tell(error, self.config)
 
     def _do_without_overlay(self) -> None:
-        """Copy the image instead; the time for that is none of the program's."""
+        """Copy the image instead."""
         assert self._image is not None
         if self._running is not None:
             self._running.close()
         self._image.copy()
-        self._begin = time.monotonic()
 
     def _assemble(self, rules: tuple[DeviceRule, ...], joins: tuple[int, ...], cgroup: int) -> None:
         with joining.opened(self.config) as spaces:
@@ -205,12 +227,13 @@ class Job:
     def _make_group(self, devices: tuple[DeviceRule, ...]) -> tuple[tuple[int, ...], int]:
         from pycgroups.cgroups import Cgroup
 
-        self._group = Cgroup.for_limits(
-            self.config.limits,
-            devices=devices,
-            require_limits=self.config.require_limits,
-            cgroup_manager=self.config.cgroup_manager,
-        )
+        if self._group is None:  # else it is that of the first attempt
+            self._group = Cgroup.for_limits(
+                self.config.limits,
+                devices=devices,
+                require_limits=self.config.require_limits,
+                cgroup_manager=self.config.cgroup_manager,
+            )
         if self.config.shares_pids and not self._group.paths:
             raise Unsupported(
                 "without a cgroup nothing would end all processes of a container that shares its pid namespace",

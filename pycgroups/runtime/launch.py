@@ -214,7 +214,8 @@ class Running:
 
     def signal(self, number: int) -> None:
         """Send a signal to PID 1; the init passes it on to the program. None is sent to the dead."""
-        send_signal(self.pidfd, number)
+        if not self._reaped:
+            send_signal(self.pidfd, number)
 
     def kill(self) -> None:
         """Kill PID 1, and with it every process of its pid namespace; pid_namespaces(7).

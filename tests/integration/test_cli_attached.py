@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pycgroups import Container
-from pycgroups.cli import attach
+from pycgroups.cli import attach, signals
+from pycgroups.containers.attaching import Attachment
 from tests.integration.test_cli import COMMAND
 from tests.terminals import Session
 from tests.waiting import PATIENCE, wait_for
@@ -161,6 +162,16 @@ def test_exec_kills_what_a_signal_does_not_end(session, run):
         assert made.end() == 137
 
 
+def test_exec_gives_its_program_time_when_the_terminal_hangs_up(session, held):
+    script = (
+        "trap 'busybox sleep 0.5; echo over >/tmp/told; exit 5' HUP; echo REA''DY; while :; do busybox sleep 0.1; done"
+    )
+    with session("exec", "-it", "web", "sh", "-c", script) as made:
+        made.expect("READY")
+        assert made.hang_up() == 5
+    assert held.exec(["cat", "/tmp/told"]).stdout == b"over\n"
+
+
 BEHIND_THE_LAST_LOOK = """
 #include <poll.h>
 #include <sys/syscall.h>
@@ -300,7 +311,14 @@ def test_a_signal_ends_who_is_attached_and_not_what_has_a_terminal(talking, name
     assert talking.held.status == "running"
 
 
-def test_a_signal_that_comes_while_it_joins_is_no_error(run, monkeypatch):
+def test_a_terminal_that_hangs_up_is_left(talking):
+    assert talking.hang_up() == 128 + signal.SIGHUP
+    assert talking.held.status == "running"
+
+
+@pytest.fixture
+def joining(run, monkeypatch):
+    """Attach in this process to a container, while a signal comes; the exit code."""
     held = run("sleep", "1000", name="web", detach=True)
     join = Container.attach
 
@@ -309,12 +327,28 @@ def test_a_signal_that_comes_while_it_joins_is_no_error(run, monkeypatch):
         return join(self, **options)
 
     monkeypatch.setattr(Container, "attach", interrupted)
-    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGHUP, signal.SIGRTMIN, *attach._LEAVING)]
-    try:
-        assert attach.join(held, attach.Wishes(interactive=False, sig_proxy=False)) == 143
-    finally:
-        for number, handler in handlers:
-            signal.signal(number, handler)
+    monkeypatch.setattr(signals, "none_overslept", lambda: None)  # which is for as long as the process lives
+    numbers = (signal.SIGHUP, signal.SIGCONT, signal.SIGRTMIN, *attach._LEAVING)
+    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    yield lambda: attach.join(held, attach.Wishes(interactive=False, sig_proxy=False))
+    for number, handler in handlers:
+        signal.signal(number, handler)
+
+
+def test_a_signal_that_comes_while_it_joins_is_no_error(joining):
+    assert joining() == 143
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT"])
+def test_one_that_comes_while_it_leaves_is_none_either(joining, monkeypatch, name):
+    close = Attachment.close
+
+    def interrupted(self):
+        signal.raise_signal(getattr(signal, f"SIG{name}"))
+        close(self)
+
+    monkeypatch.setattr(Attachment, "close", interrupted)
+    assert joining() == 143
 
 
 def test_attach_without_a_terminal(command, run, environment):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import socket
 import stat
 import subprocess
@@ -15,7 +16,7 @@ import time
 import pytest
 
 from pycgroups import cli, images
-from pycgroups.cli import commands
+from pycgroups.cli import commands, signals
 from pycgroups.containers import collection
 from tests.boxes import BASE, UPPER, put
 from tests.images import Image
@@ -30,6 +31,7 @@ def command(store, root, monkeypatch, capfdbinary):
     """Run a command on the containers of that store; its exit code, stdout and stderr."""
     monkeypatch.setattr(collection, "default", lambda: store.containers)
     monkeypatch.setattr(images, "default", lambda: store.images)
+    monkeypatch.setattr(signals, "none_overslept", lambda: None)  # which is for as long as the process lives
 
     def call(*words):
         capfdbinary.readouterr()
@@ -252,6 +254,21 @@ def test_at_a_terminal(run, store):
     with Session(sys.executable, "-m", "pycgroups", "cp", "web:/etc/passwd", "-", env=env) as session:
         session.expect("stdout is a terminal")
         assert session.end() == 1
+
+
+def test_wait_tells_each_end_when_it_comes(run):
+    run("sh", "-c", "exit 3", name="one")
+    held = run("sleep", "1000", name="two")
+    env = {**os.environ, "PYCGROUPS_STORE": os.path.dirname(os.path.dirname(held.directory)), "PYTHONUNBUFFERED": ""}
+    words = [sys.executable, "-m", "pycgroups", "wait", "one", "two"]
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        try:
+            assert select.select([waiting.stdout], [], [], 20)[0]
+            assert waiting.stdout.readline() == b"3\n"
+        finally:
+            held.kill()
+        assert waiting.communicate() == (b"137\n", None)
 
 
 def test_what_is_not_there_is_one_line(command):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import termios
@@ -9,6 +11,8 @@ import time
 
 import pytest
 
+from pycgroups import Error
+from pycgroups.cli.console import raw
 from tests.integration.test_cli import COMMAND, cli
 from tests.terminals import Session
 from tests.waiting import PATIENCE
@@ -164,6 +168,31 @@ def test_a_program_that_a_signal_does_not_end_is_killed(name):
         session.expect("READY")
         session.process.send_signal(getattr(signal, f"SIG{name}"))
         assert session.end() == 137
+
+
+def test_a_program_has_its_time_when_the_terminal_hangs_up(scratch):
+    script = "trap 'sleep 0.5; echo over >told; exit 5' HUP; echo REA''DY; while :; do sleep 0.1; done"
+    scratch.chmod(0o777)  # for the container's root
+    with run("-it", "-v", f"{scratch}:/mnt", "-w", "/mnt", "--", "sh", "-c", script) as session:
+        session.expect("READY")
+        assert session.hang_up() == 5
+    assert (scratch / "told").read_text() == "over\n"
+
+
+def test_the_end_of_a_terminal_is_no_error_of_its_own():
+    with run("-it", "--", "sh", "-c", "echo REA''DY; exec sleep 1000") as session:
+        session.expect("READY")
+        assert session.hang_up() == 128 + signal.SIGHUP
+
+
+def test_a_terminal_that_cannot_be_changed_is_told(monkeypatch):
+    def fail(*_):
+        raise termios.error(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "isatty", lambda fd: fd == 0)
+    monkeypatch.setattr(termios, "tcgetattr", fail)
+    with pytest.raises(Error, match=r"stdin.*EIO"), raw(wanted=True):
+        raise AssertionError
 
 
 def test_a_program_whose_terminal_nobody_sees_any_more_is_told():

@@ -44,6 +44,19 @@ def test_the_answer_is_a_result(held):
         held.exec("false", check=True)
 
 
+@pytest.mark.parametrize("options", [{}, {"tty": True}, {"timeout": 60}])
+def test_a_signal_that_comes_just_after_the_end_is_for_nobody(held, monkeypatch, options):
+    finish = execution.Executed.finish
+
+    def finished(self):
+        told = finish(self)
+        self.signal(signal.SIGTERM)
+        return told
+
+    monkeypatch.setattr(execution.Executed, "finish", finished)
+    assert held.exec(["sh", "-c", "exit 3"], **options).returncode == 3
+
+
 def test_its_time_is_counted_from_before_its_start(held, monkeypatch):
     """Who has little to do ends before the start has returned."""
     clock, launch = [0.0], pc.Container.launch

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import pycgroups as pc
+from pycgroups.cli import plain
 from pycgroups.containers import assemble, image_root
+from pycgroups.containers.config import ContainerConfig
 from pycgroups.images import snapshots
 from pycgroups.images.collection import Images
 from pycgroups.runtime import overlaid
@@ -280,6 +282,20 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next(images, box, monkey
     else:
         monkeypatch.setenv("PYCGROUPS_SNAPSHOTS", "copy")
         assert say(box, "cat /etc/both") == "upper"
+    assert in_use(images) == []
+
+
+@pytest.mark.usefixtures("copied", "nothing_left")
+def test_ctrl_c_ends_a_command_that_copies(images, box, monkeypatch):
+    copy = snapshots.Copy.make
+
+    def interrupted(self, root):
+        copy(self, root)
+        signal.raise_signal(signal.SIGINT)  # for this thread, unless that holds it back
+
+    monkeypatch.setattr(snapshots.Copy, "make", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plain.run(ContainerConfig(command=("true",), image=box), interactive=False)
     assert in_use(images) == []
 
 

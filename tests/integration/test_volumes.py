@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ from pycgroups.images.collection import Images
 from tests.boxes import BASE, directory, entry, layer, put, symlink
 from tests.images import Image, link
 from tests.integration.races import Flipper, rounds, turns
+from tests.waiting import wait_for
 from tests.worlds import features
 
 pytestmark = [
@@ -387,3 +390,34 @@ def test_the_command_line(store, root):
     assert volume.name == "data"
     told = [sys.executable, "-m", "pycgroups", "volume", "inspect", "-f", "{{.Name}} {{.Mountpoint}}", "data"]
     assert subprocess.run(told, capture_output=True, text=True, check=True).stdout == f"data {volume.path}\n"
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "größe €"), ("latin-1", "größe \\u20ac")])
+def test_what_stdout_cannot_encode_is_written_out(store, encoding, shown):
+    store.volumes.create("data", labels={"word": "größe €"})
+    command = [sys.executable, "-m", "pycgroups", "volume", "inspect", "-f", "{{.Labels.word}}", "data"]
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, encoding=encoding, check=False, env=env, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{shown}\n", "")
+
+
+def waits_for_a_lock(process):
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any(words[1] == "->" and words[5] == str(process.pid) for words in map(str.split, lines))
+
+
+@pytest.mark.parametrize(("name", "code"), [("INT", 130), ("TERM", -15), ("HUP", -1)])
+def test_a_signal_ends_a_command_that_waits_for_a_volume(store, root, name, code):
+    _, lock = store.volumes.use("data")
+    lock.release()
+    command = [sys.executable, "-m", "pycgroups", "run", "--rootfs", str(root), "-v", "data:/data", "--", "echo", "ran"]
+    filling = collection.Lock(f"{store.volumes.root}/data/{collection._RECORD}")
+    filling.take()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            wait_for(lambda: waits_for_a_lock(process))
+            process.send_signal(getattr(signal, f"SIG{name}"))
+            wait_for(lambda: process.poll() is not None, timeout=10)
+        finally:
+            filling.release()
+        assert (process.wait(), process.stdout.read(), process.stderr.read()) == (code, b"", b"")
