@@ -339,7 +339,9 @@ class Preparation:
 
     def open_processes(self, cgroups: Sequence[str]) -> None:
         """Open where all are named that are in its group, whose init may be killed."""
-        any(self._open_if_there("procs", path, os.O_RDONLY | os.O_DIRECTORY) for path in cgroups)
+        for path in cgroups:
+            if self._open_if_there("procs", path, os.O_RDONLY | os.O_DIRECTORY):
+                return
 
     def _open_if_there(self, name: str, path: str, flags: int = os.O_RDONLY) -> bool:
         try:
