@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pycgroups.runtime.signals import HANDED_ON
 from tests import leaks
 from tests.worlds import features
 from tests.worlds.__main__ import COUNTS
@@ -84,3 +85,13 @@ def _nothing_left_behind() -> Iterator[None]:
     yield
     left = leaks.left_behind(before)
     assert not left, "left behind:\n" + "\n".join(left)
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before() -> Iterator[None]:
+    """Commands that a test calls in this process stay at their signals, and the next test sends some to itself."""
+    before = {number: signal.getsignal(number) for number in HANDED_ON}
+    yield
+    for number, handler in before.items():
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)

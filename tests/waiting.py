@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pycgroups import Cgroup
+    from pycgroups.containers.collection import Containers
 
 Found = TypeVar("Found")
 
@@ -51,3 +52,9 @@ def one_is(measure: Callable[[], Found], right: Callable[[Found], bool], attempt
         if right(found[-1]):
             return found[-1]
     raise AssertionError(f"none of these is right: {found}")
+
+
+def wait_until_gone(containers: Containers) -> None:
+    """Wait until the last one was removed by what comes after its end: its files, and then the word of it."""
+    wait_for(lambda: containers.list(all=True) == [])
+    wait_for(lambda: [*containers.events.read()][-1].action == "remove")

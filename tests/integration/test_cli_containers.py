@@ -21,7 +21,7 @@ from pycgroups.containers import collection
 from tests.boxes import BASE, UPPER, put
 from tests.images import Image
 from tests.terminals import Session
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_until_gone
 
 pytestmark = pytest.mark.requires("userns")
 
@@ -74,8 +74,7 @@ def test_one_that_is_made_goes_with_its_end(command, store):
     assert command("create", "--rm", "--name", "web", "--rootfs", "ROOT", "true")[0] == 0
     assert [held.name for held in store.containers.list(all=True)] == ["web"]
     assert command("start", "web") == (0, "web\n", "")
-    wait_for(lambda: store.containers.list(all=True) == [])
-    wait_for(lambda: not list(store.containers._place.homes._unfinished()))
+    wait_until_gone(store.containers)
 
 
 @pytest.mark.requires("limits")

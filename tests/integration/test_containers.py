@@ -29,7 +29,7 @@ from pycgroups.runtime.state import start_of
 from tests.boxes import BASE, put
 from tests.images import Image
 from tests.processes import descendants, is_alive
-from tests.waiting import PATIENCE, wait_for
+from tests.waiting import PATIENCE, wait_for, wait_until_gone
 from tests.worlds import features
 
 pytestmark = pytest.mark.requires("userns")
@@ -521,9 +521,8 @@ def test_one_that_is_removed_while_it_is_waited_for(run, monkeypatch):
 def test_one_that_nobody_needs_afterwards_removes_itself(store, run):
     held = run("sh", "-c", "exit 4", remove=True, detach=True)
     assert held.wait(timeout=60) == 4
-    wait_for(lambda: store.containers.list(all=True) == [])
+    wait_until_gone(store.containers)
     wait_for(lambda: not os.path.exists(held._place.runtime))
-    wait_for(lambda: not list(held._place.homes._unfinished()))
 
 
 @pytest.mark.requires("uninstrumented")
@@ -536,8 +535,7 @@ def test_one_that_nobody_needs_afterwards_is_restarted_all_the_same(store, run):
     with pytest.raises(pc.InvalidConfig):
         held.restart(timeout=-1)
     held.stop(timeout=0)
-    wait_for(lambda: store.containers.list(all=True) == [])
-    wait_for(lambda: not list(held._place.homes._unfinished()))
+    wait_until_gone(store.containers)
 
 
 @pytest.mark.requires("uninstrumented")
@@ -562,7 +560,7 @@ def test_who_restarts_one_that_nobody_needs_afterwards_is_killed(store, run, is_
         held.exec(["touch", "/run/end"])
     wait_for(lambda: store.containers.list(all=True) == [], timeout=20)
     ending.reap()
-    wait_for(lambda: not list(held._place.homes._unfinished()))
+    wait_until_gone(store.containers)
 
 
 def test_two_who_restart_one_at_once_both_have_it_restarted(run, store, monkeypatch):
@@ -594,8 +592,7 @@ def test_who_restarts_one_keeps_it_though_others_restart_it_meanwhile(store, run
         held.start()
     assert held.status == "running"
     held.stop(timeout=0)
-    wait_for(lambda: store.containers.list(all=True) == [])
-    wait_for(lambda: not list(held._place.homes._unfinished()))
+    wait_until_gone(store.containers)
 
 
 @pytest.mark.requires("uninstrumented")
