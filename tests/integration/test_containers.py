@@ -1076,6 +1076,7 @@ for _ in range(40):
     assert codes == [0] * 4
 
 
+@pytest.mark.slow_in_vm("starts many a Python at once")
 def test_of_those_who_make_the_same_name_at_once_one_wins(store, root):
     code = f"""
 won = 0
@@ -1091,6 +1092,7 @@ print(won)"""
     assert len(store.containers.list(all=True)) == 10
 
 
+@pytest.mark.slow_in_vm("starts many a Python at once")
 def test_of_those_who_start_and_remove_at_once_nothing_stays(store, root):
     code = f"""
 for round_ in range(8):
