@@ -70,7 +70,8 @@ def raw(*, wanted: bool) -> Iterator[None]:
         signal.signal(signal.SIGCONT, enter_again)
         tty.setraw(_KEYBOARD, termios.TCSADRAIN)
     except termios.error as error:
-        raise Error(operation="change terminal", path="stdin", errno=error.args[0]) from None
+        hint = "it has hung up, or is not this session's; without -i nothing is typed, and it stays as it is"
+        raise Error(operation="change terminal", path="stdin", errno=error.args[0], hint=hint) from None
     try:
         yield
     finally:

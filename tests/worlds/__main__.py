@@ -108,16 +108,9 @@ ELSEWHERE = ("test_registry*", "test_login*", "test_fuzz*", "test_malformed*")
 WITHOUT_CGROUPS = (
     *ELSEWHERE,
     *("test_images*", "test_cli_images*", "test_cli_completion*", "test_layers*", "test_host_image*", "test_volumes*"),
-    *(
-        "test_files*",
-        "test_container_files*",
-        "test_pipe_locks*",
-        "test_streams*",
-        "test_readiness*",
-        "test_attaching*",
-    ),
+    *("test_files*", "test_container_files*", "test_pipe_locks*", "test_streams*", "test_logs*", "test_readiness*"),
     *("test_namespaces*", "test_joining_mounts*", "test_isolation_roots*", "test_seccomp*", "test_landlock*"),
-    *("test_oci_bundle*", "test_oci_imports*", "test_oci_mounts*", "test_explain*", "test_docs*", "test_logs*"),
+    *("test_oci_bundle*", "test_oci_imports*", "test_oci_mounts*", "test_explain*", "test_docs*", "test_attaching*"),
 )
 "What asks nothing of cgroups: the same in the virtual machine as on the host."
 DELEGATED = _files(
